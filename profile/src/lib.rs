@@ -1,0 +1,11 @@
+//! The documents of `kubectl procmon` and all reasoning over them.
+//!
+//! Read [`model`] first: a [`model::Profile`] says what one session showed. [`wire`] says how a
+//! probe hands its part of one to the plugin, [`merge`] makes a Profile from those parts.
+//!
+//! This crate is pure: it reads no file, no clock, no environment and no network, and it never
+//! panics on untrusted input. Equal facts give equal bytes.
+
+pub mod model;
+pub mod tables;
+pub mod wire;

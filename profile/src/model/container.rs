@@ -1,0 +1,134 @@
+//! A container: who it is, and everything it did.
+
+use super::{CapabilityUse, Dns, Event, File, Network, Process, Syscall};
+use serde::{Deserialize, Serialize};
+
+/// One container of the target. In local mode there is exactly one, without pod and namespace.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Container {
+    /// Namespace of the pod.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+    /// Name of the pod.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pod: Option<String>,
+    /// UID of the pod.
+    #[serde(default, rename = "podUID", skip_serializing_if = "Option::is_none")]
+    pub pod_uid: Option<String>,
+    /// Name of the container; in local mode the command, pid, cgroup or container id.
+    pub container: String,
+    /// Node on which it ran.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
+    /// Image as the pod names it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+    /// `sha256:…` of the image's manifest, where the runtime reports one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image_digest: Option<String>,
+    /// The runtime's own id of the image.
+    #[serde(default, rename = "imageID", skip_serializing_if = "Option::is_none")]
+    pub image_id: Option<String>,
+    /// The runtime's id of the container, 64 hexadecimal digits, without a scheme.
+    #[serde(default, rename = "containerID", skip_serializing_if = "Option::is_none")]
+    pub container_id: Option<String>,
+    /// The topmost controller of the pod.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<OwnerReference>,
+    /// When the container started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<String>,
+    /// True when it started inside the window and was seen from its first instruction.
+    pub from_start: bool,
+    /// The kubelet's count of restarts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restarts: Option<u64>,
+    /// What the pod grants it, container over pod.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub security_context: Option<SecurityContext>,
+    /// Processes, sorted by id.
+    #[serde(default)]
+    pub processes: Vec<Process>,
+    /// System calls, sorted by name, abi and executable.
+    #[serde(default)]
+    pub syscalls: Vec<Syscall>,
+    /// Files, sorted by path and executable.
+    #[serde(default)]
+    pub files: Vec<File>,
+    /// Network peers and listeners, sorted by all that names them.
+    #[serde(default)]
+    pub network: Vec<Network>,
+    /// Names asked of a resolver.
+    #[serde(default)]
+    pub dns: Vec<Dns>,
+    /// Capabilities asked for.
+    #[serde(default)]
+    pub capabilities: Vec<CapabilityUse>,
+    /// Rare and telling operations, in the order of time.
+    #[serde(default)]
+    pub events: Vec<Event>,
+}
+
+/// A Kubernetes object that owns a pod.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct OwnerReference {
+    /// Its kind, `Deployment` for instance.
+    pub kind: String,
+    /// Its namespace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+    /// Its name.
+    pub name: String,
+}
+
+/// What a pod grants to a container: the effective values, container over pod.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct SecurityContext {
+    /// All capabilities, all devices, no confinement.
+    pub privileged: bool,
+    /// `runAsUser`; absent where the image decides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<i64>,
+    /// Capabilities added as `+NAME`, dropped as `-NAME`.
+    #[serde(default)]
+    pub capabilities: Vec<String>,
+    /// `RuntimeDefault`, `Unconfined` or `Localhost/PROFILE`; absent where the kubelet decides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seccomp: Option<String>,
+    /// `RuntimeDefault`, `Unconfined` or `Localhost/PROFILE`; absent where the runtime decides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub apparmor: Option<String>,
+    /// The root file system can't be written.
+    pub read_only_root_filesystem: bool,
+    /// Shares the node's network namespace.
+    pub host_network: bool,
+    /// Shares the node's process id namespace.
+    #[serde(rename = "hostPID")]
+    pub host_pid: bool,
+    /// What is mounted into it.
+    #[serde(default)]
+    pub volumes: Vec<Volume>,
+}
+
+/// One volume mount of a container.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Volume {
+    /// Name of the volume in the pod.
+    pub name: String,
+    /// `configMap`, `secret`, `projected`, `emptyDir`, `persistentVolumeClaim`, `hostPath`, … as the API names it.
+    pub kind: String,
+    /// Where it is mounted.
+    pub mount_path: String,
+    /// Name of the ConfigMap, Secret or claim, or the path on the host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+    /// Mounted read-only.
+    pub read_only: bool,
+}

@@ -1,0 +1,72 @@
+//! The Profile document, version 1: `kind: Profile`, one file per part of it.
+//!
+//! Conventions (docs/profile.md explains every field): an absent field is unknown, 0 is counted
+//! and none. Counts and bytes stay below 2^53. Times are RFC 3339 in UTC. Paths are strings whose
+//! bytes that are not UTF-8 stand as `\xNN`, and whose backslashes stand as `\\`.
+
+mod capability;
+mod completeness;
+mod container;
+mod event;
+mod file;
+mod network;
+mod node;
+mod process;
+mod session;
+mod syscall;
+
+pub use capability::{CapabilityMethod, CapabilityUse};
+pub use completeness::{Completeness, Dimension, DimensionCompleteness, DimensionState};
+pub use container::{Container, OwnerReference, SecurityContext, Volume};
+pub use event::{Event, EventType};
+pub use file::{File, FileOperation, Mount, MountKind, NameSource, Owner};
+pub use network::{
+    Direction, Dns, Endpoint, Network, ObjectName, PathHop, Protocol, Remote, Workload,
+};
+pub use node::{CgroupVersion, Cost, Hook, HookState, Lost, Node, Tier};
+pub use process::{
+    CapabilitySets, Layer, NamespaceOwner, Origin, Package, Process, SeccompMode,
+};
+pub use session::{LabelMode, Session, Target, Tool};
+pub use syscall::{Abi, Latency, Syscall};
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// The `apiVersion` of every document this crate writes.
+pub const API_VERSION: &str = "procmon/v1";
+/// The `schemaVersion` of every document this crate writes.
+pub const SCHEMA_VERSION: &str = "1.0";
+
+/// A name to a number of times; a name that is absent was seen 0 times while the dimension is complete.
+pub type Counts = BTreeMap<String, u64>;
+
+/// The `kind` of a document.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub enum Kind {
+    /// What one session showed.
+    #[default]
+    Profile,
+}
+
+/// What one session showed: facts only, from all its nodes.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Profile {
+    /// Always `procmon/v1`.
+    pub api_version: String,
+    /// Version of the fields: readers accept any minor of the major they know.
+    pub schema_version: String,
+    /// Always `Profile`.
+    pub kind: Kind,
+    /// When, of what and by what.
+    pub session: Session,
+    /// One row per node that was asked, sorted by name; one that failed says why.
+    pub nodes: Vec<Node>,
+    /// One row per container, sorted by namespace, pod, container and id.
+    pub containers: Vec<Container>,
+    /// What the document can and cannot be relied on for.
+    pub completeness: Completeness,
+}

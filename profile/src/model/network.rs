@@ -1,0 +1,188 @@
+//! Network peers and listeners.
+
+use super::Counts;
+use serde::{Deserialize, Serialize};
+
+/// All traffic of one executable with one peer, or one listening socket.
+/// Outbound rows have no local port, inbound rows no remote port, listening rows no remote end.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Network {
+    /// Path of the executable.
+    pub exe: String,
+    /// Protocol of the socket.
+    pub protocol: Protocol,
+    /// Who began.
+    pub direction: Direction,
+    /// The container's end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub local: Option<Endpoint>,
+    /// The other end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remote: Option<Remote>,
+    /// Connections established within the window.
+    pub connections: u64,
+    /// Datagrams sent.
+    pub datagrams_sent: u64,
+    /// Datagrams received.
+    pub datagrams_received: u64,
+    /// Failed connections and transfers by errno name.
+    pub failures: Counts,
+    /// Payload bytes sent.
+    pub bytes_sent: u64,
+    /// Payload bytes received.
+    pub bytes_received: u64,
+    /// The devices that carried it, innermost first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub path: Vec<PathHop>,
+}
+
+/// Protocol of a socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub enum Protocol {
+    /// TCP over IPv4 or IPv6.
+    Tcp,
+    /// UDP over IPv4 or IPv6.
+    Udp,
+    /// Multipath TCP.
+    Mptcp,
+    /// ICMP sockets.
+    Icmp,
+    /// Raw IP sockets.
+    Raw,
+    /// Packet sockets.
+    Packet,
+    /// Unix stream sockets.
+    UnixStream,
+    /// Unix datagram sockets.
+    UnixDgram,
+    /// Unix sequenced-packet sockets.
+    UnixSeqpacket,
+    /// Netlink sockets.
+    Netlink,
+    /// Sockets between a virtual machine and its host.
+    Vsock,
+}
+
+/// Who began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub enum Direction {
+    /// The container.
+    Outbound,
+    /// The other end.
+    Inbound,
+    /// Nobody yet: a listening socket.
+    Listen,
+}
+
+/// The container's end.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Endpoint {
+    /// IP address; an IPv4 address mapped into IPv6 stands as IPv4.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    /// Port.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+    /// Path of a Unix socket; an abstract name begins with `@`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+}
+
+/// The other end, and what it is to the cluster.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Remote {
+    /// IP address; an IPv4 address mapped into IPv6 stands as IPv4.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    /// Port.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+    /// Path of a Unix socket; an abstract name begins with `@`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// Names that a resolver gave for the address, or that TLS asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub names: Vec<String>,
+    /// The pod that has the address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pod: Option<ObjectName>,
+    /// The topmost controller of that pod.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workload: Option<Workload>,
+    /// The service that has the address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<ObjectName>,
+    /// The node that has the address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
+    /// The network that the address belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cidr: Option<String>,
+}
+
+/// A namespaced object.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct ObjectName {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+}
+
+/// A workload.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Workload {
+    /// Its kind, `Deployment` for instance.
+    pub kind: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+}
+
+/// One device that carried the traffic.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct PathHop {
+    /// Name of the device.
+    pub device: String,
+    /// Its kind: `veth`, `bridge`, `vxlan`, …
+    pub kind: String,
+    /// `vxlan`, `geneve`, `ipip`, `wireguard`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encapsulation: Option<String>,
+    /// The outer addresses, as `FROM > TO`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outer: Option<String>,
+}
+
+/// A question to a resolver.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Dns {
+    /// Path of the executable.
+    pub exe: String,
+    /// The name asked for.
+    pub name: String,
+    /// `A`, `AAAA`, …
+    #[serde(rename = "type")]
+    pub record_type: String,
+    /// `NOERROR`, `NXDOMAIN`, …; absent without an answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rcode: Option<String>,
+    /// The answers.
+    #[serde(default)]
+    pub answers: Vec<String>,
+    /// How often.
+    pub count: u64,
+}

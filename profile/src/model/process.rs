@@ -1,0 +1,161 @@
+//! Processes: programs that ran, with their privileges.
+
+use super::Counts;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// All processes of one container that share parent row, executable, arguments, ids and origin.
+/// Privileges are those that the last of them had last.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Process {
+    /// `p1`, `p2`, …: unique within the container.
+    pub id: String,
+    /// Id of the parent's row; absent when the parent is outside the container.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<String>,
+    /// Path of the executable within the container, resolved by the kernel.
+    pub exe: String,
+    /// Arguments, credentials masked.
+    pub argv: Vec<String>,
+    /// The arguments were longer than the capture takes.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub argv_truncated: bool,
+    /// Working directory at the start of the program.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cwd: Option<String>,
+    /// Effective user id, as the initial user namespace knows it.
+    pub uid: u32,
+    /// Effective group id, as the initial user namespace knows it.
+    pub gid: u32,
+    /// The node's process ids, at most 16.
+    pub pids: Vec<u32>,
+    /// Capability sets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capabilities: Option<CapabilitySets>,
+    /// The `no_new_privs` attribute.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub no_new_privs: Option<bool>,
+    /// The seccomp mode.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seccomp: Option<SeccompMode>,
+    /// Whose namespaces it lives in, by `mnt`, `pid`, `net`, `ipc`, `uts`, `user`, `cgroup`.
+    #[serde(default)]
+    pub namespaces: BTreeMap<String, NamespaceOwner>,
+    /// How it came into the container.
+    pub origin: Origin,
+    /// Where the executable's bytes come from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub layer: Option<Layer>,
+    /// The executable has no name any more.
+    pub deleted: bool,
+    /// Digest of the executable, hexadecimal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+    /// The package that owns the executable.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub package: Option<Package>,
+    /// Some of them ran already when the window opened.
+    pub started_before: bool,
+    /// Number of processes.
+    pub count: u64,
+    /// When the first of them was first seen in this row.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_seen: Option<String>,
+    /// When the last of them was last seen to start, change or end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_seen: Option<String>,
+    /// How they ended: exit code as a decimal number, or the signal's name.
+    pub exits: Counts,
+}
+
+/// Capability sets, as `CAP_…`, sorted by the kernel's number.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct CapabilitySets {
+    /// Used by permission checks.
+    pub effective: Vec<String>,
+    /// Limit of what can become effective.
+    pub permitted: Vec<String>,
+    /// Limit of what an executable can grant.
+    pub bounding: Vec<String>,
+}
+
+/// The seccomp mode of a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub enum SeccompMode {
+    /// No restriction.
+    Disabled,
+    /// read, write, exit and sigreturn only.
+    Strict,
+    /// By filter programs.
+    Filter,
+}
+
+/// Whose namespace it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub enum NamespaceOwner {
+    /// The container's own.
+    Container,
+    /// Shared with other containers of the pod.
+    Pod,
+    /// The node's.
+    Host,
+    /// None of these.
+    Other,
+}
+
+/// How a process came into the container.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub enum Origin {
+    /// The container's first process and its descendants.
+    #[default]
+    Entrypoint,
+    /// Entered from outside, as `kubectl exec` does.
+    Exec,
+    /// Of an ephemeral container.
+    Debug,
+    /// The container runtime itself, before it hands over.
+    Runtime,
+}
+
+/// Where the bytes of an executable or file come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub enum Layer {
+    /// A layer of the image.
+    Image,
+    /// The container's writable layer: created or changed since the image.
+    Upper,
+    /// Memory, without any file system.
+    Memfd,
+    /// A volume.
+    Volume,
+    /// The node's own file system.
+    Host,
+    /// Can't be told on this file system.
+    Unknown,
+}
+
+/// The package that owns a file.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Package {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// `dpkg`, `rpm` or `apk`.
+    pub manager: String,
+    /// The file differs from what the package holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub modified: Option<bool>,
+}

@@ -1,0 +1,79 @@
+//! The session: who asked for what, and for how long.
+
+use serde::{Deserialize, Serialize};
+
+/// One invocation over all its nodes.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Session {
+    /// Random, lower-case hexadecimal; also the label of what was created in the cluster.
+    pub id: String,
+    /// What made the document.
+    pub tool: Tool,
+    /// What was profiled.
+    pub target: Target,
+    /// The arguments of the plugin as given, credentials masked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub command: Vec<String>,
+    /// When the first window opened; absent when none did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<String>,
+    /// When the last window closed; absent when none did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<String>,
+    /// The window asked for, in seconds; absent when it was to end with the command.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requested_seconds: Option<f64>,
+    /// The shortest window of all nodes that answered, in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window_seconds: Option<f64>,
+    /// True when somebody or something ended the window before its time.
+    pub ended_early: bool,
+    /// Exit code of `-- CMD`, 128 + N for a signal; absent without a command or while it still runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit: Option<i32>,
+    /// How tasks were attributed.
+    pub label_mode: LabelMode,
+}
+
+/// Name and version of a program.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Tool {
+    /// `kubectl-procmon`.
+    pub name: String,
+    /// Its version, without a leading v.
+    pub version: String,
+}
+
+/// What the user named.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Target {
+    /// A Kubernetes kind (`Pod`, `Deployment`, …) or, in local mode, `Command`, `Process`, `Cgroup`, `Container`.
+    pub kind: String,
+    /// Its name; the command line, pid, path or id in local mode.
+    pub name: String,
+    /// Its namespace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+    /// The label selector that named it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selector: Option<String>,
+    /// The only container asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container: Option<String>,
+}
+
+/// How a task is known to belong to the target.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub enum LabelMode {
+    /// By its cgroup, container by container.
+    #[default]
+    Cgroup,
+    /// By descent from one process.
+    Tree,
+}

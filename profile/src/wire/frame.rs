@@ -1,0 +1,178 @@
+//! The frames that a probe writes.
+
+use crate::model::{
+    CapabilityUse, Container, Dimension, DimensionCompleteness, Dns, Event, File, Hook, LabelMode,
+    Network, Node, Process, Syscall,
+};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// One line of the stream.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Line {
+    /// Number of the frame, from 0.
+    pub seq: u64,
+    /// The frame.
+    pub frame: Frame,
+}
+
+/// What a line holds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Frame {
+    /// First: who speaks. Written once the hooks are attached and the window opens.
+    Hello(Hello),
+    /// Once a second while the window is open.
+    Progress(Progress),
+    /// Raw deflate, then base64, of a JSON array of [`Part`]s.
+    Chunk(String),
+    /// The probe could not do it. An `end` follows.
+    Failed(Failure),
+    /// Last.
+    End(End),
+}
+
+/// Who speaks, and what it can see.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Hello {
+    /// [`super::PROTOCOL`] of the probe.
+    pub protocol: String,
+    /// Version of the probe.
+    pub probe: String,
+    /// Id of the session, as requested.
+    pub session: String,
+    /// Name of the node.
+    pub node: String,
+    /// Kernel release.
+    pub kernel: String,
+    /// `amd64`, `arm64`.
+    pub arch: String,
+    /// What was attached.
+    pub hooks: Vec<Hook>,
+}
+
+/// Totals so far, for a person who waits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Progress {
+    /// Seconds since the window opened.
+    pub seconds: f64,
+    /// System calls.
+    pub calls: u64,
+    /// Processes seen.
+    pub processes: u64,
+    /// Rows of files.
+    pub files: u64,
+    /// Rows of network peers.
+    pub peers: u64,
+}
+
+/// Why there is no capture.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Failure {
+    /// A short word that the plugin knows a remedy for: `notRoot`, `noBtf`, `bpfForbidden`,
+    /// `targetNotFound`, `commandNotFound`, `commandNotExecutable`, `badRequest`, `other`.
+    pub code: String,
+    /// What failed and why, outermost first.
+    pub message: String,
+}
+
+/// The end of the stream.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct End {
+    /// Number of frames before this one.
+    pub frames: u64,
+    /// SHA-256 of their lines, hexadecimal.
+    pub sha256: String,
+}
+
+/// A piece of the capture. `container` is the position of a `Container` part among its kind, from 0.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Part {
+    /// The node, its hooks, losses and cost.
+    Node(Box<Node>),
+    /// When the window was, and how it ended.
+    Window(WindowReport),
+    /// A container with what the probe knows of it, and no rows.
+    Container(Box<Container>),
+    /// Rows of `processes`.
+    Processes {
+        /// Whose.
+        container: u32,
+        /// The rows.
+        rows: Vec<Process>,
+    },
+    /// Rows of `syscalls`.
+    Syscalls {
+        /// Whose.
+        container: u32,
+        /// The rows.
+        rows: Vec<Syscall>,
+    },
+    /// Rows of `files`.
+    Files {
+        /// Whose.
+        container: u32,
+        /// The rows.
+        rows: Vec<File>,
+    },
+    /// Rows of `network`.
+    Network {
+        /// Whose.
+        container: u32,
+        /// The rows.
+        rows: Vec<Network>,
+    },
+    /// Rows of `dns`.
+    Dns {
+        /// Whose.
+        container: u32,
+        /// The rows.
+        rows: Vec<Dns>,
+    },
+    /// Rows of `capabilities`.
+    Capabilities {
+        /// Whose.
+        container: u32,
+        /// The rows.
+        rows: Vec<CapabilityUse>,
+    },
+    /// Rows of `events`.
+    Events {
+        /// Whose.
+        container: u32,
+        /// The rows.
+        rows: Vec<Event>,
+    },
+}
+
+/// When the window was, how it ended, and what it can be relied on for.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WindowReport {
+    /// When it opened, RFC 3339.
+    pub started_at: String,
+    /// When it closed, RFC 3339.
+    pub ended_at: String,
+    /// Its length by the monotonic clock.
+    pub seconds: f64,
+    /// It was ended before its time.
+    pub ended_early: bool,
+    /// Exit code of the command, 128 + N for a signal; absent without one or while it still runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit: Option<i32>,
+    /// How tasks were attributed.
+    pub label_mode: LabelMode,
+    /// What this node's rows can be relied on for.
+    pub dimensions: BTreeMap<Dimension, DimensionCompleteness>,
+    /// Coverage by dimension.
+    #[serde(default)]
+    pub coverage: BTreeMap<Dimension, f64>,
+    /// Sentences for the reader.
+    #[serde(default)]
+    pub notes: Vec<String>,
+}

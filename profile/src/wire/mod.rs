@@ -1,0 +1,30 @@
+//! What passes between the plugin and a probe: one [`Request`] down, a stream of [`Frame`]s up.
+//!
+//! A frame is one line of JSON, `{"seq":N,"frame":{KIND:…}}`. The stream is: one `hello`, any number
+//! of `progress`, the capture in `chunk`s, and one `end` that holds the number of frames before it
+//! and the SHA-256 of their bytes, line feeds included. A stream without its `end` was cut.
+
+mod frame;
+mod request;
+mod stream;
+
+pub use frame::{End, Failure, Frame, Hello, Line, Part, Progress, WindowReport};
+pub use request::{Limits, Request, TargetSpec, Window};
+pub use stream::{StreamWriter, Decoder, StreamError, encode_chunk, encode_line};
+
+/// Version of the protocol: readers accept any minor of their major.
+pub const PROTOCOL: &str = "1.0";
+/// Most bytes of all frames of one node together: a container's log is rotated at 10 MiB.
+pub const MAX_STREAM_BYTES: usize = 8 << 20;
+/// Most bytes of one line.
+pub const MAX_LINE_BYTES: usize = 1 << 20;
+/// Most bytes that one chunk may inflate to.
+pub const MAX_CHUNK_BYTES: usize = 4 << 20;
+/// Most bytes that all chunks of one node may inflate to.
+pub const MAX_INFLATED_BYTES: usize = 256 << 20;
+
+/// The major number of a version `MAJOR.MINOR`.
+#[must_use]
+pub fn major(version: &str) -> Option<u32> {
+    version.split('.').next()?.parse().ok()
+}

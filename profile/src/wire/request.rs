@@ -1,0 +1,101 @@
+//! The only thing a probe is told: one JSON argument. A running window takes no order but "stop".
+
+use serde::{Deserialize, Serialize};
+
+/// What a probe shall capture, for how long, and where its frames go.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Request {
+    /// [`super::PROTOCOL`] of the plugin.
+    pub protocol: String,
+    /// Id of the session.
+    pub session: String,
+    /// Name of the node for the report; the host name when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
+    /// What to capture.
+    pub target: TargetSpec,
+    /// For how long.
+    pub window: Window,
+    /// Seconds after its start at which the probe ends whatever happens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline_seconds: Option<f64>,
+    /// Sizes of the tables; defaults when absent.
+    #[serde(default)]
+    pub limits: Limits,
+    /// An open file descriptor for the frames; standard output when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frames_fd: Option<i32>,
+    /// Show what the verifier said of refused programs.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub verbose: bool,
+}
+
+/// What to capture.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum TargetSpec {
+    /// Start this command and follow its tree. It inherits the probe's standard streams; when the
+    /// frames go to standard output, its standard output goes to standard error.
+    Command {
+        /// Program and arguments.
+        argv: Vec<String>,
+    },
+    /// Follow the tree of a running process.
+    Process {
+        /// Its id in the probe's PID namespace.
+        pid: u32,
+    },
+    /// All tasks of one cgroup and of those below it.
+    Cgroup {
+        /// Path, absolute on the host or relative to the root of the hierarchy.
+        path: String,
+    },
+    /// One container, by its id or a prefix of at least 12 digits.
+    Container {
+        /// Hexadecimal digits.
+        id: String,
+    },
+    /// All containers of these pods, those that start later included.
+    Pods {
+        /// UIDs of the pods.
+        uids: Vec<String>,
+    },
+}
+
+/// For how long to capture.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Window {
+    /// Length in seconds; absent: until the command has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<f64>,
+}
+
+/// Sizes of the tables. What finds a table full is counted in `lost`, never silent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Limits {
+    /// Tasks of the target at one time.
+    pub tasks: u32,
+    /// Rows of system calls, each of one executable, abi and number.
+    pub syscall_rows: u32,
+    /// Rows of files, each of one executable and path.
+    pub file_rows: u32,
+    /// Rows of network peers.
+    pub network_rows: u32,
+    /// Bytes of the ring buffer, a power of two.
+    pub ring_bytes: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            tasks: 16_384,
+            syscall_rows: 8_192,
+            file_rows: 65_536,
+            network_rows: 16_384,
+            ring_bytes: 8 << 20,
+        }
+    }
+}
