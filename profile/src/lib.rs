@@ -6,6 +6,9 @@
 //! This crate is pure: it reads no file, no clock, no environment and no network, and it never
 //! panics on untrusted input. Equal facts give equal bytes.
 
+pub mod completeness;
+pub mod mask;
 pub mod model;
 pub mod tables;
+pub mod text;
 pub mod wire;

@@ -162,6 +162,9 @@ pub struct WindowReport {
     pub seconds: f64,
     /// It was ended before its time.
     pub ended_early: bool,
+    /// It ended since nothing of the target was left: there was no more to see.
+    #[serde(default)]
+    pub target_ended: bool,
     /// Exit code of the command, 128 + N for a signal; absent without one or while it still runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exit: Option<i32>,

@@ -1,0 +1,196 @@
+//! What user space tells the programs: before they are loaded ([`Offsets`], [`Config`], both
+//! read-only globals) and while they run ([`State`]).
+
+use super::records;
+
+/// Byte offsets of kernel structure members, taken from the running kernel's BTF.
+/// A member that the kernel lacks has [`NO_OFFSET`].
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+#[expect(missing_docs, reason = "each field is named struct_member of the kernel")]
+pub struct Offsets {
+    pub task_thread_info_status: u32,
+    pub task_flags: u32,
+    pub task_pid: u32,
+    pub task_tgid: u32,
+    pub task_real_parent: u32,
+    pub task_group_leader: u32,
+    pub task_start_time: u32,
+    pub task_exit_code: u32,
+    pub task_signal: u32,
+    pub task_cred: u32,
+    pub task_files: u32,
+    pub task_fs: u32,
+    pub task_mm: u32,
+    pub task_nsproxy: u32,
+    pub task_cgroups: u32,
+    pub task_atomic_flags: u32,
+    pub task_seccomp_mode: u32,
+    pub task_thread_pid: u32,
+    pub signal_live: u32,
+    pub signal_group_exit_code: u32,
+    pub pid_level: u32,
+    pub pid_numbers: u32,
+    pub upid_nr: u32,
+    pub upid_ns: u32,
+    pub upid_size: u32,
+    pub cred_uid: u32,
+    pub cred_gid: u32,
+    pub cred_euid: u32,
+    pub cred_egid: u32,
+    pub cred_cap_effective: u32,
+    pub cred_cap_permitted: u32,
+    pub cred_cap_bset: u32,
+    pub cred_user_ns: u32,
+    pub files_fdt: u32,
+    pub fdt_max_fds: u32,
+    pub fdt_fd: u32,
+    pub fs_pwd: u32,
+    pub mm_exe_file: u32,
+    pub mm_arg_start: u32,
+    pub mm_arg_end: u32,
+    pub nsproxy_uts: u32,
+    pub nsproxy_ipc: u32,
+    pub nsproxy_mnt: u32,
+    pub nsproxy_pid: u32,
+    pub nsproxy_net: u32,
+    pub nsproxy_cgroup: u32,
+    pub uts_ns_inum: u32,
+    pub ipc_ns_inum: u32,
+    pub mnt_ns_inum: u32,
+    pub pid_ns_inum: u32,
+    pub net_ns_inum: u32,
+    pub cgroup_ns_inum: u32,
+    pub user_ns_inum: u32,
+    pub css_set_dfl_cgrp: u32,
+    pub css_set_subsys: u32,
+    pub css_cgroup: u32,
+    pub css_parent: u32,
+    pub cgroup_self: u32,
+    pub cgroup_kn: u32,
+    pub cgroup_root: u32,
+    pub cgroup_root_hierarchy_id: u32,
+    pub kernfs_node_id: u32,
+    pub kernfs_node_name: u32,
+    pub file_inode: u32,
+    pub file_mode: u32,
+    pub file_path: u32,
+    pub file_private_data: u32,
+    pub path_mnt: u32,
+    pub path_dentry: u32,
+    pub dentry_parent: u32,
+    pub dentry_inode: u32,
+    pub dentry_name: u32,
+    pub dentry_hash_pprev: u32,
+    pub qstr_hash_len: u32,
+    pub qstr_name: u32,
+    pub inode_mode: u32,
+    pub inode_uid: u32,
+    pub inode_gid: u32,
+    pub inode_ino: u32,
+    pub inode_sb: u32,
+    pub inode_size: u32,
+    pub sb_dev: u32,
+    pub sb_magic: u32,
+    pub vfsmount_root: u32,
+    pub mount_mnt: u32,
+    pub mount_parent: u32,
+    pub mount_mountpoint: u32,
+    pub mount_id: u32,
+    pub bprm_file: u32,
+    pub bprm_filename: u32,
+    pub bprm_interp: u32,
+    pub socket_sk: u32,
+    pub socket_type: u32,
+    pub sk_family: u32,
+    pub sk_state: u32,
+    pub sk_num: u32,
+    pub sk_dport: u32,
+    pub sk_daddr: u32,
+    pub sk_rcv_saddr: u32,
+    pub sk_v6_daddr: u32,
+    pub sk_v6_rcv_saddr: u32,
+    pub sk_net: u32,
+    pub sk_protocol: u32,
+    pub sk_type: u32,
+    pub sk_err: u32,
+    pub sk_userlocks: u32,
+    pub sk_userlocks_shift: u32,
+    pub unix_addr: u32,
+    pub unix_peer: u32,
+    pub unix_address_len: u32,
+    pub unix_address_name: u32,
+    pub regs_nr: u32,
+    pub regs_args: [u32; 8],
+    pub regs_compat_args: [u32; 8],
+    pub regs_pstate: u32,
+}
+
+records! { Offsets = 4 * (N_OFFSETS) }
+/// Words in [`Offsets`].
+pub const N_OFFSETS: usize = core::mem::size_of::<Offsets>() / 4;
+
+/// The kernel has no such member.
+pub const NO_OFFSET: u32 = u32::MAX;
+
+/// Facts about this kernel and this run that the programs branch on; dead branches cost nothing.
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+pub struct Config {
+    /// The helper `bpf_get_current_task_btf` exists, and its result may be read directly.
+    pub typed_task: u32,
+    /// 1 on amd64, 2 on arm64.
+    pub arch: u32,
+    /// Position in `css_set.subsys[]` of the hierarchy that names containers; [`NO_OFFSET`] for cgroup v2.
+    pub cgroup_subsys: u32,
+    /// Number of that hierarchy; 0 for cgroup v2.
+    pub cgroup_hierarchy: u32,
+    /// Label children by descent, not by cgroup.
+    pub tree: u32,
+    /// Counters may be incremented by more than one task of a CPU at a time.
+    pub preemptible: u32,
+}
+records! { Config = 24 }
+
+/// What changes while the programs run.
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+pub struct State {
+    /// Not 0: count.
+    pub open: u32,
+    /// What the task iterator does: [`SCAN_LIST`] or [`SCAN_LABEL`].
+    pub scan: u32,
+    /// Changes with every change of a label: makes cached labels stale.
+    pub epoch: u64,
+}
+records! { State = 16 }
+
+/// The task iterator lists every process with the cgroups above it.
+pub const SCAN_LIST: u32 = 0;
+/// The task iterator labels every task of the target that has no label yet.
+pub const SCAN_LABEL: u32 = 1;
+
+/// Counters of what was lost, by position in the map `LOST`.
+#[repr(u32)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[expect(missing_docs, reason = "each names the map that was full")]
+pub enum Loss {
+    RingProcess,
+    RingFile,
+    RingNetwork,
+    RingEvent,
+    Tasks,
+    Containers,
+    Exes,
+    SyscallRows,
+    Errnos,
+    FileRows,
+    NetworkRows,
+    Sockets,
+    Capabilities,
+    Events,
+    /// More messages in one call than are looked at.
+    Messages,
+}
+/// Number of [`Loss`] counters.
+pub const N_LOSSES: u32 = 15;

@@ -1,0 +1,29 @@
+//! The border between kernel and user space, one file per family.
+
+mod config;
+mod event;
+mod file;
+mod network;
+mod process;
+mod syscall;
+mod task;
+
+pub use config::*;
+pub use event::*;
+pub use file::*;
+pub use network::*;
+pub use process::*;
+pub use syscall::*;
+pub use task::*;
+
+/// Declares records: plain data with a known size, readable by aya on the host.
+macro_rules! records {
+    ($($name:ident = $size:expr),* $(,)?) => {$(
+        const _: () = assert!(core::mem::size_of::<$name>() == $size);
+        #[cfg(target_os = "linux")]
+        #[expect(unsafe_code, reason = "marks a record as plain data for aya")]
+        // SAFETY: the record is repr(C), made of integers only, and padded by hand.
+        unsafe impl aya::Pod for $name {}
+    )*};
+}
+pub(crate) use records;

@@ -1,0 +1,117 @@
+//! Network: keys, rows and the record of a first sight.
+
+use super::records;
+
+/// Longest path of a Unix socket.
+pub const UNIX_PATH: usize = 108;
+
+/// The container began.
+pub const DIRECTION_OUTBOUND: u8 = 1;
+/// The other end began.
+pub const DIRECTION_INBOUND: u8 = 2;
+/// A listening socket.
+pub const DIRECTION_LISTEN: u8 = 3;
+
+/// What makes a peer the same peer. For Unix sockets `remote` and `local` hold a hash of the path.
+#[repr(C)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub struct NetworkKey {
+    /// Executable slot.
+    pub exe: u32,
+    /// `AF_…`; IPv4-mapped IPv6 addresses are `AF_INET`.
+    pub family: u16,
+    /// `IPPROTO_…`, for `AF_INET` and `AF_INET6`.
+    pub protocol: u16,
+    /// `SOCK_…`.
+    pub socket_type: u8,
+    /// Of `DIRECTION_…`.
+    pub direction: u8,
+    /// Port of the container's end, of inbound and listening rows.
+    pub local_port: u16,
+    /// Port of the other end, of outbound rows.
+    pub remote_port: u16,
+    /// Padding.
+    pub pad: u16,
+    /// The other end.
+    pub remote: [u8; 16],
+    /// The container's end, of inbound and listening rows.
+    pub local: [u8; 16],
+}
+records! { NetworkKey = 48 }
+
+/// Counts of one peer; updated by atomic addition. Failures are in the map `ERRNOS`.
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+pub struct NetworkRow {
+    /// Connections established.
+    pub connections: u64,
+    /// Datagrams sent.
+    pub datagrams_sent: u64,
+    /// Datagrams received.
+    pub datagrams_received: u64,
+    /// Payload bytes sent.
+    pub bytes_sent: u64,
+    /// Payload bytes received.
+    pub bytes_received: u64,
+}
+records! { NetworkRow = 40 }
+
+/// What is known of a socket since it was connected or accepted.
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+pub struct SocketState {
+    /// Row of whoever made the connection.
+    pub row: u32,
+    /// Of `DIRECTION_…`.
+    pub direction: u8,
+    /// Of `SOCKET_…`.
+    pub stage: u8,
+    /// Padding.
+    pub pad: u16,
+}
+records! { SocketState = 8 }
+
+/// The outcome of connect is open.
+pub const SOCKET_CONNECTING: u8 = 1;
+/// Connected.
+pub const SOCKET_CONNECTED: u8 = 2;
+/// Failed, and counted: connect has yet to return.
+pub const SOCKET_FAILED: u8 = 3;
+/// The outcome of connect is open, and connect has returned.
+pub const SOCKET_IN_BACKGROUND: u8 = 4;
+
+/// A port that a socket listens on.
+#[repr(C)]
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub struct ListenKey {
+    /// Inode number of the network namespace.
+    pub netns: u32,
+    /// Port.
+    pub port: u16,
+    /// Padding.
+    pub pad: u16,
+}
+records! { ListenKey = 8 }
+
+/// First sight of a peer.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct NetworkEvent {
+    /// [`super::EVENT_NETWORK`].
+    pub kind: u32,
+    /// Row.
+    pub row: u32,
+    /// The key.
+    pub key: NetworkKey,
+    /// Bytes of `path` in use.
+    pub path_len: u32,
+    /// Inode number of the socket's network namespace.
+    pub netns: u32,
+    /// The container's address of an outbound row, when known.
+    pub local: [u8; 16],
+    /// Path of a Unix socket.
+    pub path: [u8; UNIX_PATH],
+    /// Padding.
+    pub pad: u32,
+}
+records! { NetworkEvent = 192 }

@@ -1,0 +1,179 @@
+//! System calls: rows of counts, and what each call does to descriptors and names.
+
+use super::records;
+
+/// The machine's own 64-bit convention.
+pub const ABI_NATIVE: u32 = 0;
+/// The machine's 32-bit convention.
+pub const ABI_COMPAT: u32 = 1;
+/// x32: bit 30 of the number.
+pub const ABI_X32: u32 = 2;
+/// Numbers below this have a place in the dense table.
+pub const DENSE_NUMBERS: usize = 512;
+/// Errnos counted within a row; more go to the map `ERRNOS`.
+pub const ROW_ERRNOS: usize = 6;
+
+/// Row numbers by system call number, plus 1, for one executable slot.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct DenseRows {
+    /// By number.
+    pub rows: [u16; DENSE_NUMBERS],
+}
+records! { DenseRows = 2 * DENSE_NUMBERS }
+
+/// What a row counts.
+#[repr(C)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct SyscallKey {
+    /// Executable slot.
+    pub exe: u32,
+    /// Of `ABI_…`.
+    pub abi: u32,
+    /// Number.
+    pub number: u32,
+}
+records! { SyscallKey = 12 }
+
+/// A count of one errno.
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+pub struct ErrnoCount {
+    /// The errno; 0: free.
+    pub errno: u64,
+    /// How often.
+    pub count: u64,
+}
+records! { ErrnoCount = 16 }
+
+/// Counts of one system call on one CPU.
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+pub struct SyscallRow {
+    /// Entries.
+    pub calls: u64,
+    /// Returns with an internal restart code.
+    pub restarted: u64,
+    /// Tasks that ended inside the call.
+    pub no_return: u64,
+    /// Returns without an entry: refused by a seccomp filter.
+    pub denied: u64,
+    /// Failures.
+    pub errnos: [ErrnoCount; ROW_ERRNOS],
+}
+records! { SyscallRow = 32 + 16 * ROW_ERRNOS }
+
+/// Failures of a row: all of files and peers, of system calls those that found no place in the row.
+#[repr(C)]
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub struct RowErrno {
+    /// Row.
+    pub row: u32,
+    /// Of `ROWS_…`.
+    pub rows: u16,
+    /// The errno.
+    pub errno: u16,
+}
+records! { RowErrno = 8 }
+
+/// Rows of system calls.
+pub const ROWS_SYSCALLS: u16 = 0;
+/// Rows of files.
+pub const ROWS_FILES: u16 = 1;
+/// Rows of network peers.
+pub const ROWS_NETWORK: u16 = 2;
+
+/// What a system call does, beyond being counted. `a`, `b` and `c` are positions of arguments.
+#[repr(C)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub struct CallKind {
+    /// Of `CALL_…`.
+    pub kind: u8,
+    /// First position.
+    pub a: u8,
+    /// Second position.
+    pub b: u8,
+    /// Third position.
+    pub c: u8,
+    /// Operation of [`super::FileOp`], where the call is one.
+    pub op: u8,
+    /// Not 0: something must be done at the call's entry.
+    pub at_entry: u8,
+    /// Not 0: mapping memory, which asks for CAP_SYS_ADMIN without need.
+    pub maps_memory: u8,
+    /// Padding.
+    pub pad: u8,
+}
+records! { CallKind = 8 }
+
+impl CallKind {
+    /// As one number: functions that the verifier checks by themselves take numbers only.
+    #[must_use]
+    pub fn to_word(self) -> u64 {
+        u64::from_le_bytes([
+            self.kind,
+            self.a,
+            self.b,
+            self.c,
+            self.op,
+            self.at_entry,
+            self.maps_memory,
+            self.pad,
+        ])
+    }
+
+    /// From one number.
+    #[must_use]
+    pub fn from_word(word: u64) -> Self {
+        let [kind, a, b, c, op, at_entry, maps_memory, pad] = word.to_le_bytes();
+        Self { kind, a, b, c, op, at_entry, maps_memory, pad }
+    }
+}
+
+/// Position of an argument that a call does not have: the working directory stands in for a descriptor.
+pub const NO_ARG: u8 = 0xff;
+
+/// Nothing.
+pub const CALL_PLAIN: u8 = 0;
+/// Reads result bytes from descriptor `a`.
+pub const CALL_READ: u8 = 1;
+/// Writes result bytes to descriptor `a`.
+pub const CALL_WRITE: u8 = 2;
+/// Returns a descriptor; the name is argument `b` below directory descriptor `a`.
+pub const CALL_OPEN: u8 = 3;
+/// Operation `op` on descriptor `a`.
+pub const CALL_DESCRIPTOR: u8 = 4;
+/// Operation `op` on name `b` below directory descriptor `a`.
+pub const CALL_NAME: u8 = 5;
+/// As `CALL_NAME`; flag `AT_REMOVEDIR` in argument `c` makes it a rmdir.
+pub const CALL_UNLINKAT: u8 = 6;
+/// Operation `op` on two names: `b` below `a`, and `c + 1` below `c` (both in arguments).
+pub const CALL_RENAME: u8 = 7;
+/// Result bytes from descriptor `b` to descriptor `a`.
+pub const CALL_COPY: u8 = 8;
+/// mmap: descriptor `a`, protection `b`, flags `c`.
+pub const CALL_MAP: u8 = 9;
+/// Executes name `b` below directory descriptor `a`.
+pub const CALL_EXEC: u8 = 10;
+/// connect: descriptor `a`, address `b`, its length `c`.
+pub const CALL_CONNECT: u8 = 11;
+/// accept: returns a descriptor of a connection to descriptor `a`.
+pub const CALL_ACCEPT: u8 = 12;
+/// listen on descriptor `a`.
+pub const CALL_LISTEN: u8 = 13;
+/// sendto: descriptor `a`, address `b`, its length `c`.
+pub const CALL_SENDTO: u8 = 14;
+/// recvfrom: descriptor `a`, address `b`.
+pub const CALL_RECVFROM: u8 = 15;
+/// sendmsg: descriptor `a`, struct msghdr `b`.
+pub const CALL_SENDMSG: u8 = 16;
+/// recvmsg: descriptor `a`, struct msghdr `b`.
+pub const CALL_RECVMSG: u8 = 17;
+/// sendmmsg: descriptor `a`, array of struct mmsghdr `b`.
+pub const CALL_SENDMMSG: u8 = 18;
+/// recvmmsg: descriptor `a`, array of struct mmsghdr `b`.
+pub const CALL_RECVMMSG: u8 = 19;
+/// Changes credentials.
+pub const CALL_CREDENTIALS: u8 = 20;
+/// Does something rare: argument values go into an event of type `op`.
+pub const CALL_EVENT: u8 = 21;

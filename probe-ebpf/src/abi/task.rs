@@ -1,0 +1,123 @@
+//! Labels: what is known of each task of the target.
+
+use super::records;
+
+/// The container slot of the probe's own sentinel: thrown away before the window opens.
+pub const SENTINEL_CONTAINER: u32 = 0;
+/// Container slots.
+pub const MAX_CONTAINERS: u32 = 1024;
+/// Executable slots, each of one executable in one container.
+pub const MAX_EXES: u32 = 2048;
+/// The executable slot of everything that found no free one.
+pub const OTHER_EXE: u32 = 0;
+/// Entered from outside the target's tree: by a cgroup move, or by clone into a cgroup.
+pub const TASK_ENTERED: u32 = 1;
+/// Labelled while it ran: a system call may be under way that nobody saw begin.
+pub const TASK_MAY_BE_IN_CALL: u32 = 2;
+/// Has not executed a program of the container yet.
+pub const TASK_RUNTIME: u32 = 4;
+/// Waits to execute the command: nothing is counted before.
+pub const TASK_PENDING: u32 = 8;
+
+/// One task of the target; lives in an array slot that the map `TASKS` names by `task_struct`.
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+pub struct TaskRecord {
+    /// Container slot.
+    pub container: u32,
+    /// Executable slot.
+    pub exe: u32,
+    /// Of `TASK_…`.
+    pub flags: u32,
+    /// Not 0: between entry and return of a system call that was counted.
+    pub in_call: u32,
+    /// Its number.
+    pub number: u32,
+    /// Its abi, of `ABI_…`.
+    pub abi: u32,
+    /// Its row.
+    pub row: u32,
+    /// Row of the first descriptor's file plus 1, or of its peer when `socket` is set.
+    pub first_row: u32,
+    /// Row of the second descriptor's file plus 1.
+    pub second_row: u32,
+    /// `first_row` or `second_row` is a network row: bits 0 and 1.
+    pub sockets: u32,
+    /// Effective user id when last looked at.
+    pub uid: u32,
+    /// Effective group id when last looked at.
+    pub gid: u32,
+    /// Effective capabilities when last looked at.
+    pub caps: u64,
+    /// Not 0: an entry of the map `TASKS` leads here.
+    pub live: u32,
+    /// Padding.
+    pub pad: u32,
+}
+records! { TaskRecord = 64 }
+
+/// The task that ran last on a CPU, and its slot.
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+pub struct CpuCache {
+    /// `task_struct`.
+    pub task: u64,
+    /// [`super::State::epoch`] when the slot was found.
+    pub epoch: u64,
+    /// Slot plus 1; 0: not of the target.
+    pub slot: u32,
+    /// Padding.
+    pub pad: u32,
+    /// A typed pointer on its way to become a number.
+    pub number: u64,
+}
+records! { CpuCache = 32 }
+
+/// A cgroup of the target.
+#[repr(C)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub struct CgroupEntry {
+    /// Of `CGROUP_…`.
+    pub kind: u32,
+    /// Container slot, of a container's cgroup.
+    pub container: u32,
+}
+records! { CgroupEntry = 8 }
+
+/// The cgroup of a pod: every cgroup made right below it is a new container.
+pub const CGROUP_POD: u32 = 1;
+/// The cgroup of a container.
+pub const CGROUP_CONTAINER: u32 = 2;
+
+/// Levels of cgroups looked at above a task.
+pub const CGROUP_LEVELS: usize = 12;
+/// Bytes kept of a cgroup's name, the terminating NUL included.
+pub const CGROUP_NAME: usize = 96;
+
+/// One process, as [`super::SCAN_LIST`] writes it.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct ListedTask {
+    /// Process id.
+    pub tgid: u32,
+    /// Its parent's process id.
+    pub parent_tgid: u32,
+    /// Number of `cgroups` in use, from the task's own upwards.
+    pub n_levels: u32,
+    /// Not 0: a kernel thread.
+    pub kernel_thread: u32,
+    /// The cgroups.
+    pub cgroups: [ListedCgroup; CGROUP_LEVELS],
+}
+records! { ListedTask = 16 + CGROUP_LEVELS * 104 }
+
+/// One cgroup above a listed process.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct ListedCgroup {
+    /// Inode number of its directory.
+    pub id: u64,
+    /// Name of its directory, ended by NUL.
+    pub name: [u8; CGROUP_NAME],
+}
+records! { ListedCgroup = 104 }

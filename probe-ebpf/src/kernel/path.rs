@@ -1,0 +1,59 @@
+//! From a directory entry to the root: the names of a path, the last one first.
+//!
+//! The walk crosses mounts and ends at the root of the mount namespace, so that bind mounts,
+//! chroot and /proc/PID/root give the name that the container's own root gives.
+
+use super::{file, read};
+use crate::maps::{NAME_BYTES, SCRATCH_MASK, offset, scratch};
+use aya_ebpf::helpers::generated::bpf_probe_read_kernel_str;
+use procmon_probe_ebpf::abi::{FILE_TRUNCATED, FILE_UNREACHABLE, MAX_NAMES, MAX_PATH};
+
+/// Appends the names of `dentry` on `vfsmount` to a buffer of this CPU from `start` on, each ended by NUL.
+/// Returns the offset behind the last one, and `FILE_…` flags in the upper half.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn names(buffer: u32, start: u64, vfsmount: u64, dentry: u64) -> u64 {
+    let Some(buffer) = scratch(buffer) else { return start };
+    let mut mount = vfsmount - u64::from(offset!(mount_mnt));
+    let mut dentry = dentry;
+    let mut end = start;
+    let mut flags = u64::from(FILE_TRUNCATED);
+    for _ in 0..MAX_NAMES {
+        let root: u64 = read(mount, offset!(mount_mnt) + offset!(vfsmount_root));
+        let parent = file::parent(dentry);
+        if dentry == root || dentry == parent {
+            if dentry != root {
+                flags = u64::from(FILE_UNREACHABLE);
+                break;
+            }
+            let above: u64 = read(mount, offset!(mount_parent));
+            if above == mount || above == 0 {
+                flags = 0;
+                break;
+            }
+            dentry = read(mount, offset!(mount_mountpoint));
+            mount = above;
+            continue;
+        }
+        if end - start > (MAX_PATH - NAME_BYTES) as u64 {
+            break;
+        }
+        let name: u64 = read(dentry, offset!(dentry_name) + offset!(qstr_name));
+        let position = end as usize & SCRATCH_MASK;
+        // SAFETY: a masked offset leaves room for one name behind it.
+        let length = unsafe {
+            bpf_probe_read_kernel_str(
+                (*buffer).bytes.as_mut_ptr().add(position).cast(),
+                NAME_BYTES as u32,
+                name as *const _,
+            )
+        };
+        if length <= 0 || length > NAME_BYTES as i64 {
+            flags = u64::from(FILE_UNREACHABLE);
+            break;
+        }
+        end += length as u64;
+        dentry = parent;
+    }
+    end & 0xffff_ffff | flags << 32
+}

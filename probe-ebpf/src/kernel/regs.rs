@@ -1,0 +1,42 @@
+//! `struct pt_regs`: number and arguments of a system call, as the kernel saved them.
+
+use super::read;
+use crate::maps::{OFFSETS, config, constant, offset};
+use procmon_probe_ebpf::abi::{ABI_COMPAT, ABI_NATIVE, ABI_X32};
+
+/// The calling convention of the current system call.
+#[inline(always)]
+pub(crate) fn abi(regs: u64, number: u64) -> u32 {
+    if config!(arch) == 1 {
+        if super::task::compat_status() & 2 != 0 {
+            ABI_COMPAT
+        } else if number & 0x4000_0000 != 0 && number >> 31 == 0 {
+            ABI_X32
+        } else {
+            ABI_NATIVE
+        }
+    } else if read::<u64>(regs, offset!(regs_pstate)) & 0x10 != 0 {
+        ABI_COMPAT
+    } else {
+        ABI_NATIVE
+    }
+}
+
+/// The number of the current system call; negative once a signal frame was restored.
+#[inline(always)]
+pub(crate) fn number(regs: u64) -> i64 {
+    read::<i64>(regs, offset!(regs_nr))
+}
+
+/// An argument by position. Valid at entry and at return: the registers keep it.
+#[inline(always)]
+pub(crate) fn argument(regs: u64, abi: u32, position: u8) -> u64 {
+    let index = (position & 7) as usize;
+    let native = constant(&raw const OFFSETS.regs_args[index]);
+    let compat = constant(&raw const OFFSETS.regs_compat_args[index]);
+    if abi == ABI_COMPAT {
+        read::<u64>(regs, compat) & 0xffff_ffff
+    } else {
+        read(regs, native)
+    }
+}

@@ -1,0 +1,140 @@
+//! `struct socket` and `struct sock`: the two ends of a socket.
+
+use super::read;
+use crate::maps::offset;
+
+pub(crate) const AF_UNIX: u16 = 1;
+pub(crate) const AF_INET: u16 = 2;
+pub(crate) const AF_INET6: u16 = 10;
+pub(crate) const SOCK_STREAM: u8 = 1;
+pub(crate) const SOCK_DGRAM: u8 = 2;
+/// `SOCK_BINDPORT_LOCK`, include/net/sock.h: the port was chosen by bind.
+const BOUND_BY_USER: u8 = 8;
+
+/// Two addresses, their ports, and what they belong to.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Ends {
+    pub(crate) family: u16,
+    pub(crate) local: [u8; 16],
+    pub(crate) remote: [u8; 16],
+    pub(crate) local_port: u16,
+    pub(crate) remote_port: u16,
+}
+
+/// The sock of a socket.
+#[inline(always)]
+pub(crate) fn of_socket(socket: u64) -> u64 {
+    read(socket, offset!(socket_sk))
+}
+
+/// `AF_…`.
+#[inline(always)]
+pub(crate) fn family(sk: u64) -> u16 {
+    read(sk, offset!(sk_family))
+}
+
+/// `SOCK_…`.
+#[inline(always)]
+pub(crate) fn socket_type(sk: u64) -> u8 {
+    read::<u16>(sk, offset!(sk_type)) as u8
+}
+
+/// `IPPROTO_…`.
+#[inline(always)]
+pub(crate) fn protocol(sk: u64) -> u16 {
+    read(sk, offset!(sk_protocol))
+}
+
+/// `TCP_…` state.
+#[inline(always)]
+pub(crate) fn state(sk: u64) -> u8 {
+    read(sk, offset!(sk_state))
+}
+
+/// The pending error.
+#[inline(always)]
+pub(crate) fn error(sk: u64) -> u16 {
+    read::<u32>(sk, offset!(sk_err)) as u16
+}
+
+/// The local port was chosen by the program.
+#[inline(always)]
+pub(crate) fn is_bound_by_user(sk: u64) -> bool {
+    // Four bits of a byte.
+    read::<u8>(sk, offset!(sk_userlocks)) >> (offset!(sk_userlocks_shift) & 7) & BOUND_BY_USER != 0
+}
+
+/// Inode number of its network namespace.
+#[inline(always)]
+pub(crate) fn network_namespace(sk: u64) -> u32 {
+    let net: u64 = read(sk, offset!(sk_net));
+    read(net, offset!(net_ns_inum))
+}
+
+/// Makes an IPv4 address of one that is mapped into IPv6. True when it was one.
+#[inline(always)]
+pub(crate) fn unmap(address: &mut [u8; 16]) -> bool {
+    let words: [u32; 4] = as_words(address);
+    if words[0] != 0 || words[1] != 0 || words[2] != u32::from_ne_bytes([0, 0, 0xff, 0xff]) {
+        return false;
+    }
+    *address = from_words([words[3], 0, 0, 0]);
+    true
+}
+
+#[inline(always)]
+fn as_words(address: &[u8; 16]) -> [u32; 4] {
+    // SAFETY: both are 16 bytes of plain data.
+    unsafe { core::mem::transmute(*address) }
+}
+
+#[inline(always)]
+pub(crate) fn from_words(words: [u32; 4]) -> [u8; 16] {
+    // SAFETY: both are 16 bytes of plain data.
+    unsafe { core::mem::transmute(words) }
+}
+
+/// All zero: no address.
+#[inline(always)]
+pub(crate) fn is_unset(address: &[u8; 16]) -> bool {
+    let words = as_words(address);
+    words[0] | words[1] | words[2] | words[3] == 0
+}
+
+/// The ends of an IPv4 or IPv6 sock.
+#[inline(always)]
+pub(crate) fn ends(sk: u64, out: &mut Ends) {
+    out.family = family(sk);
+    out.local_port = read(sk, offset!(sk_num));
+    out.remote_port = u16::from_be(read(sk, offset!(sk_dport)));
+    if out.family == AF_INET6 {
+        out.remote = from_words(read(sk, offset!(sk_v6_daddr)));
+        out.local = from_words(read(sk, offset!(sk_v6_rcv_saddr)));
+        let remote_mapped = unmap(&mut out.remote);
+        let local_mapped = unmap(&mut out.local);
+        if remote_mapped || (local_mapped && is_unset(&out.remote)) {
+            out.family = AF_INET;
+        }
+    } else {
+        out.remote = from_words([read(sk, offset!(sk_daddr)), 0, 0, 0]);
+        out.local = from_words([read(sk, offset!(sk_rcv_saddr)), 0, 0, 0]);
+    }
+}
+
+/// Address of the name of a Unix sock, and its length in bytes; 0 and 0 when it has none.
+#[inline(always)]
+pub(crate) fn unix_name(sk: u64) -> (u64, u32) {
+    let address: u64 = read(sk, offset!(unix_addr));
+    if address == 0 {
+        return (0, 0);
+    }
+    // sun_family comes first.
+    let length: u32 = read(address, offset!(unix_address_len));
+    (address + u64::from(offset!(unix_address_name)) + 2, length.saturating_sub(2))
+}
+
+/// The sock at the other end of a Unix sock.
+#[inline(always)]
+pub(crate) fn unix_peer(sk: u64) -> u64 {
+    read(sk, offset!(unix_peer))
+}

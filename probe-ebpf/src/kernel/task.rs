@@ -1,0 +1,87 @@
+//! `struct task_struct`.
+
+use super::read;
+use crate::maps::{config, offset};
+use aya_ebpf::helpers::generated::{bpf_get_current_task, bpf_get_current_task_btf};
+
+/// Address of the current task.
+#[inline(always)]
+pub(crate) fn current() -> u64 {
+    // SAFETY: the helper takes no argument.
+    unsafe { bpf_get_current_task() }
+}
+
+/// The x86 status word of the current task: bit 1 says that the system call is a 32-bit one.
+#[inline(always)]
+pub(crate) fn compat_status() -> u32 {
+    let offset = offset!(task_thread_info_status);
+    if config!(typed_task) != 0 {
+        // SAFETY: a typed pointer, which is read without a helper; the verifier checks it.
+        unsafe {
+            let task = bpf_get_current_task_btf() as *const u8;
+            core::ptr::read_volatile(task.add(offset as usize).cast::<u32>())
+        }
+    } else {
+        read(current(), offset)
+    }
+}
+
+/// Thread id in the initial PID namespace.
+#[inline(always)]
+pub(crate) fn pid(task: u64) -> u32 {
+    read(task, offset!(task_pid))
+}
+
+/// Process id in the initial PID namespace.
+#[inline(always)]
+pub(crate) fn tgid(task: u64) -> u32 {
+    read(task, offset!(task_tgid))
+}
+
+/// Process id of the parent.
+#[inline(always)]
+pub(crate) fn parent_tgid(task: u64) -> u32 {
+    tgid(read(task, offset!(task_real_parent)))
+}
+
+/// `PF_KTHREAD`.
+#[inline(always)]
+pub(crate) fn is_kernel_thread(task: u64) -> bool {
+    read::<u32>(task, offset!(task_flags)) & 0x0020_0000 != 0
+}
+
+/// The file that the process executes; 0 for kernel threads and tasks that have given up their memory.
+#[inline(always)]
+pub(crate) fn exe_file(task: u64) -> u64 {
+    let mm: u64 = read(task, offset!(task_mm));
+    read(mm, offset!(mm_exe_file))
+}
+
+/// The file behind a descriptor; 0 when there is none.
+#[inline(always)]
+pub(crate) fn file(task: u64, descriptor: u32) -> u64 {
+    let files: u64 = read(task, offset!(task_files));
+    let table: u64 = read(files, offset!(files_fdt));
+    if table == 0 || descriptor >= read::<u32>(table, offset!(fdt_max_fds)) {
+        return 0;
+    }
+    let array: u64 = read(table, offset!(fdt_fd));
+    read(array + u64::from(descriptor) * 8, 0)
+}
+
+/// Number of threads that have not begun to end.
+#[inline(always)]
+pub(crate) fn live_threads(task: u64) -> u32 {
+    let signal: u64 = read(task, offset!(task_signal));
+    read(signal, offset!(signal_live))
+}
+
+/// Wait status of an ending process.
+#[inline(always)]
+pub(crate) fn exit_status(task: u64) -> u32 {
+    let signal: u64 = read(task, offset!(task_signal));
+    match read::<u32>(signal, offset!(signal_group_exit_code)) {
+        0 => read(task, offset!(task_exit_code)),
+        status => status,
+    }
+}

@@ -1,0 +1,271 @@
+//! Every map: key, value, capacity, and what happens when it is full. Capacities are the defaults;
+//! the probe sets them from the request before it loads the programs.
+
+use aya_ebpf::macros::map;
+use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray, Queue, RingBuf};
+use procmon_probe_ebpf::abi::{
+    CapabilityKey, CapabilityRow, CgroupEntry, Config, CpuCache, DENSE_NUMBERS,
+    DenseRows, ExeKey, FileKey, FileRow, ListenKey, Loss, MAX_CONTAINERS, MAX_EXES, N_LOSSES,
+    NetworkKey, NetworkRow, Offsets, RareKey, RowErrno, SocketState, State, SyscallKey,
+    SyscallRow, TaskRecord,
+};
+
+/// Offsets of kernel members; set before loading.
+#[unsafe(no_mangle)]
+pub(crate) static OFFSETS: Offsets = ZERO_OFFSETS;
+/// SAFETY: Offsets is made of integers only.
+const ZERO_OFFSETS: Offsets = unsafe { core::mem::zeroed() };
+
+/// Facts about this kernel and run; set before loading.
+#[unsafe(no_mangle)]
+pub(crate) static CONFIG: Config = Config {
+    typed_task: 0,
+    arch: 0,
+    cgroup_subsys: 0,
+    cgroup_hierarchy: 0,
+    tree: 0,
+    preemptible: 0,
+};
+
+/// The switch, and counters that make caches stale.
+#[map]
+static STATE: Array<State> = Array::with_max_entries(1, 0);
+
+/// Slot of each task of the target, by `task_struct`. Full: the task is not counted; `Loss::Tasks`.
+#[map]
+pub(crate) static TASKS: HashMap<u64, u32> = HashMap::with_max_entries(16_384, 0);
+/// Records by slot; never full, slots come from `FREE_TASKS`.
+#[map]
+pub(crate) static RECORDS: Array<TaskRecord> = Array::with_max_entries(16_384, 0);
+/// Slots without a task.
+#[map]
+pub(crate) static FREE_TASKS: Queue<u32> = Queue::with_max_entries(16_384, 0);
+/// The task that ran last on each CPU.
+#[map]
+pub(crate) static CPU_CACHE: PerCpuArray<CpuCache> = PerCpuArray::with_max_entries(1, 0);
+
+/// Cgroups of the target by inode number, filled by the probe and by cgroup_mkdir. Full: `Loss::Containers`.
+#[map]
+pub(crate) static CGROUPS: HashMap<u64, CgroupEntry> = HashMap::with_max_entries(8_192, 0);
+/// Container slots not in use. Empty: a new container is not seen; `Loss::Containers`.
+#[map]
+pub(crate) static FREE_CONTAINERS: Queue<u32> = Queue::with_max_entries(MAX_CONTAINERS, 0);
+/// Processes that the next scan shall label, with their container slot; filled by the probe.
+#[map]
+pub(crate) static ROOTS: HashMap<u32, u32> = HashMap::with_max_entries(16_384, 0);
+
+/// Executable slots. Full: `OTHER_EXE`; `Loss::Exes`.
+#[map]
+pub(crate) static EXES: HashMap<ExeKey, u32> = HashMap::with_max_entries(MAX_EXES, 0);
+/// Executable slots not in use.
+#[map]
+pub(crate) static FREE_EXES: Queue<u32> = Queue::with_max_entries(MAX_EXES, 0);
+
+/// What each system call does, as `CallKind::to_word`: native numbers, then compat numbers.
+#[map]
+pub(crate) static CALLS: Array<u64> = Array::with_max_entries(2 * DENSE_NUMBERS as u32, 0);
+/// Rows of native calls by executable and number.
+#[map]
+pub(crate) static DENSE: Array<DenseRows> = Array::with_max_entries(MAX_EXES, 0);
+/// Rows of other calls. Full: `Loss::SyscallRows`.
+#[map]
+pub(crate) static SPARSE: HashMap<SyscallKey, u32> = HashMap::with_max_entries(2_048, 0);
+/// What each row counts.
+#[map]
+pub(crate) static SYSCALL_KEYS: Array<SyscallKey> = Array::with_max_entries(8_192, 0);
+/// Counts of each row, on each CPU.
+#[map]
+pub(crate) static SYSCALL_ROWS: PerCpuArray<SyscallRow> = PerCpuArray::with_max_entries(8_192, 0);
+/// Rows not in use. Empty: the calls are not counted; `Loss::SyscallRows`.
+#[map]
+pub(crate) static FREE_SYSCALL_ROWS: Queue<u32> = Queue::with_max_entries(8_192, 0);
+/// Failures that have no place in a row. Full: `Loss::Errnos`.
+#[map]
+pub(crate) static ERRNOS: HashMap<RowErrno, u64> = HashMap::with_max_entries(32_768, 0);
+
+/// Rows of files. Full: the operation is not counted; `Loss::FileRows`.
+#[map]
+pub(crate) static FILES: HashMap<FileKey, u32> = HashMap::with_max_entries(65_536, 0);
+/// Counts of each file.
+#[map]
+pub(crate) static FILE_ROWS: Array<FileRow> = Array::with_max_entries(65_536, 0);
+/// Rows not in use.
+#[map]
+pub(crate) static FREE_FILE_ROWS: Queue<u32> = Queue::with_max_entries(65_536, 0);
+
+/// Rows of peers. Full: the operation is not counted; `Loss::NetworkRows`.
+#[map]
+pub(crate) static PEERS: HashMap<NetworkKey, u32> = HashMap::with_max_entries(16_384, 0);
+/// Counts of each peer.
+#[map]
+pub(crate) static PEER_ROWS: Array<NetworkRow> = Array::with_max_entries(16_384, 0);
+/// Rows not in use.
+#[map]
+pub(crate) static FREE_PEER_ROWS: Queue<u32> = Queue::with_max_entries(16_384, 0);
+/// TCP sockets that were connected or accepted, by `struct sock`, until they close. Full: `Loss::Sockets`.
+#[map]
+pub(crate) static SOCKETS: HashMap<u64, SocketState> = HashMap::with_max_entries(65_536, 0);
+/// Row of the last datagram sent by an unconnected socket, by inode number: a hint for datagrams
+/// received without an address. Full: the oldest hint goes, and such a datagram has no remote end.
+#[map]
+pub(crate) static LAST_SENT: LruHashMap<u64, u32> = LruHashMap::with_max_entries(8_192, 0);
+/// Ports listened on. Full: connections that were open before the window may be taken for outbound; `Loss::Sockets`.
+#[map]
+pub(crate) static LISTENERS: HashMap<ListenKey, u32> = HashMap::with_max_entries(8_192, 0);
+
+/// Checks of capabilities. Full: `Loss::Capabilities`.
+#[map]
+pub(crate) static CAPABILITIES: HashMap<CapabilityKey, CapabilityRow> =
+    HashMap::with_max_entries(8_192, 0);
+/// Rare operations. Full: `Loss::Events`.
+#[map]
+pub(crate) static EVENTS: HashMap<RareKey, u64> = HashMap::with_max_entries(8_192, 0);
+
+/// First sights, drained by the probe. Full: a `Loss::Ring…`, and the sight is tried again at the next use.
+#[map]
+pub(crate) static RING: RingBuf = RingBuf::with_byte_size(8 << 20, 0);
+/// Buffers for records with paths: 0 for system calls, 1 for the task iterator.
+#[map]
+static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(2, 0);
+/// What was lost, by [`Loss`].
+#[map]
+static LOST: Array<u64> = Array::with_max_entries(N_LOSSES, 0);
+
+/// Bytes of a record, all of which can be addressed by a masked offset.
+pub(crate) const SCRATCH_MASK: usize = 0x3fff;
+/// Bytes behind the last masked offset: what one name may take.
+pub(crate) const NAME_BYTES: usize = 256;
+
+/// A buffer for one record.
+#[repr(C, align(8))]
+pub(crate) struct Scratch {
+    /// The record; what one masked offset addresses may be longer than a name only for arguments.
+    pub(crate) bytes: [u8; SCRATCH_MASK + 1 + 4096],
+}
+
+/// One offset, as a constant to the verifier.
+macro_rules! offset {
+    ($member:ident) => {
+        $crate::maps::constant(&raw const $crate::maps::OFFSETS.$member)
+    };
+}
+pub(crate) use offset;
+
+/// One fact of the configuration, as a constant to the verifier.
+macro_rules! config {
+    ($member:ident) => {
+        $crate::maps::constant(&raw const $crate::maps::CONFIG.$member)
+    };
+}
+pub(crate) use config;
+
+/// Reads a member of a static; volatile so that the compiler does not take it for zero.
+#[inline(always)]
+pub(crate) fn constant<T: Copy>(member: *const T) -> T {
+    // SAFETY: only members of the two statics come here.
+    unsafe { core::ptr::read_volatile(member) }
+}
+
+/// The state.
+#[inline(always)]
+pub(crate) fn state() -> Option<*mut State> {
+    STATE.get_ptr_mut(0)
+}
+
+/// The window is open.
+#[inline(always)]
+pub(crate) fn open() -> bool {
+    // SAFETY: the pointer is a map value; user space changes it at any time.
+    state().is_some_and(|state| unsafe { core::ptr::read_volatile(&raw const (*state).open) } != 0)
+}
+
+/// A buffer of this CPU.
+#[inline(always)]
+pub(crate) fn scratch(index: u32) -> Option<*mut Scratch> {
+    SCRATCH.get_ptr_mut(index)
+}
+
+/// Counts one loss.
+#[inline(always)]
+pub(crate) fn lost(loss: Loss) {
+    if let Some(count) = LOST.get_ptr_mut(loss as u32) {
+        add(count, 1);
+    }
+}
+
+/// Adds to a number that several CPUs share: the old xadd, which every kernel takes.
+#[inline(always)]
+pub(crate) fn add(number: *mut u64, amount: u64) {
+    // SAFETY: the pointer is an aligned map value; the verifier checks that.
+    unsafe {
+        core::arch::asm!("lock *(u64 *)({0} + 0) += {1}", in(reg) number, in(reg) amount, options(nostack));
+    }
+}
+
+/// The same number, of which the compiler knows nothing: it then keeps one register for the check
+/// of a position and for its use, as the verifier needs it.
+#[inline(always)]
+pub(crate) fn opaque(number: u64) -> u64 {
+    let mut number = number;
+    // SAFETY: no instruction.
+    unsafe {
+        core::arch::asm!("", inout("r0") number, options(nomem, nostack, preserves_flags));
+    }
+    number
+}
+
+/// Adds to a number of this CPU.
+#[inline(always)]
+pub(crate) fn add_local(number: *mut u64, amount: u64) {
+    if config!(preemptible) != 0 {
+        add(number, amount);
+    } else {
+        // SAFETY: the pointer is an aligned map value of this CPU, and nothing else runs on it.
+        unsafe { *number += amount };
+    }
+}
+
+/// Counts one failure of a row.
+#[inline(always)]
+pub(crate) fn add_errno(rows: u16, row: u32, errno: u16) {
+    let key = RowErrno { row, rows, errno };
+    if let Some(count) = ERRNOS.get_ptr_mut(key) {
+        add(count, 1);
+        return;
+    }
+    // Two CPUs may come here at once: the second finds the entry of the first.
+    let _ = ERRNOS.insert(key, 0, 1);
+    match ERRNOS.get_ptr_mut(key) {
+        Some(count) => add(count, 1),
+        None => lost(Loss::Errnos),
+    }
+}
+
+/// Takes a number from a pool.
+#[inline(always)]
+pub(crate) fn take(pool: &Queue<u32>) -> Option<u32> {
+    pool.pop().ok().flatten()
+}
+
+/// Writes the first `length` bytes of a buffer into the ring.
+#[inline(always)]
+pub(crate) fn emit(buffer: *mut Scratch, length: usize, loss: Loss) -> bool {
+    let length = length & 0x7fff;
+    if length == 0 || length > SCRATCH_MASK {
+        return false;
+    }
+    // SAFETY: the length is below the size of the buffer, which is a map value.
+    let sent = unsafe {
+        aya_ebpf::helpers::generated::bpf_ringbuf_output(
+            core::ptr::from_ref(&RING).cast_mut().cast(),
+            buffer.cast(),
+            length as u64,
+            // BPF_RB_NO_WAKEUP: the probe drains by the clock.
+            1,
+        )
+    } == 0;
+    if !sent {
+        lost(loss);
+    }
+    sent
+}

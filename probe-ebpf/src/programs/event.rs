@@ -1,0 +1,151 @@
+//! Rare and telling operations, at the return of the call that did them.
+
+use super::{label, process::current_tgid};
+use crate::kernel::{cred, file, read, regs};
+use crate::maps::{EVENTS, Scratch, add, emit, lost, offset, scratch};
+use aya_ebpf::helpers::generated::{bpf_ktime_get_ns, bpf_probe_read_user_str};
+use procmon_probe_ebpf::abi::{
+    CallKind, EVENT_RARE, Loss, RARE_CREDENTIALS, RARE_MEMFD_EXEC, RARE_MOUNT, RARE_PTRACE,
+    RARE_TEXT, RARE_UNSHARE, RareEvent, RareKey,
+};
+
+const TMPFS_MAGIC: u32 = 0x0102_1994;
+
+/// Counts an operation; announces it at first sight.
+#[inline(always)]
+fn count(buffer: *mut Scratch) {
+    let Some(record) = label::current() else { return };
+    let event = buffer.cast::<RareEvent>();
+    // SAFETY: the buffer is larger than the record, and nothing else uses it; the key was written.
+    unsafe {
+        let key = &raw const (*event).key;
+        if let Some(count) = EVENTS.get_ptr_mut(&*key) {
+            add(count, 1);
+            return;
+        }
+        (*event).kind = EVENT_RARE;
+        (*event).container = (*record).container;
+        (*event).time = bpf_ktime_get_ns();
+        if !emit(buffer, size_of::<RareEvent>(), Loss::RingEvent) {
+            return;
+        }
+        if EVENTS.insert(&*key, 1, 0).is_err() {
+            lost(Loss::Events);
+        }
+    }
+}
+
+/// Begins a key in a buffer.
+#[inline(always)]
+fn key(buffer: *mut Scratch, kind: u32, tgid: u32, values: [u64; 4]) -> *mut RareKey {
+    let event = buffer.cast::<RareEvent>();
+    // SAFETY: as for `count`.
+    unsafe {
+        (*event).key = RareKey {
+            kind,
+            tgid,
+            values,
+            text: [0; RARE_TEXT],
+        };
+        &raw mut (*event).key
+    }
+}
+
+/// Compares the credentials with those last seen.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn credentials_changed(task: u64) -> u32 {
+    let Some(record) = label::of(task) else { return 0 };
+    let Some(buffer) = scratch(0) else { return 0 };
+    let cred = cred::of(task);
+    let (uid, gid, caps) = (cred::uid(cred), cred::gid(cred), cred::effective(cred));
+    // SAFETY: a map value of the current task.
+    unsafe {
+        let before = ((*record).uid, (*record).gid, (*record).caps);
+        if before == (uid, gid, caps) {
+            return 0;
+        }
+        (*record).uid = uid;
+        (*record).gid = gid;
+        (*record).caps = caps;
+        let ids = |uid: u32, gid: u32| u64::from(uid) << 32 | u64::from(gid);
+        key(
+            buffer,
+            RARE_CREDENTIALS,
+            current_tgid(),
+            [ids(before.0, before.1), ids(uid, gid), before.2, caps],
+        );
+    }
+    count(buffer);
+    0
+}
+
+/// A program was executed: from memory?
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn memory_executed(program: u64) -> u32 {
+    let Some(buffer) = scratch(0) else { return 0 };
+    let inode = file::inode(program);
+    if file::magic(inode) != TMPFS_MAGIC {
+        return 0;
+    }
+    let dentry = file::dentry(program);
+    let name: u64 = read(dentry, offset!(dentry_name) + offset!(qstr_name));
+    if read::<[u8; 6]>(name, 0) != *b"memfd:" {
+        return 0;
+    }
+    let key = key(buffer, RARE_MEMFD_EXEC, current_tgid(), [0; 4]);
+    // SAFETY: the text lies within the buffer; the helper ends it with NUL.
+    unsafe {
+        aya_ebpf::helpers::generated::bpf_probe_read_kernel_str(
+            (&raw mut (*key).text).cast(),
+            RARE_TEXT as u32,
+            name as *const _,
+        );
+    }
+    count(buffer);
+    0
+}
+
+/// A clone that made namespaces.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn namespaces_made(clone_flags: u64) -> u32 {
+    let Some(buffer) = scratch(0) else { return 0 };
+    key(buffer, RARE_UNSHARE, current_tgid(), [clone_flags, 0, 0, 0]);
+    count(buffer);
+    0
+}
+
+/// A call that is rare in itself: `op` is its type, `a` and `b` the arguments that matter.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn rare(regs: u64, kind: u64) -> u32 {
+    let kind = CallKind::from_word(kind);
+    let Some(record) = label::current() else { return 0 };
+    let Some(buffer) = scratch(0) else { return 0 };
+    // SAFETY: a map value of the current task.
+    let (abi, number) = unsafe { ((*record).abi, u64::from((*record).number)) };
+    let first = regs::argument(regs, abi, kind.a);
+    let second = regs::argument(regs, abi, kind.b);
+    let values = match u32::from(kind.op) {
+        // PTRACE_CONT and its kin come by the thousand and are no new fact: requests and targets are.
+        RARE_PTRACE => [first & 0xffff_ffff, second & 0xffff_ffff, 0, number],
+        RARE_MOUNT => [0, second, 0, number],
+        _ => [first, second, 0, number],
+    };
+    let key = key(buffer, u32::from(kind.op), current_tgid(), values);
+    if u32::from(kind.op) == RARE_MOUNT && kind.c < 6 {
+        let text = regs::argument(regs, abi, kind.c);
+        // SAFETY: the text lies within the buffer; the helper checks the address.
+        unsafe {
+            bpf_probe_read_user_str(
+                (&raw mut (*key).text).cast(),
+                RARE_TEXT as u32,
+                text as *const _,
+            );
+        }
+    }
+    count(buffer);
+    0
+}

@@ -1,0 +1,454 @@
+//! Files: what calls did to descriptors and names. No hooks of its own: called at the entry and
+//! return of system calls, and when a program was executed.
+//!
+//! A descriptor leads to the kernel's own file, so its path is settled. A name given as an
+//! argument is read from the caller's memory at the return, and marked so.
+
+use super::{label, network, process::current_tgid};
+use crate::kernel::{file, path, read, regs, task};
+use crate::maps::{
+    FILE_ROWS, FILES, FREE_FILE_ROWS, SCRATCH_MASK, Scratch, add, add_errno, emit, lost, offset, opaque,
+    scratch, take,
+};
+use aya_ebpf::helpers::generated::{bpf_probe_read_kernel_str, bpf_probe_read_user_str};
+use procmon_probe_ebpf::abi::{
+    CALL_COPY, CALL_EXEC, CALL_MAP, CALL_READ, CALL_RENAME, CALL_UNLINKAT, CALL_WRITE, CallKind, EVENT_FILE,
+    FILE_KEY_NAMED, FILE_KEY_SETTLED, FILE_NAMED, FileEvent, FileKey, FileMeta, FileOp, FileRow,
+    Loss, MAX_ARGV, N_FILE_OPS, NO_ARG, ROWS_FILES,
+};
+
+const PROT_WRITE: u64 = 2;
+const PROT_EXEC: u64 = 4;
+const MAP_SHARED: u64 = 1;
+const AT_REMOVEDIR: u64 = 0x200;
+const AT_FDCWD: u32 = -100_i32 as u32;
+
+/// Counts one operation.
+#[inline(always)]
+fn count(row: u32, op: u8) -> Option<*mut FileRow> {
+    let counts = FILE_ROWS.get_ptr_mut(row)?;
+    let op = opaque(u64::from(op));
+    if op < N_FILE_OPS as u64 {
+        // SAFETY: a map value; the position is below the length.
+        add(unsafe { (&raw mut (*counts).operations).cast::<u64>().add(op as usize) }, 1);
+    }
+    Some(counts)
+}
+
+/// Keeps which file or socket a descriptor is until the call returns.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn remember(descriptor: u32, second: u32) -> u32 {
+    let Some(record) = label::current() else { return 0 };
+    let file = task::file(task::current(), descriptor);
+    let inode = file::inode(file);
+    if inode == 0 {
+        return 0;
+    }
+    // SAFETY: a map value of the current task.
+    unsafe {
+        let (row, socket) = if file::is_socket(file::mode(inode)) {
+            (network::connection_row((*record).exe, file), 1)
+        } else {
+            (settled_row((*record).exe, file), 0)
+        };
+        if second != 0 {
+            (*record).second_row = row;
+            (*record).sockets |= socket << 1;
+        } else {
+            (*record).first_row = row;
+            (*record).sockets |= socket;
+        }
+    }
+    0
+}
+
+/// Names of a directory and of the one above it, as one number.
+#[inline(always)]
+fn above(directory: u64) -> u64 {
+    file::name_hash(directory) ^ file::name_hash(file::parent(directory)).rotate_left(32)
+}
+
+/// Row plus 1 of a file; 0 when it is none, or has no row.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn settled_row(exe: u32, file: u64) -> u32 {
+    let inode = file::inode(file);
+    if file::is_nameless(file::magic(inode)) {
+        return 0;
+    }
+    let dentry = file::dentry(file);
+    let mount = file::mount(file);
+    let parent = file::parent(dentry);
+    let key = FileKey {
+        exe,
+        kind: FILE_KEY_SETTLED,
+        inode: file::number(inode),
+        parent: file::number(file::dentry_inode(parent)),
+        name: file::name_hash(dentry),
+        mount,
+        above: above(parent),
+        device: file::device(inode),
+        pad: 0,
+    };
+    // SAFETY: a number is copied out of the map.
+    if let Some(row) = unsafe { FILES.get(key) }.copied() {
+        return row + 1;
+    }
+    let start = size_of::<FileEvent>() as u64;
+    let end = path::names(0, start, mount, dentry);
+    let Some(buffer) = scratch(0) else { return 0 };
+    let event = buffer.cast::<FileEvent>();
+    // SAFETY: the buffer is larger than the record, and nothing else uses it.
+    unsafe {
+        file::meta(inode, dentry, mount, &raw mut (*event).meta);
+        (*event).meta.flags |= (end >> 32) as u32;
+        (*event).name_len = 0;
+        (*event).path_len = (end as u32).wrapping_sub(start as u32);
+    }
+    new_row(buffer, &key, end)
+}
+
+/// Takes a row for a key and announces it; the buffer holds all but the head of the record.
+#[inline(always)]
+fn new_row(buffer: *mut Scratch, key: &FileKey, end: u64) -> u32 {
+    let Some(row) = take(&FREE_FILE_ROWS) else {
+        lost(Loss::FileRows);
+        return 0;
+    };
+    let event = buffer.cast::<FileEvent>();
+    // SAFETY: the buffer is larger than the record, and nothing else uses it.
+    unsafe {
+        (*event).kind = EVENT_FILE;
+        (*event).row = row;
+        (*event).exe = key.exe;
+        (*event).tgid = current_tgid();
+    }
+    if !emit(buffer, (end & 0xffff_ffff) as usize, Loss::RingFile) {
+        let _ = FREE_FILE_ROWS.push(row, 0);
+        return 0;
+    }
+    // Of two CPUs at once both rows are announced with the same path: user space adds them.
+    if FILES.insert(key, row, 0).is_err() {
+        lost(Loss::FileRows);
+    }
+    row + 1
+}
+
+/// Row plus 1 of a name given as an argument, relative to a directory descriptor.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn named_row(exe: u32, directory: u32, name: u64) -> u32 {
+    let Some(buffer) = scratch(0) else { return 0 };
+    let start = size_of::<FileEvent>();
+    // SAFETY: the buffer is larger than the record and the longest name; the helper checks the address.
+    let length = unsafe {
+        bpf_probe_read_user_str(
+            (*buffer).bytes.as_mut_ptr().add(start).cast(),
+            MAX_ARGV as u32,
+            name as *const _,
+        )
+    };
+    if length <= 1 || length > MAX_ARGV as i64 {
+        return 0;
+    }
+    finish_named(exe, directory, length as u64)
+}
+
+/// The rest of `named_row`, once the name is in the buffer.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn finish_named(exe: u32, directory: u32, length: u64) -> u32 {
+    let length = length & 0x1fff;
+    let start = size_of::<FileEvent>();
+    let hash = hash_name(length);
+    let Some(buffer) = scratch(0) else { return 0 };
+    // SAFETY: the buffer is larger than the offset.
+    let absolute = unsafe { (*buffer).bytes[start] } == b'/';
+    let mut mount = 0;
+    let mut dentry = 0;
+    if !absolute {
+        let task = task::current();
+        if directory == AT_FDCWD {
+            let fs: u64 = read(task, offset!(task_fs));
+            mount = read(fs, offset!(fs_pwd) + offset!(path_mnt));
+            dentry = read(fs, offset!(fs_pwd) + offset!(path_dentry));
+        } else {
+            let file = task::file(task, directory);
+            mount = file::mount(file);
+            dentry = file::dentry(file);
+        }
+        if dentry == 0 {
+            return 0;
+        }
+    }
+    let inode = file::dentry_inode(dentry);
+    let key = FileKey {
+        exe,
+        kind: FILE_KEY_NAMED,
+        inode: file::number(inode),
+        parent: 0,
+        name: hash,
+        mount,
+        above: if dentry == 0 { 0 } else { above(dentry) },
+        device: if inode == 0 { 0 } else { file::device(inode) },
+        pad: 0,
+    };
+    // SAFETY: a number is copied out of the map.
+    if let Some(row) = unsafe { FILES.get(key) }.copied() {
+        return row + 1;
+    }
+    let from = start as u64 + length;
+    let end = if absolute { from } else { path::names(0, from, mount, dentry) };
+    let event = buffer.cast::<FileEvent>();
+    // SAFETY: the buffer is larger than the record, and nothing else uses it.
+    unsafe {
+        (*event).meta = FileMeta {
+            flags: FILE_NAMED | (end >> 32) as u32,
+            ..FileMeta::default()
+        };
+        (*event).name_len = length as u32;
+        (*event).path_len = (end as u32).wrapping_sub(from as u32);
+    }
+    new_row(buffer, &key, end)
+}
+
+/// A hash of the name in the buffer, eight bytes at a time.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn hash_name(length: u64) -> u64 {
+    let Some(buffer) = scratch(0) else { return 0 };
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64 ^ length;
+    // SAFETY: the record is shorter than the buffer.
+    let name = unsafe { (*buffer).bytes.as_ptr().add(size_of::<FileEvent>()) };
+    for word in 0..MAX_ARGV / 8 {
+        if (word * 8 + 8) as u64 > length {
+            break;
+        }
+        // SAFETY: below the length of the buffer, and aligned as the buffer is.
+        hash = mix(hash, unsafe { *name.add(word * 8).cast::<u64>() });
+    }
+    let rest = opaque(length & (MAX_ARGV as u64 - 8));
+    if rest > MAX_ARGV as u64 {
+        return 0;
+    }
+    // SAFETY: as above.
+    let last = unsafe { *name.add(rest as usize).cast::<u64>() };
+    mix(hash, last & ((1 << (length & 7) * 8) - 1))
+}
+
+#[inline(always)]
+fn mix(hash: u64, word: u64) -> u64 {
+    let hash = (hash ^ word).wrapping_mul(0x0000_0100_0000_01b3);
+    hash ^ hash >> 29
+}
+
+/// A call on descriptors has returned: reads, writes, changes, copies, mappings.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn descriptor_done(regs: u64, kind: u64, result: i64) -> u32 {
+    let kind = CallKind::from_word(kind);
+    let Some(record) = label::current() else { return 0 };
+    // SAFETY: a map value of the current task.
+    let (first, second, sockets, abi) = unsafe {
+        (
+            (*record).first_row,
+            (*record).second_row,
+            (*record).sockets,
+            (*record).abi,
+        )
+    };
+    match kind.kind {
+        CALL_READ => moved(first, sockets & 1 != 0, result, true),
+        CALL_WRITE => moved(first, sockets & 1 != 0, result, false),
+        CALL_MAP => {
+            if first != 0 && sockets & 1 == 0 {
+                mapped(first - 1, regs, abi, kind, result);
+            }
+        }
+        CALL_COPY => {
+            moved(first, sockets & 1 != 0, result, false);
+            moved(second, sockets & 2 != 0, result, true);
+        }
+        _ => {
+            if first != 0 && sockets & 1 == 0 {
+                changed(first - 1, kind.op, result);
+            }
+        }
+    }
+    0
+}
+
+/// The errno of a result; 0 for success and for the kernel's internal restart codes.
+#[inline(always)]
+pub(crate) fn errno(result: i64) -> u16 {
+    if (-511..0).contains(&result) { -result as u16 } else { 0 }
+}
+
+/// Bytes went through a descriptor.
+#[inline(always)]
+fn moved(row: u32, socket: bool, result: i64, inward: bool) {
+    if row == 0 {
+        return;
+    }
+    if socket {
+        network::moved(row - 1, result, inward);
+        return;
+    }
+    if result < 0 {
+        changed(row - 1, FileOp::None as u8, result);
+        return;
+    }
+    let op = if inward { FileOp::Read } else { FileOp::Write };
+    if let Some(counts) = count(row - 1, op as u8) {
+        // SAFETY: a map value.
+        unsafe {
+            let bytes = if inward {
+                &raw mut (*counts).bytes_read
+            } else {
+                &raw mut (*counts).bytes_written
+            };
+            add(bytes, result as u64);
+        }
+    }
+}
+
+/// One operation on a file, done or failed.
+#[inline(always)]
+fn changed(row: u32, op: u8, result: i64) {
+    if result >= 0 {
+        count(row, op);
+    } else if errno(result) != 0 {
+        add_errno(ROWS_FILES, row, errno(result));
+    }
+}
+
+#[inline(always)]
+fn mapped(row: u32, regs: u64, abi: u32, kind: CallKind, result: i64) {
+    // An address above the errnos.
+    if (-4095..0).contains(&result) {
+        changed(row, FileOp::None as u8, result);
+        return;
+    }
+    let protection = regs::argument(regs, abi, kind.b);
+    if protection & PROT_EXEC != 0 {
+        count(row, FileOp::MmapExec as u8);
+    }
+    if protection & PROT_WRITE != 0
+        && regs::argument(regs, abi, kind.c) & MAP_SHARED != 0
+        && let Some(counts) = FILE_ROWS.get_ptr_mut(row)
+    {
+        // SAFETY: a map value.
+        add(unsafe { &raw mut (*counts).mmap_write }, 1);
+    }
+}
+
+/// An open has returned: the descriptor leads to the file, a failure to the name.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn opened(regs: u64, kind: u64, result: i64) -> u32 {
+    let Some(record) = label::current() else { return 0 };
+    if result < 0 {
+        named(regs, kind, result);
+        return 0;
+    }
+    let file = task::file(task::current(), result as u32);
+    if file == 0 {
+        return 0;
+    }
+    // SAFETY: a map value of the current task.
+    let row = settled_row(unsafe { (*record).exe }, file);
+    if row != 0 {
+        count(row - 1, FileOp::Open as u8);
+        if file::was_created(file) {
+            count(row - 1, FileOp::Create as u8);
+        }
+    }
+    0
+}
+
+/// A call on one or two names has returned.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn named(regs: u64, kind: u64, result: i64) -> u32 {
+    let kind = CallKind::from_word(kind);
+    let Some(record) = label::current() else { return 0 };
+    if result < 0 && errno(result) == 0 {
+        return 0;
+    }
+    // A program that was executed is counted where the kernel has settled it.
+    if kind.kind == CALL_EXEC && result == 0 {
+        return 0;
+    }
+    // SAFETY: a map value of the current task.
+    let (exe, abi) = unsafe { ((*record).exe, (*record).abi) };
+    let mut op = kind.op;
+    if kind.kind == CALL_UNLINKAT && regs::argument(regs, abi, kind.c) & AT_REMOVEDIR != 0 {
+        op = FileOp::Rmdir as u8;
+    }
+    if kind.kind == CALL_RENAME {
+        let directory = if kind.a == NO_ARG { kind.c } else { kind.c + 1 };
+        let at = if kind.a == NO_ARG { NO_ARG } else { kind.c };
+        one_name(exe, regs, abi, at, directory, op, result);
+    }
+    one_name(exe, regs, abi, kind.a, kind.b, op, result);
+    0
+}
+
+/// One operation on a name, done or failed.
+#[inline(always)]
+fn one_name_done(row: u32, op: u8, result: i64) {
+    if row != 0 {
+        changed(row - 1, op, result);
+    }
+}
+
+#[inline(always)]
+fn one_name(
+    exe: u32,
+    regs: u64,
+    abi: u32,
+    directory: u8,
+    name: u8,
+    op: u8,
+    result: i64,
+) {
+    let descriptor = if directory == NO_ARG {
+        AT_FDCWD
+    } else {
+        regs::argument(regs, abi, directory) as u32
+    };
+    let row = named_row(exe, descriptor, regs::argument(regs, abi, name));
+    one_name_done(row, op, result);
+}
+
+/// A program was executed: its file, and the script that named it.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn executed(user: u32, program: u64, bprm_script: u64) -> u32 {
+    let row = settled_row(user, program);
+    if row != 0 {
+        count(row - 1, FileOp::Exec as u8);
+    }
+    if bprm_script == 0 {
+        return 0;
+    }
+    let name: u64 = read(bprm_script, offset!(bprm_filename));
+    let start = size_of::<FileEvent>();
+    let Some(buffer) = scratch(0) else { return 0 };
+    // SAFETY: the buffer is larger than the record and the longest name; the helper checks the address.
+    let length = unsafe {
+        bpf_probe_read_kernel_str(
+            (*buffer).bytes.as_mut_ptr().add(start).cast(),
+            MAX_ARGV as u32,
+            name as *const _,
+        )
+    };
+    if length > 1 && length <= MAX_ARGV as i64 {
+        let row = finish_named(user, AT_FDCWD, length as u64);
+        one_name_done(row, FileOp::Exec as u8, 0);
+    }
+    0
+}
+
+const _: () = assert!(size_of::<FileEvent>() + MAX_ARGV < SCRATCH_MASK);

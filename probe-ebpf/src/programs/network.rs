@@ -1,0 +1,713 @@
+//! Network: which peer a socket belongs to, and what went through it.
+//!
+//! Called at the entry and return of system calls, where the current task is the owner. Hook
+//! (tp_btf): inet_sock_set_state(sk, oldstate, newstate), the same in 5.10 … 7.x; it runs on
+//! whatever task was there, so only its step to SYN_SENT, taken inside connect, looks at the task.
+
+use super::{file::errno, label};
+use crate::kernel::sock::{self, AF_INET, AF_INET6, AF_UNIX, Ends, SOCK_DGRAM, SOCK_STREAM};
+use crate::kernel::{file, number_of, regs, task};
+use crate::maps::{
+    FREE_PEER_ROWS, LAST_SENT, LISTENERS, PEER_ROWS, PEERS, SOCKETS, Scratch, add, add_errno, emit,
+    lost, open, scratch, take,
+};
+use aya_ebpf::helpers::generated::{bpf_probe_read_kernel, bpf_probe_read_user};
+use aya_ebpf::macros::btf_tracepoint;
+use aya_ebpf::programs::BtfTracePointContext;
+use procmon_probe_ebpf::abi::{
+    ABI_COMPAT, CALL_RECVFROM, CALL_SENDMMSG, CALL_SENDMSG,
+    CALL_SENDTO, CallKind, DIRECTION_INBOUND, DIRECTION_LISTEN, DIRECTION_OUTBOUND, EVENT_NETWORK,
+    ListenKey, Loss, NetworkEvent, NetworkRow, ROWS_NETWORK, SOCKET_CONNECTED, SOCKET_CONNECTING,
+    SOCKET_FAILED, SOCKET_IN_BACKGROUND, SocketState, TASK_PENDING, UNIX_PATH,
+};
+
+const TCP_ESTABLISHED: i32 = 1;
+const TCP_SYN_SENT: i32 = 2;
+const TCP_CLOSE: i32 = 7;
+const EINTR: u16 = 4;
+const EAGAIN: u16 = 11;
+const EISCONN: u16 = 106;
+const EALREADY: u16 = 114;
+const EINPROGRESS: u16 = 115;
+/// Messages looked at in one sendmmsg or recvmmsg.
+const MAX_MESSAGES: usize = 32;
+
+/// Failures that are no failure of the peer.
+#[inline(always)]
+fn is_failure(errno: u16) -> bool {
+    !matches!(errno, 0 | EINTR | EAGAIN | EISCONN | EALREADY | EINPROGRESS)
+}
+
+/// The record in the buffer, all zero but for the executable and what the sock is.
+#[inline(always)]
+fn begin(buffer: *mut Scratch, exe: u32, sk: u64) -> *mut NetworkEvent {
+    let event = buffer.cast::<NetworkEvent>();
+    // SAFETY: the buffer is larger than the record, and nothing else uses it.
+    unsafe {
+        core::ptr::write_bytes(event, 0, 1);
+        (*event).key.exe = exe;
+        (*event).key.family = sock::family(sk);
+        (*event).key.socket_type = sock::socket_type(sk);
+        (*event).key.protocol = sock::protocol(sk);
+        (*event).netns = sock::network_namespace(sk);
+    }
+    event
+}
+
+/// Row plus 1 of the key in the buffer; announced at first sight.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn peer_row() -> u32 {
+    let Some(buffer) = scratch(0) else { return 0 };
+    let event = buffer.cast::<NetworkEvent>();
+    // SAFETY: the caller has written the record.
+    unsafe {
+        let key = &raw const (*event).key;
+        if let Some(row) = PEERS.get(&*key).copied() {
+            return row + 1;
+        }
+        let Some(row) = take(&FREE_PEER_ROWS) else {
+            lost(Loss::NetworkRows);
+            return 0;
+        };
+        (*event).kind = EVENT_NETWORK;
+        (*event).row = row;
+        if !emit(buffer, size_of::<NetworkEvent>(), Loss::RingNetwork) {
+            let _ = FREE_PEER_ROWS.push(row, 0);
+            return 0;
+        }
+        if PEERS.insert(&*key, row, 0).is_err() {
+            lost(Loss::NetworkRows);
+        }
+        row + 1
+    }
+}
+
+#[inline(always)]
+fn counts(row: u32) -> Option<*mut NetworkRow> {
+    PEER_ROWS.get_ptr_mut(row)
+}
+
+#[inline(always)]
+fn count_connection(row: u32) {
+    if let Some(counts) = counts(row) {
+        // SAFETY: a map value.
+        add(unsafe { &raw mut (*counts).connections }, 1);
+    }
+}
+
+/// Writes the ends of a connection into the key. `direction` is kept by the caller's knowledge.
+#[inline(always)]
+unsafe fn set_ends(event: *mut NetworkEvent, ends: &Ends, direction: u8) {
+    // SAFETY: the caller's.
+    unsafe {
+        let key = &raw mut (*event).key;
+        (*key).family = ends.family;
+        (*key).direction = direction;
+        match direction {
+            DIRECTION_OUTBOUND => {
+                (*key).remote = ends.remote;
+                (*key).remote_port = ends.remote_port;
+                (*event).local = ends.local;
+            }
+            DIRECTION_INBOUND => {
+                (*key).remote = ends.remote;
+                (*key).local = ends.local;
+                (*key).local_port = ends.local_port;
+            }
+            _ => {
+                (*key).local = ends.local;
+                (*key).local_port = ends.local_port;
+            }
+        }
+    }
+}
+
+/// Row plus 1 of the peer that a connected socket has; 0 for an unconnected one.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn connection_row(exe: u32, socket_file: u64) -> u32 {
+    let sk = sock::of_socket(file::socket(socket_file));
+    if sk == 0 {
+        return 0;
+    }
+    match sock::family(sk) {
+        AF_INET | AF_INET6 => inet_row(exe, sk),
+        AF_UNIX => unix_row(exe, sk),
+        _ => {
+            let Some(buffer) = scratch(0) else { return 0 };
+            let event = begin(buffer, exe, sk);
+            // SAFETY: the buffer is ours.
+            unsafe { (*event).key.direction = DIRECTION_OUTBOUND };
+            peer_row()
+        }
+    }
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn inet_row(exe: u32, sk: u64) -> u32 {
+    let Some(buffer) = scratch(0) else { return 0 };
+    let mut ends = Ends::default();
+    sock::ends(sk, &mut ends);
+    if ends.remote_port == 0 && sock::is_unset(&ends.remote) {
+        return 0;
+    }
+    // SAFETY: an entry is copied out of the map.
+    let direction = match unsafe { SOCKETS.get(sk) }.copied() {
+        Some(state) => state.direction,
+        None if sock::socket_type(sk) == SOCK_STREAM && is_listened_on(sk, ends.local_port) => {
+            DIRECTION_INBOUND
+        }
+        None => DIRECTION_OUTBOUND,
+    };
+    let event = begin(buffer, exe, sk);
+    // SAFETY: the buffer is ours.
+    unsafe { set_ends(event, &ends, direction) };
+    peer_row()
+}
+
+#[inline(always)]
+fn is_listened_on(sk: u64, port: u16) -> bool {
+    let key = ListenKey {
+        netns: sock::network_namespace(sk),
+        port,
+        pad: 0,
+    };
+    // SAFETY: only presence counts.
+    unsafe { LISTENERS.get(key) }.is_some()
+}
+
+/// Copies a Unix socket's name into the record and hashes it into the key. False when there is none.
+#[inline(always)]
+fn unix_path(name: u64, length: u32, from_user: bool, remote: bool) -> bool {
+    write_unix_path(name, length, u32::from(from_user), u32::from(remote)) != 0
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn write_unix_path(name: u64, length: u32, from_user: u32, remote: u32) -> u32 {
+    let Some(buffer) = scratch(0) else { return 0 };
+    let event = buffer.cast::<NetworkEvent>();
+    if name == 0 || length == 0 {
+        return 0;
+    }
+    let length = if length as usize > UNIX_PATH { UNIX_PATH as u32 } else { length };
+    // SAFETY: the path lies within the record; the helpers check the address.
+    unsafe {
+        let path = (&raw mut (*event).path).cast();
+        let failed = if from_user != 0 {
+            bpf_probe_read_user(path, length, name as *const _)
+        } else {
+            bpf_probe_read_kernel(path, length, name as *const _)
+        } != 0;
+        if failed {
+            return 0;
+        }
+        let path = (&raw mut (*event).path).cast::<u8>();
+        if *path != 0 {
+            // A path ends at its first NUL; the length of an address may be longer.
+            let mut ended = false;
+            for at in 0..UNIX_PATH {
+                let byte = path.add(at);
+                ended |= *byte == 0;
+                if ended {
+                    *byte = 0;
+                }
+            }
+            (*event).path_len = 0;
+        } else {
+            (*event).path_len = length;
+        }
+        let mut hash = 0xcbf2_9ce4_8422_2325_u64 ^ u64::from((*event).path_len);
+        let words = path.cast::<u32>();
+        for at in 0..UNIX_PATH / 4 {
+            hash = (hash ^ u64::from(*words.add(at))).wrapping_mul(0x0000_0100_0000_01b3);
+            hash ^= hash >> 31;
+        }
+        let key = &raw mut (*event).key;
+        let place = if remote != 0 { &raw mut (*key).remote } else { &raw mut (*key).local };
+        *place.cast::<u64>() = hash;
+    }
+    1
+}
+
+/// Row plus 1 of a connected Unix socket; 0 for a nameless pair.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn unix_row(exe: u32, sk: u64) -> u32 {
+    let Some(buffer) = scratch(0) else { return 0 };
+    let peer = sock::unix_peer(sk);
+    if peer == 0 {
+        return 0;
+    }
+    // An accepted socket has the listener's name, one that connected has none.
+    if sock::socket_type(sk) != SOCK_DGRAM && sock::unix_name(sk).0 != 0 {
+        return unix_own_row(exe, sk);
+    }
+    let event = begin(buffer, exe, sk);
+    // SAFETY: the buffer is ours.
+    unsafe { (*event).key.direction = DIRECTION_OUTBOUND };
+    let (name, length) = sock::unix_name(peer);
+    if !unix_path(name, length, false, true) {
+        return 0;
+    }
+    peer_row()
+}
+
+/// Row plus 1 of those who come to a Unix socket's own name.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn unix_own_row(exe: u32, sk: u64) -> u32 {
+    let Some(buffer) = scratch(0) else { return 0 };
+    let event = begin(buffer, exe, sk);
+    // SAFETY: the buffer is ours.
+    unsafe { (*event).key.direction = DIRECTION_INBOUND };
+    let (name, length) = sock::unix_name(sk);
+    if !unix_path(name, length, false, false) {
+        return 0;
+    }
+    peer_row()
+}
+
+/// Row plus 1 of an address that the program gave, or that the kernel wrote for it.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn address_row(exe: u32, sk: u64, address: u64, length: u32) -> u32 {
+    let Some(buffer) = scratch(0) else { return 0 };
+    let event = begin(buffer, exe, sk);
+    let family = sock::family(sk);
+    let is_datagram = sock::socket_type(sk) == SOCK_DGRAM;
+    let inbound = is_datagram && family != AF_UNIX && sock::is_bound_by_user(sk);
+    if family == AF_UNIX {
+        // SAFETY: the buffer is ours.
+        unsafe { (*event).key.direction = DIRECTION_OUTBOUND };
+        if !unix_path(address + 2, length.saturating_sub(2), true, true) {
+            return 0;
+        }
+        return peer_row();
+    }
+    if family != AF_INET && family != AF_INET6 {
+        // SAFETY: the buffer is ours.
+        unsafe { (*event).key.direction = DIRECTION_OUTBOUND };
+        return peer_row();
+    }
+    let mut ends = Ends::default();
+    sock::ends(sk, &mut ends);
+    let mut words = [0_u32; 7];
+    let wanted = if family == AF_INET6 { 28 } else { 16 };
+    // SAFETY: a local of 28 bytes; the helper checks the address.
+    if unsafe { bpf_probe_read_user((&raw mut words).cast(), wanted, address as *const _) } != 0 {
+        return 0;
+    }
+    ends.remote_port = u16::from_be((words[0] >> 16) as u16);
+    if words[0] as u16 == AF_INET6 {
+        ends.remote = sock::from_words([words[2], words[3], words[4], words[5]]);
+        ends.family = if sock::unmap(&mut ends.remote) { AF_INET } else { AF_INET6 };
+    } else {
+        ends.remote = sock::from_words([words[1], 0, 0, 0]);
+        ends.family = AF_INET;
+    }
+    let direction = if inbound { DIRECTION_INBOUND } else { DIRECTION_OUTBOUND };
+    // SAFETY: the buffer is ours.
+    unsafe { set_ends(event, &ends, direction) };
+    peer_row()
+}
+
+/// The sock of a descriptor of the current task; 0 when it is no socket.
+#[inline(always)]
+fn sock_of(descriptor: u32) -> (u64, u64) {
+    let socket_file = task::file(task::current(), descriptor);
+    let inode = file::inode(socket_file);
+    if inode == 0 || !file::is_socket(file::mode(inode)) {
+        return (0, 0);
+    }
+    (sock::of_socket(file::socket(socket_file)), file::number(inode))
+}
+
+/// connect has returned.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn connected(regs: u64, kind: u64, result: i64) -> u32 {
+    let kind = CallKind::from_word(kind);
+    let Some(record) = label::current() else { return 0 };
+    // SAFETY: a map value of the current task.
+    let (exe, abi) = unsafe { ((*record).exe, (*record).abi) };
+    let (sk, _) = sock_of(regs::argument(regs, abi, kind.a) as u32);
+    if sk == 0 {
+        return 0;
+    }
+    let failure = errno(result);
+    // TCP was counted at its change of state, when it came that far.
+    if let Some(state) = SOCKETS.get_ptr_mut(sk) {
+        // SAFETY: a map value.
+        unsafe {
+            if (*state).stage == SOCKET_FAILED {
+                let _ = SOCKETS.remove(sk);
+                return 0;
+            }
+            if (*state).stage == SOCKET_CONNECTING && result < 0 {
+                (*state).stage = SOCKET_IN_BACKGROUND;
+            }
+        }
+        return 0;
+    }
+    if failure == 0 {
+        if result < 0 {
+            return 0;
+        }
+        let row = match sock::family(sk) {
+            AF_UNIX => unix_row(exe, sk),
+            _ => inet_row(exe, sk),
+        };
+        if row != 0 && sock::socket_type(sk) != SOCK_DGRAM {
+            count_connection(row - 1);
+        }
+        return 0;
+    }
+    if is_failure(failure) {
+        let address = regs::argument(regs, abi, kind.b);
+        let length = regs::argument(regs, abi, kind.c) as u32;
+        let row = address_row(exe, sk, address, length);
+        if row != 0 {
+            add_errno(ROWS_NETWORK, row - 1, failure);
+        }
+    }
+    0
+}
+
+/// accept has returned a descriptor.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn accepted(result: i64) -> u32 {
+    let Some(record) = label::current() else { return 0 };
+    let Some(buffer) = scratch(0) else { return 0 };
+    if result < 0 {
+        return 0;
+    }
+    let (sk, _) = sock_of(result as u32);
+    if sk == 0 {
+        return 0;
+    }
+    // SAFETY: a map value of the current task.
+    let exe = unsafe { (*record).exe };
+    if sock::family(sk) == AF_UNIX {
+        let row = unix_own_row(exe, sk);
+        if row != 0 {
+            count_connection(row - 1);
+        }
+        return 0;
+    }
+    let mut ends = Ends::default();
+    sock::ends(sk, &mut ends);
+    let event = begin(buffer, exe, sk);
+    // SAFETY: the buffer is ours.
+    unsafe { set_ends(event, &ends, DIRECTION_INBOUND) };
+    let row = peer_row();
+    if row == 0 {
+        return 0;
+    }
+    count_connection(row - 1);
+    // A connection that was closed already would never leave the map.
+    if sock::state(sk) as i32 != TCP_CLOSE {
+        remember(sk, row - 1, DIRECTION_INBOUND, SOCKET_CONNECTED);
+    }
+    0
+}
+
+#[inline(always)]
+fn remember(sk: u64, row: u32, direction: u8, stage: u8) {
+    let state = SocketState {
+        row,
+        direction,
+        stage,
+        pad: 0,
+    };
+    if SOCKETS.insert(sk, state, 0).is_err() {
+        lost(Loss::Sockets);
+    }
+}
+
+/// listen has returned.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn listening(regs: u64, kind: u64, result: i64) -> u32 {
+    let kind = CallKind::from_word(kind);
+    let Some(record) = label::current() else { return 0 };
+    let Some(buffer) = scratch(0) else { return 0 };
+    // SAFETY: a map value of the current task.
+    let (exe, abi) = unsafe { ((*record).exe, (*record).abi) };
+    let (sk, _) = sock_of(regs::argument(regs, abi, kind.a) as u32);
+    if result != 0 || sk == 0 {
+        return 0;
+    }
+    let event = begin(buffer, exe, sk);
+    // SAFETY: the buffer is ours.
+    unsafe { (*event).key.direction = DIRECTION_LISTEN };
+    if sock::family(sk) == AF_UNIX {
+        let (name, length) = sock::unix_name(sk);
+        if unix_path(name, length, false, false) {
+            peer_row();
+        }
+        return 0;
+    }
+    let mut ends = Ends::default();
+    sock::ends(sk, &mut ends);
+    // SAFETY: the buffer is ours.
+    let netns = unsafe {
+        set_ends(event, &ends, DIRECTION_LISTEN);
+        (*event).netns
+    };
+    let key = ListenKey {
+        netns,
+        port: ends.local_port,
+        pad: 0,
+    };
+    if LISTENERS.insert(key, 1, 0).is_err() {
+        lost(Loss::Sockets);
+    }
+    peer_row();
+    0
+}
+
+/// Bytes went through a connected socket by a call that also serves files.
+#[inline(always)]
+pub(crate) fn moved(row: u32, result: i64, inward: bool) {
+    transfer(row, result, inward, 1);
+}
+
+/// Adds the outcome of a transfer to a row.
+#[inline(always)]
+fn transfer(row: u32, result: i64, inward: bool, datagrams: u64) {
+    transfer_done(row, result, u32::from(inward), datagrams);
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn transfer_done(row: u32, result: i64, inward: u32, datagrams: u64) -> u32 {
+    if result < 0 {
+        let errno = errno(result);
+        if is_failure(errno) {
+            add_errno(ROWS_NETWORK, row, errno);
+        }
+        return 0;
+    }
+    if let Some(counts) = counts(row) {
+        // SAFETY: a map value.
+        unsafe {
+            let (bytes, messages) = if inward != 0 {
+                (&raw mut (*counts).bytes_received, &raw mut (*counts).datagrams_received)
+            } else {
+                (&raw mut (*counts).bytes_sent, &raw mut (*counts).datagrams_sent)
+            };
+            add(bytes, result as u64);
+            // User space drops the number of a stream's calls.
+            add(messages, datagrams);
+        }
+    }
+    0
+}
+
+/// The call sends.
+#[inline(always)]
+fn sends(kind: u8) -> bool {
+    matches!(kind, CALL_SENDTO | CALL_SENDMSG | CALL_SENDMMSG)
+}
+
+/// sendto, recvfrom, sendmsg or recvmsg has returned.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn transferred(regs: u64, kind: u64, result: i64) -> u32 {
+    let kind = CallKind::from_word(kind);
+    let Some(record) = label::current() else { return 0 };
+    // SAFETY: a map value of the current task.
+    let abi = unsafe { (*record).abi };
+    let (address, length) = match kind.kind {
+        CALL_SENDTO => (
+            regs::argument(regs, abi, kind.b),
+            regs::argument(regs, abi, kind.c) as u32,
+        ),
+        CALL_RECVFROM => (regs::argument(regs, abi, kind.b), 0),
+        _ => message_name(regs::argument(regs, abi, kind.b), abi),
+    };
+    let descriptor = regs::argument(regs, abi, kind.a) & 0xffff_ffff;
+    let inward = u64::from(!sends(kind.kind)) << 32;
+    message(descriptor | inward, address, length, result);
+    0
+}
+
+/// sendmmsg or recvmmsg has returned: its result is a number of messages, whose lengths lie in the
+/// caller's memory.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn transferred_many(regs: u64, kind: u64, result: i64) -> u32 {
+    let kind = CallKind::from_word(kind);
+    let Some(record) = label::current() else { return 0 };
+    // SAFETY: a map value of the current task.
+    let abi = unsafe { (*record).abi };
+    let descriptor = regs::argument(regs, abi, kind.a) & 0xffff_ffff;
+    let descriptor = descriptor | u64::from(!sends(kind.kind)) << 32;
+    let headers = regs::argument(regs, abi, kind.b);
+    if result < 0 {
+        message(descriptor, 0, 0, result);
+        return 0;
+    }
+    if abi == ABI_COMPAT || result > MAX_MESSAGES as i64 {
+        lost(Loss::Messages);
+    }
+    if abi == ABI_COMPAT {
+        return 0;
+    }
+    for number in 0..MAX_MESSAGES {
+        if number as i64 >= result {
+            break;
+        }
+        // struct mmsghdr on 64-bit machines: struct msghdr of 56 bytes, then the length.
+        let header = headers + 64 * number as u64;
+        let (address, length) = message_name(header, abi);
+        let mut bytes = 0_u32;
+        // SAFETY: a local; the helper checks the address.
+        unsafe { bpf_probe_read_user((&raw mut bytes).cast(), 4, (header + 56) as *const _) };
+        message(descriptor, address, length, i64::from(bytes));
+    }
+    0
+}
+
+/// Address and length of the name in a struct msghdr.
+#[inline(always)]
+fn message_name(header: u64, abi: u32) -> (u64, u32) {
+    if abi == ABI_COMPAT {
+        return (0, 0);
+    }
+    let mut words = [0_u64; 2];
+    // SAFETY: a local; the helper checks the address.
+    if unsafe { bpf_probe_read_user((&raw mut words).cast(), 16, header as *const _) } != 0 {
+        return (0, 0);
+    }
+    (words[0], words[1] as u32)
+}
+
+/// One message was sent or, with bit 32 of `descriptor`, received.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn message(descriptor: u64, address: u64, length: u32, result: i64) -> u32 {
+    let Some(record) = label::current() else { return 0 };
+    let inward = descriptor >> 32 != 0;
+    // SAFETY: a map value of the current task.
+    let (exe, mut row) = unsafe {
+        (
+            (*record).exe,
+            if (*record).sockets & 1 != 0 { (*record).first_row } else { 0 },
+        )
+    };
+    // A datagram may be sent elsewhere than to the connected peer.
+    if row == 0 || (!inward && address != 0) {
+        let (sk, number) = sock_of(descriptor as u32);
+        if sk == 0 {
+            return 0;
+        }
+        if row == 0 || sock::socket_type(sk) == SOCK_DGRAM {
+            let other = unconnected_row(exe, sk, address, length | u32::from(inward) << 31);
+            row = if other != 0 || row != 0 { other } else { last_sent(number, inward) };
+            if row != 0 && !inward {
+                let _ = LAST_SENT.insert(number, row - 1, 0);
+            }
+        }
+    }
+    if row != 0 {
+        transfer(row - 1, result, inward, 1);
+    }
+    0
+}
+
+/// Row plus 1 of the datagram sent last.
+#[inline(always)]
+fn last_sent(number: u64, inward: bool) -> u32 {
+    if !inward {
+        return 0;
+    }
+    // SAFETY: a number is copied out of the map.
+    unsafe { LAST_SENT.get(number) }.map_or(0, |row| *row + 1)
+}
+
+/// Row plus 1 for a message of an unconnected socket; bit 31 of `length` says that it came in.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn unconnected_row(exe: u32, sk: u64, address: u64, length: u32) -> u32 {
+    let Some(buffer) = scratch(0) else { return 0 };
+    let inward = length >> 31 != 0;
+    let family = sock::family(sk);
+    if sock::socket_type(sk) == SOCK_STREAM {
+        return 0;
+    }
+    if inward && family == AF_UNIX {
+        return unix_own_row(exe, sk);
+    }
+    if address != 0 || (family != AF_INET && family != AF_INET6) {
+        return address_row(exe, sk, address, length & 0xffff);
+    }
+    if !inward || !sock::is_bound_by_user(sk) {
+        return 0;
+    }
+    // A server that does not ask who sends.
+    let mut ends = Ends::default();
+    sock::ends(sk, &mut ends);
+    let event = begin(buffer, exe, sk);
+    // SAFETY: the buffer is ours.
+    unsafe { set_ends(event, &ends, DIRECTION_INBOUND) };
+    peer_row()
+}
+
+#[btf_tracepoint(function = "inet_sock_set_state")]
+fn on_inet_sock_set_state(ctx: BtfTracePointContext) -> i32 {
+    if open() {
+        let sk: *const u8 = ctx.arg(0);
+        let _ = state_changed(number_of(sk), ctx.arg(1), ctx.arg(2));
+    }
+    0
+}
+
+#[inline(always)]
+fn state_changed(sk: u64, from: i32, to: i32) -> Option<()> {
+    if to == TCP_SYN_SENT {
+        let record = label::current()?;
+        let buffer = scratch(0)?;
+        // SAFETY: a map value of the current task.
+        let (exe, flags) = unsafe { ((*record).exe, (*record).flags) };
+        if flags & TASK_PENDING != 0 {
+            return None;
+        }
+        let mut ends = Ends::default();
+        sock::ends(sk, &mut ends);
+        let event = begin(buffer, exe, sk);
+        // SAFETY: the buffer is ours.
+        unsafe { set_ends(event, &ends, DIRECTION_OUTBOUND) };
+        let row = peer_row();
+        if row != 0 {
+            remember(sk, row - 1, DIRECTION_OUTBOUND, SOCKET_CONNECTING);
+        }
+        return Some(());
+    }
+    let state = SOCKETS.get_ptr_mut(sk)?;
+    // SAFETY: a map value.
+    unsafe {
+        if from == TCP_SYN_SENT && to == TCP_ESTABLISHED {
+            (*state).stage = SOCKET_CONNECTED;
+            count_connection((*state).row);
+        } else if from == TCP_SYN_SENT && to == TCP_CLOSE {
+            let errno = sock::error(sk);
+            if errno != 0 {
+                add_errno(ROWS_NETWORK, (*state).row, errno);
+            }
+            if (*state).stage == SOCKET_IN_BACKGROUND {
+                let _ = SOCKETS.remove(sk);
+            } else {
+                // connect, which waits, must not count the failure again.
+                (*state).stage = SOCKET_FAILED;
+            }
+        } else if to == TCP_CLOSE {
+            let _ = SOCKETS.remove(sk);
+        }
+    }
+    Some(())
+}

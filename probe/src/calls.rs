@@ -1,0 +1,195 @@
+//! What each system call does, beyond being counted: one table for every abi, by name.
+//!
+//! Positions of arguments are those of the manual pages, section 2; they are the same on all abis
+//! listed here.
+
+use procmon_probe_ebpf::abi::{
+    CALL_ACCEPT, CALL_CONNECT, CALL_COPY, CALL_CREDENTIALS, CALL_DESCRIPTOR, CALL_EVENT,
+    CALL_EXEC, CALL_LISTEN, CALL_MAP, CALL_NAME, CALL_OPEN, CALL_READ, CALL_RECVFROM,
+    CALL_RECVMMSG, CALL_RECVMSG, CALL_RENAME, CALL_SENDMMSG, CALL_SENDMSG, CALL_SENDTO,
+    CALL_UNLINKAT, CALL_WRITE, CallKind, DENSE_NUMBERS, FileOp, NO_ARG, RARE_BPF, RARE_KEYCTL,
+    RARE_MODULE_LOAD, RARE_MOUNT, RARE_PERF, RARE_PTRACE, RARE_SETNS, RARE_UNSHARE,
+    RARE_USERFAULTFD,
+};
+use procmon_profile::model::Abi;
+use procmon_profile::tables::syscall_number;
+
+/// Name, kind, positions a, b, c, file operation.
+type Row = (&'static str, u8, u8, u8, u8, FileOp);
+
+const CWD: u8 = NO_ARG;
+const NONE: FileOp = FileOp::None;
+
+const ROWS: &[Row] = &[
+    ("read", CALL_READ, 0, 0, 0, NONE),
+    ("pread64", CALL_READ, 0, 0, 0, NONE),
+    ("readv", CALL_READ, 0, 0, 0, NONE),
+    ("preadv", CALL_READ, 0, 0, 0, NONE),
+    ("preadv2", CALL_READ, 0, 0, 0, NONE),
+    ("write", CALL_WRITE, 0, 0, 0, NONE),
+    ("pwrite64", CALL_WRITE, 0, 0, 0, NONE),
+    ("writev", CALL_WRITE, 0, 0, 0, NONE),
+    ("pwritev", CALL_WRITE, 0, 0, 0, NONE),
+    ("pwritev2", CALL_WRITE, 0, 0, 0, NONE),
+    ("sendfile", CALL_COPY, 0, 1, 0, NONE),
+    ("sendfile64", CALL_COPY, 0, 1, 0, NONE),
+    ("splice", CALL_COPY, 2, 0, 0, NONE),
+    ("copy_file_range", CALL_COPY, 2, 0, 0, NONE),
+    ("open", CALL_OPEN, CWD, 0, 0, FileOp::Open),
+    ("creat", CALL_OPEN, CWD, 0, 0, FileOp::Open),
+    ("openat", CALL_OPEN, 0, 1, 0, FileOp::Open),
+    ("openat2", CALL_OPEN, 0, 1, 0, FileOp::Open),
+    ("fchmod", CALL_DESCRIPTOR, 0, 0, 0, FileOp::Chmod),
+    ("fchown", CALL_DESCRIPTOR, 0, 0, 0, FileOp::Chown),
+    ("ftruncate", CALL_DESCRIPTOR, 0, 0, 0, FileOp::Truncate),
+    ("fsetxattr", CALL_DESCRIPTOR, 0, 0, 0, FileOp::Setxattr),
+    ("fremovexattr", CALL_DESCRIPTOR, 0, 0, 0, FileOp::Setxattr),
+    ("chmod", CALL_NAME, CWD, 0, 0, FileOp::Chmod),
+    ("fchmodat", CALL_NAME, 0, 1, 0, FileOp::Chmod),
+    ("fchmodat2", CALL_NAME, 0, 1, 0, FileOp::Chmod),
+    ("chown", CALL_NAME, CWD, 0, 0, FileOp::Chown),
+    ("lchown", CALL_NAME, CWD, 0, 0, FileOp::Chown),
+    ("fchownat", CALL_NAME, 0, 1, 0, FileOp::Chown),
+    ("truncate", CALL_NAME, CWD, 0, 0, FileOp::Truncate),
+    ("setxattr", CALL_NAME, CWD, 0, 0, FileOp::Setxattr),
+    ("lsetxattr", CALL_NAME, CWD, 0, 0, FileOp::Setxattr),
+    ("removexattr", CALL_NAME, CWD, 0, 0, FileOp::Setxattr),
+    ("lremovexattr", CALL_NAME, CWD, 0, 0, FileOp::Setxattr),
+    ("unlink", CALL_NAME, CWD, 0, 0, FileOp::Unlink),
+    ("unlinkat", CALL_UNLINKAT, 0, 1, 2, FileOp::Unlink),
+    ("rmdir", CALL_NAME, CWD, 0, 0, FileOp::Rmdir),
+    ("mkdir", CALL_NAME, CWD, 0, 0, FileOp::Mkdir),
+    ("mkdirat", CALL_NAME, 0, 1, 0, FileOp::Mkdir),
+    ("mknod", CALL_NAME, CWD, 0, 0, FileOp::Mknod),
+    ("mknodat", CALL_NAME, 0, 1, 0, FileOp::Mknod),
+    ("symlink", CALL_NAME, CWD, 1, 0, FileOp::Symlink),
+    ("symlinkat", CALL_NAME, 1, 2, 0, FileOp::Symlink),
+    ("link", CALL_NAME, CWD, 1, 0, FileOp::Link),
+    ("linkat", CALL_NAME, 2, 3, 0, FileOp::Link),
+    ("rename", CALL_RENAME, CWD, 0, 1, FileOp::Rename),
+    ("renameat", CALL_RENAME, 0, 1, 2, FileOp::Rename),
+    ("renameat2", CALL_RENAME, 0, 1, 2, FileOp::Rename),
+    ("mmap", CALL_MAP, 4, 2, 3, NONE),
+    ("mmap2", CALL_MAP, 4, 2, 3, NONE),
+    ("execve", CALL_EXEC, CWD, 0, 0, FileOp::Exec),
+    ("execveat", CALL_EXEC, 0, 1, 0, FileOp::Exec),
+    ("connect", CALL_CONNECT, 0, 1, 2, NONE),
+    ("accept", CALL_ACCEPT, 0, 0, 0, NONE),
+    ("accept4", CALL_ACCEPT, 0, 0, 0, NONE),
+    ("listen", CALL_LISTEN, 0, 0, 0, NONE),
+    ("sendto", CALL_SENDTO, 0, 4, 5, NONE),
+    ("recvfrom", CALL_RECVFROM, 0, 4, 0, NONE),
+    ("sendmsg", CALL_SENDMSG, 0, 1, 0, NONE),
+    ("recvmsg", CALL_RECVMSG, 0, 1, 0, NONE),
+    ("sendmmsg", CALL_SENDMMSG, 0, 1, 0, NONE),
+    ("recvmmsg", CALL_RECVMMSG, 0, 1, 0, NONE),
+];
+
+/// Calls that change credentials.
+const CREDENTIALS: &[&str] = &[
+    "setuid", "setgid", "setreuid", "setregid", "setresuid", "setresgid", "setfsuid", "setfsgid",
+    "setgroups", "capset", "prctl", "setns", "unshare",
+];
+
+/// Rare calls: the event's type, and the positions of the arguments that go into it; the last is a
+/// text.
+const RARE: &[(&str, u32, u8, u8, u8)] = &[
+    ("ptrace", RARE_PTRACE, 0, 1, NO_ARG),
+    ("process_vm_readv", RARE_PTRACE, 5, 0, NO_ARG),
+    ("process_vm_writev", RARE_PTRACE, 5, 0, NO_ARG),
+    ("mount", RARE_MOUNT, 0, 3, 2),
+    ("umount2", RARE_MOUNT, 0, 1, NO_ARG),
+    ("pivot_root", RARE_MOUNT, 0, 2, NO_ARG),
+    ("move_mount", RARE_MOUNT, 0, 4, NO_ARG),
+    ("fsmount", RARE_MOUNT, 0, 1, NO_ARG),
+    ("open_tree", RARE_MOUNT, 0, 2, NO_ARG),
+    ("setns", RARE_SETNS, 1, 2, NO_ARG),
+    ("unshare", RARE_UNSHARE, 0, 1, NO_ARG),
+    ("init_module", RARE_MODULE_LOAD, 3, 3, NO_ARG),
+    ("finit_module", RARE_MODULE_LOAD, 3, 3, NO_ARG),
+    ("bpf", RARE_BPF, 0, 3, NO_ARG),
+    ("keyctl", RARE_KEYCTL, 0, 3, NO_ARG),
+    ("userfaultfd", RARE_USERFAULTFD, 0, 3, NO_ARG),
+    ("perf_event_open", RARE_PERF, 1, 3, NO_ARG),
+];
+
+/// Calls in which mapping memory asks for CAP_SYS_ADMIN without need.
+const MAPS_MEMORY: &[&str] = &[
+    "brk", "mmap", "mmap2", "munmap", "mprotect", "mremap", "clone", "clone3", "fork", "vfork",
+    "execve", "execveat", "shmat", "prctl",
+];
+
+/// Kinds whose descriptor must be looked at before the call runs.
+fn at_entry(kind: u8) -> bool {
+    matches!(
+        kind,
+        CALL_READ
+            | CALL_WRITE
+            | CALL_COPY
+            | CALL_DESCRIPTOR
+            | CALL_MAP
+            | CALL_SENDTO
+            | CALL_RECVFROM
+            | CALL_SENDMSG
+            | CALL_RECVMSG
+            | CALL_SENDMMSG
+            | CALL_RECVMMSG
+    )
+}
+
+/// The table for one abi, by number.
+pub(crate) fn table(abi: Abi) -> Vec<CallKind> {
+    let mut kinds = vec![CallKind::default(); DENSE_NUMBERS];
+    let number = |name| syscall_number(abi, name).map(|number| number as usize);
+    for (name, kind, a, b, c, op) in ROWS {
+        if let Some(entry) = number(name).and_then(|number| kinds.get_mut(number)) {
+            *entry = CallKind {
+                kind: *kind,
+                a: *a,
+                b: *b,
+                c: *c,
+                op: *op as u8,
+                at_entry: u8::from(at_entry(*kind)),
+                ..CallKind::default()
+            };
+        }
+    }
+    for name in CREDENTIALS {
+        if let Some(entry) = number(name).and_then(|number| kinds.get_mut(number)) {
+            entry.kind = CALL_CREDENTIALS;
+        }
+    }
+    for (name, event, a, b, c) in RARE {
+        if let Some(entry) = number(name).and_then(|number| kinds.get_mut(number)) {
+            *entry = CallKind {
+                kind: CALL_EVENT,
+                a: *a,
+                b: *b,
+                c: *c,
+                op: u8::try_from(*event).unwrap_or(0),
+                ..CallKind::default()
+            };
+        }
+    }
+    for name in MAPS_MEMORY {
+        if let Some(entry) = number(name).and_then(|number| kinds.get_mut(number)) {
+            entry.maps_memory = 1;
+        }
+    }
+    kinds
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn positions_are_those_of_the_machine_itself() {
+        let table = table(Abi::X86_64);
+        assert_eq!(table[257].kind, CALL_OPEN);
+        assert_eq!((table[257].a, table[257].b), (0, 1));
+        assert_eq!(table[82].kind, CALL_RENAME);
+        assert_eq!(table[9].maps_memory, 1);
+        assert_eq!(table[39].kind, 0);
+    }
+}

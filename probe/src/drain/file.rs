@@ -1,0 +1,67 @@
+//! Files: from names and directories to resolved paths.
+
+use super::{Exe, join};
+use crate::hooks::Capture;
+use crate::node::{MountFacts, Node};
+use crate::sys;
+use anyhow::{Context as _, Result};
+use aya::maps::Array;
+use procmon_probe_ebpf::abi::{
+    FILE_NAMED, FILE_TRUNCATED, FILE_UNREACHABLE, FileEvent, FileMeta, FileRow,
+};
+use procmon_profile::text;
+use std::collections::HashMap;
+
+/// First sight of a file.
+pub(crate) struct FileSample {
+    pub(crate) row: u32,
+    pub(crate) exe: u32,
+    /// Path, as text of the document.
+    pub(crate) path: String,
+    pub(crate) meta: FileMeta,
+    pub(crate) mount: Option<MountFacts>,
+    pub(crate) named: bool,
+}
+
+/// Path of a walk, as text of the document.
+pub(crate) fn text(path: &[u8], flags: u32) -> String {
+    // A memfd is a file without a directory on a mount of the kernel's own.
+    if path.starts_with(b"/memfd:") {
+        return text::from_bytes(&path[1..]);
+    }
+    let path = text::from_bytes(path);
+    if flags & FILE_TRUNCATED != 0 {
+        format!("…{path}")
+    } else if flags & FILE_UNREACHABLE != 0 {
+        format!("(unreachable){path}")
+    } else {
+        path
+    }
+}
+
+impl FileSample {
+    /// Reads a record of the ring buffer.
+    pub(crate) fn new(bytes: &[u8], exes: &HashMap<u32, Exe>, node: &mut Node) -> Option<Self> {
+        let event: FileEvent = sys::record(bytes)?;
+        let rest = bytes.get(size_of::<FileEvent>()..)?;
+        let (name, rest) = rest.split_at_checked(event.name_len as usize)?;
+        let names = rest.get(..event.path_len as usize)?;
+        let container = exes.get(&event.exe).map(|exe| exe.container)?;
+        node.seen(container, event.tgid);
+        let named = event.meta.flags & FILE_NAMED != 0;
+        let path = if named {
+            let end = name.iter().position(|byte| *byte == 0).unwrap_or(name.len());
+            text(&node.resolve(container, &join(names), &name[..end]), event.meta.flags)
+        } else {
+            text(&join(names), event.meta.flags)
+        };
+        let mount = if named { None } else { node.mount(container, event.meta.mount_id) };
+        Some(Self { row: event.row, exe: event.exe, path, meta: event.meta, mount, named })
+    }
+
+    /// Its counts.
+    pub(crate) fn counts(&self, capture: &Capture) -> Result<FileRow> {
+        let rows: Array<_, FileRow> = capture.ebpf.map("FILE_ROWS").context("no map FILE_ROWS")?.try_into()?;
+        Ok(rows.get(&self.row, 0)?)
+    }
+}

@@ -1,0 +1,259 @@
+//! Maps and ring buffer to samples: what the programs saw, in the terms of this node.
+//!
+//! First sights come through the ring buffer while the window is open, and are looked up on the
+//! node at once, while the process is likely to live. Counts are read once, after it has closed.
+
+mod capability;
+pub(crate) mod event;
+mod file;
+mod network;
+mod process;
+mod syscall;
+
+pub(crate) use event::RareSample;
+pub(crate) use file::FileSample;
+pub(crate) use network::PeerSample;
+pub(crate) use process::{Image, Processes};
+pub(crate) use process::arguments_text;
+pub(crate) use syscall::{SyscallSample, total as total_calls};
+
+use crate::hooks::Capture;
+use crate::label::Slots;
+use crate::node::Node;
+use crate::sys;
+use anyhow::{Context as _, Result};
+use aya::maps::{Array, HashMap as BpfMap, RingBuf};
+use procmon_probe_ebpf::abi::{
+    CapabilityKey, CapabilityRow, ContainerEvent, EVENT_CONTAINER, EVENT_EXE, EVENT_EXEC,
+    EVENT_EXIT, EVENT_FILE, EVENT_FORK, EVENT_NETWORK, EVENT_RARE, ExeEvent, FileMeta, Loss,
+    N_LOSSES, ProcessEvent, RowErrno, SENTINEL_CONTAINER, TASK_MAY_BE_IN_CALL,
+};
+use std::collections::{BTreeMap, HashMap};
+
+/// An executable of one container.
+#[derive(Clone, Debug)]
+pub(crate) struct Exe {
+    /// Container slot.
+    pub(crate) container: u32,
+    /// Path, as text of the document.
+    pub(crate) path: String,
+    /// About its file.
+    pub(crate) meta: FileMeta,
+}
+
+/// Counts of errnos by table and row.
+pub(crate) type Errnos = HashMap<(u16, u32), BTreeMap<u16, u64>>;
+
+/// Everything seen so far.
+#[derive(Default)]
+pub(crate) struct Drained {
+    /// By slot.
+    pub(crate) exes: HashMap<u32, Exe>,
+    pub(crate) files: Vec<FileSample>,
+    pub(crate) peers: Vec<PeerSample>,
+    pub(crate) processes: Processes,
+    pub(crate) rare: Vec<RareSample>,
+}
+
+/// Everything counted, once the window has closed.
+pub(crate) struct Counted {
+    pub(crate) syscalls: Vec<SyscallSample>,
+    pub(crate) errnos: Errnos,
+    pub(crate) capabilities: Vec<(CapabilityKey, CapabilityRow)>,
+    pub(crate) lost: BTreeMap<&'static str, u64>,
+    pub(crate) lost_ring: u64,
+}
+
+/// What the sentinel left.
+#[derive(Default, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "one answer per hook")]
+pub(crate) struct Sentinel {
+    pub(crate) calls: bool,
+    pub(crate) errors: bool,
+    pub(crate) forks: bool,
+    pub(crate) execs: bool,
+    pub(crate) exits: bool,
+    pub(crate) refused: bool,
+    pub(crate) capabilities: bool,
+    pub(crate) freed: bool,
+}
+
+/// The path that a walk wrote: names, the last one first, each ended by NUL.
+pub(crate) fn join(names: &[u8]) -> Vec<u8> {
+    let mut path = Vec::with_capacity(names.len() + 1);
+    for name in names.split(|byte| *byte == 0).rev().filter(|name| !name.is_empty()) {
+        path.push(b'/');
+        path.extend_from_slice(name);
+    }
+    if path.is_empty() {
+        path.push(b'/');
+    }
+    path
+}
+
+impl Drained {
+    /// Takes everything that the ring buffer holds.
+    pub(crate) fn drain(&mut self, capture: &mut Capture, slots: &mut Slots, node: &mut Node) -> Result<()> {
+        let mut ring = RingBuf::try_from(capture.ebpf.map_mut("RING").context("no map RING")?)?;
+        while let Some(item) = ring.next() {
+            self.take(&item, slots, node);
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, bytes: &[u8], slots: &mut Slots, node: &mut Node) -> Option<()> {
+        let kind: u32 = sys::record(bytes)?;
+        match kind {
+            EVENT_FORK => self.processes.forked(&sys::record(bytes)?, &self.exes, node),
+            EVENT_EXEC => self.processes.executed(bytes, &self.exes)?,
+            EVENT_EXIT => self.processes.exited(&sys::record(bytes)?),
+            EVENT_EXE => {
+                let event: ExeEvent = sys::record(bytes)?;
+                let names = bytes.get(size_of::<ExeEvent>()..)?.get(..event.path_len as usize)?;
+                let path = file::text(&join(names), event.meta.flags);
+                self.exes.insert(event.exe, Exe { container: event.container, path, meta: event.meta });
+                node.seen(event.container, event.tgid);
+            }
+            EVENT_FILE => {
+                let sample = FileSample::new(bytes, &self.exes, node)?;
+                self.files.push(sample);
+            }
+            EVENT_NETWORK => self.peers.push(PeerSample::new(bytes)?),
+            EVENT_RARE => {
+                let sample = RareSample::new(bytes, &self.processes)?;
+                self.rare.push(sample);
+            }
+            EVENT_CONTAINER => {
+                let event: ContainerEvent = sys::record(bytes)?;
+                let end = event.name.iter().position(|byte| *byte == 0).unwrap_or(0);
+                let name = String::from_utf8_lossy(&event.name[..end]).into_owned();
+                slots.began(event.container, event.pod_cgroup, &name, event.time);
+            }
+            _ => {}
+        }
+        Some(())
+    }
+
+    /// The container slot of an executable slot; none for the sentinel's and for unknown ones.
+    pub(crate) fn container_of(&self, exe: u32) -> Option<u32> {
+        self.exes
+            .get(&exe)
+            .map(|exe| exe.container)
+            .filter(|container| *container != SENTINEL_CONTAINER)
+    }
+
+    /// Path of an executable slot.
+    pub(crate) fn path_of(&self, exe: u32) -> String {
+        self.exes
+            .get(&exe)
+            .map_or_else(|| "(other executables)".to_owned(), |exe| exe.path.clone())
+    }
+
+    /// Looks at what the sentinel left, and forgets it.
+    pub(crate) fn sentinel(capture: &mut Capture) -> Result<Sentinel> {
+        let mut seen = Sentinel::default();
+        let mut exes = Vec::new();
+        let mut ring = RingBuf::try_from(capture.ebpf.map_mut("RING").context("no map RING")?)?;
+        while let Some(item) = ring.next() {
+            match sys::record::<u32>(&item) {
+                Some(EVENT_EXE) => exes.extend(sys::record::<ExeEvent>(&item).map(|event| event.exe)),
+                Some(EVENT_FORK) => {
+                    seen.forks |= sys::record::<ProcessEvent>(&item)
+                        .is_some_and(|event| event.flags & TASK_MAY_BE_IN_CALL == 0);
+                }
+                Some(EVENT_EXEC) => seen.execs = true,
+                Some(EVENT_EXIT) => seen.exits = true,
+                _ => {}
+            }
+        }
+        drop(ring);
+        let counted = Counted::read(capture)?;
+        seen.calls = counted.syscalls.iter().any(|sample| sample.row.calls > 0);
+        seen.errors = counted
+            .syscalls
+            .iter()
+            .any(|sample| sample.errors(&counted.errnos).contains_key(&(libc::EBADF as u16)));
+        seen.refused = counted
+            .errnos
+            .iter()
+            .any(|((table, _), errnos)| {
+                *table == procmon_probe_ebpf::abi::ROWS_NETWORK
+                    && errnos.contains_key(&(libc::ECONNREFUSED as u16))
+            });
+        seen.capabilities = !counted.capabilities.is_empty();
+        // The kernel frees a task a grace period after its end.
+        for _ in 0..20 {
+            let tasks: BpfMap<_, u64, u32> = capture.ebpf.map("TASKS").context("no map TASKS")?.try_into()?;
+            seen.freed = tasks.keys().next().is_none();
+            if seen.freed {
+                break;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        Ok(seen)
+    }
+}
+
+impl Counted {
+    /// Reads every table of counts.
+    pub(crate) fn read(capture: &mut Capture) -> Result<Self> {
+        let errnos = errnos(capture)?;
+        let syscalls = syscall::read(capture)?;
+        let capabilities = capability::read(capture)?;
+        let losses: Array<_, u64> = capture.ebpf.map("LOST").context("no map LOST")?.try_into()?;
+        let mut lost = BTreeMap::new();
+        let mut lost_ring = 0;
+        for number in 0..N_LOSSES {
+            let count = losses.get(&number, 0)?;
+            match loss_name(number) {
+                Some(name) if count > 0 => {
+                    *lost.entry(name).or_insert(0) += count;
+                }
+                None => lost_ring += count,
+                Some(_) => {}
+            }
+        }
+        Ok(Self { syscalls, errnos, capabilities, lost, lost_ring })
+    }
+}
+
+/// The map that was full; none for the ring buffer.
+fn loss_name(number: u32) -> Option<&'static str> {
+    const NAMES: &[(Loss, &str)] = &[
+        (Loss::Tasks, "TASKS"),
+        (Loss::Containers, "CONTAINERS"),
+        (Loss::Exes, "EXES"),
+        (Loss::SyscallRows, "SYSCALL_ROWS"),
+        (Loss::Errnos, "ERRNOS"),
+        (Loss::FileRows, "FILE_ROWS"),
+        (Loss::NetworkRows, "NETWORK_ROWS"),
+        (Loss::Sockets, "SOCKETS"),
+        (Loss::Capabilities, "CAPABILITIES"),
+        (Loss::Events, "EVENTS"),
+        (Loss::Messages, "MESSAGES"),
+    ];
+    NAMES
+        .iter()
+        .find(|(loss, _)| *loss as u32 == number)
+        .map(|(_, name)| *name)
+}
+
+fn errnos(capture: &Capture) -> Result<Errnos> {
+    let map: BpfMap<_, RowErrno, u64> = capture.ebpf.map("ERRNOS").context("no map ERRNOS")?.try_into()?;
+    let mut all = Errnos::new();
+    for (key, count) in map.iter().filter_map(Result::ok) {
+        all.entry((key.rows, key.row)).or_default().insert(key.errno, count);
+    }
+    Ok(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::join;
+
+    #[test]
+    fn names_are_joined_from_the_last_to_the_first() {
+        assert_eq!(join(b"passwd\0etc\0"), b"/etc/passwd");
+        assert_eq!(join(b""), b"/");
+    }
+}

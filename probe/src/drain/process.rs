@@ -1,0 +1,331 @@
+//! Processes: from forks, executions and ends to rows of equal programs.
+//!
+//! An *image* is a program as it runs in some place of the tree: parent image, executable,
+//! arguments, origin. Processes of one image share a row when their ids are equal at their end.
+
+use super::Exe;
+use crate::node::Node;
+use crate::sys;
+use procmon_probe_ebpf::abi::{
+    ExecEvent, Privileges, ProcessEvent, SENTINEL_CONTAINER, TASK_ENTERED, TASK_MAY_BE_IN_CALL,
+    TASK_RUNTIME,
+};
+use procmon_profile::mask::mask_argv;
+use procmon_profile::model::Origin;
+use procmon_profile::text;
+use std::collections::{BTreeMap, HashMap};
+
+/// Images beyond this number share one: a fork bomb must not eat the probe's memory.
+const MAX_IMAGES: usize = 20_000;
+/// Process ids kept of a row.
+const MAX_PIDS: usize = 16;
+
+/// A program in a place of the tree.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Image {
+    pub(crate) container: u32,
+    pub(crate) parent: Option<usize>,
+    pub(crate) exe: u32,
+    pub(crate) argv: Vec<String>,
+    pub(crate) truncated: bool,
+    pub(crate) origin: Origin,
+    /// A child that goes on with its parent's program.
+    pub(crate) forked: bool,
+}
+
+/// Processes of one image with equal ids.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Row {
+    pub(crate) count: u64,
+    pub(crate) pids: Vec<u32>,
+    pub(crate) first_ns: u64,
+    pub(crate) last_ns: u64,
+    pub(crate) exits: BTreeMap<String, u64>,
+    pub(crate) started_before: bool,
+    pub(crate) privileges: Privileges,
+    pub(crate) cwd: Option<String>,
+}
+
+#[derive(Clone, Debug)]
+struct Live {
+    image: usize,
+    first_ns: u64,
+    last_ns: u64,
+    started_before: bool,
+    privileges: Privileges,
+    cwd: Option<String>,
+}
+
+/// All processes of the target.
+#[derive(Default)]
+pub(crate) struct Processes {
+    pub(crate) images: Vec<Image>,
+    index: HashMap<Image, usize>,
+    /// By image, uid and gid.
+    pub(crate) rows: BTreeMap<(usize, u32, u32), Row>,
+    live: HashMap<u32, Live>,
+    /// Containers whose first process was seen.
+    entered: HashMap<u32, u32>,
+    /// Image of each process that ran at the end or last, for what is known by process only.
+    pub(crate) held: HashMap<u32, usize>,
+    /// Images that found no place.
+    pub(crate) lost: u64,
+    /// Processes seen.
+    pub(crate) seen: u64,
+}
+
+impl Processes {
+    /// A process began, or was found running.
+    pub(crate) fn forked(&mut self, event: &ProcessEvent, exes: &HashMap<u32, Exe>, node: &mut Node) {
+        if event.container == SENTINEL_CONTAINER {
+            return;
+        }
+        node.seen(event.container, event.tgid);
+        self.seen += 1;
+        let found = event.flags & TASK_MAY_BE_IN_CALL != 0;
+        let parent = self
+            .live
+            .get(&event.parent_tgid)
+            .map(|live| live.image)
+            .filter(|image| self.images[*image].container == event.container);
+        let mut cwd = None;
+        let image = match parent {
+            Some(parent) if !found => self.fork_image(parent, event.exe),
+            _ => {
+                let (argv, truncated, directory) = node.command_line(event.tgid);
+                cwd = directory;
+                let origin = self.origin(event, parent);
+                self.image(Image {
+                    container: event.container,
+                    parent,
+                    exe: event.exe,
+                    argv,
+                    truncated,
+                    origin,
+                    forked: false,
+                })
+            }
+        };
+        if event.privileges.ns_pid == 1 || parent.is_none() {
+            node.first_process(event.container, event.tgid, &event.privileges);
+        }
+        let _ = exes;
+        self.live.insert(event.tgid, Live {
+            image,
+            first_ns: event.time,
+            last_ns: event.time,
+            started_before: found && event.flags & TASK_ENTERED == 0,
+            privileges: event.privileges,
+            cwd,
+        });
+    }
+
+    /// A child that goes on with its parent's program. Generations of such children share a row.
+    fn fork_image(&mut self, parent: usize, exe: u32) -> usize {
+        let image = &self.images[parent];
+        if image.forked && image.exe == exe {
+            return parent;
+        }
+        let child = Image { parent: Some(parent), forked: true, exe, ..image.clone() };
+        self.image(child)
+    }
+
+    /// How a process without a parent in the container came in.
+    fn origin(&mut self, event: &ProcessEvent, parent: Option<usize>) -> Origin {
+        if let Some(parent) = parent {
+            return self.images[parent].origin;
+        }
+        if event.flags & TASK_RUNTIME != 0 {
+            return Origin::Runtime;
+        }
+        self.entering(event)
+    }
+
+    fn entering(&mut self, event: &ProcessEvent) -> Origin {
+        match self.entered.get(&event.container) {
+            Some(first) if *first != event.tgid && event.privileges.ns_pid != 1 => Origin::Exec,
+            _ => {
+                self.entered.insert(event.container, event.tgid);
+                Origin::Entrypoint
+            }
+        }
+    }
+
+    /// A process executed a program.
+    pub(crate) fn executed(&mut self, bytes: &[u8], exes: &HashMap<u32, Exe>) -> Option<()> {
+        let event: ExecEvent = sys::record(bytes)?;
+        let process = event.process;
+        if process.container == SENTINEL_CONTAINER {
+            return Some(());
+        }
+        let rest = bytes.get(size_of::<ExecEvent>()..)?;
+        let (arguments, rest) = rest.split_at_checked(event.argv_len as usize)?;
+        let cwd = (event.cwd_len != u32::MAX)
+            .then(|| rest.get(..event.cwd_len as usize))
+            .flatten()
+            .map(|names| text::from_bytes(&super::join(names)));
+        let truncated = event.argv_full > event.argv_len;
+        let argv = arguments_text(arguments, truncated);
+        let before = self.live.remove(&process.tgid);
+        let was_runtime = process.flags & TASK_RUNTIME != 0;
+        let (parent, origin) = match &before {
+            Some(live) => {
+                let image = &self.images[live.image];
+                (image.parent, image.origin)
+            }
+            None => (None, Origin::Entrypoint),
+        };
+        let came_from_outside = was_runtime && process.flags & TASK_ENTERED != 0;
+        let origin = if came_from_outside || before.is_none() {
+            self.entering(&process)
+        } else {
+            origin
+        };
+        let parent = if came_from_outside { None } else { parent };
+        let first_ns = match before {
+            // A child that only began to execute something else is no row of its own.
+            Some(live) if self.images[live.image].forked => live.first_ns,
+            Some(live) => {
+                let (first, pending) = (process.time, self.images[live.image].origin == Origin::Entrypoint
+                    && process.flags & procmon_probe_ebpf::abi::TASK_PENDING != 0);
+                if !pending {
+                    self.finish(process.tgid, live, None);
+                }
+                first
+            }
+            None => process.time,
+        };
+        let _ = exes;
+        let image = self.image(Image {
+            container: process.container,
+            parent,
+            exe: process.exe,
+            argv,
+            truncated,
+            origin,
+            forked: false,
+        });
+        self.live.insert(process.tgid, Live {
+            image,
+            first_ns,
+            last_ns: process.time,
+            started_before: false,
+            privileges: process.privileges,
+            cwd,
+        });
+        Some(())
+    }
+
+    /// A process ended.
+    pub(crate) fn exited(&mut self, event: &ProcessEvent) {
+        if let Some(mut live) = self.live.remove(&event.tgid) {
+            live.last_ns = event.time;
+            live.privileges = Privileges {
+                // Namespaces are given up before the end.
+                namespaces: live.privileges.namespaces,
+                ns_pid: live.privileges.ns_pid,
+                ..event.privileges
+            };
+            self.finish(event.tgid, live, Some(event.status));
+        }
+    }
+
+    /// Adds a process to the row of its image and ids.
+    fn finish(&mut self, tgid: u32, live: Live, status: Option<u32>) {
+        if live.started_before {
+            self.held.insert(tgid, live.image);
+        }
+        let row = self
+            .rows
+            .entry((live.image, live.privileges.uid, live.privileges.gid))
+            .or_default();
+        if row.count == 0 || live.first_ns < row.first_ns {
+            row.first_ns = live.first_ns;
+        }
+        row.count += 1;
+        row.last_ns = row.last_ns.max(live.last_ns);
+        row.started_before |= live.started_before;
+        row.privileges = live.privileges;
+        if row.cwd.is_none() {
+            row.cwd = live.cwd;
+        }
+        if row.pids.len() < MAX_PIDS && !row.pids.contains(&tgid) {
+            row.pids.push(tgid);
+        }
+        if let Some(status) = status {
+            *row.exits.entry(exit_key(status)).or_insert(0) += 1;
+        }
+    }
+
+    /// The window has closed: those that still run are counted with what they are now.
+    pub(crate) fn close(&mut self, node: &Node) {
+        let live: Vec<(u32, Live)> = self.live.drain().collect();
+        for (tgid, mut live) in live {
+            node.refresh(tgid, &mut live.privileges);
+            self.finish(tgid, live, None);
+        }
+        for row in self.rows.values_mut() {
+            row.pids.sort_unstable();
+        }
+    }
+
+    /// Number of processes that run.
+    pub(crate) fn running(&self) -> usize {
+        self.live.len()
+    }
+
+    /// The image of a process that runs.
+    pub(crate) fn image_of(&self, tgid: u32) -> Option<usize> {
+        self.live.get(&tgid).map(|live| live.image)
+    }
+
+    fn image(&mut self, image: Image) -> usize {
+        if let Some(number) = self.index.get(&image) {
+            return *number;
+        }
+        if self.images.len() >= MAX_IMAGES {
+            self.lost += 1;
+            return self.images.len() - 1;
+        }
+        self.images.push(image.clone());
+        self.index.insert(image, self.images.len() - 1);
+        self.images.len() - 1
+    }
+}
+
+/// Arguments as text, credentials masked.
+pub(crate) fn arguments_text(bytes: &[u8], truncated: bool) -> Vec<String> {
+    let bytes = if truncated { bytes } else { bytes.strip_suffix(b"\0").unwrap_or(bytes) };
+    if bytes.is_empty() {
+        return Vec::new();
+    }
+    let mut argv: Vec<String> = bytes.split(|byte| *byte == 0).map(text::from_bytes).collect();
+    mask_argv(&mut argv);
+    argv
+}
+
+/// Key of `exits`: exit code, or the signal's name.
+fn exit_key(status: u32) -> String {
+    match status & 0x7f {
+        0 => (status >> 8 & 0xff).to_string(),
+        signal => procmon_profile::tables::signal_name(signal),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exits_are_codes_or_signals() {
+        assert_eq!(exit_key(0), "0");
+        assert_eq!(exit_key(3 << 8), "3");
+        assert_eq!(exit_key(9), "SIGKILL");
+        assert_eq!(exit_key(0x80 | 11), "SIGSEGV");
+    }
+
+    #[test]
+    fn arguments_keep_empty_ones_and_lose_credentials() {
+        assert_eq!(arguments_text(b"a\0\0--token=x\0", false), ["a", "", "--token=***"]);
+    }
+}

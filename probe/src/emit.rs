@@ -1,0 +1,110 @@
+//! Parts to frames: chunks of bounded size, written in one go, all frames together below the limit.
+
+use anyhow::Result;
+use procmon_profile::model::{Container, Node};
+use procmon_profile::wire::{
+    Failure, Frame, MAX_STREAM_BYTES, Part, StreamWriter, WindowReport, encode_chunk,
+};
+use std::fs::File;
+use std::io::Write as _;
+
+/// Rows of one chunk: some 300 KB of JSON, far below what a reader accepts.
+const ROWS_PER_CHUNK: usize = 500;
+/// Bytes kept for the node, the containers and the end of the stream.
+const RESERVE: usize = 512 << 10;
+
+/// Where the frames go.
+pub(crate) struct Output {
+    file: File,
+    writer: StreamWriter,
+    broken: bool,
+}
+
+impl Output {
+    pub(crate) fn new(file: File) -> Self {
+        Self { file, writer: StreamWriter::default(), broken: false }
+    }
+
+    /// Writes one frame. A reader that is gone is remembered, not an error.
+    pub(crate) fn frame(&mut self, frame: Frame) {
+        let line = self.writer.line(frame);
+        self.write(&line);
+    }
+
+    fn write(&mut self, line: &str) {
+        if !self.broken {
+            self.broken = self.file.write_all(line.as_bytes()).and_then(|()| self.file.flush()).is_err();
+        }
+    }
+
+    /// Nobody reads any more.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.broken
+    }
+
+    /// Says that there is no capture, and why.
+    pub(crate) fn fail(mut self, code: &str, message: String) {
+        self.frame(Frame::Failed(Failure { code: code.to_owned(), message }));
+        self.end();
+    }
+
+    /// Writes the whole capture and the end.
+    pub(crate) fn capture(mut self, mut node: Node, report: WindowReport, containers: Vec<Container>) -> Result<()> {
+        let mut heads = Vec::new();
+        let mut chunks: Vec<(usize, String)> = Vec::new();
+        for (number, mut container) in containers.into_iter().enumerate() {
+            let number = u32::try_from(number)?;
+            // What matters most comes first: the tail is dropped when there is too much.
+            macro_rules! rows {
+                ($($part:ident $field:ident),*) => {$(
+                    let mut rows = std::mem::take(&mut container.$field);
+                    while !rows.is_empty() {
+                        let rest = rows.split_off(rows.len().min(ROWS_PER_CHUNK));
+                        let count = rows.len();
+                        chunks.push((count, encode_chunk(&[Part::$part { container: number, rows }])));
+                        rows = rest;
+                    }
+                )*};
+            }
+            rows!(
+                Processes processes, Network network, Capabilities capabilities, Events events,
+                Dns dns, Syscalls syscalls, Files files
+            );
+            heads.push(Part::Container(Box::new(container)));
+        }
+        let mut room = MAX_STREAM_BYTES.saturating_sub(self.writer.bytes() + RESERVE);
+        let mut sent = 0;
+        let mut dropped = 0;
+        chunks.retain(|(rows, chunk)| {
+            // A frame adds some 40 bytes around its chunk.
+            let size = chunk.len() + 40;
+            if size > room {
+                dropped += *rows as u64;
+                return false;
+            }
+            room -= size;
+            sent += size;
+            true
+        });
+        if let Some(lost) = &mut node.lost {
+            lost.frames = dropped;
+        }
+        node.complete &= dropped == 0;
+        if let Some(cost) = &mut node.cost {
+            cost.sent_bytes = Some((self.writer.bytes() + sent) as u64);
+        }
+        let mut first = vec![Part::Node(Box::new(node)), Part::Window(report)];
+        first.append(&mut heads);
+        self.frame(Frame::Chunk(encode_chunk(&first)));
+        for (_, chunk) in chunks {
+            self.frame(Frame::Chunk(chunk));
+        }
+        self.end();
+        Ok(())
+    }
+
+    fn end(mut self) {
+        let line = std::mem::take(&mut self.writer).end();
+        self.write(&line);
+    }
+}

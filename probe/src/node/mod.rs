@@ -1,0 +1,255 @@
+//! What only the node knows: mounts, roots, command lines and sockets of the target's processes.
+//!
+//! Everything here is read from /proc while the processes live; what is gone by then stays unknown.
+
+mod mounts;
+mod sockets;
+
+pub(crate) use mounts::MountFacts;
+pub(crate) use sockets::{Listener, listeners};
+
+use crate::drain::Image;
+use crate::sys;
+use procfs_core::FromBufRead as _;
+use procfs_core::process::Status;
+use procmon_probe_ebpf::abi::Privileges;
+use procmon_profile::model::NamespaceOwner;
+use procmon_profile::text;
+use std::collections::{BTreeMap, HashMap};
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{BufReader, Read as _};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+
+/// Names of the namespaces, in the order of [`Privileges::namespaces`].
+pub(crate) const NAMESPACES: [&str; 7] = ["mnt", "pid", "net", "ipc", "uts", "user", "cgroup"];
+/// Times that the mounts of one container are read again.
+const MAX_MOUNT_READS: u32 = 64;
+/// Resolved directories remembered.
+const MAX_DIRECTORIES: usize = 16_384;
+/// Most bytes read of a command line.
+const MAX_COMMAND_LINE: u64 = 4096;
+
+/// What is known of one container.
+#[derive(Default)]
+struct Known {
+    processes: Vec<u32>,
+    mounts: HashMap<u32, MountFacts>,
+    mount_reads: u32,
+    root: Option<File>,
+    namespaces: Option<[u32; 7]>,
+}
+
+/// What is known of the node.
+#[derive(Default)]
+pub(crate) struct Node {
+    host: [u32; 7],
+    containers: BTreeMap<u32, Known>,
+    directories: HashMap<(u32, Vec<u8>), Vec<u8>>,
+    /// Namespaces are shared by the containers of one pod.
+    pub(crate) has_pods: bool,
+}
+
+impl Node {
+    /// Looks at the node's own namespaces.
+    pub(crate) fn new(has_pods: bool) -> Self {
+        let mut host = [0; 7];
+        for (place, name) in NAMESPACES.iter().enumerate() {
+            // Process 1 may be out of reach; process 2 is the kernel's.
+            host[place] = ["1", "2", "self"]
+                .iter()
+                .find_map(|process| namespace(process, name))
+                .unwrap_or(0);
+        }
+        Self { host, has_pods, ..Self::default() }
+    }
+
+    /// A process of a container was seen: it may be asked later.
+    pub(crate) fn seen(&mut self, container: u32, tgid: u32) {
+        let processes = &mut self.containers.entry(container).or_default().processes;
+        if !processes.contains(&tgid) {
+            if processes.len() >= 8 {
+                processes.remove(1);
+            }
+            processes.push(tgid);
+        }
+    }
+
+    /// The first process of a container says which namespaces are the container's.
+    pub(crate) fn first_process(&mut self, container: u32, tgid: u32, privileges: &Privileges) {
+        self.seen(container, tgid);
+        let known = self.containers.entry(container).or_default();
+        if known.namespaces.is_none() || privileges.ns_pid == 1 {
+            known.namespaces = Some(privileges.namespaces);
+        }
+    }
+
+    /// The mount with this id, as a container's processes see it.
+    pub(crate) fn mount(&mut self, container: u32, id: u32) -> Option<MountFacts> {
+        let known = self.containers.get_mut(&container)?;
+        if !known.mounts.contains_key(&id) && known.mount_reads < MAX_MOUNT_READS {
+            known.mount_reads += 1;
+            for process in known.processes.iter().rev() {
+                if let Some(mounts) = mounts::read(*process) {
+                    known.mounts.extend(mounts);
+                    break;
+                }
+            }
+        }
+        known.mounts.get(&id).cloned()
+    }
+
+    /// The path of `name`, which a process of the container gave relative to `directory`:
+    /// symbolic links of all but the last part are resolved within the container.
+    pub(crate) fn resolve(&mut self, container: u32, directory: &[u8], name: &[u8]) -> Vec<u8> {
+        let mut path = if name.starts_with(b"/") { Vec::new() } else { directory.to_vec() };
+        path.push(b'/');
+        path.extend_from_slice(name);
+        let path = lexical(&path);
+        let Some(slash) = path.iter().rposition(|byte| *byte == b'/') else {
+            return path;
+        };
+        let (parent, last) = path.split_at(slash);
+        if parent.is_empty() {
+            return path;
+        }
+        let key = (container, parent.to_vec());
+        let resolved = match self.directories.get(&key) {
+            Some(resolved) => resolved.clone(),
+            None => {
+                let resolved = self.resolve_directory(container, parent).unwrap_or_else(|| parent.to_vec());
+                if self.directories.len() < MAX_DIRECTORIES {
+                    self.directories.insert(key, resolved.clone());
+                }
+                resolved
+            }
+        };
+        let mut path = if resolved == b"/" { Vec::new() } else { resolved };
+        path.extend_from_slice(last);
+        path
+    }
+
+    fn resolve_directory(&mut self, container: u32, path: &[u8]) -> Option<Vec<u8>> {
+        let known = self.containers.get_mut(&container)?;
+        if known.root.is_none() {
+            known.root = known
+                .processes
+                .iter()
+                .find_map(|process| File::open(format!("/proc/{process}/root")).ok());
+        }
+        let fd = sys::open_below(known.root.as_ref()?, OsStr::from_bytes(path)).ok()?;
+        use std::os::fd::AsRawFd as _;
+        let link = std::fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd())).ok()?;
+        Some(link.as_os_str().as_bytes().to_vec())
+    }
+
+    /// Arguments of a running process, whether they were cut, and its working directory.
+    pub(crate) fn command_line(&self, tgid: u32) -> (Vec<String>, bool, Option<String>) {
+        let mut bytes = Vec::new();
+        if let Ok(file) = File::open(format!("/proc/{tgid}/cmdline")) {
+            let _ = file.take(MAX_COMMAND_LINE).read_to_end(&mut bytes);
+        }
+        let truncated = bytes.len() as u64 == MAX_COMMAND_LINE;
+        let argv = crate::drain::arguments_text(&bytes, truncated);
+        let cwd = std::fs::read_link(format!("/proc/{tgid}/cwd"))
+            .ok()
+            .map(|path| text::from_bytes(path.as_os_str().as_bytes()));
+        (argv, truncated, cwd)
+    }
+
+    /// What a running process is allowed now.
+    pub(crate) fn refresh(&self, tgid: u32, privileges: &mut Privileges) {
+        let Some(status) = File::open(format!("/proc/{tgid}/status"))
+            .ok()
+            .and_then(|file| Status::from_buf_read(BufReader::new(file)).ok())
+        else {
+            return;
+        };
+        privileges.uid = status.euid;
+        privileges.gid = status.egid;
+        privileges.effective = status.capeff;
+        privileges.permitted = status.capprm;
+        privileges.bounding = status.capbnd.unwrap_or(privileges.bounding);
+        privileges.no_new_privs = status.nonewprivs.map_or(privileges.no_new_privs, |set| u32::from(set != 0));
+        privileges.seccomp = status.seccomp.unwrap_or(privileges.seccomp);
+    }
+
+    /// Whose each namespace of a process is.
+    pub(crate) fn namespaces(&self, image: &Image, privileges: &Privileges) -> BTreeMap<String, NamespaceOwner> {
+        let own = self.containers.get(&image.container).and_then(|known| known.namespaces);
+        NAMESPACES
+            .iter()
+            .zip(privileges.namespaces)
+            .enumerate()
+            .filter(|(_, (_, inode))| *inode != 0)
+            .map(|(place, (name, inode))| {
+                let shared = self.has_pods && matches!(*name, "net" | "ipc" | "uts");
+                let owner = if inode == self.host[place] {
+                    NamespaceOwner::Host
+                } else if own.is_some_and(|own| own[place] == inode) {
+                    if shared { NamespaceOwner::Pod } else { NamespaceOwner::Container }
+                } else {
+                    NamespaceOwner::Other
+                };
+                ((*name).to_owned(), owner)
+            })
+            .collect()
+    }
+
+    /// The container shares the node's mount namespace: its files are the node's.
+    pub(crate) fn is_host(&self, container: u32) -> bool {
+        self.containers
+            .get(&container)
+            .and_then(|known| known.namespaces)
+            .is_none_or(|own| own[0] == self.host[0])
+    }
+
+    /// Processes to ask about a container.
+    pub(crate) fn processes(&self) -> impl Iterator<Item = (u32, u32)> + '_ {
+        self.containers
+            .iter()
+            .flat_map(|(container, known)| known.processes.iter().map(|process| (*container, *process)))
+    }
+}
+
+fn namespace(process: &str, name: &str) -> Option<u32> {
+    let link = std::fs::read_link(Path::new("/proc").join(process).join("ns").join(name)).ok()?;
+    let text = link.to_str()?;
+    text.split_once('[')?.1.strip_suffix(']')?.parse().ok()
+}
+
+/// Takes out empty parts and `.`, and applies `..`, without looking at the file system.
+fn lexical(path: &[u8]) -> Vec<u8> {
+    let mut parts: Vec<&[u8]> = Vec::new();
+    for part in path.split(|byte| *byte == b'/') {
+        match part {
+            b"" | b"." => {}
+            b".." => {
+                parts.pop();
+            }
+            part => parts.push(part),
+        }
+    }
+    let mut clean = Vec::with_capacity(path.len());
+    for part in parts {
+        clean.push(b'/');
+        clean.extend_from_slice(part);
+    }
+    if clean.is_empty() {
+        clean.push(b'/');
+    }
+    clean
+}
+
+#[cfg(test)]
+mod tests {
+    use super::lexical;
+
+    #[test]
+    fn paths_are_made_clean() {
+        assert_eq!(lexical(b"/a//b/./c/"), b"/a/b/c");
+        assert_eq!(lexical(b"/a/../../b"), b"/b");
+        assert_eq!(lexical(b"//"), b"/");
+    }
+}

@@ -1,0 +1,84 @@
+//! Proof that hooks work: the probe does the thing itself once, before the window, and sees it.
+//!
+//! The child lives in a network namespace of its own where it may make one, touches no file that
+//! has a disk below it, and leaves no trace on the node.
+
+use crate::drain::Drained;
+use crate::hooks::Capture;
+use crate::{label, sys};
+use anyhow::{Context as _, Result};
+use procmon_probe_ebpf::abi::{SCAN_LABEL, SENTINEL_CONTAINER};
+use procmon_profile::model::HookState;
+use std::io::{Read as _, Write as _};
+
+/// The argument that makes this program the sentinel.
+pub(crate) const ARGUMENT: &str = "--sentinel";
+/// The first port of all: nothing listens there.
+const CLOSED_PORT: u16 = 1;
+
+/// What the sentinel does.
+pub(crate) fn act() {
+    sys::getppid();
+    sys::close_nothing();
+    sys::fork_nothing();
+    if let Ok(mut null) = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null") {
+        let _ = null.write_all(b"sentinel");
+        let _ = null.read(&mut [0]);
+    }
+    // Both ask for CAP_SYS_ADMIN. The first makes sure that the connection below stays inside.
+    if sys::unshare(libc::CLONE_NEWNET) {
+        sys::loopback_up();
+    }
+    sys::unshare(libc::CLONE_NEWUTS);
+    let _ = std::net::TcpStream::connect(("127.0.0.1", CLOSED_PORT));
+}
+
+/// Runs the sentinel and marks every hook that saw it as proven. What it left in the tables is
+/// taken out again.
+pub(crate) fn prove(capture: &mut Capture) -> Result<()> {
+    let child = sys::spawn_held(
+        "/proc/self/exe".as_ref(),
+        &["procmon-probe", ARGUMENT],
+        None,
+    )
+    .context("cannot start the sentinel")?;
+    let pid = child.pid;
+    label::root(capture, pid, SENTINEL_CONTAINER, 0)?;
+    capture.scan(SCAN_LABEL)?;
+    label::clear_roots(capture)?;
+    capture.set_state(|state| state.open = 1)?;
+    let released = child.release();
+    sys::wait(pid, true);
+    capture.set_state(|state| state.open = 0)?;
+    released.context("cannot execute the sentinel")?;
+    sys::barrier();
+    let seen = Drained::sentinel(capture)?;
+    for (name, seen) in [
+        ("sys_enter", seen.calls),
+        ("sys_exit", seen.errors),
+        ("task_newtask", seen.forks),
+        ("sched_process_exec", seen.execs),
+        ("sched_process_exit", seen.exits),
+        ("inet_sock_set_state", seen.refused),
+        ("cap_capable", seen.capabilities),
+        ("sched_process_free", seen.freed),
+    ] {
+        if let Some(hook) = capture.hook_mut(name)
+            && hook.state == HookState::Attached
+        {
+            if seen {
+                hook.state = HookState::Proven;
+            } else {
+                hook.reason = Some("the sentinel's own action was not seen".to_owned());
+            }
+        }
+    }
+    for name in ["cgroup_attach_task", "cgroup_mkdir"] {
+        if let Some(hook) = capture.hook_mut(name)
+            && hook.state == HookState::Attached
+        {
+            hook.reason = Some("not tried: it would leave a cgroup on the node for a moment".to_owned());
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,687 @@
+//! Samples and what the node knows, to parts of a Profile.
+
+use crate::drain::{Counted, Drained, FileSample, PeerSample, RareSample, event};
+use crate::hooks::{Capture, WANTED};
+use crate::label::Slots;
+use crate::node::{Listener, Node};
+use crate::window::Clock;
+use anyhow::Result;
+use procmon_probe_ebpf::abi::{
+    ABI_COMPAT, ABI_X32, DIRECTION_INBOUND, DIRECTION_LISTEN, FILE_DELETED, FILE_UPPER, FileMeta,
+    N_FILE_OPS, Privileges, RARE_BPF, RARE_CREDENTIALS, RARE_KEYCTL, RARE_MEMFD_EXEC,
+    RARE_MODULE_LOAD, RARE_MOUNT, RARE_PERF, RARE_PTRACE, RARE_SETNS, RARE_UNSHARE,
+    RARE_USERFAULTFD, ROWS_FILES, ROWS_NETWORK, RareKey,
+};
+use procmon_profile::model::{
+    Abi, CapabilityMethod, CapabilitySets, CapabilityUse, Container, Counts, Dimension,
+    DimensionCompleteness, DimensionState, Direction, Endpoint, Event, EventType, File,
+    FileOperation, HookState, Layer, NameSource, Network, Owner, Process, Protocol, Remote,
+    SeccompMode, Syscall,
+};
+use procmon_profile::tables::{CAPABILITIES, capability_names, errno_name, syscall_name};
+use procmon_profile::text;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// `OVERLAYFS_SUPER_MAGIC`, include/uapi/linux/magic.h.
+const OVERLAYFS: u32 = 0x794c_7630;
+/// `TMPFS_MAGIC`, include/uapi/linux/magic.h.
+const TMPFS: u32 = 0x0102_1994;
+
+/// Operations in the order of the kernel side.
+const OPERATIONS: [FileOperation; N_FILE_OPS] = [
+    FileOperation::Open,
+    FileOperation::Read,
+    FileOperation::Write,
+    FileOperation::Create,
+    FileOperation::Unlink,
+    FileOperation::Rename,
+    FileOperation::Link,
+    FileOperation::Symlink,
+    FileOperation::Mkdir,
+    FileOperation::Rmdir,
+    FileOperation::Chmod,
+    FileOperation::Chown,
+    FileOperation::Setxattr,
+    FileOperation::Truncate,
+    FileOperation::Mknod,
+    FileOperation::MmapExec,
+    FileOperation::Exec,
+];
+
+/// Everything that a summary is made from.
+pub(crate) struct Facts<'a> {
+    pub(crate) capture: &'a Capture,
+    pub(crate) slots: &'a Slots,
+    pub(crate) drained: &'a Drained,
+    pub(crate) counted: &'a Counted,
+    pub(crate) node: &'a Node,
+    pub(crate) clock: &'a Clock,
+    pub(crate) listeners: &'a [Listener],
+    pub(crate) arch: &'a str,
+}
+
+/// Containers with their rows, in the order of their slots.
+pub(crate) fn containers(facts: &Facts<'_>) -> Result<Vec<Container>> {
+    let mut containers: BTreeMap<u32, Container> = facts
+        .slots
+        .containers
+        .iter()
+        .map(|(slot, known)| {
+            (*slot, Container {
+                container: known.name.clone(),
+                container_id: known.container_id.clone(),
+                pod_uid: known.pod_uid.clone(),
+                from_start: known.from_start,
+                started_at: known.started_ns.map(|ns| facts.clock.time(ns)),
+                ..Container::default()
+            })
+        })
+        .collect();
+    let row_ids = processes(facts, &mut containers);
+    syscalls(facts, &mut containers);
+    files(facts, &mut containers)?;
+    network(facts, &mut containers)?;
+    capabilities(facts, &mut containers);
+    events(facts, &mut containers, &row_ids)?;
+    Ok(containers.into_values().collect())
+}
+
+/// Rows of processes; returns the id of the row that stands for each image.
+fn processes(facts: &Facts<'_>, containers: &mut BTreeMap<u32, Container>) -> HashMap<usize, String> {
+    let table = &facts.drained.processes;
+    let mut ids: HashMap<usize, (u64, String)> = HashMap::new();
+    let mut numbers: HashMap<u32, u32> = HashMap::new();
+    let mut named = Vec::new();
+    for ((image, uid, gid), row) in &table.rows {
+        let container = table.images[*image].container;
+        let number = numbers.entry(container).or_insert(0);
+        *number += 1;
+        let id = format!("p{number}");
+        let best = ids.entry(*image).or_insert((0, id.clone()));
+        if row.count > best.0 {
+            *best = (row.count, id.clone());
+        }
+        named.push((*image, *uid, *gid, row, id));
+    }
+    for (image_number, uid, gid, row, id) in named {
+        let image = &table.images[image_number];
+        let Some(container) = containers.get_mut(&image.container) else {
+            continue;
+        };
+        let exe = facts.drained.exes.get(&image.exe);
+        // A forked stage that only executed something else has no row: its parent stands in.
+        let mut parent = image.parent;
+        while let Some(number) = parent
+            && !ids.contains_key(&number)
+        {
+            parent = table.images[number].parent;
+        }
+        container.processes.push(Process {
+            id,
+            parent: parent.and_then(|parent| ids.get(&parent)).map(|(_, id)| id.clone()),
+            exe: facts.drained.path_of(image.exe),
+            argv: image.argv.clone(),
+            argv_truncated: image.truncated,
+            cwd: row.cwd.clone(),
+            uid,
+            gid,
+            pids: row.pids.clone(),
+            capabilities: Some(sets(&row.privileges)),
+            no_new_privs: Some(row.privileges.no_new_privs != 0),
+            seccomp: Some(match row.privileges.seccomp {
+                0 => SeccompMode::Disabled,
+                1 => SeccompMode::Strict,
+                _ => SeccompMode::Filter,
+            }),
+            namespaces: facts.node.namespaces(image, &row.privileges),
+            origin: image.origin,
+            layer: exe.and_then(|exe| exe_layer(facts, image.container, &exe.meta, &exe.path)),
+            deleted: exe.is_some_and(|exe| exe.meta.flags & FILE_DELETED != 0),
+            sha256: None,
+            package: None,
+            started_before: row.started_before,
+            count: row.count,
+            first_seen: Some(facts.clock.time(row.first_ns)),
+            last_seen: Some(facts.clock.time(row.last_ns)),
+            exits: row.exits.clone(),
+        });
+    }
+    ids.into_iter().map(|(image, (_, id))| (image, id)).collect()
+}
+
+fn sets(privileges: &Privileges) -> CapabilitySets {
+    CapabilitySets {
+        effective: capability_names(privileges.effective),
+        permitted: capability_names(privileges.permitted),
+        bounding: capability_names(privileges.bounding),
+    }
+}
+
+fn exe_layer(facts: &Facts<'_>, container: u32, meta: &FileMeta, path: &str) -> Option<Layer> {
+    if path.starts_with("memfd:") && meta.magic == TMPFS {
+        return Some(Layer::Memfd);
+    }
+    if meta.magic == OVERLAYFS && !facts.node.is_host(container) {
+        return Some(if meta.flags & FILE_UPPER != 0 { Layer::Upper } else { Layer::Image });
+    }
+    Some(if facts.node.is_host(container) { Layer::Host } else { Layer::Unknown })
+}
+
+fn file_layer(facts: &Facts<'_>, container: u32, sample: &FileSample) -> Option<Layer> {
+    if sample.named {
+        return None;
+    }
+    if sample.path.starts_with("memfd:") && sample.meta.magic == TMPFS {
+        return Some(Layer::Memfd);
+    }
+    if facts.node.is_host(container) {
+        return Some(Layer::Host);
+    }
+    let is_root = sample.mount.as_ref().map(|facts| facts.is_root);
+    match (is_root, sample.meta.magic) {
+        (Some(false), _) => Some(Layer::Volume),
+        (_, OVERLAYFS) if sample.meta.flags & FILE_UPPER != 0 => Some(Layer::Upper),
+        (_, OVERLAYFS) => Some(Layer::Image),
+        _ => Some(Layer::Unknown),
+    }
+}
+
+fn abi(arch: &str, abi: u32) -> Abi {
+    match (arch, abi) {
+        ("amd64", ABI_COMPAT) => Abi::I386,
+        ("amd64", ABI_X32) => Abi::X32,
+        ("amd64", _) => Abi::X86_64,
+        (_, ABI_COMPAT) => Abi::Arm,
+        _ => Abi::Aarch64,
+    }
+}
+
+fn named(errnos: &BTreeMap<u16, u64>) -> Counts {
+    errnos.iter().map(|(errno, count)| (errno_name(*errno), *count)).collect()
+}
+
+fn syscalls(facts: &Facts<'_>, containers: &mut BTreeMap<u32, Container>) {
+    for sample in &facts.counted.syscalls {
+        let Some(container) = facts
+            .drained
+            .container_of(sample.key.exe)
+            .and_then(|slot| containers.get_mut(&slot))
+        else {
+            continue;
+        };
+        let abi = abi(facts.arch, sample.key.abi);
+        container.syscalls.push(Syscall {
+            name: syscall_name(abi, sample.key.number),
+            abi,
+            exe: facts.drained.path_of(sample.key.exe),
+            calls: sample.row.calls,
+            errors: named(&sample.errors(&facts.counted.errnos)),
+            restarted: sample.row.restarted,
+            unfinished: sample.unfinished,
+            no_return: sample.row.no_return,
+            denied_by_seccomp: sample.row.denied,
+            latency_ns: None,
+            arguments: Counts::new(),
+        });
+    }
+}
+
+fn files(facts: &Facts<'_>, containers: &mut BTreeMap<u32, Container>) -> Result<()> {
+    let none = BTreeMap::new();
+    for sample in &facts.drained.files {
+        let Some(slot) = facts.drained.container_of(sample.exe) else {
+            continue;
+        };
+        let Some(container) = containers.get_mut(&slot) else {
+            continue;
+        };
+        let counts = sample.counts(facts.capture)?;
+        let errnos = facts.counted.errnos.get(&(ROWS_FILES, sample.row)).unwrap_or(&none);
+        let operations: BTreeMap<FileOperation, u64> = OPERATIONS
+            .iter()
+            .zip(counts.operations)
+            .filter(|(_, count)| *count > 0)
+            .map(|(operation, count)| (*operation, count))
+            .collect();
+        if operations.is_empty() && errnos.is_empty() && counts.mmap_write == 0 {
+            continue;
+        }
+        container.files.push(File {
+            path: sample.path.clone(),
+            exe: facts.drained.path_of(sample.exe),
+            operations,
+            bytes_read: counts.bytes_read,
+            bytes_written: counts.bytes_written,
+            mmap_write: counts.mmap_write,
+            errors: named(errnos),
+            name_source: if sample.named { NameSource::Argument } else { NameSource::Settled },
+            mode: (!sample.named).then(|| format!("{:04o}", sample.meta.mode & 0o7777)),
+            owner: (!sample.named).then_some(Owner { uid: sample.meta.uid, gid: sample.meta.gid }),
+            layer: file_layer(facts, slot, sample),
+            mount: sample.mount.as_ref().map(|facts| facts.mount.clone()),
+            host_resource: None,
+            package: None,
+        });
+    }
+    Ok(())
+}
+
+fn address(family: u16, bytes: &[u8; 16]) -> Option<String> {
+    if bytes.iter().all(|byte| *byte == 0) {
+        return None;
+    }
+    Some(any_address(family, bytes).to_string())
+}
+
+fn any_address(family: u16, bytes: &[u8; 16]) -> IpAddr {
+    if i32::from(family) == libc::AF_INET {
+        Ipv4Addr::new(bytes[0], bytes[1], bytes[2], bytes[3]).into()
+    } else {
+        Ipv6Addr::from(*bytes).into()
+    }
+}
+
+fn protocol(family: u16, socket_type: u8, protocol: u16) -> Option<Protocol> {
+    const IPPROTO_MPTCP: u16 = 262;
+    let (family, socket_type) = (i32::from(family), i32::from(socket_type));
+    Some(match family {
+        libc::AF_UNIX => match socket_type {
+            libc::SOCK_STREAM => Protocol::UnixStream,
+            libc::SOCK_DGRAM => Protocol::UnixDgram,
+            _ => Protocol::UnixSeqpacket,
+        },
+        libc::AF_INET | libc::AF_INET6 if socket_type == libc::SOCK_RAW => Protocol::Raw,
+        libc::AF_INET | libc::AF_INET6 => match i32::from(protocol) {
+            libc::IPPROTO_TCP => Protocol::Tcp,
+            libc::IPPROTO_UDP => Protocol::Udp,
+            libc::IPPROTO_ICMP | libc::IPPROTO_ICMPV6 => Protocol::Icmp,
+            _ if protocol == IPPROTO_MPTCP => Protocol::Mptcp,
+            _ => Protocol::Raw,
+        },
+        libc::AF_NETLINK => Protocol::Netlink,
+        libc::AF_PACKET => Protocol::Packet,
+        libc::AF_VSOCK => Protocol::Vsock,
+        _ => return None,
+    })
+}
+
+fn network(facts: &Facts<'_>, containers: &mut BTreeMap<u32, Container>) -> Result<()> {
+    for sample in &facts.drained.peers {
+        if let Some(container) = facts
+            .drained
+            .container_of(sample.event.key.exe)
+            .and_then(|slot| containers.get_mut(&slot))
+            && let Some(row) = peer(facts, sample)?
+        {
+            container.network.push(row);
+        }
+    }
+    for listener in facts.listeners {
+        let (Listener::Tcp { holder, .. } | Listener::Unix { holder, .. }) = listener;
+        let Some((slot, exe)) = holder.and_then(|holder| {
+            let image = &facts.drained.processes.images[*facts.drained.processes.held.get(&holder)?];
+            Some((image.container, image.exe))
+        }) else {
+            continue;
+        };
+        if let Some(container) = containers.get_mut(&slot) {
+            container.network.push(listening(facts.drained.path_of(exe), listener));
+        }
+    }
+    Ok(())
+}
+
+fn listening(exe: String, listener: &Listener) -> Network {
+    let (protocol, local) = match listener {
+        Listener::Tcp { address, .. } => (Protocol::Tcp, Endpoint {
+            address: Some(address.ip().to_string()),
+            port: Some(address.port()),
+            path: None,
+        }),
+        Listener::Unix { path, socket_type, .. } => (
+            protocol(libc::AF_UNIX as u16, u8::try_from(*socket_type).unwrap_or(1), 0).unwrap_or(Protocol::UnixStream),
+            Endpoint { path: Some(text::from_bytes(path.as_bytes())), ..Endpoint::default() },
+        ),
+    };
+    Network {
+        exe,
+        protocol,
+        direction: Direction::Listen,
+        local: Some(local),
+        remote: None,
+        connections: 0,
+        datagrams_sent: 0,
+        datagrams_received: 0,
+        failures: Counts::new(),
+        bytes_sent: 0,
+        bytes_received: 0,
+        path: Vec::new(),
+    }
+}
+
+fn peer(facts: &Facts<'_>, sample: &PeerSample) -> Result<Option<Network>> {
+    let key = &sample.event.key;
+    let Some(protocol) = protocol(key.family, key.socket_type, key.protocol) else {
+        return Ok(None);
+    };
+    let counts = sample.counts(facts.capture)?;
+    let none = BTreeMap::new();
+    let errnos = facts.counted.errnos.get(&(ROWS_NETWORK, sample.event.row)).unwrap_or(&none);
+    let direction = match key.direction {
+        DIRECTION_INBOUND => Direction::Inbound,
+        DIRECTION_LISTEN => Direction::Listen,
+        _ => Direction::Outbound,
+    };
+    let is_inet = matches!(i32::from(key.family), libc::AF_INET | libc::AF_INET6);
+    let path = sample.unix_path().map(|path| text::from_bytes(&path));
+    let (local, remote) = match direction {
+        _ if !is_inet => match direction {
+            Direction::Outbound => (None, path.map(|path| Remote { path: Some(path), ..Remote::default() })),
+            _ => (path.map(|path| Endpoint { path: Some(path), ..Endpoint::default() }), None),
+        },
+        Direction::Outbound => (
+            None,
+            Some(Remote {
+                address: Some(any_address(key.family, &key.remote).to_string()),
+                port: Some(key.remote_port),
+                ..Remote::default()
+            }),
+        ),
+        Direction::Inbound => (
+            Some(Endpoint {
+                address: address(key.family, &key.local),
+                port: Some(key.local_port),
+                path: None,
+            }),
+            address(key.family, &key.remote)
+                .map(|address| Remote { address: Some(address), ..Remote::default() }),
+        ),
+        Direction::Listen => (
+            Some(Endpoint {
+                address: Some(any_address(key.family, &key.local).to_string()),
+                port: Some(key.local_port),
+                path: None,
+            }),
+            None,
+        ),
+    };
+    let is_stream = matches!(protocol, Protocol::Tcp | Protocol::Mptcp | Protocol::UnixStream);
+    Ok(Some(Network {
+        exe: facts.drained.path_of(key.exe),
+        protocol,
+        direction,
+        local,
+        remote,
+        connections: counts.connections,
+        datagrams_sent: if is_stream { 0 } else { counts.datagrams_sent },
+        datagrams_received: if is_stream { 0 } else { counts.datagrams_received },
+        failures: named(errnos),
+        bytes_sent: counts.bytes_sent,
+        bytes_received: counts.bytes_received,
+        path: Vec::new(),
+    }))
+}
+
+fn capabilities(facts: &Facts<'_>, containers: &mut BTreeMap<u32, Container>) {
+    for (key, row) in &facts.counted.capabilities {
+        let Some(container) = facts.drained.container_of(key.exe).and_then(|slot| containers.get_mut(&slot)) else {
+            continue;
+        };
+        let name = CAPABILITIES
+            .get(key.capability as usize)
+            .map_or_else(|| format!("CAP_{}", key.capability), |name| (*name).to_owned());
+        container.capabilities.push(CapabilityUse {
+            exe: facts.drained.path_of(key.exe),
+            name,
+            used: row.used,
+            denied: row.denied,
+            probed: None,
+            method: CapabilityMethod::Tracepoint,
+        });
+    }
+}
+
+fn events(
+    facts: &Facts<'_>,
+    containers: &mut BTreeMap<u32, Container>,
+    ids: &HashMap<usize, String>,
+) -> Result<()> {
+    for RareSample { event: seen, image } in &facts.drained.rare {
+        let Some(container) = containers.get_mut(&seen.container) else {
+            continue;
+        };
+        let Some((event_type, details)) = details(facts.arch, &seen.key) else {
+            continue;
+        };
+        container.events.push(Event {
+            time: facts.clock.time(seen.time),
+            event_type,
+            process: image.and_then(|image| ids.get(&image)).cloned(),
+            count: event::count(facts.capture, &seen.key)?,
+            details,
+        });
+    }
+    Ok(())
+}
+
+/// Type and details of a rare operation.
+fn details(arch: &str, key: &RareKey) -> Option<(EventType, BTreeMap<String, String>)> {
+    let values = key.values;
+    let low = |value: u64| value & 0xffff_ffff;
+    let end = key.text.iter().position(|byte| *byte == 0).unwrap_or(0);
+    let name = text::from_bytes(&key.text[..end]);
+    let call = || syscall_name(abi(arch, 0), u32::try_from(low(values[3])).unwrap_or(0));
+    let mut details = BTreeMap::new();
+    let mut put = |name: &str, value: String| {
+        if !value.is_empty() {
+            details.insert(name.to_owned(), value);
+        }
+    };
+    let event_type = match key.kind {
+        RARE_CREDENTIALS => {
+            let (before, after) = (values[0], values[1]);
+            if before != after {
+                put("fromUid", (before >> 32).to_string());
+                put("fromGid", low(before).to_string());
+                put("toUid", (after >> 32).to_string());
+                put("toGid", low(after).to_string());
+            }
+            put("gained", capability_names(values[3] & !values[2]).join(","));
+            put("dropped", capability_names(values[2] & !values[3]).join(","));
+            EventType::Credentials
+        }
+        RARE_PTRACE => {
+            put("request", low(values[0]).to_string());
+            put("target", low(values[1]).to_string());
+            put("call", call());
+            EventType::Ptrace
+        }
+        RARE_MOUNT => {
+            put("fstype", name);
+            put("flags", format!("{:#x}", values[1]));
+            put("call", call());
+            EventType::Mount
+        }
+        RARE_SETNS => {
+            put("namespaces", clone_flags(values[0]));
+            EventType::Setns
+        }
+        RARE_UNSHARE => {
+            put("namespaces", clone_flags(values[0]));
+            EventType::Unshare
+        }
+        RARE_MEMFD_EXEC => {
+            put("name", name);
+            EventType::MemfdExec
+        }
+        RARE_MODULE_LOAD => {
+            put("call", call());
+            EventType::ModuleLoad
+        }
+        RARE_BPF => {
+            put("command", values[0].to_string());
+            EventType::Bpf
+        }
+        RARE_KEYCTL => {
+            put("operation", low(values[0]).to_string());
+            EventType::Keyctl
+        }
+        RARE_USERFAULTFD => {
+            put("flags", format!("{:#x}", values[0]));
+            EventType::Userfaultfd
+        }
+        RARE_PERF => {
+            put("target", low(values[0]).to_string());
+            EventType::Perf
+        }
+        _ => return None,
+    };
+    Some((event_type, details))
+}
+
+/// Namespaces among clone flags, as their names in /proc/PID/ns.
+fn clone_flags(flags: u64) -> String {
+    const FLAGS: [(u64, &str); 8] = [
+        (0x0000_0080, "time"),
+        (0x0002_0000, "mnt"),
+        (0x0200_0000, "cgroup"),
+        (0x0400_0000, "uts"),
+        (0x0800_0000, "ipc"),
+        (0x1000_0000, "user"),
+        (0x2000_0000, "pid"),
+        (0x4000_0000, "net"),
+    ];
+    FLAGS
+        .iter()
+        .filter(|(flag, _)| flags & flag != 0)
+        .map(|(_, name)| *name)
+        .collect::<Vec<_>>()
+        .join(",")
+}
+
+/// What the rows can be relied on for, and how much new would still have come.
+pub(crate) fn completeness(
+    facts: &Facts<'_>,
+    containers: &[Container],
+    cut: Option<&str>,
+) -> (BTreeMap<Dimension, DimensionCompleteness>, BTreeMap<Dimension, f64>) {
+    let mut reasons: BTreeMap<Dimension, (DimensionState, BTreeSet<String>)> = BTreeMap::new();
+    let mut add = |dimension, state: DimensionState, reason: String| {
+        let entry = reasons.entry(dimension).or_insert((DimensionState::Complete, BTreeSet::new()));
+        entry.0 = entry.0.max(state);
+        entry.1.insert(reason);
+    };
+    add(Dimension::Dns, DimensionState::Missing, "this version does not capture it".to_owned());
+    for wanted in WANTED {
+        let missing = facts
+            .capture
+            .hooks
+            .iter()
+            .any(|hook| hook.name == wanted.name && hook.state == HookState::Missing);
+        if missing {
+            for (dimension, all) in wanted.without {
+                let state = if *all { DimensionState::Missing } else { DimensionState::Partial };
+                add(*dimension, state, format!("hook {} is missing on this kernel", wanted.name));
+            }
+        }
+    }
+    for (map, count) in &facts.counted.lost {
+        for dimension in dimensions_of(map) {
+            add(*dimension, DimensionState::Partial, format!("map {map} was full: {count} times"));
+        }
+    }
+    if facts.counted.lost_ring > 0 {
+        for dimension in [Dimension::Processes, Dimension::Files, Dimension::Network, Dimension::Events] {
+            add(
+                dimension,
+                DimensionState::Partial,
+                format!("the ring buffer was full: {} records", facts.counted.lost_ring),
+            );
+        }
+    }
+    if facts.drained.processes.lost > 0 {
+        add(
+            Dimension::Processes,
+            DimensionState::Partial,
+            format!("more different programs than the probe keeps: {}", facts.drained.processes.lost),
+        );
+    }
+    let uring = containers
+        .iter()
+        .flat_map(|container| &container.syscalls)
+        .any(|syscall| syscall.name == "io_uring_enter" && syscall.calls > 0);
+    if uring {
+        for dimension in [Dimension::Files, Dimension::Network] {
+            add(dimension, DimensionState::Partial, "io_uring was used: its requests are not by path or peer".to_owned());
+        }
+    }
+    if let Some(cut) = cut {
+        for dimension in Dimension::ALL {
+            if dimension != Dimension::Dns {
+                add(dimension, DimensionState::Partial, cut.to_owned());
+            }
+        }
+    }
+    let dimensions = Dimension::ALL
+        .into_iter()
+        .map(|dimension| {
+            let (state, reasons) = reasons
+                .remove(&dimension)
+                .unwrap_or((DimensionState::Complete, BTreeSet::new()));
+            (dimension, DimensionCompleteness { state, reasons: reasons.into_iter().collect() })
+        })
+        .collect();
+    (dimensions, coverage(containers))
+}
+
+fn dimensions_of(map: &str) -> &'static [Dimension] {
+    match map {
+        "TASKS" | "CONTAINERS" => &[
+            Dimension::Processes,
+            Dimension::Syscalls,
+            Dimension::Files,
+            Dimension::Network,
+        ],
+        "EXES" => &[Dimension::Syscalls, Dimension::Files, Dimension::Network],
+        "SYSCALL_ROWS" => &[Dimension::Syscalls],
+        "FILE_ROWS" => &[Dimension::Files],
+        "NETWORK_ROWS" | "SOCKETS" | "MESSAGES" => &[Dimension::Network],
+        "CAPABILITIES" => &[Dimension::Capabilities],
+        "EVENTS" => &[Dimension::Events],
+        _ => &[Dimension::Syscalls, Dimension::Files, Dimension::Network],
+    }
+}
+
+/// 1 minus the Good–Turing estimate, from rows seen once and all observations.
+fn coverage(containers: &[Container]) -> BTreeMap<Dimension, f64> {
+    let estimate = |counts: &mut dyn Iterator<Item = u64>| {
+        let (once, all) = counts.fold((0_u64, 0_u64), |(once, all), count| {
+            (once + u64::from(count == 1), all + count)
+        });
+        (all > 0).then(|| procmon_profile::completeness::coverage(once, all))
+    };
+    let mut coverage = BTreeMap::new();
+    let mut put = |dimension, value: Option<f64>| {
+        if let Some(value) = value {
+            coverage.insert(dimension, value);
+        }
+    };
+    let rows = || containers.iter();
+    put(Dimension::Processes, estimate(&mut rows().flat_map(|c| &c.processes).map(|row| row.count)));
+    put(Dimension::Syscalls, estimate(&mut rows().flat_map(|c| &c.syscalls).map(|row| row.calls)));
+    put(
+        Dimension::Files,
+        estimate(&mut rows().flat_map(|c| &c.files).map(|row| {
+            row.operations.values().sum::<u64>() + row.errors.values().sum::<u64>()
+        })),
+    );
+    put(
+        Dimension::Network,
+        estimate(&mut rows().flat_map(|c| &c.network).filter(|row| row.direction != Direction::Listen).map(
+            |row| row.connections + row.datagrams_sent + row.datagrams_received,
+        )),
+    );
+    put(Dimension::Capabilities, estimate(&mut rows().flat_map(|c| &c.capabilities).map(|row| row.used + row.denied)));
+    coverage
+}

@@ -1,0 +1,484 @@
+//! The clock: set up, open, drain, close, report. A running window takes no order but "stop".
+
+use crate::drain::{Counted, Drained};
+use crate::emit::Output;
+use crate::hooks::{Capture, Unable};
+use crate::label::{self, Slots};
+use crate::node::{self, Listener, Node};
+use crate::summarize::{self, Facts};
+use crate::{hooks, sentinel, sys};
+use anyhow::{Context as _, Result, anyhow};
+use aya::maps::HashMap as BpfMap;
+use procmon_probe_ebpf::abi::ListenKey;
+use procmon_profile::model::{Cost, DimensionState, LabelMode, Lost, Tier};
+use procmon_profile::wire::{Frame, Hello, PROTOCOL, Progress, Request, TargetSpec, WindowReport};
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// The ring buffer is drained this often.
+const DRAIN_EVERY: Duration = Duration::from_millis(20);
+/// Programs that run when the window closes have ended after this.
+const GRACE: Duration = Duration::from_millis(10);
+/// The window ends when the memory of the probe's cgroup is used to this share.
+const MEMORY_SHARE: f64 = 0.92;
+
+/// The kernel's monotonic clock and the wall clock at one moment.
+pub(crate) struct Clock {
+    wall_minus_monotonic: Duration,
+}
+
+impl Clock {
+    fn new() -> Self {
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self { wall_minus_monotonic: wall.saturating_sub(Duration::from_nanos(sys::monotonic_ns())) }
+    }
+
+    /// A moment of the monotonic clock as RFC 3339.
+    pub(crate) fn time(&self, monotonic_ns: u64) -> String {
+        let time = UNIX_EPOCH + self.wall_minus_monotonic + Duration::from_nanos(monotonic_ns);
+        humantime::format_rfc3339_nanos(time).to_string()
+    }
+}
+
+/// Why the window ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Ended {
+    /// Its time was over.
+    Over,
+    /// Nothing of the target was left, or the command has ended.
+    TargetGone,
+    /// Somebody asked.
+    Stopped,
+    /// The probe's own deadline.
+    Deadline,
+    /// Nobody reads the frames.
+    ReaderGone,
+    /// The memory limit is near.
+    Memory,
+}
+
+/// A command that the probe started.
+struct Command {
+    held: Option<sys::Held>,
+    pid: u32,
+    status: Option<sys::WaitStatus>,
+}
+
+/// Captures one window; the exit code of this process.
+pub(crate) fn run(request: &Request, mut output: Output) -> i32 {
+    match prepare(request, &output_is_stdout(request)) {
+        Ok(prepared) => prepared.run(request, output),
+        Err(Unable { code, error }) => {
+            let message = format!("{error:#}");
+            if request.verbose {
+                eprint_line(&message);
+            }
+            output.frame(hello(request, Vec::new()));
+            output.fail(code, message);
+            match code {
+                "commandNotFound" => 127,
+                "commandNotExecutable" => 126,
+                _ => 2,
+            }
+        }
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "the probe's standard error is for people")]
+fn eprint_line(message: &str) {
+    eprintln!("{message}");
+}
+
+/// Where a command's standard output goes when the frames take the probe's.
+fn output_is_stdout(request: &Request) -> Option<i32> {
+    request.frames_fd.is_none().then_some(2)
+}
+
+struct Prepared {
+    capture: Capture,
+    slots: Slots,
+    node: Node,
+    drained: Drained,
+    listeners: Vec<Listener>,
+    command: Option<Command>,
+}
+
+/// Everything up to the moment before the window opens.
+fn prepare(request: &Request, stdout: &Option<i32>) -> Result<Prepared, Unable> {
+    let (_, machine, _) = sys::uname();
+    let arch = architecture(&machine);
+    let tree = matches!(request.target, TargetSpec::Command { .. } | TargetSpec::Process { .. });
+    // A command that can't be found needs no capture.
+    let program = match &request.target {
+        TargetSpec::Command { argv } => Some(find_program(argv)?),
+        _ => None,
+    };
+    if !is_root() {
+        return Err(Unable { code: "notRoot", error: anyhow!("this process is not root and has not CAP_BPF and CAP_PERFMON") });
+    }
+    let hierarchy = label::hierarchy(&request.target)?;
+    let mut capture = hooks::load(hierarchy, tree, arch, request.limits.clone(), request.verbose)?;
+    sentinel::prove(&mut capture)?;
+    let command = match (&request.target, program) {
+        (TargetSpec::Command { argv }, Some(program)) => {
+            let argv: Vec<OsString> = argv.iter().map(OsString::from).collect();
+            let held = sys::spawn_held(program.as_os_str(), &argv, *stdout).context("cannot start the command")?;
+            Some(Command { pid: held.pid, held: Some(held), status: None })
+        }
+        _ => None,
+    };
+    let mut node = Node::new(matches!(request.target, TargetSpec::Pods { .. } | TargetSpec::Container { .. }));
+    let mut slots = label::label(&mut capture, &request.target, command.as_ref().map(|command| command.pid))?;
+    let mut drained = Drained::default();
+    drained.drain(&mut capture, &mut slots, &mut node)?;
+    let processes: Vec<u32> = node.processes().map(|(_, process)| process).collect();
+    let listeners = if command.is_some() { Vec::new() } else { node::listeners(&processes) };
+    announce_listeners(&mut capture, &listeners)?;
+    Ok(Prepared { capture, slots, node, drained, listeners, command })
+}
+
+fn architecture(machine: &str) -> &'static str {
+    match machine {
+        "aarch64" => "arm64",
+        _ => "amd64",
+    }
+}
+
+/// Effective user 0, or the two capabilities that matter.
+fn is_root() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let effective = status
+        .lines()
+        .find_map(|line| line.strip_prefix("CapEff:"))
+        .and_then(|text| u64::from_str_radix(text.trim(), 16).ok())
+        .unwrap_or(0);
+    const CAP_SYS_ADMIN: u32 = 21;
+    const CAP_PERFMON: u32 = 38;
+    const CAP_BPF: u32 = 39;
+    effective >> CAP_SYS_ADMIN & 1 == 1 || (effective >> CAP_BPF & 1 == 1 && effective >> CAP_PERFMON & 1 == 1)
+}
+
+/// The file that a command names, by PATH as execvp(3) does.
+fn find_program(argv: &[String]) -> Result<PathBuf, Unable> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let name = argv.first().ok_or_else(|| Unable { code: "badRequest", error: anyhow!("the command is empty") })?;
+    let candidates: Vec<PathBuf> = if name.contains('/') {
+        vec![PathBuf::from(name)]
+    } else {
+        let path = std::env::var_os("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into());
+        std::env::split_paths(&path).map(|directory| directory.join(name)).collect()
+    };
+    let is_executable = |path: &Path| {
+        path.metadata()
+            .is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
+    };
+    if let Some(found) = candidates.iter().find(|path| is_executable(path)) {
+        return Ok(found.clone());
+    }
+    Err(match candidates.iter().find(|path| path.exists()) {
+        Some(path) => Unable {
+            code: "commandNotExecutable",
+            error: anyhow!("`{}` is not an executable file", path.display()),
+        },
+        None => Unable { code: "commandNotFound", error: anyhow!("there is no command `{name}`") },
+    })
+}
+
+fn announce_listeners(capture: &mut Capture, listeners: &[Listener]) -> Result<()> {
+    let mut map: BpfMap<_, ListenKey, u32> = capture.ebpf.map_mut("LISTENERS").context("no map LISTENERS")?.try_into()?;
+    for listener in listeners {
+        if let Listener::Tcp { netns, address, .. } = listener {
+            // A full map is no reason to stop: it only helps to tell who began old connections.
+            let _ = map.insert(ListenKey { netns: *netns, port: address.port(), pad: 0 }, 1, 0);
+        }
+    }
+    Ok(())
+}
+
+fn hello(request: &Request, hooks: Vec<procmon_profile::model::Hook>) -> Frame {
+    let (kernel, machine, host) = sys::uname();
+    Frame::Hello(Hello {
+        protocol: PROTOCOL.to_owned(),
+        probe: env!("CARGO_PKG_VERSION").to_owned(),
+        session: request.session.clone(),
+        node: request.node.clone().unwrap_or(host),
+        kernel,
+        arch: architecture(&machine).to_owned(),
+        hooks,
+    })
+}
+
+impl Prepared {
+    fn run(mut self, request: &Request, mut output: Output) -> i32 {
+        match self.capture_window(request, &mut output) {
+            Ok((ended, opened_ns, closed_ns, clock)) => {
+                let counted = self.close(closed_ns);
+                let report = counted.and_then(|counted| self.report(request, &counted, ended, opened_ns, closed_ns, &clock));
+                match report {
+                    Ok((node, report, containers)) => {
+                        if let Err(error) = output.capture(node, report, containers) {
+                            eprint_line(&format!("{error:#}"));
+                        }
+                    }
+                    Err(error) => output.fail("other", format!("cannot read the capture: {error:#}")),
+                }
+            }
+            Err(Unable { code, error }) => {
+                output.fail(code, format!("{error:#}"));
+                self.reap();
+                return if code == "commandNotExecutable" { 126 } else { 2 };
+            }
+        }
+        self.reap()
+    }
+
+    /// Opens the window and drains until it ends.
+    fn capture_window(&mut self, request: &Request, output: &mut Output) -> Result<(Ended, u64, u64, Clock), Unable> {
+        output.frame(hello(request, self.capture.hooks.clone()));
+        self.capture.set_state(|state| state.open = 1)?;
+        let clock = Clock::new();
+        let opened = sys::monotonic_ns();
+        if let Some(held) = self.command.as_mut().and_then(|command| command.held.take())
+            && let Err(error) = held.release()
+        {
+            return Err(Unable {
+                code: "commandNotExecutable",
+                error: anyhow::Error::from(error).context("cannot execute the command"),
+            });
+        }
+        let memory = Memory::find();
+        let mut next_progress = Duration::from_secs(1);
+        let ended = loop {
+            std::thread::sleep(DRAIN_EVERY);
+            self.drained.drain(&mut self.capture, &mut self.slots, &mut self.node)?;
+            let elapsed = Duration::from_nanos(sys::monotonic_ns() - opened);
+            if elapsed >= next_progress {
+                next_progress += Duration::from_secs(1);
+                output.frame(Frame::Progress(self.progress(elapsed)?));
+                if memory.as_ref().is_some_and(Memory::is_near_limit) {
+                    break Ended::Memory;
+                }
+            }
+            if let Some(ended) = self.ended(request, elapsed, output) {
+                break ended;
+            }
+        };
+        self.capture.set_state(|state| state.open = 0)?;
+        Ok((ended, opened, sys::monotonic_ns(), clock))
+    }
+
+    fn ended(&mut self, request: &Request, elapsed: Duration, output: &Output) -> Option<Ended> {
+        let over = |seconds: Option<f64>| seconds.is_some_and(|seconds| elapsed.as_secs_f64() >= seconds);
+        if sys::stop_requested() {
+            return Some(Ended::Stopped);
+        }
+        if over(request.window.seconds) {
+            return Some(Ended::Over);
+        }
+        if over(request.deadline_seconds) {
+            return Some(Ended::Deadline);
+        }
+        if output.is_broken() {
+            return Some(Ended::ReaderGone);
+        }
+        if let Some(command) = &mut self.command {
+            if command.status.is_none() {
+                command.status = sys::wait(command.pid, false);
+            }
+            if command.status.is_some() && (request.window.seconds.is_none() || self.drained.processes.running() == 0) {
+                return Some(Ended::TargetGone);
+            }
+        }
+        let is_tree = matches!(request.target, TargetSpec::Process { .. });
+        (is_tree && self.drained.processes.running() == 0).then_some(Ended::TargetGone)
+    }
+
+    fn progress(&self, elapsed: Duration) -> Result<Progress> {
+        Ok(Progress {
+            seconds: (elapsed.as_secs_f64() * 10.0).round() / 10.0,
+            calls: crate::drain::total_calls(&self.capture)?,
+            processes: self.drained.processes.seen,
+            files: self.drained.files.len() as u64,
+            peers: self.drained.peers.len() as u64,
+        })
+    }
+
+    /// Waits for programs that still run, and takes what they left.
+    fn close(&mut self, _closed_ns: u64) -> Result<Counted> {
+        sys::barrier();
+        std::thread::sleep(GRACE);
+        self.drained.drain(&mut self.capture, &mut self.slots, &mut self.node)?;
+        self.drained.processes.close(&self.node);
+        Counted::read(&mut self.capture)
+    }
+
+    fn report(
+        &mut self,
+        request: &Request,
+        counted: &Counted,
+        ended: Ended,
+        opened_ns: u64,
+        closed_ns: u64,
+        clock: &Clock,
+    ) -> Result<(procmon_profile::model::Node, WindowReport, Vec<procmon_profile::model::Container>)> {
+        let (kernel, machine, host) = sys::uname();
+        let arch = architecture(&machine);
+        let recursion = self.statistics();
+        let facts = Facts {
+            capture: &self.capture,
+            slots: &self.slots,
+            drained: &self.drained,
+            counted,
+            node: &self.node,
+            clock,
+            listeners: &self.listeners,
+            arch,
+        };
+        let containers = summarize::containers(&facts)?;
+        let cut = match ended {
+            Ended::Over | Ended::TargetGone | Ended::Stopped => None,
+            Ended::Deadline => Some("the probe's own deadline ended the window"),
+            Ended::ReaderGone => Some("the reader of the frames was gone"),
+            Ended::Memory => Some("the memory limit was near: the window was ended"),
+        };
+        let (dimensions, coverage) = summarize::completeness(&facts, &containers, cut);
+        let lost = Lost {
+            ring_buffer: counted.lost_ring,
+            maps: counted.lost.iter().map(|(map, count)| ((*map).to_owned(), *count)).collect(),
+            recursion: recursion.misses,
+            frames: 0,
+        };
+        let complete = lost == Lost::default() && dimensions.values().all(|d| d.state != DimensionState::Partial);
+        let node = procmon_profile::model::Node {
+            name: request.node.clone().unwrap_or(host),
+            kernel: Some(kernel),
+            arch: Some(arch.to_owned()),
+            cgroup: Some(label::cgroup_version()),
+            tier: Some(Tier::Base),
+            hooks: self.capture.hooks.clone(),
+            lost: Some(lost),
+            cost: Some(Cost {
+                cpu_seconds: Some(Duration::from_nanos(sys::cpu_ns()).as_secs_f64()),
+                bpf_seconds: recursion.seconds,
+                bpf_runs: recursion.runs,
+                rss_bytes: Some(sys::peak_rss()),
+                map_bytes: map_bytes(),
+                sent_bytes: None,
+            }),
+            complete,
+            error: None,
+        };
+        let is_tree = matches!(request.target, TargetSpec::Command { .. } | TargetSpec::Process { .. });
+        let report = WindowReport {
+            started_at: clock.time(opened_ns),
+            ended_at: clock.time(closed_ns),
+            seconds: Duration::from_nanos(closed_ns - opened_ns).as_secs_f64(),
+            ended_early: !matches!(ended, Ended::Over | Ended::TargetGone),
+            target_ended: ended == Ended::TargetGone,
+            exit: self.command.as_ref().and_then(|command| command.status).map(sys::WaitStatus::code),
+            label_mode: if is_tree { LabelMode::Tree } else { LabelMode::Cgroup },
+            dimensions,
+            coverage,
+            notes: Vec::new(),
+        };
+        Ok((node, report, containers))
+    }
+
+    /// Asks the kernel how often each program ran, and how often it was skipped.
+    fn statistics(&mut self) -> Statistics {
+        let mut all = Statistics::default();
+        let mut missed = BTreeMap::new();
+        for (hook, program) in self.capture.programs() {
+            let Ok(fd) = program.fd() else { continue };
+            use std::os::fd::{AsFd as _, AsRawFd as _};
+            let Ok(statistics) = sys::program_statistics(fd.as_fd().as_raw_fd()) else {
+                continue;
+            };
+            missed.insert(hook, statistics.missed);
+            if statistics.run_count > 0 {
+                *all.runs.get_or_insert(0) += statistics.run_count;
+                *all.seconds.get_or_insert(0.0) += Duration::from_nanos(statistics.run_time_ns).as_secs_f64();
+            }
+        }
+        for (hook, missed) in missed {
+            if let Some(hook) = self.capture.hook_mut(hook) {
+                hook.missed = missed;
+            }
+            if let Some(count) = missed.filter(|count| *count > 0) {
+                all.misses.insert(hook.to_owned(), count);
+            }
+        }
+        all
+    }
+
+    /// Waits for the command, which is never killed; its exit code.
+    fn reap(self) -> i32 {
+        let Self { capture, command, .. } = self;
+        // Nothing is captured any more: the programs go before the wait.
+        drop(capture);
+        match command {
+            Some(Command { status: Some(status), .. }) => status.code(),
+            Some(Command { pid, .. }) => sys::wait(pid, true).map_or(0, sys::WaitStatus::code),
+            None => 0,
+        }
+    }
+}
+
+#[derive(Default)]
+struct Statistics {
+    runs: Option<u64>,
+    seconds: Option<f64>,
+    misses: BTreeMap<String, u64>,
+}
+
+/// Memory of all maps of this process, as /proc/self/fdinfo states it.
+fn map_bytes() -> Option<u64> {
+    let mut total = None;
+    for entry in std::fs::read_dir("/proc/self/fdinfo").ok()?.flatten() {
+        let Ok(text) = std::fs::read_to_string(entry.path()) else {
+            continue;
+        };
+        if text.contains("map_type:")
+            && let Some(bytes) = text
+                .lines()
+                .find_map(|line| line.strip_prefix("memlock:"))
+                .and_then(|bytes| bytes.trim().parse::<u64>().ok())
+        {
+            *total.get_or_insert(0) += bytes;
+        }
+    }
+    total
+}
+
+/// The memory limit of the probe's own cgroup.
+struct Memory {
+    usage: PathBuf,
+    limit: u64,
+}
+
+impl Memory {
+    fn find() -> Option<Self> {
+        [
+            ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
+            (
+                "/sys/fs/cgroup/memory/memory.limit_in_bytes",
+                "/sys/fs/cgroup/memory/memory.usage_in_bytes",
+            ),
+        ]
+        .iter()
+        .find_map(|(limit, usage)| {
+            let limit: u64 = std::fs::read_to_string(limit).ok()?.trim().parse().ok()?;
+            // v1 writes a number near 2^63 for "none".
+            (limit < 1 << 60).then(|| Self { usage: PathBuf::from(usage), limit })
+        })
+    }
+
+    fn is_near_limit(&self) -> bool {
+        std::fs::read_to_string(&self.usage)
+            .ok()
+            .and_then(|text| text.trim().parse::<u64>().ok())
+            .is_some_and(|usage| usage as f64 > self.limit as f64 * MEMORY_SHARE)
+    }
+}
