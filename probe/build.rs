@@ -19,13 +19,46 @@ fn main() -> anyhow::Result<()> {
         root_dir: root,
         ..Default::default()
     };
+    println!("cargo:rerun-if-changed=build.rs");
     aya_build::build_ebpf([package], aya_build::Toolchain::Custom(&toolchain)).map_err(|error| {
         error.context(
             "cannot build the eBPF programs: they need `bpf-linker` (cargo install bpf-linker) and \
              `rustup toolchain install nightly --component rust-src`; where rustup cannot download, \
              run `make build`, which installs the distribution's compiler instead",
         )
-    })
+    })?;
+    shrink(&Path::new(&std::env::var("OUT_DIR")?).join("procmon-probe-ebpf"))
+}
+
+/// Wipes the debugging information, which nobody reads on a node, and deflates the object: the
+/// probe has to be small. (The sections stay: the linker keeps all names of the file in one table,
+/// which tools that rewrite objects do not expect.)
+fn shrink(path: &Path) -> anyhow::Result<()> {
+    use object::{Object as _, ObjectSection as _};
+    let mut bytes = std::fs::read(path)?;
+    let object = object::File::parse(bytes.as_slice())?;
+    let debug: Vec<(usize, Option<(u64, u64)>)> = object
+        .sections()
+        .filter(|section| {
+            let name = section.name_bytes().unwrap_or_default();
+            name.starts_with(b".debug") || name.starts_with(b".rel.debug")
+        })
+        .map(|section| (section.index().0, section.file_range()))
+        .collect();
+    drop(object);
+    // e_shoff of an ELF64 header, then sh_type and sh_size of each section's header of 64 bytes.
+    let headers = usize::try_from(u64::from_le_bytes(bytes[40..48].try_into()?))?;
+    for (index, range) in debug {
+        let header = headers + 64 * index;
+        bytes[header + 4..header + 8].fill(0);
+        bytes[header + 32..header + 40].fill(0);
+        if let Some((start, length)) = range {
+            let (start, length) = (usize::try_from(start)?, usize::try_from(length)?);
+            bytes[start..start + length].fill(0);
+        }
+    }
+    std::fs::write(path.with_extension("deflate"), miniz_oxide::deflate::compress_to_vec(&bytes, 9))?;
+    Ok(())
 }
 
 /// Lets the two crates that need them use unstable features on a stable compiler. Naming them keeps

@@ -13,8 +13,8 @@ use procmon_profile::model::{Abi, Dimension, Hook, HookState, Tier};
 use procmon_profile::wire::Limits;
 use std::io::Read as _;
 
-/// The object of the programs, built by this crate's build.rs.
-static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/procmon-probe-ebpf"));
+/// The object of the programs, deflated, built by this crate's build.rs.
+static OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/procmon-probe-ebpf.deflate"));
 
 /// A hook that the capture wants.
 pub(crate) struct Wanted {
@@ -145,7 +145,9 @@ pub(crate) fn load(
             loader.map_max_entries(map, entries);
         }
     }
-    let mut ebpf = loader.load(OBJECT).map_err(|error| {
+    let object = miniz_oxide::inflate::decompress_to_vec(OBJECT)
+        .map_err(|error| anyhow!("the probe's eBPF object is damaged: {error}"))?;
+    let mut ebpf = loader.load(&object).map_err(|error| {
         let error = anyhow::Error::from(error);
         let code = if is_forbidden(&error) { "bpfForbidden" } else { "other" };
         Unable { code, error: error.context("cannot create the eBPF maps") }

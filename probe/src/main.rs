@@ -19,6 +19,7 @@ use procmon_profile::wire::{PROTOCOL, Request, major};
 use std::os::fd::AsFd as _;
 
 fn main() {
+    sys::never_trace();
     std::process::exit(run());
 }
 

@@ -26,6 +26,23 @@ pub(crate) fn catch_signals() {
     }
 }
 
+/// Errors shall carry no backtrace: nobody reads one on a node, and the probe has no tables to make
+/// one from. std decides by the environment, once; the command's environment stays as it was.
+pub(crate) fn never_trace() {
+    const SWITCH: &str = "RUST_LIB_BACKTRACE";
+    let before = std::env::var_os(SWITCH);
+    // SAFETY: this process has one thread.
+    unsafe { std::env::set_var(SWITCH, "0") };
+    let _ = std::backtrace::Backtrace::capture();
+    // SAFETY: as above.
+    unsafe {
+        match before {
+            Some(value) => std::env::set_var(SWITCH, value),
+            None => std::env::remove_var(SWITCH),
+        }
+    }
+}
+
 /// Somebody asked to stop.
 pub(crate) fn stop_requested() -> bool {
     STOPS.load(Ordering::Relaxed) != 0

@@ -1,2 +1,40 @@
-//! placeholder
-pub fn coverage(seen_once: u64, observations: u64) -> f64 { if observations == 0 { 0.0 } else { 1.0 - seen_once as f64 / observations as f64 } }
+//! How far a profile can be relied on.
+
+use crate::model::{Dimension, DimensionCompleteness, DimensionState};
+use std::collections::BTreeMap;
+
+/// Coverage: 1 minus the Good–Turing estimate of the share of what is still unseen.
+/// `seen_once` is the number of rows seen once, `observations` the sum of all rows.
+///
+/// ```
+/// use procmon_profile::completeness::coverage;
+/// assert_eq!(coverage(0, 10), 1.0);
+/// assert_eq!(coverage(5, 10), 0.5);
+/// assert_eq!(coverage(0, 0), 0.0);
+/// ```
+#[must_use]
+pub fn coverage(seen_once: u64, observations: u64) -> f64 {
+    if observations == 0 {
+        return 0.0;
+    }
+    (1.0 - seen_once as f64 / observations as f64).clamp(0.0, 1.0)
+}
+
+/// Worsens a dimension, and says why.
+pub fn worsen(
+    dimensions: &mut BTreeMap<Dimension, DimensionCompleteness>,
+    dimension: Dimension,
+    state: DimensionState,
+    reason: String,
+) {
+    let entry = dimensions
+        .entry(dimension)
+        .or_insert_with(|| DimensionCompleteness {
+            state: DimensionState::Complete,
+            reasons: Vec::new(),
+        });
+    entry.state = entry.state.max(state);
+    if let Err(place) = entry.reasons.binary_search(&reason) {
+        entry.reasons.insert(place, reason);
+    }
+}

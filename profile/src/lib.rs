@@ -7,8 +7,12 @@
 //! panics on untrusted input. Equal facts give equal bytes.
 
 pub mod completeness;
+pub mod document;
 pub mod mask;
+pub mod merge;
 pub mod model;
+#[cfg(feature = "schema")]
+pub mod schema;
 pub mod tables;
 pub mod text;
 pub mod wire;

@@ -4,6 +4,8 @@ use crate::model::Abi;
 
 /// Bit 30 marks a call as x32 on x86.
 const X32_BIT: u32 = 0x4000_0000;
+/// No abi has a number as high as this, but for ARM's private ones.
+const HIGHEST: u32 = 1024;
 
 /// The name of a system call, or `unknown(N)`.
 ///
@@ -15,15 +17,18 @@ const X32_BIT: u32 = 0x4000_0000;
 /// ```
 #[must_use]
 pub fn syscall_name(abi: Abi, number: u32) -> String {
-    let index = (number & !X32_BIT) as usize;
-    let name = match abi {
-        Abi::X86_64 => syscalls::x86_64::Sysno::new(number as usize).map(|call| call.name()),
-        Abi::X32 => syscalls::x86_64::Sysno::new(index).map(|call| call.name()),
-        Abi::I386 => syscalls::x86::Sysno::new(number as usize).map(|call| call.name()),
-        Abi::Aarch64 => syscalls::aarch64::Sysno::new(number as usize).map(|call| call.name()),
-        Abi::Arm => syscalls::arm::Sysno::new(number as usize).map(|call| call.name()),
-    };
-    name.map_or_else(|| format!("unknown({number})"), str::to_owned)
+    let index = if abi == Abi::X32 { number & !X32_BIT } else { number };
+    known_name(abi, index).map_or_else(|| format!("unknown({number})"), str::to_owned)
+}
+
+fn known_name(abi: Abi, number: u32) -> Option<&'static str> {
+    let number = number as usize;
+    match abi {
+        Abi::X86_64 | Abi::X32 => syscalls::x86_64::Sysno::new(number).map(|call| call.name()),
+        Abi::I386 => syscalls::x86::Sysno::new(number).map(|call| call.name()),
+        Abi::Aarch64 => syscalls::aarch64::Sysno::new(number).map(|call| call.name()),
+        Abi::Arm => syscalls::arm::Sysno::new(number).map(|call| call.name()),
+    }
 }
 
 /// The number of a system call on an abi, when the abi has it.
@@ -35,11 +40,7 @@ pub fn syscall_name(abi: Abi, number: u32) -> String {
 /// ```
 #[must_use]
 pub fn syscall_number(abi: Abi, name: &str) -> Option<u32> {
-    let number = match abi {
-        Abi::X86_64 | Abi::X32 => name.parse::<syscalls::x86_64::Sysno>().ok().map(|call| call.id()),
-        Abi::I386 => name.parse::<syscalls::x86::Sysno>().ok().map(|call| call.id()),
-        Abi::Aarch64 => name.parse::<syscalls::aarch64::Sysno>().ok().map(|call| call.id()),
-        Abi::Arm => name.parse::<syscalls::arm::Sysno>().ok().map(|call| call.id()),
-    }?;
-    u32::try_from(number).ok()
+    // A look through the names: a table from names to numbers would take more room in the probe
+    // than all else of this module.
+    (0..HIGHEST).find(|number| known_name(abi, *number) == Some(name))
 }

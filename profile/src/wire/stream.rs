@@ -256,3 +256,91 @@ impl Decoder {
         (self.parts, fault)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Container;
+    use proptest::prelude::*;
+
+    fn stream() -> Vec<String> {
+        let mut writer = StreamWriter::default();
+        let hello = Hello {
+            protocol: PROTOCOL.to_owned(),
+            probe: "0".into(),
+            session: "s".into(),
+            node: "n".into(),
+            kernel: "k".into(),
+            arch: "amd64".into(),
+            hooks: Vec::new(),
+        };
+        let parts = [Part::Container(Box::new(Container { container: "c".into(), ..Container::default() }))];
+        let mut lines = vec![
+            writer.line(Frame::Hello(hello)),
+            writer.line(Frame::Progress(Progress { seconds: 1.0, ..Progress::default() })),
+            writer.line(Frame::Chunk(encode_chunk(&parts))),
+        ];
+        lines.push(writer.end());
+        lines
+    }
+
+    #[test]
+    fn what_was_written_is_read() {
+        let mut decoder = Decoder::default();
+        for line in stream() {
+            decoder.line(line.as_bytes()).expect("the line is good");
+        }
+        assert!(decoder.ended());
+        let (parts, fault) = decoder.finish();
+        assert_eq!((parts.len(), fault), (1, None));
+    }
+
+    #[test]
+    fn lines_that_come_again_are_passed_over() {
+        let mut decoder = Decoder::default();
+        let lines = stream();
+        for line in lines[..2].iter().chain(&lines) {
+            decoder.line(line.as_bytes()).expect("the line is good");
+        }
+        assert!(decoder.ended());
+    }
+
+    #[test]
+    fn a_missing_frame_an_altered_one_and_another_version_are_refused() {
+        let lines = stream();
+        let mut decoder = Decoder::default();
+        decoder.line(lines[0].as_bytes()).expect("the line is good");
+        assert!(matches!(decoder.line(lines[2].as_bytes()), Err(StreamError::Sequence { expected: 1, found: 2 })));
+
+        let mut decoder = Decoder::default();
+        decoder.line(lines[0].replace("\"kernel\":\"k\"", "\"kernel\":\"x\"").as_bytes()).expect("it looks good");
+        for line in &lines[1..3] {
+            decoder.line(line.as_bytes()).expect("the line is good");
+        }
+        assert_eq!(decoder.line(lines[3].as_bytes()), Err(StreamError::Altered));
+
+        let other = lines[0].replace("\"protocol\":\"1.0\"", "\"protocol\":\"2.0\"");
+        assert!(matches!(Decoder::default().line(other.as_bytes()), Err(StreamError::Version { .. })));
+    }
+
+    proptest! {
+        #[test]
+        fn a_stream_that_is_cut_anywhere_says_so(cut in 0_usize..400) {
+            let whole = stream().concat();
+            let cut = cut.min(whole.len() - 1);
+            let mut decoder = Decoder::default();
+            for line in whole.as_bytes()[..cut].split_inclusive(|byte| *byte == b'\n') {
+                if decoder.line(line).is_err() {
+                    break;
+                }
+            }
+            prop_assert!(!decoder.ended());
+            prop_assert!(matches!(decoder.finish().1, Some(StreamError::Cut(_))));
+        }
+
+        #[test]
+        fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..512)) {
+            let _ = Decoder::default().line(&bytes);
+        }
+    }
+}

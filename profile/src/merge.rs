@@ -1,0 +1,445 @@
+//! Parts of several nodes to one Profile, in an order that depends on nothing but the facts.
+
+use crate::completeness::worsen;
+use crate::model::{
+    API_VERSION, Container, Dimension, DimensionState, File, Kind, NameSource, Network, Node,
+    Process, Profile, SCHEMA_VERSION, Session, Syscall,
+};
+use crate::wire::{Failure, Part, WindowReport};
+use std::collections::{BTreeMap, HashMap};
+
+/// Everything that one node sent, or why it sent nothing.
+#[derive(Clone, Debug, Default)]
+pub struct NodeCapture {
+    /// Name of the node.
+    pub node: String,
+    /// What arrived.
+    pub parts: Vec<Part>,
+    /// What is wrong with the stream as a whole.
+    pub fault: Option<String>,
+    /// Why the probe gave up.
+    pub failure: Option<Failure>,
+}
+
+/// One Profile of what all nodes sent. A node that failed is a row with its reason.
+#[must_use]
+pub fn merge(session: Session, captures: Vec<NodeCapture>) -> Profile {
+    let mut profile = Profile {
+        api_version: API_VERSION.to_owned(),
+        schema_version: SCHEMA_VERSION.to_owned(),
+        kind: Kind::Profile,
+        session,
+        ..Profile::default()
+    };
+    let several = captures.len() > 1;
+    let mut windows = Vec::new();
+    for capture in captures {
+        let name = capture.node.clone();
+        let (node, window, containers) = take(capture, &mut profile);
+        if let Some(window) = &window {
+            merge_dimensions(&mut profile, window, several.then_some(name.as_str()));
+        }
+        windows.extend(window);
+        profile.nodes.push(node);
+        profile.containers.extend(containers);
+    }
+    merge_windows(&mut profile, &windows);
+    normalize(&mut profile);
+    profile
+}
+
+/// What one node sent: its row, its window, its containers.
+fn take(capture: NodeCapture, profile: &mut Profile) -> (Node, Option<WindowReport>, Vec<Container>) {
+    let mut node = None;
+    let mut window = None;
+    let mut containers: Vec<Container> = Vec::new();
+    let mut strays = 0_u64;
+    let (heads, rows): (Vec<Part>, Vec<Part>) = capture
+        .parts
+        .into_iter()
+        .partition(|part| matches!(part, Part::Node(_) | Part::Window(_) | Part::Container(_)));
+    for part in heads {
+        match part {
+            Part::Node(part) => node = Some(*part),
+            Part::Window(part) => window = Some(part),
+            Part::Container(part) => containers.push(*part),
+            _ => {}
+        }
+    }
+    macro_rules! add {
+        ($container:ident, $field:ident, $rows:ident) => {
+            match containers.get_mut($container as usize) {
+                Some(container) => container.$field.extend($rows),
+                None => strays += $rows.len() as u64,
+            }
+        };
+    }
+    for part in rows {
+        match part {
+            Part::Processes { container, rows } => add!(container, processes, rows),
+            Part::Syscalls { container, rows } => add!(container, syscalls, rows),
+            Part::Files { container, rows } => add!(container, files, rows),
+            Part::Network { container, rows } => add!(container, network, rows),
+            Part::Dns { container, rows } => add!(container, dns, rows),
+            Part::Capabilities { container, rows } => add!(container, capabilities, rows),
+            Part::Events { container, rows } => add!(container, events, rows),
+            Part::Node(_) | Part::Window(_) | Part::Container(_) => {}
+        }
+    }
+    if strays > 0 {
+        note(profile, format!("node {}: {strays} rows belong to no container that arrived", capture.node));
+    }
+    let error = capture.failure.map(|failure| failure.message);
+    let mut row = node.unwrap_or_default();
+    row.name = capture.node;
+    if let Some(fault) = &capture.fault {
+        row.complete = false;
+        for dimension in Dimension::ALL {
+            worsen(&mut profile.completeness.dimensions, dimension, DimensionState::Partial, format!("node {}: {fault}", row.name));
+        }
+    }
+    if error.is_some() || window.is_none() {
+        row.complete = false;
+        row.error = error.or(capture.fault).or_else(|| Some("it sent no capture".to_owned()));
+    }
+    for container in &mut containers {
+        container.node.get_or_insert_with(|| row.name.clone());
+    }
+    (row, window, containers)
+}
+
+fn note(profile: &mut Profile, sentence: String) {
+    profile.completeness.notes.push(sentence);
+}
+
+fn merge_dimensions(profile: &mut Profile, window: &WindowReport, node: Option<&str>) {
+    for (dimension, part) in &window.dimensions {
+        let dimensions = &mut profile.completeness.dimensions;
+        if part.reasons.is_empty() {
+            dimensions.entry(*dimension).or_insert_with(|| part.clone());
+            continue;
+        }
+        for reason in &part.reasons {
+            // What is missing on all nodes for the same reason is said once.
+            let reason = match node {
+                Some(node) if part.state == DimensionState::Partial => format!("node {node}: {reason}"),
+                _ => reason.clone(),
+            };
+            worsen(dimensions, *dimension, part.state, reason);
+        }
+    }
+    for (dimension, value) in &window.coverage {
+        // The least covered node decides.
+        profile
+            .completeness
+            .coverage
+            .entry(*dimension)
+            .and_modify(|least| *least = least.min(*value))
+            .or_insert(*value);
+    }
+    profile.completeness.notes.extend(window.notes.iter().cloned());
+}
+
+fn merge_windows(profile: &mut Profile, windows: &[WindowReport]) {
+    let session = &mut profile.session;
+    session.started_at = windows.iter().map(|window| window.started_at.clone()).min();
+    session.ended_at = windows.iter().map(|window| window.ended_at.clone()).max();
+    session.window_seconds = windows.iter().map(|window| window.seconds).reduce(f64::min);
+    session.ended_early |= windows.iter().any(|window| window.ended_early);
+    session.exit = windows.iter().find_map(|window| window.exit);
+    if let Some(window) = windows.first() {
+        session.label_mode = window.label_mode;
+    }
+    profile.completeness.window_covered = session.requested_seconds.filter(|wanted| *wanted > 0.0).map(|wanted| {
+        windows
+            .iter()
+            .map(|window| if window.target_ended { 1.0 } else { (window.seconds / wanted).min(1.0) })
+            .reduce(f64::min)
+            .unwrap_or(0.0)
+    });
+}
+
+/// Brings a Profile into its one order: rows sorted, equal rows added, process ids given anew,
+/// `completeness.complete` decided.
+pub fn normalize(profile: &mut Profile) {
+    profile.nodes.sort_by(|a, b| a.name.cmp(&b.name));
+    for node in &mut profile.nodes {
+        node.hooks.sort_by(|a, b| a.name.cmp(&b.name));
+    }
+    for container in &mut profile.containers {
+        normalize_container(container);
+    }
+    profile.containers.sort_by(|a, b| {
+        let key = |c: &Container| (c.namespace.clone(), c.pod.clone(), c.container.clone(), c.container_id.clone(), c.node.clone());
+        key(a).cmp(&key(b))
+    });
+    let completeness = &mut profile.completeness;
+    for dimension in completeness.dimensions.values_mut() {
+        dimension.reasons.sort();
+        dimension.reasons.dedup();
+    }
+    completeness.notes.sort();
+    completeness.notes.dedup();
+    completeness.complete = !profile.nodes.is_empty()
+        && profile.nodes.iter().all(|node| node.complete && node.error.is_none())
+        && completeness.dimensions.values().all(|dimension| dimension.state != DimensionState::Partial);
+}
+
+fn normalize_container(container: &mut Container) {
+    let ids = normalize_processes(&mut container.processes);
+    for event in &mut container.events {
+        event.process = event.process.take().and_then(|id| ids.get(&id).cloned());
+    }
+    container.syscalls.sort_by(|a, b| (&a.name, a.abi, &a.exe).cmp(&(&b.name, b.abi, &b.exe)));
+    container.syscalls.dedup_by(|next, kept| {
+        let equal = (&next.name, next.abi, &next.exe) == (&kept.name, kept.abi, &kept.exe);
+        if equal {
+            add_syscall(kept, next);
+        }
+        equal
+    });
+    container.files.sort_by(|a, b| (&a.path, &a.exe, a.name_source).cmp(&(&b.path, &b.exe, b.name_source)));
+    container.files.dedup_by(|next, kept| {
+        let equal = (&next.path, &next.exe) == (&kept.path, &kept.exe);
+        if equal {
+            add_file(kept, next);
+        }
+        equal
+    });
+    container.network.sort_by(|a, b| network_key(a).cmp(&network_key(b)));
+    container.network.dedup_by(|next, kept| {
+        let equal = network_key(next) == network_key(kept);
+        if equal {
+            add_network(kept, next);
+        }
+        equal
+    });
+    container.dns.sort_by(|a, b| (&a.name, &a.record_type, &a.exe).cmp(&(&b.name, &b.record_type, &b.exe)));
+    container.capabilities.sort_by(|a, b| (&a.name, &a.exe).cmp(&(&b.name, &b.exe)));
+    container.capabilities.dedup_by(|next, kept| {
+        let equal = (&next.name, &next.exe) == (&kept.name, &kept.exe);
+        if equal {
+            kept.used = kept.used.saturating_add(next.used);
+            kept.denied = kept.denied.saturating_add(next.denied);
+        }
+        equal
+    });
+    container.events.sort_by(|a, b| {
+        (&a.time, a.event_type, &a.process, &a.details).cmp(&(&b.time, b.event_type, &b.process, &b.details))
+    });
+}
+
+fn add_counts(to: &mut BTreeMap<String, u64>, from: &BTreeMap<String, u64>) {
+    for (name, count) in from {
+        let sum = to.entry(name.clone()).or_insert(0);
+        *sum = sum.saturating_add(*count);
+    }
+}
+
+fn add_syscall(kept: &mut Syscall, next: &Syscall) {
+    kept.calls = kept.calls.saturating_add(next.calls);
+    kept.restarted = kept.restarted.saturating_add(next.restarted);
+    kept.unfinished = kept.unfinished.saturating_add(next.unfinished);
+    kept.no_return = kept.no_return.saturating_add(next.no_return);
+    kept.denied_by_seccomp = kept.denied_by_seccomp.saturating_add(next.denied_by_seccomp);
+    add_counts(&mut kept.errors, &next.errors);
+    add_counts(&mut kept.arguments, &next.arguments);
+}
+
+/// The settled row comes first in the order, and so gives mode, owner, layer and mount.
+fn add_file(kept: &mut File, next: &File) {
+    for (operation, count) in &next.operations {
+        let sum = kept.operations.entry(*operation).or_insert(0);
+        *sum = sum.saturating_add(*count);
+    }
+    kept.bytes_read = kept.bytes_read.saturating_add(next.bytes_read);
+    kept.bytes_written = kept.bytes_written.saturating_add(next.bytes_written);
+    kept.mmap_write = kept.mmap_write.saturating_add(next.mmap_write);
+    add_counts(&mut kept.errors, &next.errors);
+    if kept.name_source == NameSource::Argument {
+        kept.name_source = next.name_source;
+    }
+    kept.mode = kept.mode.take().or_else(|| next.mode.clone());
+    kept.owner = kept.owner.or(next.owner);
+    kept.layer = kept.layer.or(next.layer);
+    kept.mount = kept.mount.take().or_else(|| next.mount.clone());
+    kept.host_resource = kept.host_resource.or(next.host_resource);
+}
+
+fn network_key(row: &Network) -> impl Ord + '_ {
+    let local = row.local.as_ref().map(|end| (&end.address, end.port, &end.path));
+    let remote = row.remote.as_ref().map(|end| (&end.address, end.port, &end.path));
+    (&row.exe, row.protocol, row.direction, local, remote)
+}
+
+fn add_network(kept: &mut Network, next: &Network) {
+    kept.connections = kept.connections.saturating_add(next.connections);
+    kept.datagrams_sent = kept.datagrams_sent.saturating_add(next.datagrams_sent);
+    kept.datagrams_received = kept.datagrams_received.saturating_add(next.datagrams_received);
+    kept.bytes_sent = kept.bytes_sent.saturating_add(next.bytes_sent);
+    kept.bytes_received = kept.bytes_received.saturating_add(next.bytes_received);
+    add_counts(&mut kept.failures, &next.failures);
+}
+
+/// Sorts processes from the roots down, adds equal ones, and numbers them anew. Returns the new id
+/// by the old one. Parents that are absent, or that go in a circle, make a row a root.
+fn normalize_processes(processes: &mut Vec<Process>) -> HashMap<String, String> {
+    let mut ids: HashMap<String, String> = HashMap::new();
+    let mut waiting = std::mem::take(processes);
+    let known: std::collections::HashSet<String> = waiting.iter().map(|row| row.id.clone()).collect();
+    for row in &mut waiting {
+        if row.parent.as_ref().is_some_and(|parent| !known.contains(parent) || *parent == row.id) {
+            row.parent = None;
+        }
+    }
+    while !waiting.is_empty() {
+        let (mut ready, rest): (Vec<Process>, Vec<Process>) = waiting
+            .into_iter()
+            .partition(|row| row.parent.as_ref().is_none_or(|parent| ids.contains_key(parent)));
+        waiting = rest;
+        if ready.is_empty() {
+            // A circle: cut it at its smallest row.
+            waiting.sort_by(|a, b| own_key(a).cmp(&own_key(b)));
+            waiting[0].parent = None;
+            continue;
+        }
+        for row in &mut ready {
+            row.parent = row.parent.take().and_then(|parent| ids.get(&parent).cloned());
+        }
+        ready.sort_by(|a, b| (number(&a.parent), own_key(a)).cmp(&(number(&b.parent), own_key(b))));
+        for row in ready {
+            let same = processes
+                .last()
+                .is_some_and(|last| last.parent == row.parent && own_key(last) == own_key(&row));
+            let old = row.id.clone();
+            if same {
+                if let Some(last) = processes.last_mut() {
+                    add_process(last, row);
+                    ids.insert(old, last.id.clone());
+                }
+                continue;
+            }
+            let id = format!("p{}", processes.len() + 1);
+            ids.insert(old, id.clone());
+            processes.push(Process { id, ..row });
+        }
+    }
+    ids
+}
+
+fn own_key(row: &Process) -> impl Ord + '_ {
+    (row.origin, &row.exe, &row.argv, row.uid, row.gid)
+}
+
+fn number(id: &Option<String>) -> usize {
+    id.as_ref().and_then(|id| id.get(1..)?.parse().ok()).unwrap_or(0)
+}
+
+fn add_process(kept: &mut Process, next: Process) {
+    kept.count = kept.count.saturating_add(next.count);
+    add_counts(&mut kept.exits, &next.exits);
+    kept.pids.extend(next.pids);
+    kept.pids.sort_unstable();
+    kept.pids.dedup();
+    kept.pids.truncate(16);
+    kept.started_before |= next.started_before;
+    kept.first_seen = kept.first_seen.take().into_iter().chain(next.first_seen).min();
+    kept.last_seen = kept.last_seen.take().into_iter().chain(next.last_seen).max();
+    kept.cwd = kept.cwd.take().or(next.cwd);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::FileOperation;
+
+    fn file(path: &str, name_source: NameSource, operation: FileOperation) -> File {
+        File { path: path.into(), exe: "/x".into(), name_source, operations: [(operation, 1)].into(), ..File::default() }
+    }
+
+    fn process(id: &str, parent: Option<&str>, exe: &str) -> Process {
+        Process { id: id.into(), parent: parent.map(Into::into), exe: exe.into(), count: 1, ..Process::default() }
+    }
+
+    fn window() -> Part {
+        Part::Window(WindowReport { seconds: 5.0, started_at: "2026-01-01T00:00:00Z".into(), ended_at: "2026-01-01T00:00:05Z".into(), ..WindowReport::default() })
+    }
+
+    fn node(name: &str) -> Part {
+        Part::Node(Box::new(Node { name: name.into(), complete: true, ..Node::default() }))
+    }
+
+    fn capture(name: &str, container: Container) -> NodeCapture {
+        NodeCapture {
+            node: name.into(),
+            parts: vec![node(name), window(), Part::Container(Box::new(container))],
+            ..NodeCapture::default()
+        }
+    }
+
+    #[test]
+    fn files_of_one_path_become_one_row_and_the_settled_name_wins() {
+        let mut container = Container {
+            files: vec![
+                file("/a", NameSource::Argument, FileOperation::Unlink),
+                file("/a", NameSource::Settled, FileOperation::Open),
+            ],
+            ..Container::default()
+        };
+        normalize_container(&mut container);
+        assert_eq!(container.files.len(), 1);
+        assert_eq!(container.files[0].name_source, NameSource::Settled);
+        assert_eq!(container.files[0].operations.len(), 2);
+    }
+
+    #[test]
+    fn process_ids_depend_on_the_tree_only() {
+        let rows = vec![process("p7", Some("p9"), "/b"), process("p9", None, "/a"), process("p3", Some("p7"), "/c")];
+        let mut one = rows.clone();
+        let mut other: Vec<Process> = rows.into_iter().rev().collect();
+        normalize_processes(&mut one);
+        normalize_processes(&mut other);
+        assert_eq!(one, other);
+        assert_eq!(one.iter().map(|row| row.id.as_str()).collect::<Vec<_>>(), ["p1", "p2", "p3"]);
+        assert_eq!(one[2].parent.as_deref(), Some("p2"));
+    }
+
+    #[test]
+    fn parents_in_a_circle_end() {
+        let mut rows = vec![process("p1", Some("p2"), "/a"), process("p2", Some("p1"), "/b")];
+        normalize_processes(&mut rows);
+        assert_eq!(rows.len(), 2);
+        assert_eq!(rows[0].parent, None);
+    }
+
+    #[test]
+    fn the_order_of_nodes_does_not_matter() {
+        let a = capture("a", Container { container: "x".into(), ..Container::default() });
+        let b = capture("b", Container { container: "y".into(), ..Container::default() });
+        let one = merge(Session::default(), vec![a.clone(), b.clone()]);
+        let other = merge(Session::default(), vec![b, a]);
+        assert_eq!(one, other);
+        assert!(one.completeness.complete);
+        let mut again = one.clone();
+        normalize(&mut again);
+        assert_eq!(one, again);
+    }
+
+    #[test]
+    fn a_node_that_failed_is_a_row_with_its_reason() {
+        let failed = NodeCapture { node: "b".into(), failure: Some(Failure { code: "noBtf".into(), message: "no BTF".into() }), ..NodeCapture::default() };
+        let profile = merge(Session::default(), vec![capture("a", Container::default()), failed]);
+        assert_eq!(profile.nodes[1].error.as_deref(), Some("no BTF"));
+        assert!(!profile.completeness.complete);
+    }
+
+    #[test]
+    fn a_cut_stream_is_partial_and_keeps_what_arrived() {
+        let mut cut = capture("a", Container { container: "x".into(), ..Container::default() });
+        cut.fault = Some("the stream was cut after 3 frames".into());
+        let profile = merge(Session::default(), vec![cut]);
+        assert_eq!(profile.containers.len(), 1);
+        assert_eq!(profile.completeness.dimensions[&Dimension::Files].state, DimensionState::Partial);
+        assert!(!profile.completeness.complete);
+    }
+}
