@@ -1,2 +1,29 @@
-//! The plugin.
-fn main() {}
+//! `kubectl procmon`: parse, run, print the error, exit; nothing else.
+#![forbid(unsafe_code)]
+
+mod cli;
+mod commands;
+mod exit;
+mod hint;
+#[cfg(target_os = "linux")]
+mod local;
+mod output;
+mod probes;
+mod progress;
+mod render;
+mod session;
+
+use clap::Parser as _;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    exit::quiet_panics();
+    let cli = match cli::Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return exit::usage(&error),
+    };
+    match commands::run(cli.command) {
+        Ok(code) => code.into(),
+        Err(error) => exit::failed(&error),
+    }
+}

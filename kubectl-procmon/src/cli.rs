@@ -1,0 +1,50 @@
+//! The command line: root parser, and flag groups that commands share.
+
+use crate::commands::{completion, profile, schema, show, version};
+use crate::render::Format;
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+/// Profile what a container really does, with nothing installed beforehand.
+///
+/// A small probe captures by eBPF for a fixed time, answers, and is gone.
+#[derive(Debug, Parser)]
+#[command(name = "kubectl-procmon", bin_name = "kubectl procmon", version, disable_help_subcommand = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Profile(Box<profile::Args>),
+    Show(show::Args),
+    Schema(schema::Args),
+    Version(version::Args),
+    Completion(completion::Args),
+}
+
+/// How and where the result is written.
+#[derive(Debug, Args)]
+pub(crate) struct Rendering {
+    /// Form of the result
+    #[arg(short = 'o', long, value_enum, default_value_t = Format::Table, value_name = "FORMAT")]
+    pub(crate) output: Format,
+    /// Write the result to this file, which is opened before anything starts
+    #[arg(long, value_name = "PATH")]
+    pub(crate) output_file: Option<PathBuf>,
+}
+
+/// The root command, for completion scripts.
+pub(crate) fn command() -> clap::Command {
+    <Cli as clap::CommandFactory>::command()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::command().debug_assert();
+    }
+}

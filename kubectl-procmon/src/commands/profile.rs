@@ -1,0 +1,154 @@
+//! `kubectl procmon profile`: one window, one document.
+
+use crate::cli::Rendering;
+use crate::exit::Code;
+use crate::output::Output;
+use crate::progress::Window as ProgressWindow;
+use crate::render::{self, Style};
+use crate::session;
+use anyhow::{Context as _, Result};
+use procmon_profile::merge::merge;
+use procmon_profile::model::{LabelMode, Profile, Target};
+use procmon_profile::wire::{PROTOCOL, Request, TargetSpec, Window};
+
+/// Capture what a target does, for a fixed time
+///
+/// System calls, processes, files, network peers, privileges: counted in the kernel, answered as
+/// one document, and nothing is left behind.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  sudo kubectl procmon profile --local -- nginx -t
+  sudo kubectl procmon profile --local --pid 4711 --duration 10s
+  sudo kubectl procmon profile --local --duration 1m -o json --output-file p.json -- ./server
+
+Exit codes: 0 done, 2 not done, 3 incomplete (with --require-complete), 130 interrupted.
+With `-- CMD`, the command's own exit code is passed on.")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
+pub(crate) struct Args {
+    /// Capture on this machine: no cluster is needed, but root is
+    #[arg(long, required = true)]
+    local: bool,
+    /// Follow this running process and all that descend from it
+    #[arg(long, requires = "local", group = "what", value_name = "PID")]
+    pid: Option<u32>,
+    /// Capture the tasks of this cgroup and of those below it
+    #[arg(long, requires = "local", group = "what", value_name = "PATH")]
+    cgroup: Option<String>,
+    /// Capture one container, by its id or at least the first 12 digits of it
+    #[arg(long, requires = "local", group = "what", value_name = "ID")]
+    container: Option<String>,
+    /// Start this command and follow it; by default the window ends with it
+    #[arg(last = true, requires = "local", group = "what", value_name = "CMD")]
+    argv: Vec<String>,
+    /// Length of the window [default: 30s, or until the command ends]
+    #[arg(long, value_parser = session::parse_duration, allow_hyphen_values = true)]
+    duration: Option<f64>,
+    #[command(flatten)]
+    rendering: Rendering,
+    /// Exit with 3 when the profile is not complete
+    #[arg(long)]
+    require_complete: bool,
+    /// No progress
+    #[arg(short, long)]
+    quiet: bool,
+    /// Say more about what goes wrong in the kernel
+    #[arg(short, long)]
+    verbose: bool,
+}
+
+const DEFAULT_SECONDS: f64 = 30.0;
+
+pub(crate) fn run(args: Args) -> Result<Code> {
+    let output = Output::open(args.rendering.output_file.as_deref())?;
+    run_local(args, output)
+}
+
+/// What to capture on this machine, and what the document calls it.
+fn local_target(args: &Args) -> Result<(TargetSpec, Target)> {
+    let named = |kind: &str, name: String| Target { kind: kind.to_owned(), name, ..Target::default() };
+    if let Some(pid) = args.pid {
+        return Ok((TargetSpec::Process { pid }, named("Process", pid.to_string())));
+    }
+    if let Some(path) = &args.cgroup {
+        return Ok((TargetSpec::Cgroup { path: path.clone() }, named("Cgroup", path.clone())));
+    }
+    if let Some(id) = &args.container {
+        let id = id.to_ascii_lowercase();
+        let valid = id.len() >= 12 && id.len() <= 64 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if !valid {
+            return Err(crate::hint::advised(
+                format!("`{id}` is no container id"),
+                "give at least the first 12 of its 64 hexadecimal digits, as `crictl ps` or `docker ps` show them",
+            ));
+        }
+        return Ok((TargetSpec::Container { id: id.clone() }, named("Container", id)));
+    }
+    if args.argv.is_empty() {
+        return Err(crate::hint::advised(
+            "nothing to profile is named",
+            "add `-- CMD`, `--pid PID`, `--cgroup PATH` or `--container ID`",
+        ));
+    }
+    let mut masked = args.argv.clone();
+    procmon_profile::mask::mask_argv(&mut masked);
+    Ok((TargetSpec::Command { argv: args.argv.clone() }, named("Command", masked.join(" "))))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn run_local(_: Args, _: Output) -> Result<Code> {
+    Err(crate::hint::advised("local mode needs Linux", "profile a pod of a cluster instead"))
+}
+
+#[cfg(target_os = "linux")]
+fn run_local(args: Args, output: Output) -> Result<Code> {
+    use crate::local::{self, Ended};
+    let (spec, target) = local_target(&args)?;
+    let is_command = matches!(spec, TargetSpec::Command { .. });
+    let seconds = args.duration.or((!is_command).then_some(DEFAULT_SECONDS));
+    let label_mode = match spec {
+        TargetSpec::Command { .. } | TargetSpec::Process { .. } => LabelMode::Tree,
+        _ => LabelMode::Cgroup,
+    };
+    let session = session::new(target, label_mode, seconds);
+    let request = Request {
+        protocol: PROTOCOL.to_owned(),
+        session: session.id.clone(),
+        node: None,
+        target: spec,
+        window: Window { seconds },
+        deadline_seconds: None,
+        limits: procmon_profile::wire::Limits::default(),
+        frames_fd: None,
+        verbose: args.verbose,
+    };
+    let progress = ProgressWindow::new(seconds, args.quiet);
+    let mut run = local::run(request, output.is_stdout(), &progress)?;
+    let failure = run.failure();
+    let capture = std::mem::take(&mut run.capture);
+    if let Some(failure) = failure {
+        return match run.wait()? {
+            Ended::Interrupted => Ok(Code::Interrupted),
+            Ended::Code(code @ (126 | 127)) if is_command => {
+                crate::exit::failed(&failure.context("cannot run the command"));
+                Ok(Code::Command(code))
+            }
+            Ended::Code(_) => Err(failure.context("cannot profile on this machine")),
+        };
+    }
+    let profile = merge(session, vec![capture]);
+    let code = finish(&profile, &args, output)?;
+    match run.wait()? {
+        Ended::Interrupted => Ok(Code::Interrupted),
+        Ended::Code(own) if is_command && own != 0 => Ok(Code::Command(own)),
+        Ended::Code(_) => Ok(code),
+    }
+}
+
+/// Writes the document; says what it lacks.
+fn finish(profile: &Profile, args: &Args, output: Output) -> Result<Code> {
+    let mut text = Vec::new();
+    let style = if output.is_stdout() { Style::of_stdout() } else { Style::plain() };
+    render::render(profile, args.rendering.output, style, &mut text).context("cannot render the profile")?;
+    output.write(&text)?;
+    Ok(if args.require_complete && !profile.completeness.complete { Code::Incomplete } else { Code::Done })
+}

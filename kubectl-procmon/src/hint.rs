@@ -1,0 +1,60 @@
+//! From a typed cause to what to do next: a command or a decision, never "try again".
+
+use procmon_profile::wire::Failure;
+use std::fmt;
+
+/// The probe gave up.
+#[derive(Debug)]
+pub(crate) struct ProbeFailed(pub(crate) Failure);
+
+impl fmt::Display for ProbeFailed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.message)
+    }
+}
+
+impl std::error::Error for ProbeFailed {}
+
+/// A cause that carries its own advice.
+#[derive(Debug)]
+pub(crate) struct Advised {
+    pub(crate) message: String,
+    pub(crate) hint: String,
+}
+
+impl fmt::Display for Advised {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Advised {}
+
+/// An error with advice.
+pub(crate) fn advised(message: impl Into<String>, hint: impl Into<String>) -> anyhow::Error {
+    Advised { message: message.into(), hint: hint.into() }.into()
+}
+
+/// What to do next, where something is known to help.
+pub(crate) fn of(error: &anyhow::Error) -> Option<String> {
+    error.chain().find_map(|cause| {
+        if let Some(advised) = cause.downcast_ref::<Advised>() {
+            return Some(advised.hint.clone());
+        }
+        let failed = cause.downcast_ref::<ProbeFailed>()?;
+        of_code(&failed.0.code).map(str::to_owned)
+    })
+}
+
+/// What to do about a probe's failure.
+pub(crate) fn of_code(code: &str) -> Option<&'static str> {
+    Some(match code {
+        "notRoot" => "run it as root (`sudo`), or profile a pod of a cluster, where the probe brings its own rights",
+        "noBtf" => "the kernel must be built with CONFIG_DEBUG_INFO_BTF=y: see /sys/kernel/btf/vmlinux; distribution kernels from 5.10 on are",
+        "bpfForbidden" => "this place forbids bpf(): in a container it needs privileged, or CAP_BPF and CAP_PERFMON in the initial user namespace; on a host look at kernel lockdown=confidentiality",
+        "targetNotFound" => "name a target that runs here: `ps`, `systemd-cgls` and `crictl ps` list what does",
+        "commandNotFound" => "check the spelling and PATH, or give the path of the program",
+        "commandNotExecutable" => "make it executable with `chmod +x`, or name its interpreter",
+        _ => return None,
+    })
+}

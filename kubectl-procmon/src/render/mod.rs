@@ -1,0 +1,82 @@
+//! Values to text, one file per form. Renderers take values and a writer and compute nothing that
+//! the document does not say.
+
+mod table;
+mod text;
+
+pub(crate) use text::{bytes, count, escape};
+
+use anyhow::Result;
+use procmon_profile::model::Profile;
+use std::io::{IsTerminal as _, Write};
+
+/// Form of a result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Format {
+    /// What a person wants to see first
+    Table,
+    /// Everything, uncut, for a person
+    Wide,
+    /// The document
+    Json,
+    /// The document, as YAML
+    Yaml,
+    /// Only what was profiled, as KIND/NAME
+    Name,
+}
+
+/// What the place of the result can show.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Style {
+    /// Columns; none where nobody knows.
+    pub(crate) width: Option<u16>,
+    /// Colours are understood.
+    pub(crate) colour: bool,
+}
+
+impl Style {
+    /// Of standard output.
+    pub(crate) fn of_stdout() -> Self {
+        let terminal = std::io::stdout().is_terminal();
+        Self {
+            width: terminal.then(columns).flatten(),
+            colour: terminal && std::env::var_os("NO_COLOR").is_none(),
+        }
+    }
+
+    /// Of a file.
+    pub(crate) fn plain() -> Self {
+        Self { width: None, colour: false }
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn columns() -> Option<u16> {
+    rustix::termios::tcgetwinsize(std::io::stdout()).ok().map(|size| size.ws_col).filter(|columns| *columns > 0)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn columns() -> Option<u16> {
+    None
+}
+
+/// Writes a profile in a form.
+pub(crate) fn render(profile: &Profile, format: Format, style: Style, out: &mut dyn Write) -> Result<()> {
+    match format {
+        Format::Table => table::render(profile, style, false, out)?,
+        Format::Wide => table::render(profile, style, true, out)?,
+        Format::Json => {
+            serde_json::to_writer_pretty(&mut *out, profile)?;
+            writeln!(out)?;
+        }
+        Format::Yaml => write!(out, "{}", serde_saphyr::to_string(profile)?)?,
+        Format::Name => writeln!(out, "{}", escape(&name(profile)))?,
+    }
+    Ok(())
+}
+
+/// `kind/name` of the target.
+pub(crate) fn name(profile: &Profile) -> String {
+    let target = &profile.session.target;
+    format!("{}/{}", target.kind.to_lowercase(), target.name)
+}
