@@ -119,7 +119,12 @@ fn build_probe(root: &Path, out: &Path, toolchain: &str, arch: &str, target: &st
     }
     let built = target_dir.join(target).join("probe").join("procmon-probe");
     let copy = out.join(format!("procmon-probe-{arch}"));
-    if let Err(error) = fs::copy(&built, &copy) {
+    // The second copy is for tests that run a probe by itself.
+    let beside = root.join("target/probe");
+    let copied = fs::create_dir_all(&beside)
+        .and_then(|()| fs::copy(&built, beside.join(format!("procmon-probe-{arch}"))))
+        .and_then(|_| fs::copy(&built, &copy));
+    if let Err(error) = copied {
         fail(&format!("cannot copy {}: {error}", built.display()));
     }
     copy

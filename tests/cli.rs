@@ -1,0 +1,149 @@
+//! The built plugin without a cluster: help, usage, stored profiles, bad input, exit codes.
+#![expect(clippy::unwrap_used, reason = "a panic shows the line")]
+
+use procmon_tests::plugin;
+use std::io::Write as _;
+use std::process::{Command, Output, Stdio};
+
+fn run(args: &[&str]) -> Output {
+    Command::new(plugin()).args(args).stdin(Stdio::null()).output().unwrap()
+}
+
+/// Exit code 2, nothing on standard output, and an error that says these things.
+fn refused(args: &[&str], says: &[&str]) {
+    let output = run(args);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{args:?}: {errors}");
+    assert!(output.stdout.is_empty(), "{args:?}");
+    assert!(errors.starts_with("error: "), "{args:?}: {errors}");
+    for text in says {
+        assert!(errors.contains(text), "{args:?} does not say `{text}`: {errors}");
+    }
+    assert!(!errors.contains("backtrace") && !errors.contains("panicked"), "{errors}");
+}
+
+fn file(bytes: &[u8]) -> tempfile::NamedTempFile {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(bytes).unwrap();
+    file
+}
+
+#[test]
+fn help_is_no_error_and_names_every_command() {
+    let output = run(&["--help"]);
+    assert!(output.status.success());
+    let text = String::from_utf8_lossy(&output.stdout);
+    for command in ["profile", "show", "schema", "version", "completion"] {
+        assert!(text.contains(command), "{command}");
+    }
+}
+
+#[test]
+fn wrong_usage_is_refused_with_its_reason() {
+    refused(&["profile", "--local", "--duration", "0", "--", "true"], &["above 0"]);
+    refused(&["profile", "--local", "--duration", "-5s", "--", "true"], &["above 0"]);
+    refused(&["profile", "--local", "--duration", "25h", "--", "true"], &["limit"]);
+    refused(&["profile", "--local", "--duration", "soon", "--", "true"], &["soon"]);
+    refused(&["profile", "--local", "-o", "xml", "--", "true"], &["xml"]);
+    refused(&["profile", "--local"], &["nothing to profile", "hint:"]);
+    refused(&["profile", "--local", "--container", "xyz"], &["no container id"]);
+    refused(&["nonsense"], &["nonsense"]);
+}
+
+#[test]
+fn an_output_path_that_cannot_be_written_is_known_at_once() {
+    refused(
+        &["profile", "--local", "--output-file", "/nonexistent/p.json", "--", "sleep", "60"],
+        &["/nonexistent/p.json"],
+    );
+}
+
+#[test]
+fn commands_that_cannot_run_end_as_in_a_shell() {
+    let output = run(&["profile", "--local", "--", "/nonexistent/command"]);
+    assert_eq!(output.status.code(), Some(127));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("there is no command"));
+    let text = file(b"text");
+    let output = run(&["profile", "--local", "--", text.path().to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(126));
+}
+
+#[test]
+fn without_root_it_says_so_and_what_to_do() {
+    let unprivileged = tempfile::tempdir().unwrap();
+    let copy = unprivileged.path().join("kubectl-procmon");
+    std::fs::copy(plugin(), &copy).unwrap();
+    Command::new("chmod").args(["-R", "a+rx"]).arg(unprivileged.path()).status().unwrap();
+    let output = Command::new("setpriv")
+        .args(["--reuid=65534", "--clear-groups", "--inh-caps=-all", "--bounding-set=-all"])
+        .arg(&copy)
+        .args(["profile", "--local", "--", "true"])
+        .output()
+        .unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{errors}");
+    assert!(errors.contains("not root") && errors.contains("hint:"), "{errors}");
+}
+
+#[test]
+fn bad_documents_are_refused_with_their_reason() {
+    let check = |bytes: &[u8], says: &str| {
+        let file = file(bytes);
+        refused(&["show", file.path().to_str().unwrap()], &[says]);
+    };
+    check(b"", "empty");
+    check(br#"{"apiVersion":"procmon/v1","kind":"Profile","#, "truncated");
+    check(br#"{"apiVersion":"procmon/v2","kind":"Profile"}"#, "procmon/v2");
+    check(br#"{"apiVersion":"procmon/v1","kind":"Drift"}"#, "Drift");
+    check(br#"{"apiVersion":"v1","kind":"Pod"}"#, "Pod");
+    check(b"\x7fELF\x00\x01", "no Profile document");
+    refused(&["show", "/nonexistent"], &["/nonexistent"]);
+    refused(&["show", "/"], &["folder"]);
+}
+
+#[test]
+fn a_document_of_a_gigabyte_is_refused_before_it_is_read() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    file.as_file().set_len(1 << 30).unwrap();
+    refused(&["show", file.path().to_str().unwrap()], &["more than"]);
+}
+
+#[test]
+fn bad_streams_are_refused_and_cut_ones_are_partial() {
+    let junk = file(b"junk\n");
+    refused(&["show", "--frames", junk.path().to_str().unwrap()], &["malformed"]);
+    let hello = r#"{"seq":0,"frame":{"hello":{"protocol":"1.0","probe":"0","session":"s","node":"n","kernel":"k","arch":"amd64","hooks":[]}}}"#;
+    let cut = file(format!("{hello}\n").as_bytes());
+    let output = run(&["show", "--frames", cut.path().to_str().unwrap(), "-o", "json"]);
+    assert!(output.status.success(), "{output:?}");
+    let profile: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(profile["completeness"]["complete"], false);
+    assert!(profile["nodes"][0]["error"].as_str().unwrap().contains("cut after 1 frames"));
+}
+
+#[test]
+fn the_version_names_the_probes_with_their_digests() {
+    let output = run(&["version", "-o", "json"]);
+    let version: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let probe = &version["probes"][0];
+    assert_eq!(probe["arch"], "amd64");
+    assert_eq!(probe["sha256"].as_str().unwrap().len(), 64);
+    assert!(probe["bytes"].as_u64().unwrap() < 1_000_000);
+    assert_eq!(version["protocol"], "1.0");
+}
+
+#[test]
+fn a_reader_that_has_had_enough_is_no_error() {
+    let mut child = Command::new(plugin()).arg("schema").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert!(output.stderr.is_empty(), "{output:?}");
+}
+
+#[test]
+fn completion_scripts_are_printed_for_every_shell() {
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        let output = run(&["completion", shell]);
+        assert!(output.status.success() && !output.stdout.is_empty(), "{shell}");
+    }
+}
