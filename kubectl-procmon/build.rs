@@ -31,9 +31,14 @@ fn main() {
     for (arch, path) in probes {
         let size = fs::metadata(&path).map_or(0, |metadata| metadata.len());
         if size > MAX_PROBE_BYTES {
-            fail(&format!("the probe for {arch} has {size} bytes: a ConfigMap takes {MAX_PROBE_BYTES}"));
+            fail(&format!(
+                "the probe for {arch} has {size} bytes: a ConfigMap takes {MAX_PROBE_BYTES}"
+            ));
         }
-        list += &format!("({arch:?}, include_bytes!({:?})),", path.display().to_string());
+        list += &format!(
+            "({arch:?}, include_bytes!({:?})),",
+            path.display().to_string()
+        );
     }
     list.push(']');
     if let Err(error) = fs::write(out.join("probes.rs"), list) {
@@ -50,7 +55,10 @@ fn ready_probes(folder: &Path) -> Vec<(&'static str, PathBuf)> {
         .filter(|(_, path)| path.is_file())
         .collect();
     if probes.is_empty() {
-        fail(&format!("PROCMON_PROBE_DIR: there is no procmon-probe-ARCH in {}", folder.display()));
+        fail(&format!(
+            "PROCMON_PROBE_DIR: there is no procmon-probe-ARCH in {}",
+            folder.display()
+        ));
     }
     probes
 }
@@ -70,13 +78,26 @@ fn build_probes(root: &Path, out: &Path) -> Vec<(&'static str, PathBuf)> {
     let unwinder = unwinder(out);
     ARCHITECTURES
         .into_iter()
-        .map(|(arch, target)| (arch, build_probe(root, out, &toolchain, arch, target, &unwinder)))
+        .map(|(arch, target)| {
+            (
+                arch,
+                build_probe(root, out, &toolchain, arch, target, &unwinder),
+            )
+        })
         .collect()
 }
 
-fn build_probe(root: &Path, out: &Path, toolchain: &str, arch: &str, target: &str, unwinder: &Path) -> PathBuf {
-    // The workspace's own target folder is locked by the cargo that runs this.
-    let target_dir = out.join("probe");
+fn build_probe(
+    root: &Path,
+    out: &Path,
+    toolchain: &str,
+    arch: &str,
+    target: &str,
+    unwinder: &Path,
+) -> PathBuf {
+    // The workspace's own target folder is locked by the cargo that runs this. One folder serves
+    // all profiles of the plugin.
+    let target_dir = root.join("target/probe-build");
     let variable = target.to_uppercase().replace('-', "_");
     let mut command = if on_path("rustup") {
         let mut command = Command::new("rustup");
@@ -100,7 +121,16 @@ fn build_probe(root: &Path, out: &Path, toolchain: &str, arch: &str, target: &st
             ),
         )
         .env("RUSTC_BOOTSTRAP", "1");
-    for variable in ["RUSTC", "RUSTDOC", "RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER", "CARGO_ENCODED_RUSTFLAGS", "RUSTFLAGS", "RUSTUP_TOOLCHAIN", "CARGO"] {
+    for variable in [
+        "RUSTC",
+        "RUSTDOC",
+        "RUSTC_WRAPPER",
+        "RUSTC_WORKSPACE_WRAPPER",
+        "CARGO_ENCODED_RUSTFLAGS",
+        "RUSTFLAGS",
+        "RUSTUP_TOOLCHAIN",
+        "CARGO",
+    ] {
         command.env_remove(variable);
     }
     let output = match command.output() {
@@ -144,7 +174,12 @@ fn unwinder(out: &Path) -> PathBuf {
     if let Err(error) = written {
         fail(&format!("cannot write into {}: {error}", folder.display()));
     }
-    let status = Command::new("musl-gcc").arg("-c").arg(&source).arg("-o").arg(&object).status();
+    let status = Command::new("musl-gcc")
+        .arg("-c")
+        .arg(&source)
+        .arg("-o")
+        .arg(&object)
+        .status();
     if !status.is_ok_and(|status| status.success()) {
         fail("musl-gcc cannot compile");
     }
@@ -152,7 +187,8 @@ fn unwinder(out: &Path) -> PathBuf {
 }
 
 fn on_path(tool: &str) -> bool {
-    env::var_os("PATH").is_some_and(|path| env::split_paths(&path).any(|folder| folder.join(tool).is_file()))
+    env::var_os("PATH")
+        .is_some_and(|path| env::split_paths(&path).any(|folder| folder.join(tool).is_file()))
 }
 
 fn fail(message: &str) -> ! {

@@ -13,7 +13,9 @@ fn main() -> anyhow::Result<()> {
         bootstrap();
     }
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../probe-ebpf");
-    let root = root.to_str().ok_or_else(|| anyhow::anyhow!("the path of the workspace is not UTF-8"))?;
+    let root = root
+        .to_str()
+        .ok_or_else(|| anyhow::anyhow!("the path of the workspace is not UTF-8"))?;
     let package = aya_build::Package {
         name: "procmon-probe-ebpf",
         root_dir: root,
@@ -57,13 +59,19 @@ fn shrink(path: &Path) -> anyhow::Result<()> {
             bytes[start..start + length].fill(0);
         }
     }
-    std::fs::write(path.with_extension("deflate"), miniz_oxide::deflate::compress_to_vec(&bytes, 9))?;
+    std::fs::write(
+        path.with_extension("deflate"),
+        miniz_oxide::deflate::compress_to_vec(&bytes, 9),
+    )?;
     Ok(())
 }
 
 /// Lets the two crates that need them use unstable features on a stable compiler. Naming them keeps
 /// aya-build from building core, and other build scripts from taking the compiler for a nightly one.
-#[expect(unsafe_code, reason = "set_var needs it, and a build script has one thread")]
+#[expect(
+    unsafe_code,
+    reason = "set_var needs it, and a build script has one thread"
+)]
 fn bootstrap() {
     // SAFETY: no other thread runs in this build script.
     unsafe { std::env::set_var("RUSTC_BOOTSTRAP", "aya_ebpf,procmon_probe_ebpf") };

@@ -6,7 +6,11 @@ use std::io::Write as _;
 use std::process::{Command, Output, Stdio};
 
 fn run(args: &[&str]) -> Output {
-    Command::new(plugin()).args(args).stdin(Stdio::null()).output().unwrap()
+    Command::new(plugin())
+        .args(args)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap()
 }
 
 /// Exit code 2, nothing on standard output, and an error that says these things.
@@ -17,9 +21,15 @@ fn refused(args: &[&str], says: &[&str]) {
     assert!(output.stdout.is_empty(), "{args:?}");
     assert!(errors.starts_with("error: "), "{args:?}: {errors}");
     for text in says {
-        assert!(errors.contains(text), "{args:?} does not say `{text}`: {errors}");
+        assert!(
+            errors.contains(text),
+            "{args:?} does not say `{text}`: {errors}"
+        );
     }
-    assert!(!errors.contains("backtrace") && !errors.contains("panicked"), "{errors}");
+    assert!(
+        !errors.contains("backtrace") && !errors.contains("panicked"),
+        "{errors}"
+    );
 }
 
 fn file(bytes: &[u8]) -> tempfile::NamedTempFile {
@@ -40,20 +50,43 @@ fn help_is_no_error_and_names_every_command() {
 
 #[test]
 fn wrong_usage_is_refused_with_its_reason() {
-    refused(&["profile", "--local", "--duration", "0", "--", "true"], &["above 0"]);
-    refused(&["profile", "--local", "--duration", "-5s", "--", "true"], &["above 0"]);
-    refused(&["profile", "--local", "--duration", "25h", "--", "true"], &["limit"]);
-    refused(&["profile", "--local", "--duration", "soon", "--", "true"], &["soon"]);
+    refused(
+        &["profile", "--local", "--duration", "0", "--", "true"],
+        &["above 0"],
+    );
+    refused(
+        &["profile", "--local", "--duration", "-5s", "--", "true"],
+        &["above 0"],
+    );
+    refused(
+        &["profile", "--local", "--duration", "25h", "--", "true"],
+        &["limit"],
+    );
+    refused(
+        &["profile", "--local", "--duration", "soon", "--", "true"],
+        &["soon"],
+    );
     refused(&["profile", "--local", "-o", "xml", "--", "true"], &["xml"]);
     refused(&["profile", "--local"], &["nothing to profile", "hint:"]);
-    refused(&["profile", "--local", "--container", "xyz"], &["no container id"]);
+    refused(
+        &["profile", "--local", "--container", "xyz"],
+        &["no container id"],
+    );
     refused(&["nonsense"], &["nonsense"]);
 }
 
 #[test]
 fn an_output_path_that_cannot_be_written_is_known_at_once() {
     refused(
-        &["profile", "--local", "--output-file", "/nonexistent/p.json", "--", "sleep", "60"],
+        &[
+            "profile",
+            "--local",
+            "--output-file",
+            "/nonexistent/p.json",
+            "--",
+            "sleep",
+            "60",
+        ],
         &["/nonexistent/p.json"],
     );
 }
@@ -73,16 +106,28 @@ fn without_root_it_says_so_and_what_to_do() {
     let unprivileged = tempfile::tempdir().unwrap();
     let copy = unprivileged.path().join("kubectl-procmon");
     std::fs::copy(plugin(), &copy).unwrap();
-    Command::new("chmod").args(["-R", "a+rx"]).arg(unprivileged.path()).status().unwrap();
+    Command::new("chmod")
+        .args(["-R", "a+rx"])
+        .arg(unprivileged.path())
+        .status()
+        .unwrap();
     let output = Command::new("setpriv")
-        .args(["--reuid=65534", "--clear-groups", "--inh-caps=-all", "--bounding-set=-all"])
+        .args([
+            "--reuid=65534",
+            "--clear-groups",
+            "--inh-caps=-all",
+            "--bounding-set=-all",
+        ])
         .arg(&copy)
         .args(["profile", "--local", "--", "true"])
         .output()
         .unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{errors}");
-    assert!(errors.contains("not root") && errors.contains("hint:"), "{errors}");
+    assert!(
+        errors.contains("not root") && errors.contains("hint:"),
+        "{errors}"
+    );
 }
 
 #[test]
@@ -92,8 +137,14 @@ fn bad_documents_are_refused_with_their_reason() {
         refused(&["show", file.path().to_str().unwrap()], &[says]);
     };
     check(b"", "empty");
-    check(br#"{"apiVersion":"procmon/v1","kind":"Profile","#, "truncated");
-    check(br#"{"apiVersion":"procmon/v2","kind":"Profile"}"#, "procmon/v2");
+    check(
+        br#"{"apiVersion":"procmon/v1","kind":"Profile","#,
+        "truncated",
+    );
+    check(
+        br#"{"apiVersion":"procmon/v2","kind":"Profile"}"#,
+        "procmon/v2",
+    );
     check(br#"{"apiVersion":"procmon/v1","kind":"Drift"}"#, "Drift");
     check(br#"{"apiVersion":"v1","kind":"Pod"}"#, "Pod");
     check(b"\x7fELF\x00\x01", "no Profile document");
@@ -111,14 +162,28 @@ fn a_document_of_a_gigabyte_is_refused_before_it_is_read() {
 #[test]
 fn bad_streams_are_refused_and_cut_ones_are_partial() {
     let junk = file(b"junk\n");
-    refused(&["show", "--frames", junk.path().to_str().unwrap()], &["malformed"]);
+    refused(
+        &["show", "--frames", junk.path().to_str().unwrap()],
+        &["malformed"],
+    );
     let hello = r#"{"seq":0,"frame":{"hello":{"protocol":"1.0","probe":"0","session":"s","node":"n","kernel":"k","arch":"amd64","hooks":[]}}}"#;
     let cut = file(format!("{hello}\n").as_bytes());
-    let output = run(&["show", "--frames", cut.path().to_str().unwrap(), "-o", "json"]);
+    let output = run(&[
+        "show",
+        "--frames",
+        cut.path().to_str().unwrap(),
+        "-o",
+        "json",
+    ]);
     assert!(output.status.success(), "{output:?}");
     let profile: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(profile["completeness"]["complete"], false);
-    assert!(profile["nodes"][0]["error"].as_str().unwrap().contains("cut after 1 frames"));
+    assert!(
+        profile["nodes"][0]["error"]
+            .as_str()
+            .unwrap()
+            .contains("cut after 1 frames")
+    );
 }
 
 #[test]
@@ -134,7 +199,12 @@ fn the_version_names_the_probes_with_their_digests() {
 
 #[test]
 fn a_reader_that_has_had_enough_is_no_error() {
-    let mut child = Command::new(plugin()).arg("schema").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child = Command::new(plugin())
+        .arg("schema")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     drop(child.stdout.take());
     let output = child.wait_with_output().unwrap();
     assert!(output.stderr.is_empty(), "{output:?}");
@@ -144,6 +214,9 @@ fn a_reader_that_has_had_enough_is_no_error() {
 fn completion_scripts_are_printed_for_every_shell() {
     for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
         let output = run(&["completion", shell]);
-        assert!(output.status.success() && !output.stdout.is_empty(), "{shell}");
+        assert!(
+            output.status.success() && !output.stdout.is_empty(),
+            "{shell}"
+        );
     }
 }

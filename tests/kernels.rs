@@ -9,8 +9,15 @@ use std::process::Command;
 
 /// The probe that the plugin carries.
 fn probe(folder: &Path) -> PathBuf {
-    let path = std::env::var_os("PROCMON_PROBE").map_or_else(|| root().join("target/probe/procmon-probe-amd64"), PathBuf::from);
-    assert!(path.is_file(), "{} is missing: run `make build`", path.display());
+    let path = std::env::var_os("PROCMON_PROBE").map_or_else(
+        || root().join("target/probe/procmon-probe-amd64"),
+        PathBuf::from,
+    );
+    assert!(
+        path.is_file(),
+        "{} is missing: run `make build`",
+        path.display()
+    );
     let copy = folder.join("procmon-probe");
     std::fs::copy(path, &copy).unwrap();
     copy
@@ -32,7 +39,9 @@ fn profile_in_guest(kernel: &str) -> Vec<Part> {
         protocol: PROTOCOL.to_owned(),
         session: "kernels".to_owned(),
         node: None,
-        target: TargetSpec::Command { argv: vec!["/host/workload".to_owned()] },
+        target: TargetSpec::Command {
+            argv: vec!["/host/workload".to_owned()],
+        },
         window: Window { seconds: None },
         deadline_seconds: Some(100.0),
         limits: procmon_profile::wire::Limits::default(),
@@ -54,12 +63,19 @@ fn profile_in_guest(kernel: &str) -> Vec<Part> {
         decoder.line(line.as_bytes()).unwrap();
     }
     assert!(decoder.failure().is_none(), "{:?}", decoder.failure());
-    assert!(decoder.ended(), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        decoder.ended(),
+        "{text}\n{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     decoder.finish().0
 }
 
 fn check(kernel: &str) {
-    let has_qemu = Command::new("qemu-system-x86_64").arg("--version").output().is_ok();
+    let has_qemu = Command::new("qemu-system-x86_64")
+        .arg("--version")
+        .output()
+        .is_ok();
     if !has("kernels", has_qemu, "needs qemu-system-x86_64") {
         return;
     }
@@ -70,17 +86,29 @@ fn check(kernel: &str) {
     for part in parts {
         match part {
             Part::Node(node) => {
-                assert!(node.kernel.as_deref().unwrap_or_default().starts_with(kernel), "{:?}", node.kernel);
+                assert!(
+                    node.kernel
+                        .as_deref()
+                        .unwrap_or_default()
+                        .starts_with(kernel),
+                    "{:?}",
+                    node.kernel
+                );
                 for hook in node.hooks.iter().filter(|hook| hook.name != "cap_capable") {
                     assert_eq!(hook.state, HookState::Proven, "{hook:?}");
                 }
             }
-            Part::Syscalls { rows, .. } => calls.extend(rows.into_iter().map(|row| (row.name.clone(), row))),
+            Part::Syscalls { rows, .. } => {
+                calls.extend(rows.into_iter().map(|row| (row.name.clone(), row)));
+            }
             Part::Files { rows, .. } => {
                 written = written.or(rows.into_iter().find(|row| row.path == "/tmp/procmon"));
             }
             Part::Processes { rows, .. } => {
-                exits += rows.iter().filter_map(|row| row.exits.get("3")).sum::<u64>();
+                exits += rows
+                    .iter()
+                    .filter_map(|row| row.exits.get("3"))
+                    .sum::<u64>();
             }
             _ => {}
         }

@@ -22,7 +22,16 @@ fn profile(workload: &str) -> Run {
     let document = base.join("profile.json");
     let exe = workload_path(workload);
     let status = Command::new(plugin())
-        .args(["profile", "--local", "--duration", "60s", "-o", "json", "--require-complete", "--output-file"])
+        .args([
+            "profile",
+            "--local",
+            "--duration",
+            "60s",
+            "-o",
+            "json",
+            "--require-complete",
+            "--output-file",
+        ])
         .arg(&document)
         .arg("--")
         .arg(&exe)
@@ -51,7 +60,8 @@ fn workload_path(workload: &str) -> PathBuf {
 }
 
 fn read(path: &Path) -> Value {
-    let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let text =
+        std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     serde_json::from_str(&text).unwrap()
 }
 
@@ -62,9 +72,9 @@ fn rows<'a>(document: &'a Value, dimension: &str) -> &'a Vec<Value> {
 /// Every key of `wanted` has the same value in `found`.
 fn covers(found: &Value, wanted: &Value) -> bool {
     match (found, wanted) {
-        (Value::Object(found), Value::Object(wanted)) => {
-            wanted.iter().all(|(key, value)| found.get(key).is_some_and(|own| covers(own, value)))
-        }
+        (Value::Object(found), Value::Object(wanted)) => wanted
+            .iter()
+            .all(|(key, value)| found.get(key).is_some_and(|own| covers(own, value))),
         _ => found == wanted,
     }
 }
@@ -91,7 +101,9 @@ fn check(run: &Run) {
     }
     for wanted in run.truth["network"].as_array().into_iter().flatten() {
         assert!(
-            rows(document, "network").iter().any(|row| covers(row, wanted)),
+            rows(document, "network")
+                .iter()
+                .any(|row| covers(row, wanted)),
             "no row like {wanted}\nin {:#}",
             document["containers"][0]["network"]
         );
@@ -108,9 +120,15 @@ fn check(run: &Run) {
     validate(document);
     for call in rows(document, "syscalls") {
         let number = |key: &str| call[key].as_u64().unwrap();
-        let errors: u64 = call["errors"].as_object().unwrap().values().map(|count| count.as_u64().unwrap()).sum();
+        let errors: u64 = call["errors"]
+            .as_object()
+            .unwrap()
+            .values()
+            .map(|count| count.as_u64().unwrap())
+            .sum();
         assert!(
-            number("calls") >= errors + number("restarted") + number("unfinished") + number("noReturn"),
+            number("calls")
+                >= errors + number("restarted") + number("unfinished") + number("noReturn"),
             "{call}"
         );
     }
@@ -121,7 +139,10 @@ fn validate(document: &Value) {
     let output = Command::new(plugin()).arg("schema").output().unwrap();
     let schema: Value = serde_json::from_slice(&output.stdout).unwrap();
     let validator = jsonschema::validator_for(&schema).unwrap();
-    let errors: Vec<String> = validator.iter_errors(document).map(|error| error.to_string()).collect();
+    let errors: Vec<String> = validator
+        .iter_errors(document)
+        .map(|error| error.to_string())
+        .collect();
     assert!(errors.is_empty(), "{errors:?}");
 }
 
@@ -153,7 +174,12 @@ fn executions_and_exits_are_exact() {
         check(&run);
         let executed = rows(&run.document, "files")
             .iter()
-            .find(|row| row["path"].as_str().is_some_and(|path| path.ends_with("/true")) && row["exe"] == run.exe.as_str())
+            .find(|row| {
+                row["path"]
+                    .as_str()
+                    .is_some_and(|path| path.ends_with("/true"))
+                    && row["exe"] == run.exe.as_str()
+            })
             .expect("the program is a file");
         assert_eq!(executed["operations"]["exec"], 20);
     }
@@ -189,7 +215,9 @@ fn every_hook_is_proven_before_the_window_opens() {
 #[test]
 fn two_windows_at_once_see_only_their_own() {
     if has_bpf() {
-        let runs: Vec<_> = ["calls", "files"].map(|workload| std::thread::spawn(move || profile(workload))).into();
+        let runs: Vec<_> = ["calls", "files"]
+            .map(|workload| std::thread::spawn(move || profile(workload)))
+            .into();
         for run in runs {
             check(&run.join().unwrap());
         }
@@ -209,13 +237,26 @@ fn a_running_process_is_followed_until_it_ends_or_somebody_asks() {
         .spawn()
         .unwrap();
     let mut plugin_process = Command::new(plugin())
-        .args(["profile", "--local", "--duration", "60s", "-o", "json", "--pid", &target.id().to_string(), "--output-file"])
+        .args([
+            "profile",
+            "--local",
+            "--duration",
+            "60s",
+            "-o",
+            "json",
+            "--pid",
+            &target.id().to_string(),
+            "--output-file",
+        ])
         .arg(&document)
         .spawn()
         .unwrap();
     std::thread::sleep(Duration::from_secs(3));
     let began = Instant::now();
-    Command::new("kill").args(["-INT", &plugin_process.id().to_string()]).status().unwrap();
+    Command::new("kill")
+        .args(["-INT", &plugin_process.id().to_string()])
+        .status()
+        .unwrap();
     let status = plugin_process.wait().unwrap();
     target.kill().unwrap();
     target.wait().unwrap();
@@ -223,10 +264,21 @@ fn a_running_process_is_followed_until_it_ends_or_somebody_asks() {
     assert!(began.elapsed() < Duration::from_secs(5));
     let document = read(&document);
     assert_eq!(document["session"]["endedEarly"], true);
-    assert_eq!(document["completeness"]["complete"], true, "{:#}", document["completeness"]);
-    let shell = rows(&document, "processes").iter().find(|row| row["startedBefore"] == true).unwrap();
+    assert_eq!(
+        document["completeness"]["complete"], true,
+        "{:#}",
+        document["completeness"]
+    );
+    let shell = rows(&document, "processes")
+        .iter()
+        .find(|row| row["startedBefore"] == true)
+        .unwrap();
     assert_eq!(shell["argv"][1], "-c");
-    assert!(rows(&document, "processes").iter().any(|row| row["argv"][0] == "/bin/true" && row["count"].as_u64() > Some(5)));
+    assert!(
+        rows(&document, "processes")
+            .iter()
+            .any(|row| row["argv"][0] == "/bin/true" && row["count"].as_u64() > Some(5))
+    );
 }
 
 #[test]
@@ -235,15 +287,38 @@ fn the_commands_own_exit_code_and_output_are_passed_on() {
         return;
     }
     let output = Command::new(plugin())
-        .args(["profile", "--local", "-o", "name", "--", "/bin/sh", "-c", "echo out; echo err >&2; exit 42"])
+        .args([
+            "profile",
+            "--local",
+            "-o",
+            "name",
+            "--",
+            "/bin/sh",
+            "-c",
+            "echo out; echo err >&2; exit 42",
+        ])
         .output()
         .unwrap();
     assert_eq!(output.status.code(), Some(42));
-    assert!(String::from_utf8_lossy(&output.stdout).starts_with("command//bin/sh -c"), "{output:?}");
+    assert!(
+        String::from_utf8_lossy(&output.stdout).starts_with("command//bin/sh -c"),
+        "{output:?}"
+    );
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(errors.contains("out") && errors.contains("err"), "{errors}");
     let output = Command::new(plugin())
-        .args(["profile", "--local", "-o", "name", "--output-file", "/dev/null", "--", "/bin/sh", "-c", "echo out; kill -9 $$"])
+        .args([
+            "profile",
+            "--local",
+            "-o",
+            "name",
+            "--output-file",
+            "/dev/null",
+            "--",
+            "/bin/sh",
+            "-c",
+            "echo out; kill -9 $$",
+        ])
         .output()
         .unwrap();
     assert_eq!(output.status.code(), Some(128 + 9));
@@ -259,7 +334,20 @@ fn a_command_outlives_its_window_and_is_never_killed() {
     let mark = folder.path().join("mark");
     let script = format!("sleep 2; echo done > {}; exit 5", mark.display());
     let status = Command::new(plugin())
-        .args(["profile", "--local", "--duration", "500ms", "-o", "json", "--output-file", "/dev/null", "--", "/bin/sh", "-c", &script])
+        .args([
+            "profile",
+            "--local",
+            "--duration",
+            "500ms",
+            "-o",
+            "json",
+            "--output-file",
+            "/dev/null",
+            "--",
+            "/bin/sh",
+            "-c",
+            &script,
+        ])
         .status()
         .unwrap();
     assert_eq!(status.code(), Some(5));

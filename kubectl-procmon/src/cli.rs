@@ -9,7 +9,12 @@ use std::path::PathBuf;
 ///
 /// A small probe captures by eBPF for a fixed time, answers, and is gone.
 #[derive(Debug, Parser)]
-#[command(name = "kubectl-procmon", bin_name = "kubectl procmon", version, disable_help_subcommand = true)]
+#[command(
+    name = "kubectl-procmon",
+    bin_name = "kubectl procmon",
+    version,
+    disable_help_subcommand = true
+)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,

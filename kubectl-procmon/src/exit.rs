@@ -33,7 +33,10 @@ impl From<Code> for ExitCode {
 /// A panic is a defect of ours: one line for the user, and no trace of the stack.
 pub(crate) fn quiet_panics() {
     std::panic::set_hook(Box::new(|panic| {
-        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        let place = panic
+            .location()
+            .map(ToString::to_string)
+            .unwrap_or_default();
         let _ = writeln!(
             std::io::stderr(),
             "error: a defect in kubectl-procmon stopped it\n  cause: {place}\n  hint: please report it with the command line and `kubectl procmon version`"
@@ -44,7 +47,11 @@ pub(crate) fn quiet_panics() {
 /// Prints what clap says: help to standard output, errors to standard error with exit code 2.
 pub(crate) fn usage(error: &clap::Error) -> ExitCode {
     let _ = error.print();
-    if error.use_stderr() { Code::NotDone.into() } else { Code::Done.into() }
+    if error.use_stderr() {
+        Code::NotDone.into()
+    } else {
+        Code::Done.into()
+    }
 }
 
 /// Prints an error with its causes and what to do next.
@@ -54,7 +61,11 @@ pub(crate) fn failed(error: &anyhow::Error) -> ExitCode {
     }
     let mut text = String::new();
     let red = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    text += if red { "\x1b[31merror\x1b[0m: " } else { "error: " };
+    text += if red {
+        "\x1b[31merror\x1b[0m: "
+    } else {
+        "error: "
+    };
     text += &crate::render::escape(&error.to_string());
     for cause in error.chain().skip(1) {
         text += &format!("\n  cause: {}", crate::render::escape(&cause.to_string()));

@@ -32,7 +32,11 @@ impl std::error::Error for Advised {}
 
 /// An error with advice.
 pub(crate) fn advised(message: impl Into<String>, hint: impl Into<String>) -> anyhow::Error {
-    Advised { message: message.into(), hint: hint.into() }.into()
+    Advised {
+        message: message.into(),
+        hint: hint.into(),
+    }
+    .into()
 }
 
 /// What to do next, where something is known to help.
@@ -49,10 +53,18 @@ pub(crate) fn of(error: &anyhow::Error) -> Option<String> {
 /// What to do about a probe's failure.
 pub(crate) fn of_code(code: &str) -> Option<&'static str> {
     Some(match code {
-        "notRoot" => "run it as root (`sudo`), or profile a pod of a cluster, where the probe brings its own rights",
-        "noBtf" => "the kernel must be built with CONFIG_DEBUG_INFO_BTF=y: see /sys/kernel/btf/vmlinux; distribution kernels from 5.10 on are",
-        "bpfForbidden" => "this place forbids bpf(): in a container it needs privileged, or CAP_BPF and CAP_PERFMON in the initial user namespace; on a host look at kernel lockdown=confidentiality",
-        "targetNotFound" => "name a target that runs here: `ps`, `systemd-cgls` and `crictl ps` list what does",
+        "notRoot" => {
+            "run it as root (`sudo`), or profile a pod of a cluster, where the probe brings its own rights"
+        }
+        "noBtf" => {
+            "the kernel must be built with CONFIG_DEBUG_INFO_BTF=y: see /sys/kernel/btf/vmlinux; distribution kernels from 5.10 on are"
+        }
+        "bpfForbidden" => {
+            "this place forbids bpf(): in a container it needs privileged, or CAP_BPF and CAP_PERFMON in the initial user namespace; on a host look at kernel lockdown=confidentiality"
+        }
+        "targetNotFound" => {
+            "name a target that runs here: `ps`, `systemd-cgls` and `crictl ps` list what does"
+        }
         "commandNotFound" => "check the spelling and PATH, or give the path of the program",
         "commandNotExecutable" => "make it executable with `chmod +x`, or name its interpreter",
         _ => return None,

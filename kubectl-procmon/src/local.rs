@@ -14,8 +14,8 @@ use std::fs::File;
 use std::io::{BufReader, Write as _};
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// What a local run gave.
 pub(crate) struct LocalRun {
@@ -35,22 +35,42 @@ pub(crate) enum Ended {
 
 /// The architecture of this machine, in Kubernetes' words.
 fn architecture() -> &'static str {
-    if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" }
+    if cfg!(target_arch = "aarch64") {
+        "arm64"
+    } else {
+        "amd64"
+    }
 }
 
 /// Runs the probe and reads its frames to the end.
-pub(crate) fn run(mut request: Request, result_on_stdout: bool, window: &Window) -> Result<LocalRun> {
+pub(crate) fn run(
+    mut request: Request,
+    result_on_stdout: bool,
+    window: &Window,
+) -> Result<LocalRun> {
     let arch = architecture();
-    let bytes = crate::probes::probe(arch)
-        .ok_or_else(|| crate::hint::advised(format!("this build carries no probe for {arch}"), "build it with PROCMON_PROBE_DIR naming a folder that has one"))?;
-    let executable = memfd_create("procmon-probe", MemfdFlags::CLOEXEC).context("cannot make a memfd for the probe")?;
+    let bytes = crate::probes::probe(arch).ok_or_else(|| {
+        crate::hint::advised(
+            format!("this build carries no probe for {arch}"),
+            "build it with PROCMON_PROBE_DIR naming a folder that has one",
+        )
+    })?;
+    let executable = memfd_create("procmon-probe", MemfdFlags::CLOEXEC)
+        .context("cannot make a memfd for the probe")?;
     let mut executable = File::from(executable);
-    executable.write_all(bytes).context("cannot hold the probe in memory")?;
+    executable
+        .write_all(bytes)
+        .context("cannot hold the probe in memory")?;
     let (frames, writer) = std::io::pipe().context("cannot make a pipe")?;
     let writer = inheritable(writer.into())?;
     request.frames_fd = Some(writer.as_raw_fd());
     let stdout = if result_on_stdout {
-        Stdio::from(std::io::stderr().as_fd().try_clone_to_owned().context("cannot share standard error")?)
+        Stdio::from(
+            std::io::stderr()
+                .as_fd()
+                .try_clone_to_owned()
+                .context("cannot share standard error")?,
+        )
     } else {
         Stdio::inherit()
     };
@@ -63,7 +83,11 @@ pub(crate) fn run(mut request: Request, result_on_stdout: bool, window: &Window)
     drop(writer);
     forward(&interrupts, probe.id());
     let capture = read(BufReader::new(File::from(OwnedFd::from(frames))), window);
-    Ok(LocalRun { capture: capture?, probe, interrupts })
+    Ok(LocalRun {
+        capture: capture?,
+        probe,
+        interrupts,
+    })
 }
 
 /// Lets a child inherit a descriptor.
@@ -79,12 +103,18 @@ fn watch_interrupts() -> Result<Arc<AtomicU32>> {
     let counter = Arc::clone(&count);
     let (ready, wait) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
-        let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
+        let Ok(runtime) = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+        else {
             return;
         };
         runtime.block_on(async {
             use tokio::signal::unix::{SignalKind, signal};
-            let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) else {
+            let (Ok(mut interrupt), Ok(mut terminate)) = (
+                signal(SignalKind::interrupt()),
+                signal(SignalKind::terminate()),
+            ) else {
                 return;
             };
             let _ = ready.send(());
@@ -97,7 +127,8 @@ fn watch_interrupts() -> Result<Arc<AtomicU32>> {
             }
         });
     });
-    wait.recv().map_err(|_| anyhow!("cannot watch for signals"))?;
+    wait.recv()
+        .map_err(|_| anyhow!("cannot watch for signals"))?;
     Ok(count)
 }
 
@@ -115,7 +146,11 @@ fn forward(interrupts: &Arc<AtomicU32>, probe: u32) {
             let count = interrupts.load(Ordering::SeqCst);
             if count > handed {
                 handed = count;
-                let signal = if count == 1 { Signal::TERM } else { Signal::KILL };
+                let signal = if count == 1 {
+                    Signal::TERM
+                } else {
+                    Signal::KILL
+                };
                 if kill_process(pid, signal).is_err() || count > 1 {
                     return;
                 }
@@ -129,7 +164,11 @@ fn read(mut frames: impl std::io::BufRead, window: &Window) -> Result<NodeCaptur
     let mut decoder = Decoder::default();
     let mut fault = None;
     let mut line = Vec::new();
-    while frames.read_until(b'\n', &mut line).context("cannot read the probe's frames")? > 0 {
+    while frames
+        .read_until(b'\n', &mut line)
+        .context("cannot read the probe's frames")?
+        > 0
+    {
         match decoder.line(&line) {
             Ok(Some(progress)) => window.show(progress),
             Ok(None) => {}
@@ -144,10 +183,17 @@ fn read(mut frames: impl std::io::BufRead, window: &Window) -> Result<NodeCaptur
         }
     }
     window.finish();
-    let node = decoder.hello().map_or_else(|| "localhost".to_owned(), |hello| hello.node.clone());
+    let node = decoder
+        .hello()
+        .map_or_else(|| "localhost".to_owned(), |hello| hello.node.clone());
     let failure = decoder.failure().cloned();
     let (parts, cut) = decoder.finish();
-    Ok(NodeCapture { node, parts, fault: fault.or(cut).map(|fault| fault.to_string()), failure })
+    Ok(NodeCapture {
+        node,
+        parts,
+        fault: fault.or(cut).map(|fault| fault.to_string()),
+        failure,
+    })
 }
 
 impl LocalRun {
@@ -157,7 +203,12 @@ impl LocalRun {
         if self.interrupts.load(Ordering::SeqCst) > 1 {
             return Ok(Ended::Interrupted);
         }
-        Ok(Ended::Code(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(2)))
+        Ok(Ended::Code(
+            status
+                .code()
+                .and_then(|code| u8::try_from(code).ok())
+                .unwrap_or(2),
+        ))
     }
 
     /// Why there is nothing to show.
@@ -166,7 +217,12 @@ impl LocalRun {
             return Some(ProbeFailed(failure.clone()).into());
         }
         (self.capture.parts.is_empty()).then(|| {
-            anyhow!(self.capture.fault.clone().unwrap_or_else(|| "the probe sent nothing".to_owned()))
+            anyhow!(
+                self.capture
+                    .fault
+                    .clone()
+                    .unwrap_or_else(|| "the probe sent nothing".to_owned())
+            )
         })
     }
 }

@@ -31,7 +31,10 @@ impl Output {
             .truncate(false)
             .open(path)
             .with_context(|| format!("cannot write to `{}`", path.display()))?;
-        Ok(Self::File { file, path: path.to_owned() })
+        Ok(Self::File {
+            file,
+            path: path.to_owned(),
+        })
     }
 
     /// The result goes to standard output.
@@ -44,7 +47,10 @@ impl Output {
         match self {
             Self::Stdout => {
                 let mut stdout = std::io::stdout().lock();
-                stdout.write_all(bytes).and_then(|()| stdout.flush()).context("cannot write to standard output")
+                stdout
+                    .write_all(bytes)
+                    .and_then(|()| stdout.flush())
+                    .context("cannot write to standard output")
             }
             Self::File { mut file, path } => {
                 let is_regular = file.metadata().is_ok_and(|metadata| metadata.is_file());
@@ -65,9 +71,14 @@ fn rescue(bytes: &[u8], error: std::io::Error, path: &Path) -> Result<()> {
         .into_iter()
         .map(|folder| folder.join(&name))
         .find(|place| {
-            File::options().write(true).create_new(true).open(place).is_ok_and(|mut file| file.write_all(bytes).is_ok())
+            File::options()
+                .write(true)
+                .create_new(true)
+                .open(place)
+                .is_ok_and(|mut file| file.write_all(bytes).is_ok())
         });
-    let failed = anyhow::Error::from(error).context(format!("cannot write to `{}`", path.display()));
+    let failed =
+        anyhow::Error::from(error).context(format!("cannot write to `{}`", path.display()));
     Err(match kept {
         Some(kept) => failed.context(crate::hint::Advised {
             message: format!("the result is in `{}`", kept.display()),

@@ -5,7 +5,10 @@ static PROBES: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/probes.rs"
 
 /// The probe for nodes of this architecture.
 pub(crate) fn probe(arch: &str) -> Option<&'static [u8]> {
-    PROBES.iter().find(|(name, _)| *name == arch).map(|(_, bytes)| *bytes)
+    PROBES
+        .iter()
+        .find(|(name, _)| *name == arch)
+        .map(|(_, bytes)| *bytes)
 }
 
 /// All of them.

@@ -18,8 +18,16 @@ impl Window {
             None => ProgressBar::new_spinner(),
         };
         // indicatif hides itself where standard error is no terminal.
-        bar.set_draw_target(if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() });
-        let template = if seconds.is_some() { "{prefix} {bar:24} {msg}" } else { "{spinner} {prefix} {msg}" };
+        bar.set_draw_target(if quiet {
+            ProgressDrawTarget::hidden()
+        } else {
+            ProgressDrawTarget::stderr()
+        });
+        let template = if seconds.is_some() {
+            "{prefix} {bar:24} {msg}"
+        } else {
+            "{spinner} {prefix} {msg}"
+        };
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
         }
@@ -37,7 +45,9 @@ impl Window {
         self.bar.set_message(format!(
             "{:.0}s{}  {} calls, {} processes, {} files, {} peers",
             progress.seconds,
-            self.seconds.map(|seconds| format!("/{seconds:.0}s")).unwrap_or_default(),
+            self.seconds
+                .map(|seconds| format!("/{seconds:.0}s"))
+                .unwrap_or_default(),
             crate::render::count(progress.calls),
             progress.processes,
             progress.files,
@@ -51,7 +61,11 @@ impl Window {
     }
 }
 
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a bar of at most a day")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a bar of at most a day"
+)]
 fn millis(seconds: f64) -> u64 {
     (seconds.max(0.0) * 1000.0) as u64
 }

@@ -7,14 +7,19 @@ use std::hash::{BuildHasher as _, Hasher as _};
 
 /// A new session for a target.
 pub(crate) fn new(target: Target, label_mode: LabelMode, requested: Option<f64>) -> Session {
-    let mut command: Vec<String> = std::env::args_os().map(|argument| argument.to_string_lossy().into_owned()).collect();
+    let mut command: Vec<String> = std::env::args_os()
+        .map(|argument| argument.to_string_lossy().into_owned())
+        .collect();
     if let Some(program) = command.first_mut() {
         "kubectl-procmon".clone_into(program);
     }
     mask_argv(&mut command);
     Session {
         id: id(),
-        tool: Tool { name: "kubectl-procmon".to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() },
+        tool: Tool {
+            name: "kubectl-procmon".to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        },
         target,
         command,
         requested_seconds: requested,
@@ -25,7 +30,9 @@ pub(crate) fn new(target: Target, label_mode: LabelMode, requested: Option<f64>)
 
 /// Ten random hexadecimal digits, from the keys that std takes from the system.
 fn id() -> String {
-    let random = std::collections::hash_map::RandomState::new().build_hasher().finish();
+    let random = std::collections::hash_map::RandomState::new()
+        .build_hasher()
+        .finish();
     format!("{random:016x}")[..10].to_owned()
 }
 
@@ -34,9 +41,13 @@ pub(crate) const MAX_SECONDS: f64 = 24.0 * 3600.0;
 
 /// Parses a duration as kubectl takes it: `10s`, `1m30s`, `500ms`, `2h`, or plain seconds.
 pub(crate) fn parse_duration(text: &str) -> Result<f64> {
-    let seconds = seconds(text).with_context(|| format!("`{text}` is no duration: write it as 30s, 1m30s or 500ms"))?;
+    let seconds = seconds(text)
+        .with_context(|| format!("`{text}` is no duration: write it as 30s, 1m30s or 500ms"))?;
     anyhow::ensure!(seconds > 0.0, "the duration must be above 0");
-    anyhow::ensure!(seconds <= MAX_SECONDS, "the duration is above the limit of 24h");
+    anyhow::ensure!(
+        seconds <= MAX_SECONDS,
+        "the duration is above the limit of 24h"
+    );
     Ok(seconds)
 }
 
@@ -44,13 +55,22 @@ fn seconds(text: &str) -> Option<f64> {
     if let Ok(plain) = text.parse::<f64>() {
         return plain.is_finite().then_some(plain);
     }
+    if let Some(positive) = text.strip_prefix('-') {
+        return seconds(positive).map(|seconds| -seconds);
+    }
+    if text.is_empty() {
+        return None;
+    }
     let mut rest = text;
     let mut total = 0.0;
     while !rest.is_empty() {
-        let digits = rest.find(|character: char| !character.is_ascii_digit() && character != '.')?;
+        let digits =
+            rest.find(|character: char| !character.is_ascii_digit() && character != '.')?;
         let number: f64 = rest[..digits].parse().ok()?;
         rest = &rest[digits..];
-        let unit_end = rest.find(|character: char| character.is_ascii_digit()).unwrap_or(rest.len());
+        let unit_end = rest
+            .find(|character: char| character.is_ascii_digit())
+            .unwrap_or(rest.len());
         total += number
             * match &rest[..unit_end] {
                 "ms" => 0.001,
@@ -70,10 +90,19 @@ mod tests {
 
     #[test]
     fn durations_are_read_as_kubectl_does() {
-        for (text, expected) in [("10s", 10.0), ("1m30s", 90.0), ("500ms", 0.5), ("2h", 7200.0), ("7", 7.0), ("1.5s", 1.5)] {
+        for (text, expected) in [
+            ("10s", 10.0),
+            ("1m30s", 90.0),
+            ("500ms", 0.5),
+            ("2h", 7200.0),
+            ("7", 7.0),
+            ("1.5s", 1.5),
+        ] {
             assert_eq!(parse_duration(text).ok(), Some(expected), "{text}");
         }
-        for text in ["0", "0s", "-5s", "-1", "s", "10x", "", "25h", "inf", "NaN", "1s2"] {
+        for text in [
+            "0", "0s", "-5s", "-1", "s", "10x", "", "25h", "inf", "NaN", "1s2",
+        ] {
             assert!(parse_duration(text).is_err(), "{text}");
         }
     }

@@ -2,8 +2,16 @@
 //!
 //! What all programs rely on: records and keys are in `procmon_probe_ebpf::abi`, maps in `maps`,
 //! typed reads of kernel structures in `kernel`, and one file per event family in `programs`.
-#![cfg_attr(target_arch = "bpf", no_std, no_main, feature(asm_experimental_arch))]
-#![expect(unsafe_code, reason = "eBPF programs read the kernel's memory and write maps")]
+#![cfg_attr(
+    target_arch = "bpf",
+    no_std,
+    no_main,
+    feature(asm_experimental_arch),
+    expect(
+        unsafe_code,
+        reason = "eBPF programs read the kernel's memory and write maps"
+    )
+)]
 
 #[cfg(target_arch = "bpf")]
 mod kernel;

@@ -4,10 +4,9 @@
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray, Queue, RingBuf};
 use procmon_probe_ebpf::abi::{
-    CapabilityKey, CapabilityRow, CgroupEntry, Config, CpuCache, DENSE_NUMBERS,
-    DenseRows, ExeKey, FileKey, FileRow, ListenKey, Loss, MAX_CONTAINERS, MAX_EXES, N_LOSSES,
-    NetworkKey, NetworkRow, Offsets, RareKey, RowErrno, SocketState, State, SyscallKey,
-    SyscallRow, TaskRecord,
+    CapabilityKey, CapabilityRow, CgroupEntry, Config, CpuCache, DENSE_NUMBERS, DenseRows, ExeKey,
+    FileKey, FileRow, ListenKey, Loss, MAX_CONTAINERS, MAX_EXES, N_LOSSES, NetworkKey, NetworkRow,
+    Offsets, RareKey, RowErrno, SocketState, State, SyscallKey, SyscallRow, TaskRecord,
 };
 
 /// Offsets of kernel members; set before loading.

@@ -55,24 +55,29 @@ impl Btf {
                 let name = btf.name(place).to_vec();
                 btf.structs.entry(name).or_insert(id);
             }
-            place += 12 + match kind {
-                1 | 14 | 17 => 4,
-                3 => 12,
-                KIND_STRUCT | KIND_UNION | 15 | 19 => 12 * members,
-                KIND_ENUM | 13 => 8 * members,
-                2 | 7..=12 | 16 | 18 => 0,
-                other => bail!("it has a type of unknown kind {other}"),
-            };
+            place += 12
+                + match kind {
+                    1 | 14 | 17 => 4,
+                    3 => 12,
+                    KIND_STRUCT | KIND_UNION | 15 | 19 => 12 * members,
+                    KIND_ENUM | 13 => 8 * members,
+                    2 | 7..=12 | 16 | 18 => 0,
+                    other => bail!("it has a type of unknown kind {other}"),
+                };
         }
         Ok(btf)
     }
 
     fn u16(&self, place: usize) -> Option<u16> {
-        Some(u16::from_le_bytes(self.bytes.get(place..place + 2)?.try_into().ok()?))
+        Some(u16::from_le_bytes(
+            self.bytes.get(place..place + 2)?.try_into().ok()?,
+        ))
     }
 
     fn u32(&self, place: usize) -> Option<u32> {
-        Some(u32::from_le_bytes(self.bytes.get(place..place + 4)?.try_into().ok()?))
+        Some(u32::from_le_bytes(
+            self.bytes.get(place..place + 4)?.try_into().ok()?,
+        ))
     }
 
     /// The string at the start of a type, member or value.

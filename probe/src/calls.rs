@@ -4,12 +4,11 @@
 //! listed here.
 
 use procmon_probe_ebpf::abi::{
-    CALL_ACCEPT, CALL_CONNECT, CALL_COPY, CALL_CREDENTIALS, CALL_DESCRIPTOR, CALL_EVENT,
-    CALL_EXEC, CALL_LISTEN, CALL_MAP, CALL_NAME, CALL_OPEN, CALL_READ, CALL_RECVFROM,
-    CALL_RECVMMSG, CALL_RECVMSG, CALL_RENAME, CALL_SENDMMSG, CALL_SENDMSG, CALL_SENDTO,
-    CALL_UNLINKAT, CALL_WRITE, CallKind, DENSE_NUMBERS, FileOp, NO_ARG, RARE_BPF, RARE_KEYCTL,
-    RARE_MODULE_LOAD, RARE_MOUNT, RARE_PERF, RARE_PTRACE, RARE_SETNS, RARE_UNSHARE,
-    RARE_USERFAULTFD,
+    CALL_ACCEPT, CALL_CONNECT, CALL_COPY, CALL_CREDENTIALS, CALL_DESCRIPTOR, CALL_EVENT, CALL_EXEC,
+    CALL_LISTEN, CALL_MAP, CALL_NAME, CALL_OPEN, CALL_READ, CALL_RECVFROM, CALL_RECVMMSG,
+    CALL_RECVMSG, CALL_RENAME, CALL_SENDMMSG, CALL_SENDMSG, CALL_SENDTO, CALL_UNLINKAT, CALL_WRITE,
+    CallKind, DENSE_NUMBERS, FileOp, NO_ARG, RARE_BPF, RARE_KEYCTL, RARE_MODULE_LOAD, RARE_MOUNT,
+    RARE_PERF, RARE_PTRACE, RARE_SETNS, RARE_UNSHARE, RARE_USERFAULTFD,
 };
 use procmon_profile::model::Abi;
 use procmon_profile::tables::syscall_number;
@@ -87,8 +86,19 @@ const ROWS: &[Row] = &[
 
 /// Calls that change credentials.
 const CREDENTIALS: &[&str] = &[
-    "setuid", "setgid", "setreuid", "setregid", "setresuid", "setresgid", "setfsuid", "setfsgid",
-    "setgroups", "capset", "prctl", "setns", "unshare",
+    "setuid",
+    "setgid",
+    "setreuid",
+    "setregid",
+    "setresuid",
+    "setresgid",
+    "setfsuid",
+    "setfsgid",
+    "setgroups",
+    "capset",
+    "prctl",
+    "setns",
+    "unshare",
 ];
 
 /// Rare calls: the event's type, and the positions of the arguments that go into it; the last is a

@@ -22,7 +22,11 @@ pub(crate) struct Output {
 
 impl Output {
     pub(crate) fn new(file: File) -> Self {
-        Self { file, writer: StreamWriter::default(), broken: false }
+        Self {
+            file,
+            writer: StreamWriter::default(),
+            broken: false,
+        }
     }
 
     /// Writes one frame. A reader that is gone is remembered, not an error.
@@ -33,7 +37,11 @@ impl Output {
 
     fn write(&mut self, line: &str) {
         if !self.broken {
-            self.broken = self.file.write_all(line.as_bytes()).and_then(|()| self.file.flush()).is_err();
+            self.broken = self
+                .file
+                .write_all(line.as_bytes())
+                .and_then(|()| self.file.flush())
+                .is_err();
         }
     }
 
@@ -44,12 +52,20 @@ impl Output {
 
     /// Says that there is no capture, and why.
     pub(crate) fn fail(mut self, code: &str, message: String) {
-        self.frame(Frame::Failed(Failure { code: code.to_owned(), message }));
+        self.frame(Frame::Failed(Failure {
+            code: code.to_owned(),
+            message,
+        }));
         self.end();
     }
 
     /// Writes the whole capture and the end.
-    pub(crate) fn capture(mut self, mut node: Node, report: WindowReport, containers: Vec<Container>) -> Result<()> {
+    pub(crate) fn capture(
+        mut self,
+        mut node: Node,
+        report: WindowReport,
+        containers: Vec<Container>,
+    ) -> Result<()> {
         let mut heads = Vec::new();
         let mut chunks: Vec<(usize, String)> = Vec::new();
         for (number, mut container) in containers.into_iter().enumerate() {

@@ -43,10 +43,30 @@ const LABELS: &[(Dimension, bool)] = &[
 
 /// Every hook. All are of the base tier: typed tracepoints, which need BTF and nothing else.
 pub(crate) const WANTED: &[Wanted] = &[
-    Wanted { program: "on_sys_enter", name: "sys_enter", cgroup_only: false, without: ALL_CALLS },
-    Wanted { program: "on_sys_exit", name: "sys_exit", cgroup_only: false, without: ALL_CALLS },
-    Wanted { program: "on_task_newtask", name: "task_newtask", cgroup_only: false, without: LABELS },
-    Wanted { program: "on_sched_process_exec", name: "sched_process_exec", cgroup_only: false, without: LABELS },
+    Wanted {
+        program: "on_sys_enter",
+        name: "sys_enter",
+        cgroup_only: false,
+        without: ALL_CALLS,
+    },
+    Wanted {
+        program: "on_sys_exit",
+        name: "sys_exit",
+        cgroup_only: false,
+        without: ALL_CALLS,
+    },
+    Wanted {
+        program: "on_task_newtask",
+        name: "task_newtask",
+        cgroup_only: false,
+        without: LABELS,
+    },
+    Wanted {
+        program: "on_sched_process_exec",
+        name: "sched_process_exec",
+        cgroup_only: false,
+        without: LABELS,
+    },
     Wanted {
         program: "on_sched_process_exit",
         name: "sched_process_exit",
@@ -59,8 +79,18 @@ pub(crate) const WANTED: &[Wanted] = &[
         cgroup_only: false,
         without: &[],
     },
-    Wanted { program: "on_cgroup_attach_task", name: "cgroup_attach_task", cgroup_only: true, without: LABELS },
-    Wanted { program: "on_cgroup_mkdir", name: "cgroup_mkdir", cgroup_only: true, without: LABELS },
+    Wanted {
+        program: "on_cgroup_attach_task",
+        name: "cgroup_attach_task",
+        cgroup_only: true,
+        without: LABELS,
+    },
+    Wanted {
+        program: "on_cgroup_mkdir",
+        name: "cgroup_mkdir",
+        cgroup_only: true,
+        without: LABELS,
+    },
     Wanted {
         program: "on_inet_sock_set_state",
         name: "inet_sock_set_state",
@@ -110,7 +140,10 @@ pub(crate) struct Unable {
 
 impl<E: Into<anyhow::Error>> From<E> for Unable {
     fn from(error: E) -> Self {
-        Self { code: "other", error: error.into() }
+        Self {
+            code: "other",
+            error: error.into(),
+        }
     }
 }
 
@@ -123,11 +156,21 @@ pub(crate) fn load(
     verbose: bool,
 ) -> Result<Capture, Unable> {
     limits.syscall_rows = limits.syscall_rows.clamp(64, 65_534);
-    let (offsets, config) = layouts(hierarchy, tree, arch).map_err(|error| Unable { code: "noBtf", error })?;
+    let (offsets, config) = layouts(hierarchy, tree, arch).map_err(|error| Unable {
+        code: "noBtf",
+        error,
+    })?;
     let btf = Btf::from_sys_fs()
         .context("cannot parse /sys/kernel/btf/vmlinux")
-        .map_err(|error| Unable { code: "noBtf", error })?;
-    let log = if verbose { VerifierLogLevel::DEBUG } else { VerifierLogLevel::DISABLE };
+        .map_err(|error| Unable {
+            code: "noBtf",
+            error,
+        })?;
+    let log = if verbose {
+        VerifierLogLevel::DEBUG
+    } else {
+        VerifierLogLevel::DISABLE
+    };
     let mut loader = EbpfLoader::new();
     loader
         .btf(Some(&btf))
@@ -137,9 +180,15 @@ pub(crate) fn load(
         .map_max_entries("RING", limits.ring_bytes);
     for (maps, entries) in [
         (&["TASKS", "RECORDS", "FREE_TASKS"][..], limits.tasks),
-        (&["SYSCALL_KEYS", "SYSCALL_ROWS", "FREE_SYSCALL_ROWS"], limits.syscall_rows),
+        (
+            &["SYSCALL_KEYS", "SYSCALL_ROWS", "FREE_SYSCALL_ROWS"],
+            limits.syscall_rows,
+        ),
         (&["FILES", "FILE_ROWS", "FREE_FILE_ROWS"], limits.file_rows),
-        (&["PEERS", "PEER_ROWS", "FREE_PEER_ROWS"], limits.network_rows),
+        (
+            &["PEERS", "PEER_ROWS", "FREE_PEER_ROWS"],
+            limits.network_rows,
+        ),
     ] {
         for map in maps {
             loader.map_max_entries(map, entries);
@@ -149,11 +198,22 @@ pub(crate) fn load(
         .map_err(|error| anyhow!("the probe's eBPF object is damaged: {error}"))?;
     let mut ebpf = loader.load(&object).map_err(|error| {
         let error = anyhow::Error::from(error);
-        let code = if is_forbidden(&error) { "bpfForbidden" } else { "other" };
-        Unable { code, error: error.context("cannot create the eBPF maps") }
+        let code = if is_forbidden(&error) {
+            "bpfForbidden"
+        } else {
+            "other"
+        };
+        Unable {
+            code,
+            error: error.context("cannot create the eBPF maps"),
+        }
     })?;
     let hooks = attach(&mut ebpf, &btf, tree)?;
-    let mut capture = Capture { ebpf, hooks, limits };
+    let mut capture = Capture {
+        ebpf,
+        hooks,
+        limits,
+    };
     capture.fill(arch)?;
     Ok(capture)
 }
@@ -167,7 +227,11 @@ fn is_forbidden(error: &anyhow::Error) -> bool {
 }
 
 /// Offsets and facts that the programs need before they are loaded.
-fn layouts(hierarchy: Hierarchy, tree: bool, arch: &str) -> Result<(procmon_probe_ebpf::abi::Offsets, Config)> {
+fn layouts(
+    hierarchy: Hierarchy,
+    tree: bool,
+    arch: &str,
+) -> Result<(procmon_probe_ebpf::abi::Offsets, Config)> {
     let mut bytes = Vec::new();
     std::fs::File::open("/sys/kernel/btf/vmlinux")
         .and_then(|mut file| file.read_to_end(&mut bytes))
@@ -213,12 +277,21 @@ fn attach(ebpf: &mut Ebpf, btf: &Btf, tree: bool) -> Result<Vec<Hook>, Unable> {
                 (HookState::Missing, Some(text))
             }
         };
-        hooks.push(Hook { name: wanted.name.to_owned(), tier: Tier::Base, state, missed: None, reason });
+        hooks.push(Hook {
+            name: wanted.name.to_owned(),
+            tier: Tier::Base,
+            state,
+            missed: None,
+            reason,
+        });
     }
     if let Some(error) = refused
         && hooks.iter().all(|hook| hook.state == HookState::Missing)
     {
-        return Err(Unable { code: "bpfForbidden", error: error.context("cannot load any eBPF program") });
+        return Err(Unable {
+            code: "bpfForbidden",
+            error: error.context("cannot load any eBPF program"),
+        });
     }
     let essential = |name: &str| {
         hooks
@@ -236,7 +309,8 @@ fn attach(ebpf: &mut Ebpf, btf: &Btf, tree: bool) -> Result<Vec<Hook>, Unable> {
         .program_mut(SCAN)
         .context("the object lacks the task iterator")?
         .try_into()?;
-    scan.load("task", btf).context("cannot load the task iterator")?;
+    scan.load("task", btf)
+        .context("cannot load the task iterator")?;
     Ok(hooks)
 }
 
@@ -262,7 +336,11 @@ impl Capture {
         } else {
             (Abi::Aarch64, Abi::Arm)
         };
-        let mut table: Array<_, u64> = self.ebpf.map_mut("CALLS").context("no map CALLS")?.try_into()?;
+        let mut table: Array<_, u64> = self
+            .ebpf
+            .map_mut("CALLS")
+            .context("no map CALLS")?
+            .try_into()?;
         for (base, abi) in [(0, native), (DENSE_NUMBERS, compat)] {
             for (number, kind) in calls::table(abi).into_iter().enumerate() {
                 if kind != CallKind::default() {
@@ -280,17 +358,25 @@ impl Capture {
     }
 
     fn fill_pool(&mut self, name: &str, from: u32, to: u32) -> Result<()> {
-        let map = self.ebpf.map_mut(name).with_context(|| format!("no map {name}"))?;
+        let map = self
+            .ebpf
+            .map_mut(name)
+            .with_context(|| format!("no map {name}"))?;
         let mut pool: Queue<&mut MapData, u32> = map.try_into()?;
         for number in from..to {
-            pool.push(number, 0).with_context(|| format!("cannot fill {name}"))?;
+            pool.push(number, 0)
+                .with_context(|| format!("cannot fill {name}"))?;
         }
         Ok(())
     }
 
     /// Changes the switch.
     pub(crate) fn set_state(&mut self, change: impl FnOnce(&mut State)) -> Result<()> {
-        let mut map: Array<_, State> = self.ebpf.map_mut("STATE").context("no map STATE")?.try_into()?;
+        let mut map: Array<_, State> = self
+            .ebpf
+            .map_mut("STATE")
+            .context("no map STATE")?
+            .try_into()?;
         let mut state = map.get(&0, 0)?;
         change(&mut state);
         // A program may have counted up meanwhile: leap ahead, since it must never go back.
@@ -302,7 +388,11 @@ impl Capture {
     /// Runs the task iterator once; what it writes.
     pub(crate) fn scan(&mut self, mode: u32) -> Result<Vec<u8>> {
         self.set_state(|state| state.scan = mode)?;
-        let scan: &mut Iter = self.ebpf.program_mut(SCAN).context("no task iterator")?.try_into()?;
+        let scan: &mut Iter = self
+            .ebpf
+            .program_mut(SCAN)
+            .context("no task iterator")?
+            .try_into()?;
         let id = scan.attach().context("cannot attach the task iterator")?;
         let link = scan.take_link(id)?;
         let mut bytes = Vec::new();

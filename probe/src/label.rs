@@ -83,7 +83,10 @@ pub(crate) fn hierarchy(target: &TargetSpec) -> Result<Hierarchy, Unable> {
 }
 
 fn not_found(error: anyhow::Error) -> Unable {
-    Unable { code: "targetNotFound", error }
+    Unable {
+        code: "targetNotFound",
+        error,
+    }
 }
 
 /// Hierarchy and directory of a cgroup that the user named.
@@ -108,24 +111,38 @@ fn find_cgroup(path: &str) -> Result<(Hierarchy, PathBuf)> {
         .map(|first| first.as_os_str().to_string_lossy().into_owned())
         .unwrap_or_default();
     let numbers = hierarchies();
-    for name in ["pids", "memory", "cpu", "cpuacct", "cpuset", "devices", "freezer", "blkio"] {
+    for name in [
+        "pids", "memory", "cpu", "cpuacct", "cpuset", "devices", "freezer", "blkio",
+    ] {
         if controllers.split(',').any(|controller| controller == name)
             && let Some(number) = numbers.get(name).copied().filter(|number| *number != 0)
         {
             return Ok((Hierarchy::Controller { name, number }, directory));
         }
     }
-    bail!("`{}` is in a cgroup v1 hierarchy without a controller: name the same cgroup below another one", directory.display())
+    bail!(
+        "`{}` is in a cgroup v1 hierarchy without a controller: name the same cgroup below another one",
+        directory.display()
+    )
 }
 
 /// Labels everything of the target that runs, and prepares for what starts later.
-pub(crate) fn label(capture: &mut Capture, target: &TargetSpec, command: Option<u32>) -> Result<Slots, Unable> {
+pub(crate) fn label(
+    capture: &mut Capture,
+    target: &TargetSpec,
+    command: Option<u32>,
+) -> Result<Slots, Unable> {
     let mut slots = Slots::default();
     match target {
         TargetSpec::Command { argv } => {
             let pid = command.context("the command was not started")?;
             slots.only(argv.join(" "), true);
-            root(capture, pid, ONLY_CONTAINER, procmon_probe_ebpf::abi::TASK_PENDING)?;
+            root(
+                capture,
+                pid,
+                ONLY_CONTAINER,
+                procmon_probe_ebpf::abi::TASK_PENDING,
+            )?;
             capture.scan(SCAN_LABEL)?;
         }
         TargetSpec::Process { pid } => {
@@ -134,27 +151,39 @@ pub(crate) fn label(capture: &mut Capture, target: &TargetSpec, command: Option<
         }
         TargetSpec::Cgroup { path } => {
             let (_, directory) = find_cgroup(path).map_err(not_found)?;
-            let id = directory.metadata().context("cannot read the cgroup")?.ino();
+            let id = directory
+                .metadata()
+                .context("cannot read the cgroup")?
+                .ino();
             slots.only(path.clone(), false);
-            slots.take(capture, ONLY_CONTAINER)?;
+            Slots::take(capture, ONLY_CONTAINER)?;
             slots.insert(capture, id, CGROUP_CONTAINER, ONLY_CONTAINER)?;
             capture.scan(SCAN_LABEL)?;
         }
         TargetSpec::Container { id } => {
             label_containers(capture, &mut slots, &|cgroups| by_id(cgroups, id))?;
             match slots.containers.len() {
-                0 => return Err(not_found(anyhow!("no container with an id that begins with `{id}` runs here"))),
+                0 => {
+                    return Err(not_found(anyhow!(
+                        "no container with an id that begins with `{id}` runs here"
+                    )));
+                }
                 1 => {}
                 several => {
-                    return Err(not_found(anyhow!("`{id}` is the beginning of {several} container ids")));
+                    return Err(not_found(anyhow!(
+                        "`{id}` is the beginning of {several} container ids"
+                    )));
                 }
             }
         }
         TargetSpec::Pods { uids } => {
-            let wanted: BTreeSet<String> = uids.iter().map(|uid| uid.to_ascii_lowercase()).collect();
+            let wanted: BTreeSet<String> =
+                uids.iter().map(|uid| uid.to_ascii_lowercase()).collect();
             label_containers(capture, &mut slots, &|cgroups| by_pod(cgroups, &wanted))?;
             if slots.pods.is_empty() {
-                return Err(not_found(anyhow!("no cgroup of the target's pods is on this node")));
+                return Err(not_found(anyhow!(
+                    "no cgroup of the target's pods is on this node"
+                )));
             }
         }
     }
@@ -169,7 +198,11 @@ struct Place<'a> {
 }
 
 fn name(cgroup: &ListedCgroup) -> &str {
-    let end = cgroup.name.iter().position(|byte| *byte == 0).unwrap_or(cgroup.name.len());
+    let end = cgroup
+        .name
+        .iter()
+        .position(|byte| *byte == 0)
+        .unwrap_or(cgroup.name.len());
     std::str::from_utf8(&cgroup.name[..end]).unwrap_or_default()
 }
 
@@ -186,16 +219,27 @@ pub(crate) fn container_id(name: &str) -> Option<&str> {
 /// The pod's UID in the name of a cgroup: `podUID`, `kubepods-CLASS-podUID_WITH_UNDERSCORES.slice`.
 fn pod_uid(name: &str) -> Option<String> {
     let name = name.strip_suffix(".slice").unwrap_or(name);
-    let start = if name.starts_with("pod") { 3 } else { name.rfind("-pod")? + 4 };
+    let start = if name.starts_with("pod") {
+        3
+    } else {
+        name.rfind("-pod")? + 4
+    };
     let uid = name[start..].replace('_', "-").to_ascii_lowercase();
-    (uid.len() >= 32 && uid.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-')).then_some(uid)
+    (uid.len() >= 32
+        && uid
+            .bytes()
+            .all(|byte| byte.is_ascii_hexdigit() || byte == b'-'))
+    .then_some(uid)
 }
 
 fn by_id<'a>(cgroups: &'a [ListedCgroup], wanted: &str) -> Option<Place<'a>> {
     let at = cgroups
         .iter()
         .rposition(|cgroup| container_id(name(cgroup)).is_some_and(|id| id.starts_with(wanted)))?;
-    Some(Place { container: cgroups.get(at), pod: None })
+    Some(Place {
+        container: cgroups.get(at),
+        pod: None,
+    })
 }
 
 fn by_pod<'a>(cgroups: &'a [ListedCgroup], wanted: &BTreeSet<String>) -> Option<Place<'a>> {
@@ -232,15 +276,18 @@ fn label_containers(
             if let Some(container) = place.container
                 && !slots.known.contains(&container.id)
             {
-                let slot = slots.next(capture)?;
+                let slot = Slots::next(capture)?;
                 found_new |= slots.insert(capture, container.id, CGROUP_CONTAINER, slot)?;
                 let container_name = name(container);
-                slots.containers.insert(slot, Slot {
-                    container_id: container_id(container_name).map(str::to_owned),
-                    pod_uid: uid,
-                    name: container_name.to_owned(),
-                    ..Slot::default()
-                });
+                slots.containers.insert(
+                    slot,
+                    Slot {
+                        container_id: container_id(container_name).map(str::to_owned),
+                        pod_uid: uid,
+                        name: container_name.to_owned(),
+                        ..Slot::default()
+                    },
+                );
             }
         }
         capture.scan(SCAN_LABEL)?;
@@ -291,12 +338,18 @@ fn label_tree(capture: &mut Capture, pid: u32) -> Result<(), Unable> {
 }
 
 fn listed(bytes: &[u8]) -> impl Iterator<Item = ListedTask> {
-    bytes.chunks_exact(size_of::<ListedTask>()).filter_map(sys::record)
+    bytes
+        .chunks_exact(size_of::<ListedTask>())
+        .filter_map(sys::record)
 }
 
 /// Names a process that the next scan shall label.
 pub(crate) fn root(capture: &mut Capture, pid: u32, container: u32, flags: u32) -> Result<()> {
-    let mut roots: BpfMap<_, u32, u32> = capture.ebpf.map_mut("ROOTS").context("no map ROOTS")?.try_into()?;
+    let mut roots: BpfMap<_, u32, u32> = capture
+        .ebpf
+        .map_mut("ROOTS")
+        .context("no map ROOTS")?
+        .try_into()?;
     roots
         .insert(pid, container | flags << 16, 0)
         .context("the target has more processes than the tables hold")?;
@@ -305,7 +358,11 @@ pub(crate) fn root(capture: &mut Capture, pid: u32, container: u32, flags: u32) 
 
 /// Forgets the processes named for a scan.
 pub(crate) fn clear_roots(capture: &mut Capture) -> Result<()> {
-    let mut roots: BpfMap<_, u32, u32> = capture.ebpf.map_mut("ROOTS").context("no map ROOTS")?.try_into()?;
+    let mut roots: BpfMap<_, u32, u32> = capture
+        .ebpf
+        .map_mut("ROOTS")
+        .context("no map ROOTS")?
+        .try_into()?;
     let pids: Vec<u32> = roots.keys().filter_map(Result::ok).collect();
     for pid in pids {
         let _ = roots.remove(&pid);
@@ -315,33 +372,50 @@ pub(crate) fn clear_roots(capture: &mut Capture) -> Result<()> {
 
 impl Slots {
     fn only(&mut self, name: String, from_start: bool) {
-        self.containers.insert(ONLY_CONTAINER, Slot { name, from_start, ..Slot::default() });
+        self.containers.insert(
+            ONLY_CONTAINER,
+            Slot {
+                name,
+                from_start,
+                ..Slot::default()
+            },
+        );
     }
 
     /// Takes a slot from the pool that the kernel side takes from as well.
-    fn next(&mut self, capture: &mut Capture) -> Result<u32> {
+    fn next(capture: &mut Capture) -> Result<u32> {
         let mut pool: Queue<_, u32> = capture
             .ebpf
             .map_mut("FREE_CONTAINERS")
             .context("no map FREE_CONTAINERS")?
             .try_into()?;
-        pool.pop(0).context("the target has more containers on this node than the tables hold")
+        pool.pop(0)
+            .context("the target has more containers on this node than the tables hold")
     }
 
     /// Takes the slot that a target of one container has.
-    fn take(&mut self, capture: &mut Capture, slot: u32) -> Result<()> {
-        let taken = self.next(capture)?;
+    fn take(capture: &mut Capture, slot: u32) -> Result<()> {
+        let taken = Self::next(capture)?;
         anyhow::ensure!(taken == slot, "the first free container slot is {taken}");
         Ok(())
     }
 
     /// Names a cgroup of the target. False when it was named already.
-    fn insert(&mut self, capture: &mut Capture, id: u64, kind: u32, container: u32) -> Result<bool> {
+    fn insert(
+        &mut self,
+        capture: &mut Capture,
+        id: u64,
+        kind: u32,
+        container: u32,
+    ) -> Result<bool> {
         if !self.known.insert(id) {
             return Ok(false);
         }
-        let mut cgroups: BpfMap<_, u64, CgroupEntry> =
-            capture.ebpf.map_mut("CGROUPS").context("no map CGROUPS")?.try_into()?;
+        let mut cgroups: BpfMap<_, u64, CgroupEntry> = capture
+            .ebpf
+            .map_mut("CGROUPS")
+            .context("no map CGROUPS")?
+            .try_into()?;
         cgroups
             .insert(id, CgroupEntry { kind, container }, 0)
             .context("the target has more cgroups than the tables hold")?;
@@ -350,13 +424,16 @@ impl Slots {
 
     /// A container that began inside the window.
     pub(crate) fn began(&mut self, slot: u32, pod_cgroup: u64, cgroup_name: &str, time: u64) {
-        self.containers.insert(slot, Slot {
-            container_id: container_id(cgroup_name).map(str::to_owned),
-            pod_uid: self.pods.get(&pod_cgroup).cloned(),
-            name: cgroup_name.to_owned(),
-            from_start: true,
-            started_ns: Some(time),
-        });
+        self.containers.insert(
+            slot,
+            Slot {
+                container_id: container_id(cgroup_name).map(str::to_owned),
+                pod_uid: self.pods.get(&pod_cgroup).cloned(),
+                name: cgroup_name.to_owned(),
+                from_start: true,
+                started_ns: Some(time),
+            },
+        );
     }
 }
 
@@ -367,7 +444,13 @@ mod tests {
     #[test]
     fn ids_are_found_in_the_names_that_runtimes_give() {
         let id = "0123456789abcdef".repeat(4);
-        for name in [id.clone(), format!("cri-containerd-{id}.scope"), format!("docker-{id}.scope"), format!("crio-{id}.scope"), format!("cri-containerd:{id}")] {
+        for name in [
+            id.clone(),
+            format!("cri-containerd-{id}.scope"),
+            format!("docker-{id}.scope"),
+            format!("crio-{id}.scope"),
+            format!("cri-containerd:{id}"),
+        ] {
             assert_eq!(container_id(&name), Some(id.as_str()), "{name}");
         }
         assert_eq!(container_id(&format!("crio-conmon-{id}.scope")), None);

@@ -23,7 +23,11 @@ fn main() {
     std::process::exit(run());
 }
 
-#[expect(clippy::print_stdout, clippy::print_stderr, reason = "this is the program's own output")]
+#[expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "this is the program's own output"
+)]
 fn run() -> i32 {
     let argument = std::env::args().nth(1);
     match argument.as_deref() {
@@ -32,7 +36,10 @@ fn run() -> i32 {
             return 0;
         }
         Some("--version") => {
-            println!("procmon-probe {} protocol {PROTOCOL}", env!("CARGO_PKG_VERSION"));
+            println!(
+                "procmon-probe {} protocol {PROTOCOL}",
+                env!("CARGO_PKG_VERSION")
+            );
             return 0;
         }
         _ => sys::catch_signals(),
@@ -44,7 +51,9 @@ fn run() -> i32 {
             return 2;
         }
         None => {
-            eprintln!("error: this program is started by `kubectl procmon`, with a request as its argument");
+            eprintln!(
+                "error: this program is started by `kubectl procmon`, with a request as its argument"
+            );
             return 2;
         }
     };
@@ -56,7 +65,10 @@ fn run() -> i32 {
         }
     };
     if major(&request.protocol) != major(PROTOCOL) {
-        let message = format!("the plugin speaks protocol {}, this probe {PROTOCOL}", request.protocol);
+        let message = format!(
+            "the plugin speaks protocol {}, this probe {PROTOCOL}",
+            request.protocol
+        );
         output.fail("badRequest", message);
         return 2;
     }
@@ -67,6 +79,9 @@ fn run() -> i32 {
 fn frames(request: &Request) -> std::io::Result<std::fs::File> {
     match request.frames_fd {
         Some(fd) => sys::adopt_fd(fd).map(Into::into),
-        None => std::io::stdout().as_fd().try_clone_to_owned().map(Into::into),
+        None => std::io::stdout()
+            .as_fd()
+            .try_clone_to_owned()
+            .map(Into::into),
     }
 }

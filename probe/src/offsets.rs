@@ -11,6 +11,7 @@ macro_rules! offsets {
     };
 }
 
+#[expect(clippy::too_many_lines, reason = "one line per member")]
 /// Offsets that this kernel has, and the names of those that no program can do without and that it lacks.
 pub(crate) fn find(btf: &Btf, arch: &str) -> (Offsets, Vec<&'static str>) {
     let mut out = Offsets::default();
@@ -153,7 +154,10 @@ pub(crate) fn find(btf: &Btf, arch: &str) -> (Offsets, Vec<&'static str>) {
 
 /// Where the kernel saves number and arguments of a system call.
 fn registers(btf: &Btf, arch: &str, out: &mut Offsets) {
-    let at = |name: &str| btf.member("pt_regs", name).map_or(NO_OFFSET, |member| member.bits / 8);
+    let at = |name: &str| {
+        btf.member("pt_regs", name)
+            .map_or(NO_OFFSET, |member| member.bits / 8)
+    };
     out.regs_args = [NO_OFFSET; 8];
     out.regs_compat_args = [NO_OFFSET; 8];
     if arch == "amd64" {

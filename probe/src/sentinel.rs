@@ -21,7 +21,11 @@ pub(crate) fn act() {
     sys::getppid();
     sys::close_nothing();
     sys::fork_nothing();
-    if let Ok(mut null) = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null") {
+    if let Ok(mut null) = std::fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open("/dev/null")
+    {
         let _ = null.write_all(b"sentinel");
         let _ = null.read(&mut [0]);
     }
@@ -77,7 +81,8 @@ pub(crate) fn prove(capture: &mut Capture) -> Result<()> {
         if let Some(hook) = capture.hook_mut(name)
             && hook.state == HookState::Attached
         {
-            hook.reason = Some("not tried: it would leave a cgroup on the node for a moment".to_owned());
+            hook.reason =
+                Some("not tried: it would leave a cgroup on the node for a moment".to_owned());
         }
     }
     Ok(())

@@ -28,6 +28,9 @@ const OVERLAYFS: u32 = 0x794c_7630;
 /// `TMPFS_MAGIC`, include/uapi/linux/magic.h.
 const TMPFS: u32 = 0x0102_1994;
 
+/// `AF_UNIX`, include/linux/socket.h.
+const AF_UNIX: u16 = 1;
+
 /// Operations in the order of the kernel side.
 const OPERATIONS: [FileOperation; N_FILE_OPS] = [
     FileOperation::Open,
@@ -68,14 +71,17 @@ pub(crate) fn containers(facts: &Facts<'_>) -> Result<Vec<Container>> {
         .containers
         .iter()
         .map(|(slot, known)| {
-            (*slot, Container {
-                container: known.name.clone(),
-                container_id: known.container_id.clone(),
-                pod_uid: known.pod_uid.clone(),
-                from_start: known.from_start,
-                started_at: known.started_ns.map(|ns| facts.clock.time(ns)),
-                ..Container::default()
-            })
+            (
+                *slot,
+                Container {
+                    container: known.name.clone(),
+                    container_id: known.container_id.clone(),
+                    pod_uid: known.pod_uid.clone(),
+                    from_start: known.from_start,
+                    started_at: known.started_ns.map(|ns| facts.clock.time(ns)),
+                    ..Container::default()
+                },
+            )
         })
         .collect();
     let row_ids = processes(facts, &mut containers);
@@ -88,7 +94,10 @@ pub(crate) fn containers(facts: &Facts<'_>) -> Result<Vec<Container>> {
 }
 
 /// Rows of processes; returns the id of the row that stands for each image.
-fn processes(facts: &Facts<'_>, containers: &mut BTreeMap<u32, Container>) -> HashMap<usize, String> {
+fn processes(
+    facts: &Facts<'_>,
+    containers: &mut BTreeMap<u32, Container>,
+) -> HashMap<usize, String> {
     let table = &facts.drained.processes;
     let mut ids: HashMap<usize, (u64, String)> = HashMap::new();
     let mut numbers: HashMap<u32, u32> = HashMap::new();
@@ -119,7 +128,9 @@ fn processes(facts: &Facts<'_>, containers: &mut BTreeMap<u32, Container>) -> Ha
         }
         container.processes.push(Process {
             id,
-            parent: parent.and_then(|parent| ids.get(&parent)).map(|(_, id)| id.clone()),
+            parent: parent
+                .and_then(|parent| ids.get(&parent))
+                .map(|(_, id)| id.clone()),
             exe: facts.drained.path_of(image.exe),
             argv: image.argv.clone(),
             argv_truncated: image.truncated,
@@ -136,7 +147,7 @@ fn processes(facts: &Facts<'_>, containers: &mut BTreeMap<u32, Container>) -> Ha
             }),
             namespaces: facts.node.namespaces(image, &row.privileges),
             origin: image.origin,
-            layer: exe.and_then(|exe| exe_layer(facts, image.container, &exe.meta, &exe.path)),
+            layer: exe.map(|exe| exe_layer(facts, image.container, &exe.meta, &exe.path)),
             deleted: exe.is_some_and(|exe| exe.meta.flags & FILE_DELETED != 0),
             sha256: None,
             package: None,
@@ -147,7 +158,9 @@ fn processes(facts: &Facts<'_>, containers: &mut BTreeMap<u32, Container>) -> Ha
             exits: row.exits.clone(),
         });
     }
-    ids.into_iter().map(|(image, (_, id))| (image, id)).collect()
+    ids.into_iter()
+        .map(|(image, (_, id))| (image, id))
+        .collect()
 }
 
 fn sets(privileges: &Privileges) -> CapabilitySets {
@@ -158,14 +171,18 @@ fn sets(privileges: &Privileges) -> CapabilitySets {
     }
 }
 
-fn exe_layer(facts: &Facts<'_>, container: u32, meta: &FileMeta, path: &str) -> Option<Layer> {
+fn exe_layer(facts: &Facts<'_>, container: u32, meta: &FileMeta, path: &str) -> Layer {
     if path.starts_with("memfd:") && meta.magic == TMPFS {
-        return Some(Layer::Memfd);
+        return Layer::Memfd;
     }
-    if meta.magic == OVERLAYFS && !facts.node.is_host(container) {
-        return Some(if meta.flags & FILE_UPPER != 0 { Layer::Upper } else { Layer::Image });
+    if facts.node.is_host(container) {
+        return Layer::Host;
     }
-    Some(if facts.node.is_host(container) { Layer::Host } else { Layer::Unknown })
+    match meta.magic {
+        OVERLAYFS if meta.flags & FILE_UPPER != 0 => Layer::Upper,
+        OVERLAYFS => Layer::Image,
+        _ => Layer::Unknown,
+    }
 }
 
 fn file_layer(facts: &Facts<'_>, container: u32, sample: &FileSample) -> Option<Layer> {
@@ -198,7 +215,10 @@ fn abi(arch: &str, abi: u32) -> Abi {
 }
 
 fn named(errnos: &BTreeMap<u16, u64>) -> Counts {
-    errnos.iter().map(|(errno, count)| (errno_name(*errno), *count)).collect()
+    errnos
+        .iter()
+        .map(|(errno, count)| (errno_name(*errno), *count))
+        .collect()
 }
 
 fn syscalls(facts: &Facts<'_>, containers: &mut BTreeMap<u32, Container>) {
@@ -237,7 +257,11 @@ fn files(facts: &Facts<'_>, containers: &mut BTreeMap<u32, Container>) -> Result
             continue;
         };
         let counts = sample.counts(facts.capture)?;
-        let errnos = facts.counted.errnos.get(&(ROWS_FILES, sample.row)).unwrap_or(&none);
+        let errnos = facts
+            .counted
+            .errnos
+            .get(&(ROWS_FILES, sample.row))
+            .unwrap_or(&none);
         let operations: BTreeMap<FileOperation, u64> = OPERATIONS
             .iter()
             .zip(counts.operations)
@@ -255,9 +279,16 @@ fn files(facts: &Facts<'_>, containers: &mut BTreeMap<u32, Container>) -> Result
             bytes_written: counts.bytes_written,
             mmap_write: counts.mmap_write,
             errors: named(errnos),
-            name_source: if sample.named { NameSource::Argument } else { NameSource::Settled },
+            name_source: if sample.named {
+                NameSource::Argument
+            } else {
+                NameSource::Settled
+            },
             mode: (!sample.named).then(|| format!("{:04o}", sample.meta.mode & 0o7777)),
-            owner: (!sample.named).then_some(Owner { uid: sample.meta.uid, gid: sample.meta.gid }),
+            owner: (!sample.named).then_some(Owner {
+                uid: sample.meta.uid,
+                gid: sample.meta.gid,
+            }),
             layer: file_layer(facts, slot, sample),
             mount: sample.mount.as_ref().map(|facts| facts.mount.clone()),
             host_resource: None,
@@ -320,13 +351,16 @@ fn network(facts: &Facts<'_>, containers: &mut BTreeMap<u32, Container>) -> Resu
     for listener in facts.listeners {
         let (Listener::Tcp { holder, .. } | Listener::Unix { holder, .. }) = listener;
         let Some((slot, exe)) = holder.and_then(|holder| {
-            let image = &facts.drained.processes.images[*facts.drained.processes.held.get(&holder)?];
+            let image =
+                &facts.drained.processes.images[*facts.drained.processes.held.get(&holder)?];
             Some((image.container, image.exe))
         }) else {
             continue;
         };
         if let Some(container) = containers.get_mut(&slot) {
-            container.network.push(listening(facts.drained.path_of(exe), listener));
+            container
+                .network
+                .push(listening(facts.drained.path_of(exe), listener));
         }
     }
     Ok(())
@@ -334,14 +368,23 @@ fn network(facts: &Facts<'_>, containers: &mut BTreeMap<u32, Container>) -> Resu
 
 fn listening(exe: String, listener: &Listener) -> Network {
     let (protocol, local) = match listener {
-        Listener::Tcp { address, .. } => (Protocol::Tcp, Endpoint {
-            address: Some(address.ip().to_string()),
-            port: Some(address.port()),
-            path: None,
-        }),
-        Listener::Unix { path, socket_type, .. } => (
-            protocol(libc::AF_UNIX as u16, u8::try_from(*socket_type).unwrap_or(1), 0).unwrap_or(Protocol::UnixStream),
-            Endpoint { path: Some(text::from_bytes(path.as_bytes())), ..Endpoint::default() },
+        Listener::Tcp { address, .. } => (
+            Protocol::Tcp,
+            Endpoint {
+                address: Some(address.ip().to_string()),
+                port: Some(address.port()),
+                path: None,
+            },
+        ),
+        Listener::Unix {
+            path, socket_type, ..
+        } => (
+            protocol(AF_UNIX, u8::try_from(*socket_type).unwrap_or(1), 0)
+                .unwrap_or(Protocol::UnixStream),
+            Endpoint {
+                path: Some(text::from_bytes(path.as_bytes())),
+                ..Endpoint::default()
+            },
         ),
     };
     Network {
@@ -367,7 +410,11 @@ fn peer(facts: &Facts<'_>, sample: &PeerSample) -> Result<Option<Network>> {
     };
     let counts = sample.counts(facts.capture)?;
     let none = BTreeMap::new();
-    let errnos = facts.counted.errnos.get(&(ROWS_NETWORK, sample.event.row)).unwrap_or(&none);
+    let errnos = facts
+        .counted
+        .errnos
+        .get(&(ROWS_NETWORK, sample.event.row))
+        .unwrap_or(&none);
     let direction = match key.direction {
         DIRECTION_INBOUND => Direction::Inbound,
         DIRECTION_LISTEN => Direction::Listen,
@@ -377,8 +424,20 @@ fn peer(facts: &Facts<'_>, sample: &PeerSample) -> Result<Option<Network>> {
     let path = sample.unix_path().map(|path| text::from_bytes(&path));
     let (local, remote) = match direction {
         _ if !is_inet => match direction {
-            Direction::Outbound => (None, path.map(|path| Remote { path: Some(path), ..Remote::default() })),
-            _ => (path.map(|path| Endpoint { path: Some(path), ..Endpoint::default() }), None),
+            Direction::Outbound => (
+                None,
+                path.map(|path| Remote {
+                    path: Some(path),
+                    ..Remote::default()
+                }),
+            ),
+            _ => (
+                path.map(|path| Endpoint {
+                    path: Some(path),
+                    ..Endpoint::default()
+                }),
+                None,
+            ),
         },
         Direction::Outbound => (
             None,
@@ -394,8 +453,10 @@ fn peer(facts: &Facts<'_>, sample: &PeerSample) -> Result<Option<Network>> {
                 port: Some(key.local_port),
                 path: None,
             }),
-            address(key.family, &key.remote)
-                .map(|address| Remote { address: Some(address), ..Remote::default() }),
+            address(key.family, &key.remote).map(|address| Remote {
+                address: Some(address),
+                ..Remote::default()
+            }),
         ),
         Direction::Listen => (
             Some(Endpoint {
@@ -406,7 +467,10 @@ fn peer(facts: &Facts<'_>, sample: &PeerSample) -> Result<Option<Network>> {
             None,
         ),
     };
-    let is_stream = matches!(protocol, Protocol::Tcp | Protocol::Mptcp | Protocol::UnixStream);
+    let is_stream = matches!(
+        protocol,
+        Protocol::Tcp | Protocol::Mptcp | Protocol::UnixStream
+    );
     Ok(Some(Network {
         exe: facts.drained.path_of(key.exe),
         protocol,
@@ -415,7 +479,11 @@ fn peer(facts: &Facts<'_>, sample: &PeerSample) -> Result<Option<Network>> {
         remote,
         connections: counts.connections,
         datagrams_sent: if is_stream { 0 } else { counts.datagrams_sent },
-        datagrams_received: if is_stream { 0 } else { counts.datagrams_received },
+        datagrams_received: if is_stream {
+            0
+        } else {
+            counts.datagrams_received
+        },
         failures: named(errnos),
         bytes_sent: counts.bytes_sent,
         bytes_received: counts.bytes_received,
@@ -425,12 +493,17 @@ fn peer(facts: &Facts<'_>, sample: &PeerSample) -> Result<Option<Network>> {
 
 fn capabilities(facts: &Facts<'_>, containers: &mut BTreeMap<u32, Container>) {
     for (key, row) in &facts.counted.capabilities {
-        let Some(container) = facts.drained.container_of(key.exe).and_then(|slot| containers.get_mut(&slot)) else {
+        let Some(container) = facts
+            .drained
+            .container_of(key.exe)
+            .and_then(|slot| containers.get_mut(&slot))
+        else {
             continue;
         };
-        let name = CAPABILITIES
-            .get(key.capability as usize)
-            .map_or_else(|| format!("CAP_{}", key.capability), |name| (*name).to_owned());
+        let name = CAPABILITIES.get(key.capability as usize).map_or_else(
+            || format!("CAP_{}", key.capability),
+            |name| (*name).to_owned(),
+        );
         container.capabilities.push(CapabilityUse {
             exe: facts.drained.path_of(key.exe),
             name,
@@ -488,7 +561,10 @@ fn details(arch: &str, key: &RareKey) -> Option<(EventType, BTreeMap<String, Str
                 put("toGid", low(after).to_string());
             }
             put("gained", capability_names(values[3] & !values[2]).join(","));
-            put("dropped", capability_names(values[2] & !values[3]).join(","));
+            put(
+                "dropped",
+                capability_names(values[2] & !values[3]).join(","),
+            );
             EventType::Credentials
         }
         RARE_PTRACE => {
@@ -560,19 +636,29 @@ fn clone_flags(flags: u64) -> String {
         .join(",")
 }
 
+#[expect(clippy::too_many_lines, reason = "one step per reason")]
 /// What the rows can be relied on for, and how much new would still have come.
 pub(crate) fn completeness(
     facts: &Facts<'_>,
     containers: &[Container],
     cut: Option<&str>,
-) -> (BTreeMap<Dimension, DimensionCompleteness>, BTreeMap<Dimension, f64>) {
+) -> (
+    BTreeMap<Dimension, DimensionCompleteness>,
+    BTreeMap<Dimension, f64>,
+) {
     let mut reasons: BTreeMap<Dimension, (DimensionState, BTreeSet<String>)> = BTreeMap::new();
     let mut add = |dimension, state: DimensionState, reason: String| {
-        let entry = reasons.entry(dimension).or_insert((DimensionState::Complete, BTreeSet::new()));
+        let entry = reasons
+            .entry(dimension)
+            .or_insert((DimensionState::Complete, BTreeSet::new()));
         entry.0 = entry.0.max(state);
         entry.1.insert(reason);
     };
-    add(Dimension::Dns, DimensionState::Missing, "this version does not capture it".to_owned());
+    add(
+        Dimension::Dns,
+        DimensionState::Missing,
+        "this version does not capture it".to_owned(),
+    );
     for wanted in WANTED {
         let missing = facts
             .capture
@@ -581,22 +667,42 @@ pub(crate) fn completeness(
             .any(|hook| hook.name == wanted.name && hook.state == HookState::Missing);
         if missing {
             for (dimension, all) in wanted.without {
-                let state = if *all { DimensionState::Missing } else { DimensionState::Partial };
-                add(*dimension, state, format!("hook {} is missing on this kernel", wanted.name));
+                let state = if *all {
+                    DimensionState::Missing
+                } else {
+                    DimensionState::Partial
+                };
+                add(
+                    *dimension,
+                    state,
+                    format!("hook {} is missing on this kernel", wanted.name),
+                );
             }
         }
     }
     for (map, count) in &facts.counted.lost {
         for dimension in dimensions_of(map) {
-            add(*dimension, DimensionState::Partial, format!("map {map} was full: {count} times"));
+            add(
+                *dimension,
+                DimensionState::Partial,
+                format!("map {map} was full: {count} times"),
+            );
         }
     }
     if facts.counted.lost_ring > 0 {
-        for dimension in [Dimension::Processes, Dimension::Files, Dimension::Network, Dimension::Events] {
+        for dimension in [
+            Dimension::Processes,
+            Dimension::Files,
+            Dimension::Network,
+            Dimension::Events,
+        ] {
             add(
                 dimension,
                 DimensionState::Partial,
-                format!("the ring buffer was full: {} records", facts.counted.lost_ring),
+                format!(
+                    "the ring buffer was full: {} records",
+                    facts.counted.lost_ring
+                ),
             );
         }
     }
@@ -604,7 +710,10 @@ pub(crate) fn completeness(
         add(
             Dimension::Processes,
             DimensionState::Partial,
-            format!("more different programs than the probe keeps: {}", facts.drained.processes.lost),
+            format!(
+                "more different programs than the probe keeps: {}",
+                facts.drained.processes.lost
+            ),
         );
     }
     let uring = containers
@@ -613,7 +722,11 @@ pub(crate) fn completeness(
         .any(|syscall| syscall.name == "io_uring_enter" && syscall.calls > 0);
     if uring {
         for dimension in [Dimension::Files, Dimension::Network] {
-            add(dimension, DimensionState::Partial, "io_uring was used: its requests are not by path or peer".to_owned());
+            add(
+                dimension,
+                DimensionState::Partial,
+                "io_uring was used: its requests are not by path or peer".to_owned(),
+            );
         }
     }
     if let Some(cut) = cut {
@@ -629,7 +742,13 @@ pub(crate) fn completeness(
             let (state, reasons) = reasons
                 .remove(&dimension)
                 .unwrap_or((DimensionState::Complete, BTreeSet::new()));
-            (dimension, DimensionCompleteness { state, reasons: reasons.into_iter().collect() })
+            (
+                dimension,
+                DimensionCompleteness {
+                    state,
+                    reasons: reasons.into_iter().collect(),
+                },
+            )
         })
         .collect();
     (dimensions, coverage(containers))
@@ -643,7 +762,6 @@ fn dimensions_of(map: &str) -> &'static [Dimension] {
             Dimension::Files,
             Dimension::Network,
         ],
-        "EXES" => &[Dimension::Syscalls, Dimension::Files, Dimension::Network],
         "SYSCALL_ROWS" => &[Dimension::Syscalls],
         "FILE_ROWS" => &[Dimension::Files],
         "NETWORK_ROWS" | "SOCKETS" | "MESSAGES" => &[Dimension::Network],
@@ -668,20 +786,38 @@ fn coverage(containers: &[Container]) -> BTreeMap<Dimension, f64> {
         }
     };
     let rows = || containers.iter();
-    put(Dimension::Processes, estimate(&mut rows().flat_map(|c| &c.processes).map(|row| row.count)));
-    put(Dimension::Syscalls, estimate(&mut rows().flat_map(|c| &c.syscalls).map(|row| row.calls)));
+    put(
+        Dimension::Processes,
+        estimate(&mut rows().flat_map(|c| &c.processes).map(|row| row.count)),
+    );
+    put(
+        Dimension::Syscalls,
+        estimate(&mut rows().flat_map(|c| &c.syscalls).map(|row| row.calls)),
+    );
     put(
         Dimension::Files,
-        estimate(&mut rows().flat_map(|c| &c.files).map(|row| {
-            row.operations.values().sum::<u64>() + row.errors.values().sum::<u64>()
-        })),
+        estimate(
+            &mut rows()
+                .flat_map(|c| &c.files)
+                .map(|row| row.operations.values().sum::<u64>() + row.errors.values().sum::<u64>()),
+        ),
     );
     put(
         Dimension::Network,
-        estimate(&mut rows().flat_map(|c| &c.network).filter(|row| row.direction != Direction::Listen).map(
-            |row| row.connections + row.datagrams_sent + row.datagrams_received,
-        )),
+        estimate(
+            &mut rows()
+                .flat_map(|c| &c.network)
+                .filter(|row| row.direction != Direction::Listen)
+                .map(|row| row.connections + row.datagrams_sent + row.datagrams_received),
+        ),
     );
-    put(Dimension::Capabilities, estimate(&mut rows().flat_map(|c| &c.capabilities).map(|row| row.used + row.denied)));
+    put(
+        Dimension::Capabilities,
+        estimate(
+            &mut rows()
+                .flat_map(|c| &c.capabilities)
+                .map(|row| row.used + row.denied),
+        ),
+    );
     coverage
 }

@@ -59,10 +59,14 @@ pub(crate) fn cpu_ns() -> u64 {
 }
 
 fn clock(id: libc::clockid_t) -> u64 {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
     // SAFETY: the pointer is to a local.
     unsafe { libc::clock_gettime(id, &raw mut time) };
-    u64::try_from(time.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(time.tv_nsec).unwrap_or(0)
+    u64::try_from(time.tv_sec).unwrap_or(0) * 1_000_000_000
+        + u64::try_from(time.tv_nsec).unwrap_or(0)
 }
 
 /// Peak resident memory of this process, in bytes.
@@ -99,7 +103,11 @@ pub(crate) fn uname() -> (String, String, String) {
             .collect();
         String::from_utf8_lossy(&bytes).into_owned()
     };
-    (text(&names.release), text(&names.machine), text(&names.nodename))
+    (
+        text(&names.release),
+        text(&names.machine),
+        text(&names.nodename),
+    )
 }
 
 /// A file descriptor that the parent left open for this process.
@@ -138,14 +146,19 @@ impl Held {
 }
 
 /// Forks a child that executes `program` once it is released. Its standard output can be replaced.
-pub(crate) fn spawn_held(program: &OsStr, argv: &[impl AsRef<OsStr>], stdout: Option<i32>) -> io::Result<Held> {
+pub(crate) fn spawn_held(
+    program: &OsStr,
+    argv: &[impl AsRef<OsStr>],
+    stdout: Option<i32>,
+) -> io::Result<Held> {
     let nul = |_| io::Error::from_raw_os_error(libc::EINVAL);
     let path = CString::new(program.as_bytes()).map_err(nul)?;
     let arguments = argv
         .iter()
         .map(|argument| CString::new(argument.as_ref().as_bytes()).map_err(nul))
         .collect::<io::Result<Vec<_>>>()?;
-    let mut pointers: Vec<*const libc::c_char> = arguments.iter().map(|text| text.as_ptr()).collect();
+    let mut pointers: Vec<*const libc::c_char> =
+        arguments.iter().map(|text| text.as_ptr()).collect();
     pointers.push(std::ptr::null());
     let (go_read, go) = pipe()?;
     let (failed, failed_write) = pipe()?;
@@ -223,13 +236,14 @@ pub(crate) fn wait(pid: u32, block: bool) -> Option<WaitStatus> {
 
 /// Sets the loopback device up in this network namespace.
 pub(crate) fn loopback_up() {
+    const IFF_UP: libc::c_short = 1;
     // SAFETY: the request names the device and holds flags only; the descriptor is closed.
     unsafe {
         let socket = libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0);
         let mut request: libc::ifreq = std::mem::zeroed();
         request.ifr_name[0] = b'l'.cast_signed();
         request.ifr_name[1] = b'o'.cast_signed();
-        request.ifr_ifru.ifru_flags = libc::IFF_UP as libc::c_short;
+        request.ifr_ifru.ifru_flags = IFF_UP;
         libc::ioctl(socket, libc::SIOCSIFFLAGS as _, &raw const request);
         libc::close(socket);
     }
@@ -276,7 +290,8 @@ pub(crate) fn open_below(root: &std::fs::File, path: &OsStr) -> io::Result<Owned
         resolve: u64,
     }
     const RESOLVE_IN_ROOT: u64 = 0x10;
-    let path = CString::new(path.as_bytes()).map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))?;
+    let path =
+        CString::new(path.as_bytes()).map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))?;
     let how = OpenHow {
         flags: (libc::O_PATH | libc::O_CLOEXEC).cast_unsigned().into(),
         mode: 0,
@@ -300,7 +315,8 @@ pub(crate) fn open_below(root: &std::fs::File, path: &OsStr) -> io::Result<Owned
 
 /// Magic number of the file system that a path lies on.
 pub(crate) fn file_system_magic(path: &std::path::Path) -> io::Result<u32> {
-    let path = CString::new(path.as_os_str().as_bytes()).map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))?;
+    let path = CString::new(path.as_os_str().as_bytes())
+        .map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))?;
     // SAFETY: all-zero is a valid statfs; path and structure live until the call returns.
     unsafe {
         let mut status: libc::statfs = std::mem::zeroed();
@@ -308,7 +324,7 @@ pub(crate) fn file_system_magic(path: &std::path::Path) -> io::Result<u32> {
             return Err(io::Error::last_os_error());
         }
         // Magic numbers have 32 bits; the field is as wide as a register.
-        Ok((status.f_type as u64 & 0xffff_ffff) as u32)
+        Ok(u32::try_from(i128::from(status.f_type) & 0xffff_ffff).unwrap_or(0))
     }
 }
 
@@ -325,7 +341,7 @@ pub(crate) struct ProgramStatistics {
 }
 
 /// Statistics of a loaded program, by `BPF_OBJ_GET_INFO_BY_FD`.
-pub(crate) fn program_statistics(fd: impl AsRawFd) -> io::Result<ProgramStatistics> {
+pub(crate) fn program_statistics(fd: &impl AsRawFd) -> io::Result<ProgramStatistics> {
     const BPF_OBJ_GET_INFO_BY_FD: libc::c_long = 15;
     #[repr(C)]
     struct Attr {
@@ -343,7 +359,12 @@ pub(crate) fn program_statistics(fd: impl AsRawFd) -> io::Result<ProgramStatisti
     };
     // SAFETY: the structure and the buffer live until the call returns; the length is the buffer's.
     let result = unsafe {
-        libc::syscall(libc::SYS_bpf, BPF_OBJ_GET_INFO_BY_FD, &raw mut attr, size_of::<Attr>())
+        libc::syscall(
+            libc::SYS_bpf,
+            BPF_OBJ_GET_INFO_BY_FD,
+            &raw mut attr,
+            size_of::<Attr>(),
+        )
     };
     if result != 0 {
         return Err(io::Error::last_os_error());

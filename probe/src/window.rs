@@ -31,8 +31,12 @@ pub(crate) struct Clock {
 
 impl Clock {
     fn new() -> Self {
-        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Self { wall_minus_monotonic: wall.saturating_sub(Duration::from_nanos(sys::monotonic_ns())) }
+        let wall = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        Self {
+            wall_minus_monotonic: wall.saturating_sub(Duration::from_nanos(sys::monotonic_ns())),
+        }
     }
 
     /// A moment of the monotonic clock as RFC 3339.
@@ -68,7 +72,7 @@ struct Command {
 
 /// Captures one window; the exit code of this process.
 pub(crate) fn run(request: &Request, mut output: Output) -> i32 {
-    match prepare(request, &output_is_stdout(request)) {
+    match prepare(request, output_is_stdout(request)) {
         Ok(prepared) => prepared.run(request, output),
         Err(Unable { code, error }) => {
             let message = format!("{error:#}");
@@ -86,7 +90,10 @@ pub(crate) fn run(request: &Request, mut output: Output) -> i32 {
     }
 }
 
-#[expect(clippy::print_stderr, reason = "the probe's standard error is for people")]
+#[expect(
+    clippy::print_stderr,
+    reason = "the probe's standard error is for people"
+)]
 fn eprint_line(message: &str) {
     eprintln!("{message}");
 }
@@ -106,37 +113,72 @@ struct Prepared {
 }
 
 /// Everything up to the moment before the window opens.
-fn prepare(request: &Request, stdout: &Option<i32>) -> Result<Prepared, Unable> {
+fn prepare(request: &Request, stdout: Option<i32>) -> Result<Prepared, Unable> {
     let (_, machine, _) = sys::uname();
     let arch = architecture(&machine);
-    let tree = matches!(request.target, TargetSpec::Command { .. } | TargetSpec::Process { .. });
+    let tree = matches!(
+        request.target,
+        TargetSpec::Command { .. } | TargetSpec::Process { .. }
+    );
     // A command that can't be found needs no capture.
     let program = match &request.target {
         TargetSpec::Command { argv } => Some(find_program(argv)?),
         _ => None,
     };
     if !is_root() {
-        return Err(Unable { code: "notRoot", error: anyhow!("this process is not root and has not CAP_BPF and CAP_PERFMON") });
+        return Err(Unable {
+            code: "notRoot",
+            error: anyhow!("this process is not root and has not CAP_BPF and CAP_PERFMON"),
+        });
     }
     let hierarchy = label::hierarchy(&request.target)?;
-    let mut capture = hooks::load(hierarchy, tree, arch, request.limits.clone(), request.verbose)?;
+    let mut capture = hooks::load(
+        hierarchy,
+        tree,
+        arch,
+        request.limits.clone(),
+        request.verbose,
+    )?;
     sentinel::prove(&mut capture)?;
     let command = match (&request.target, program) {
         (TargetSpec::Command { argv }, Some(program)) => {
             let argv: Vec<OsString> = argv.iter().map(OsString::from).collect();
-            let held = sys::spawn_held(program.as_os_str(), &argv, *stdout).context("cannot start the command")?;
-            Some(Command { pid: held.pid, held: Some(held), status: None })
+            let held = sys::spawn_held(program.as_os_str(), &argv, stdout)
+                .context("cannot start the command")?;
+            Some(Command {
+                pid: held.pid,
+                held: Some(held),
+                status: None,
+            })
         }
         _ => None,
     };
-    let mut node = Node::new(matches!(request.target, TargetSpec::Pods { .. } | TargetSpec::Container { .. }));
-    let mut slots = label::label(&mut capture, &request.target, command.as_ref().map(|command| command.pid))?;
+    let mut node = Node::new(matches!(
+        request.target,
+        TargetSpec::Pods { .. } | TargetSpec::Container { .. }
+    ));
+    let mut slots = label::label(
+        &mut capture,
+        &request.target,
+        command.as_ref().map(|command| command.pid),
+    )?;
     let mut drained = Drained::default();
     drained.drain(&mut capture, &mut slots, &mut node)?;
     let processes: Vec<u32> = node.processes().map(|(_, process)| process).collect();
-    let listeners = if command.is_some() { Vec::new() } else { node::listeners(&processes) };
+    let listeners = if command.is_some() {
+        Vec::new()
+    } else {
+        node::listeners(&processes)
+    };
     announce_listeners(&mut capture, &listeners)?;
-    Ok(Prepared { capture, slots, node, drained, listeners, command })
+    Ok(Prepared {
+        capture,
+        slots,
+        node,
+        drained,
+        listeners,
+        command,
+    })
 }
 
 fn architecture(machine: &str) -> &'static str {
@@ -157,18 +199,25 @@ fn is_root() -> bool {
     const CAP_SYS_ADMIN: u32 = 21;
     const CAP_PERFMON: u32 = 38;
     const CAP_BPF: u32 = 39;
-    effective >> CAP_SYS_ADMIN & 1 == 1 || (effective >> CAP_BPF & 1 == 1 && effective >> CAP_PERFMON & 1 == 1)
+    effective >> CAP_SYS_ADMIN & 1 == 1
+        || (effective >> CAP_BPF & 1 == 1 && effective >> CAP_PERFMON & 1 == 1)
 }
 
 /// The file that a command names, by PATH as execvp(3) does.
 fn find_program(argv: &[String]) -> Result<PathBuf, Unable> {
     use std::os::unix::fs::PermissionsExt as _;
-    let name = argv.first().ok_or_else(|| Unable { code: "badRequest", error: anyhow!("the command is empty") })?;
+    let name = argv.first().ok_or_else(|| Unable {
+        code: "badRequest",
+        error: anyhow!("the command is empty"),
+    })?;
     let candidates: Vec<PathBuf> = if name.contains('/') {
         vec![PathBuf::from(name)]
     } else {
-        let path = std::env::var_os("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into());
-        std::env::split_paths(&path).map(|directory| directory.join(name)).collect()
+        let path =
+            std::env::var_os("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into());
+        std::env::split_paths(&path)
+            .map(|directory| directory.join(name))
+            .collect()
     };
     let is_executable = |path: &Path| {
         path.metadata()
@@ -182,16 +231,31 @@ fn find_program(argv: &[String]) -> Result<PathBuf, Unable> {
             code: "commandNotExecutable",
             error: anyhow!("`{}` is not an executable file", path.display()),
         },
-        None => Unable { code: "commandNotFound", error: anyhow!("there is no command `{name}`") },
+        None => Unable {
+            code: "commandNotFound",
+            error: anyhow!("there is no command `{name}`"),
+        },
     })
 }
 
 fn announce_listeners(capture: &mut Capture, listeners: &[Listener]) -> Result<()> {
-    let mut map: BpfMap<_, ListenKey, u32> = capture.ebpf.map_mut("LISTENERS").context("no map LISTENERS")?.try_into()?;
+    let mut map: BpfMap<_, ListenKey, u32> = capture
+        .ebpf
+        .map_mut("LISTENERS")
+        .context("no map LISTENERS")?
+        .try_into()?;
     for listener in listeners {
         if let Listener::Tcp { netns, address, .. } = listener {
             // A full map is no reason to stop: it only helps to tell who began old connections.
-            let _ = map.insert(ListenKey { netns: *netns, port: address.port(), pad: 0 }, 1, 0);
+            let _ = map.insert(
+                ListenKey {
+                    netns: *netns,
+                    port: address.port(),
+                    pad: 0,
+                },
+                1,
+                0,
+            );
         }
     }
     Ok(())
@@ -214,33 +278,48 @@ impl Prepared {
     fn run(mut self, request: &Request, mut output: Output) -> i32 {
         match self.capture_window(request, &mut output) {
             Ok((ended, opened_ns, closed_ns, clock)) => {
-                let counted = self.close(closed_ns);
-                let report = counted.and_then(|counted| self.report(request, &counted, ended, opened_ns, closed_ns, &clock));
+                let counted = self.close();
+                let report = counted.and_then(|counted| {
+                    self.report(request, &counted, ended, opened_ns, closed_ns, &clock)
+                });
                 match report {
                     Ok((node, report, containers)) => {
                         if let Err(error) = output.capture(node, report, containers) {
                             eprint_line(&format!("{error:#}"));
                         }
                     }
-                    Err(error) => output.fail("other", format!("cannot read the capture: {error:#}")),
+                    Err(error) => {
+                        output.fail("other", format!("cannot read the capture: {error:#}"));
+                    }
                 }
             }
             Err(Unable { code, error }) => {
                 output.fail(code, format!("{error:#}"));
                 self.reap();
-                return if code == "commandNotExecutable" { 126 } else { 2 };
+                return if code == "commandNotExecutable" {
+                    126
+                } else {
+                    2
+                };
             }
         }
         self.reap()
     }
 
     /// Opens the window and drains until it ends.
-    fn capture_window(&mut self, request: &Request, output: &mut Output) -> Result<(Ended, u64, u64, Clock), Unable> {
+    fn capture_window(
+        &mut self,
+        request: &Request,
+        output: &mut Output,
+    ) -> Result<(Ended, u64, u64, Clock), Unable> {
         output.frame(hello(request, self.capture.hooks.clone()));
         self.capture.set_state(|state| state.open = 1)?;
         let clock = Clock::new();
         let opened = sys::monotonic_ns();
-        if let Some(held) = self.command.as_mut().and_then(|command| command.held.take())
+        if let Some(held) = self
+            .command
+            .as_mut()
+            .and_then(|command| command.held.take())
             && let Err(error) = held.release()
         {
             return Err(Unable {
@@ -252,7 +331,8 @@ impl Prepared {
         let mut next_progress = Duration::from_secs(1);
         let ended = loop {
             std::thread::sleep(DRAIN_EVERY);
-            self.drained.drain(&mut self.capture, &mut self.slots, &mut self.node)?;
+            self.drained
+                .drain(&mut self.capture, &mut self.slots, &mut self.node)?;
             let elapsed = Duration::from_nanos(sys::monotonic_ns() - opened);
             if elapsed >= next_progress {
                 next_progress += Duration::from_secs(1);
@@ -270,7 +350,8 @@ impl Prepared {
     }
 
     fn ended(&mut self, request: &Request, elapsed: Duration, output: &Output) -> Option<Ended> {
-        let over = |seconds: Option<f64>| seconds.is_some_and(|seconds| elapsed.as_secs_f64() >= seconds);
+        let over =
+            |seconds: Option<f64>| seconds.is_some_and(|seconds| elapsed.as_secs_f64() >= seconds);
         if sys::stop_requested() {
             return Some(Ended::Stopped);
         }
@@ -287,7 +368,9 @@ impl Prepared {
             if command.status.is_none() {
                 command.status = sys::wait(command.pid, false);
             }
-            if command.status.is_some() && (request.window.seconds.is_none() || self.drained.processes.running() == 0) {
+            if command.status.is_some()
+                && (request.window.seconds.is_none() || self.drained.processes.running() == 0)
+            {
                 return Some(Ended::TargetGone);
             }
         }
@@ -306,11 +389,12 @@ impl Prepared {
     }
 
     /// Waits for programs that still run, and takes what they left.
-    fn close(&mut self, _closed_ns: u64) -> Result<Counted> {
+    fn close(&mut self) -> Result<Counted> {
         sys::barrier();
         std::thread::sleep(GRACE);
-        self.drained.drain(&mut self.capture, &mut self.slots, &mut self.node)?;
-        self.drained.processes.close(&self.node);
+        self.drained
+            .drain(&mut self.capture, &mut self.slots, &mut self.node)?;
+        self.drained.processes.close();
         Counted::read(&mut self.capture)
     }
 
@@ -322,7 +406,11 @@ impl Prepared {
         opened_ns: u64,
         closed_ns: u64,
         clock: &Clock,
-    ) -> Result<(procmon_profile::model::Node, WindowReport, Vec<procmon_profile::model::Container>)> {
+    ) -> Result<(
+        procmon_profile::model::Node,
+        WindowReport,
+        Vec<procmon_profile::model::Container>,
+    )> {
         let (kernel, machine, host) = sys::uname();
         let arch = architecture(&machine);
         let recursion = self.statistics();
@@ -346,11 +434,18 @@ impl Prepared {
         let (dimensions, coverage) = summarize::completeness(&facts, &containers, cut);
         let lost = Lost {
             ring_buffer: counted.lost_ring,
-            maps: counted.lost.iter().map(|(map, count)| ((*map).to_owned(), *count)).collect(),
+            maps: counted
+                .lost
+                .iter()
+                .map(|(map, count)| ((*map).to_owned(), *count))
+                .collect(),
             recursion: recursion.misses,
             frames: 0,
         };
-        let complete = lost == Lost::default() && dimensions.values().all(|d| d.state != DimensionState::Partial);
+        let complete = lost == Lost::default()
+            && dimensions
+                .values()
+                .all(|d| d.state != DimensionState::Partial);
         let node = procmon_profile::model::Node {
             name: request.node.clone().unwrap_or(host),
             kernel: Some(kernel),
@@ -370,15 +465,26 @@ impl Prepared {
             complete,
             error: None,
         };
-        let is_tree = matches!(request.target, TargetSpec::Command { .. } | TargetSpec::Process { .. });
+        let is_tree = matches!(
+            request.target,
+            TargetSpec::Command { .. } | TargetSpec::Process { .. }
+        );
         let report = WindowReport {
             started_at: clock.time(opened_ns),
             ended_at: clock.time(closed_ns),
             seconds: Duration::from_nanos(closed_ns - opened_ns).as_secs_f64(),
             ended_early: !matches!(ended, Ended::Over | Ended::TargetGone),
             target_ended: ended == Ended::TargetGone,
-            exit: self.command.as_ref().and_then(|command| command.status).map(sys::WaitStatus::code),
-            label_mode: if is_tree { LabelMode::Tree } else { LabelMode::Cgroup },
+            exit: self
+                .command
+                .as_ref()
+                .and_then(|command| command.status)
+                .map(sys::WaitStatus::code),
+            label_mode: if is_tree {
+                LabelMode::Tree
+            } else {
+                LabelMode::Cgroup
+            },
             dimensions,
             coverage,
             notes: Vec::new(),
@@ -393,13 +499,14 @@ impl Prepared {
         for (hook, program) in self.capture.programs() {
             let Ok(fd) = program.fd() else { continue };
             use std::os::fd::{AsFd as _, AsRawFd as _};
-            let Ok(statistics) = sys::program_statistics(fd.as_fd().as_raw_fd()) else {
+            let Ok(statistics) = sys::program_statistics(&fd.as_fd().as_raw_fd()) else {
                 continue;
             };
             missed.insert(hook, statistics.missed);
             if statistics.run_count > 0 {
                 *all.runs.get_or_insert(0) += statistics.run_count;
-                *all.seconds.get_or_insert(0.0) += Duration::from_nanos(statistics.run_time_ns).as_secs_f64();
+                *all.seconds.get_or_insert(0.0) +=
+                    Duration::from_nanos(statistics.run_time_ns).as_secs_f64();
             }
         }
         for (hook, missed) in missed {
@@ -415,11 +522,16 @@ impl Prepared {
 
     /// Waits for the command, which is never killed; its exit code.
     fn reap(self) -> i32 {
-        let Self { capture, command, .. } = self;
+        let Self {
+            capture, command, ..
+        } = self;
         // Nothing is captured any more: the programs go before the wait.
         drop(capture);
         match command {
-            Some(Command { status: Some(status), .. }) => status.code(),
+            Some(Command {
+                status: Some(status),
+                ..
+            }) => status.code(),
             Some(Command { pid, .. }) => sys::wait(pid, true).map_or(0, sys::WaitStatus::code),
             None => 0,
         }
@@ -471,7 +583,10 @@ impl Memory {
         .find_map(|(limit, usage)| {
             let limit: u64 = std::fs::read_to_string(limit).ok()?.trim().parse().ok()?;
             // v1 writes a number near 2^63 for "none".
-            (limit < 1 << 60).then(|| Self { usage: PathBuf::from(usage), limit })
+            (limit < 1 << 60).then(|| Self {
+                usage: PathBuf::from(usage),
+                limit,
+            })
         })
     }
 

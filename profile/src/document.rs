@@ -30,7 +30,10 @@ impl fmt::Display for DocumentError {
             Self::Malformed(reason) => write!(f, "it is no Profile document: {reason}"),
             Self::OtherKind(kind) => write!(f, "it is a {kind}, not a Profile"),
             Self::Newer(version) => {
-                write!(f, "it has version {version}, this program reads {API_VERSION} with schema {SCHEMA_VERSION}")
+                write!(
+                    f,
+                    "it has version {version}, this program reads {API_VERSION} with schema {SCHEMA_VERSION}"
+                )
             }
         }
     }
@@ -68,7 +71,13 @@ pub fn parse(bytes: &[u8]) -> Result<Document, DocumentError> {
             DocumentError::Malformed(error.to_string())
         }
     })?;
-    let text = |name: &str| value.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let text = |name: &str| {
+        value
+            .get(name)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned()
+    };
     let api_version = text("apiVersion");
     if api_version != API_VERSION {
         return Err(if api_version.starts_with("procmon/") {
@@ -83,13 +92,18 @@ pub fn parse(bytes: &[u8]) -> Result<Document, DocumentError> {
         return Err(DocumentError::OtherKind(text("kind")));
     }
     let schema = text("schemaVersion");
-    let (major, minor) = version(&schema).ok_or_else(|| DocumentError::Malformed(format!("its schemaVersion is `{schema}`")))?;
+    let (major, minor) = version(&schema)
+        .ok_or_else(|| DocumentError::Malformed(format!("its schemaVersion is `{schema}`")))?;
     let (own_major, own_minor) = version(SCHEMA_VERSION).unwrap_or((1, 0));
     if major != own_major {
         return Err(DocumentError::Newer(schema));
     }
-    let profile = serde_json::from_value(value).map_err(|error| DocumentError::Malformed(error.to_string()))?;
-    Ok(Document { profile, newer_minor: minor > own_minor })
+    let profile = serde_json::from_value(value)
+        .map_err(|error| DocumentError::Malformed(error.to_string()))?;
+    Ok(Document {
+        profile,
+        newer_minor: minor > own_minor,
+    })
 }
 
 fn version(text: &str) -> Option<(u32, u32)> {
@@ -104,14 +118,26 @@ mod tests {
 
     #[test]
     fn bad_documents_are_told_apart() {
-        assert!(matches!(parse(br#"{"apiVersion":"procmon/v1","#), Err(DocumentError::Truncated(_))));
-        assert!(matches!(parse(br#"{"apiVersion":"procmon/v2","kind":"Profile"}"#), Err(DocumentError::Newer(_))));
+        assert!(matches!(
+            parse(br#"{"apiVersion":"procmon/v1","#),
+            Err(DocumentError::Truncated(_))
+        ));
+        assert!(matches!(
+            parse(br#"{"apiVersion":"procmon/v2","kind":"Profile"}"#),
+            Err(DocumentError::Newer(_))
+        ));
         assert!(matches!(
             parse(br#"{"apiVersion":"procmon/v1","kind":"Profile","schemaVersion":"2.0"}"#),
             Err(DocumentError::Newer(_))
         ));
-        assert!(matches!(parse(br#"{"apiVersion":"v1","kind":"Pod"}"#), Err(DocumentError::OtherKind(_))));
-        assert!(matches!(parse(b"\x00\x01"), Err(DocumentError::Malformed(_))));
+        assert!(matches!(
+            parse(br#"{"apiVersion":"v1","kind":"Pod"}"#),
+            Err(DocumentError::OtherKind(_))
+        ));
+        assert!(matches!(
+            parse(b"\x00\x01"),
+            Err(DocumentError::Malformed(_))
+        ));
     }
 
     proptest! {

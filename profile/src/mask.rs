@@ -5,8 +5,17 @@ pub const MASK: &str = "***";
 
 /// Words that make an option or variable a credential.
 const SECRET_WORDS: [&str; 11] = [
-    "password", "passwd", "passphrase", "secret", "token", "apikey", "api-key", "api_key",
-    "accesskey", "access-key", "credential",
+    "password",
+    "passwd",
+    "passphrase",
+    "secret",
+    "token",
+    "apikey",
+    "api-key",
+    "api_key",
+    "accesskey",
+    "access-key",
+    "credential",
 ];
 
 /// Masks the values of options and variables whose name says that they are credentials, and the
@@ -44,7 +53,9 @@ pub fn mask_argv(argv: &mut [String]) {
 
 fn is_secret(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
-    let names_a_file = ["file", "path", "dir"].iter().any(|end| name.ends_with(end));
+    let names_a_file = ["file", "path", "dir"]
+        .iter()
+        .any(|end| name.ends_with(end));
     !names_a_file && SECRET_WORDS.iter().any(|word| name.contains(word))
 }
 

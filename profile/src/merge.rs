@@ -49,7 +49,10 @@ pub fn merge(session: Session, captures: Vec<NodeCapture>) -> Profile {
 }
 
 /// What one node sent: its row, its window, its containers.
-fn take(capture: NodeCapture, profile: &mut Profile) -> (Node, Option<WindowReport>, Vec<Container>) {
+fn take(
+    capture: NodeCapture,
+    profile: &mut Profile,
+) -> (Node, Option<WindowReport>, Vec<Container>) {
     let mut node = None;
     let mut window = None;
     let mut containers: Vec<Container> = Vec::new();
@@ -87,7 +90,13 @@ fn take(capture: NodeCapture, profile: &mut Profile) -> (Node, Option<WindowRepo
         }
     }
     if strays > 0 {
-        note(profile, format!("node {}: {strays} rows belong to no container that arrived", capture.node));
+        note(
+            profile,
+            format!(
+                "node {}: {strays} rows belong to no container that arrived",
+                capture.node
+            ),
+        );
     }
     let error = capture.failure.map(|failure| failure.message);
     let mut row = node.unwrap_or_default();
@@ -95,12 +104,19 @@ fn take(capture: NodeCapture, profile: &mut Profile) -> (Node, Option<WindowRepo
     if let Some(fault) = &capture.fault {
         row.complete = false;
         for dimension in Dimension::ALL {
-            worsen(&mut profile.completeness.dimensions, dimension, DimensionState::Partial, format!("node {}: {fault}", row.name));
+            worsen(
+                &mut profile.completeness.dimensions,
+                dimension,
+                DimensionState::Partial,
+                format!("node {}: {fault}", row.name),
+            );
         }
     }
     if error.is_some() || window.is_none() {
         row.complete = false;
-        row.error = error.or(capture.fault).or_else(|| Some("it sent no capture".to_owned()));
+        row.error = error
+            .or(capture.fault)
+            .or_else(|| Some("it sent no capture".to_owned()));
     }
     for container in &mut containers {
         container.node.get_or_insert_with(|| row.name.clone());
@@ -122,7 +138,9 @@ fn merge_dimensions(profile: &mut Profile, window: &WindowReport, node: Option<&
         for reason in &part.reasons {
             // What is missing on all nodes for the same reason is said once.
             let reason = match node {
-                Some(node) if part.state == DimensionState::Partial => format!("node {node}: {reason}"),
+                Some(node) if part.state == DimensionState::Partial => {
+                    format!("node {node}: {reason}")
+                }
                 _ => reason.clone(),
             };
             worsen(dimensions, *dimension, part.state, reason);
@@ -137,7 +155,10 @@ fn merge_dimensions(profile: &mut Profile, window: &WindowReport, node: Option<&
             .and_modify(|least| *least = least.min(*value))
             .or_insert(*value);
     }
-    profile.completeness.notes.extend(window.notes.iter().cloned());
+    profile
+        .completeness
+        .notes
+        .extend(window.notes.iter().cloned());
 }
 
 fn merge_windows(profile: &mut Profile, windows: &[WindowReport]) {
@@ -150,13 +171,22 @@ fn merge_windows(profile: &mut Profile, windows: &[WindowReport]) {
     if let Some(window) = windows.first() {
         session.label_mode = window.label_mode;
     }
-    profile.completeness.window_covered = session.requested_seconds.filter(|wanted| *wanted > 0.0).map(|wanted| {
-        windows
-            .iter()
-            .map(|window| if window.target_ended { 1.0 } else { (window.seconds / wanted).min(1.0) })
-            .reduce(f64::min)
-            .unwrap_or(0.0)
-    });
+    profile.completeness.window_covered = session
+        .requested_seconds
+        .filter(|wanted| *wanted > 0.0)
+        .map(|wanted| {
+            windows
+                .iter()
+                .map(|window| {
+                    if window.target_ended {
+                        1.0
+                    } else {
+                        (window.seconds / wanted).min(1.0)
+                    }
+                })
+                .reduce(f64::min)
+                .unwrap_or(0.0)
+        });
 }
 
 /// Brings a Profile into its one order: rows sorted, equal rows added, process ids given anew,
@@ -170,7 +200,15 @@ pub fn normalize(profile: &mut Profile) {
         normalize_container(container);
     }
     profile.containers.sort_by(|a, b| {
-        let key = |c: &Container| (c.namespace.clone(), c.pod.clone(), c.container.clone(), c.container_id.clone(), c.node.clone());
+        let key = |c: &Container| {
+            (
+                c.namespace.clone(),
+                c.pod.clone(),
+                c.container.clone(),
+                c.container_id.clone(),
+                c.node.clone(),
+            )
+        };
         key(a).cmp(&key(b))
     });
     let completeness = &mut profile.completeness;
@@ -181,8 +219,14 @@ pub fn normalize(profile: &mut Profile) {
     completeness.notes.sort();
     completeness.notes.dedup();
     completeness.complete = !profile.nodes.is_empty()
-        && profile.nodes.iter().all(|node| node.complete && node.error.is_none())
-        && completeness.dimensions.values().all(|dimension| dimension.state != DimensionState::Partial);
+        && profile
+            .nodes
+            .iter()
+            .all(|node| node.complete && node.error.is_none())
+        && completeness
+            .dimensions
+            .values()
+            .all(|dimension| dimension.state != DimensionState::Partial);
 }
 
 fn normalize_container(container: &mut Container) {
@@ -190,7 +234,9 @@ fn normalize_container(container: &mut Container) {
     for event in &mut container.events {
         event.process = event.process.take().and_then(|id| ids.get(&id).cloned());
     }
-    container.syscalls.sort_by(|a, b| (&a.name, a.abi, &a.exe).cmp(&(&b.name, b.abi, &b.exe)));
+    container
+        .syscalls
+        .sort_by(|a, b| (&a.name, a.abi, &a.exe).cmp(&(&b.name, b.abi, &b.exe)));
     container.syscalls.dedup_by(|next, kept| {
         let equal = (&next.name, next.abi, &next.exe) == (&kept.name, kept.abi, &kept.exe);
         if equal {
@@ -198,7 +244,9 @@ fn normalize_container(container: &mut Container) {
         }
         equal
     });
-    container.files.sort_by(|a, b| (&a.path, &a.exe, a.name_source).cmp(&(&b.path, &b.exe, b.name_source)));
+    container
+        .files
+        .sort_by(|a, b| (&a.path, &a.exe, a.name_source).cmp(&(&b.path, &b.exe, b.name_source)));
     container.files.dedup_by(|next, kept| {
         let equal = (&next.path, &next.exe) == (&kept.path, &kept.exe);
         if equal {
@@ -206,7 +254,9 @@ fn normalize_container(container: &mut Container) {
         }
         equal
     });
-    container.network.sort_by(|a, b| network_key(a).cmp(&network_key(b)));
+    container
+        .network
+        .sort_by(|a, b| network_key(a).cmp(&network_key(b)));
     container.network.dedup_by(|next, kept| {
         let equal = network_key(next) == network_key(kept);
         if equal {
@@ -214,8 +264,12 @@ fn normalize_container(container: &mut Container) {
         }
         equal
     });
-    container.dns.sort_by(|a, b| (&a.name, &a.record_type, &a.exe).cmp(&(&b.name, &b.record_type, &b.exe)));
-    container.capabilities.sort_by(|a, b| (&a.name, &a.exe).cmp(&(&b.name, &b.exe)));
+    container
+        .dns
+        .sort_by(|a, b| (&a.name, &a.record_type, &a.exe).cmp(&(&b.name, &b.record_type, &b.exe)));
+    container
+        .capabilities
+        .sort_by(|a, b| (&a.name, &a.exe).cmp(&(&b.name, &b.exe)));
     container.capabilities.dedup_by(|next, kept| {
         let equal = (&next.name, &next.exe) == (&kept.name, &kept.exe);
         if equal {
@@ -225,7 +279,12 @@ fn normalize_container(container: &mut Container) {
         equal
     });
     container.events.sort_by(|a, b| {
-        (&a.time, a.event_type, &a.process, &a.details).cmp(&(&b.time, b.event_type, &b.process, &b.details))
+        (&a.time, a.event_type, &a.process, &a.details).cmp(&(
+            &b.time,
+            b.event_type,
+            &b.process,
+            &b.details,
+        ))
     });
 }
 
@@ -241,7 +300,9 @@ fn add_syscall(kept: &mut Syscall, next: &Syscall) {
     kept.restarted = kept.restarted.saturating_add(next.restarted);
     kept.unfinished = kept.unfinished.saturating_add(next.unfinished);
     kept.no_return = kept.no_return.saturating_add(next.no_return);
-    kept.denied_by_seccomp = kept.denied_by_seccomp.saturating_add(next.denied_by_seccomp);
+    kept.denied_by_seccomp = kept
+        .denied_by_seccomp
+        .saturating_add(next.denied_by_seccomp);
     add_counts(&mut kept.errors, &next.errors);
     add_counts(&mut kept.arguments, &next.arguments);
 }
@@ -267,15 +328,23 @@ fn add_file(kept: &mut File, next: &File) {
 }
 
 fn network_key(row: &Network) -> impl Ord + '_ {
-    let local = row.local.as_ref().map(|end| (&end.address, end.port, &end.path));
-    let remote = row.remote.as_ref().map(|end| (&end.address, end.port, &end.path));
+    let local = row
+        .local
+        .as_ref()
+        .map(|end| (&end.address, end.port, &end.path));
+    let remote = row
+        .remote
+        .as_ref()
+        .map(|end| (&end.address, end.port, &end.path));
     (&row.exe, row.protocol, row.direction, local, remote)
 }
 
 fn add_network(kept: &mut Network, next: &Network) {
     kept.connections = kept.connections.saturating_add(next.connections);
     kept.datagrams_sent = kept.datagrams_sent.saturating_add(next.datagrams_sent);
-    kept.datagrams_received = kept.datagrams_received.saturating_add(next.datagrams_received);
+    kept.datagrams_received = kept
+        .datagrams_received
+        .saturating_add(next.datagrams_received);
     kept.bytes_sent = kept.bytes_sent.saturating_add(next.bytes_sent);
     kept.bytes_received = kept.bytes_received.saturating_add(next.bytes_received);
     add_counts(&mut kept.failures, &next.failures);
@@ -286,16 +355,24 @@ fn add_network(kept: &mut Network, next: &Network) {
 fn normalize_processes(processes: &mut Vec<Process>) -> HashMap<String, String> {
     let mut ids: HashMap<String, String> = HashMap::new();
     let mut waiting = std::mem::take(processes);
-    let known: std::collections::HashSet<String> = waiting.iter().map(|row| row.id.clone()).collect();
+    let known: std::collections::HashSet<String> =
+        waiting.iter().map(|row| row.id.clone()).collect();
     for row in &mut waiting {
-        if row.parent.as_ref().is_some_and(|parent| !known.contains(parent) || *parent == row.id) {
+        if row
+            .parent
+            .as_ref()
+            .is_some_and(|parent| !known.contains(parent) || *parent == row.id)
+        {
             row.parent = None;
         }
     }
     while !waiting.is_empty() {
-        let (mut ready, rest): (Vec<Process>, Vec<Process>) = waiting
-            .into_iter()
-            .partition(|row| row.parent.as_ref().is_none_or(|parent| ids.contains_key(parent)));
+        let (mut ready, rest): (Vec<Process>, Vec<Process>) =
+            waiting.into_iter().partition(|row| {
+                row.parent
+                    .as_ref()
+                    .is_none_or(|parent| ids.contains_key(parent))
+            });
         waiting = rest;
         if ready.is_empty() {
             // A circle: cut it at its smallest row.
@@ -304,9 +381,15 @@ fn normalize_processes(processes: &mut Vec<Process>) -> HashMap<String, String> 
             continue;
         }
         for row in &mut ready {
-            row.parent = row.parent.take().and_then(|parent| ids.get(&parent).cloned());
+            row.parent = row
+                .parent
+                .take()
+                .and_then(|parent| ids.get(&parent).cloned());
         }
-        ready.sort_by(|a, b| (number(&a.parent), own_key(a)).cmp(&(number(&b.parent), own_key(b))));
+        ready.sort_by(|a, b| {
+            (number(a.parent.as_deref()), own_key(a))
+                .cmp(&(number(b.parent.as_deref()), own_key(b)))
+        });
         for row in ready {
             let same = processes
                 .last()
@@ -331,8 +414,8 @@ fn own_key(row: &Process) -> impl Ord + '_ {
     (row.origin, &row.exe, &row.argv, row.uid, row.gid)
 }
 
-fn number(id: &Option<String>) -> usize {
-    id.as_ref().and_then(|id| id.get(1..)?.parse().ok()).unwrap_or(0)
+fn number(id: Option<&str>) -> usize {
+    id.and_then(|id| id.get(1..)?.parse().ok()).unwrap_or(0)
 }
 
 fn add_process(kept: &mut Process, next: Process) {
@@ -343,8 +426,18 @@ fn add_process(kept: &mut Process, next: Process) {
     kept.pids.dedup();
     kept.pids.truncate(16);
     kept.started_before |= next.started_before;
-    kept.first_seen = kept.first_seen.take().into_iter().chain(next.first_seen).min();
-    kept.last_seen = kept.last_seen.take().into_iter().chain(next.last_seen).max();
+    kept.first_seen = kept
+        .first_seen
+        .take()
+        .into_iter()
+        .chain(next.first_seen)
+        .min();
+    kept.last_seen = kept
+        .last_seen
+        .take()
+        .into_iter()
+        .chain(next.last_seen)
+        .max();
     kept.cwd = kept.cwd.take().or(next.cwd);
 }
 
@@ -354,19 +447,40 @@ mod tests {
     use crate::model::FileOperation;
 
     fn file(path: &str, name_source: NameSource, operation: FileOperation) -> File {
-        File { path: path.into(), exe: "/x".into(), name_source, operations: [(operation, 1)].into(), ..File::default() }
+        File {
+            path: path.into(),
+            exe: "/x".into(),
+            name_source,
+            operations: [(operation, 1)].into(),
+            ..File::default()
+        }
     }
 
     fn process(id: &str, parent: Option<&str>, exe: &str) -> Process {
-        Process { id: id.into(), parent: parent.map(Into::into), exe: exe.into(), count: 1, ..Process::default() }
+        Process {
+            id: id.into(),
+            parent: parent.map(Into::into),
+            exe: exe.into(),
+            count: 1,
+            ..Process::default()
+        }
     }
 
     fn window() -> Part {
-        Part::Window(WindowReport { seconds: 5.0, started_at: "2026-01-01T00:00:00Z".into(), ended_at: "2026-01-01T00:00:05Z".into(), ..WindowReport::default() })
+        Part::Window(WindowReport {
+            seconds: 5.0,
+            started_at: "2026-01-01T00:00:00Z".into(),
+            ended_at: "2026-01-01T00:00:05Z".into(),
+            ..WindowReport::default()
+        })
     }
 
     fn node(name: &str) -> Part {
-        Part::Node(Box::new(Node { name: name.into(), complete: true, ..Node::default() }))
+        Part::Node(Box::new(Node {
+            name: name.into(),
+            complete: true,
+            ..Node::default()
+        }))
     }
 
     fn capture(name: &str, container: Container) -> NodeCapture {
@@ -394,19 +508,29 @@ mod tests {
 
     #[test]
     fn process_ids_depend_on_the_tree_only() {
-        let rows = vec![process("p7", Some("p9"), "/b"), process("p9", None, "/a"), process("p3", Some("p7"), "/c")];
+        let rows = vec![
+            process("p7", Some("p9"), "/b"),
+            process("p9", None, "/a"),
+            process("p3", Some("p7"), "/c"),
+        ];
         let mut one = rows.clone();
         let mut other: Vec<Process> = rows.into_iter().rev().collect();
         normalize_processes(&mut one);
         normalize_processes(&mut other);
         assert_eq!(one, other);
-        assert_eq!(one.iter().map(|row| row.id.as_str()).collect::<Vec<_>>(), ["p1", "p2", "p3"]);
+        assert_eq!(
+            one.iter().map(|row| row.id.as_str()).collect::<Vec<_>>(),
+            ["p1", "p2", "p3"]
+        );
         assert_eq!(one[2].parent.as_deref(), Some("p2"));
     }
 
     #[test]
     fn parents_in_a_circle_end() {
-        let mut rows = vec![process("p1", Some("p2"), "/a"), process("p2", Some("p1"), "/b")];
+        let mut rows = vec![
+            process("p1", Some("p2"), "/a"),
+            process("p2", Some("p1"), "/b"),
+        ];
         normalize_processes(&mut rows);
         assert_eq!(rows.len(), 2);
         assert_eq!(rows[0].parent, None);
@@ -414,8 +538,20 @@ mod tests {
 
     #[test]
     fn the_order_of_nodes_does_not_matter() {
-        let a = capture("a", Container { container: "x".into(), ..Container::default() });
-        let b = capture("b", Container { container: "y".into(), ..Container::default() });
+        let a = capture(
+            "a",
+            Container {
+                container: "x".into(),
+                ..Container::default()
+            },
+        );
+        let b = capture(
+            "b",
+            Container {
+                container: "y".into(),
+                ..Container::default()
+            },
+        );
         let one = merge(Session::default(), vec![a.clone(), b.clone()]);
         let other = merge(Session::default(), vec![b, a]);
         assert_eq!(one, other);
@@ -427,19 +563,38 @@ mod tests {
 
     #[test]
     fn a_node_that_failed_is_a_row_with_its_reason() {
-        let failed = NodeCapture { node: "b".into(), failure: Some(Failure { code: "noBtf".into(), message: "no BTF".into() }), ..NodeCapture::default() };
-        let profile = merge(Session::default(), vec![capture("a", Container::default()), failed]);
+        let failed = NodeCapture {
+            node: "b".into(),
+            failure: Some(Failure {
+                code: "noBtf".into(),
+                message: "no BTF".into(),
+            }),
+            ..NodeCapture::default()
+        };
+        let profile = merge(
+            Session::default(),
+            vec![capture("a", Container::default()), failed],
+        );
         assert_eq!(profile.nodes[1].error.as_deref(), Some("no BTF"));
         assert!(!profile.completeness.complete);
     }
 
     #[test]
     fn a_cut_stream_is_partial_and_keeps_what_arrived() {
-        let mut cut = capture("a", Container { container: "x".into(), ..Container::default() });
+        let mut cut = capture(
+            "a",
+            Container {
+                container: "x".into(),
+                ..Container::default()
+            },
+        );
         cut.fault = Some("the stream was cut after 3 frames".into());
         let profile = merge(Session::default(), vec![cut]);
         assert_eq!(profile.containers.len(), 1);
-        assert_eq!(profile.completeness.dimensions[&Dimension::Files].state, DimensionState::Partial);
+        assert_eq!(
+            profile.completeness.dimensions[&Dimension::Files].state,
+            DimensionState::Partial
+        );
         assert!(!profile.completeness.complete);
     }
 }

@@ -16,7 +16,11 @@ pub fn root() -> PathBuf {
 #[must_use]
 pub fn plugin() -> PathBuf {
     let path = root().join("target/release/kubectl-procmon");
-    assert!(path.is_file(), "{} is missing: run `make build`", path.display());
+    assert!(
+        path.is_file(),
+        "{} is missing: run `make build`",
+        path.display()
+    );
     path
 }
 
@@ -30,7 +34,10 @@ pub fn plugin() -> PathBuf {
 pub fn has(need: &str, met: bool, why: &str) -> bool {
     if !met {
         let demanded = std::env::var("PROCMON_TEST_REQUIRE").unwrap_or_default();
-        assert!(!demanded.split(',').any(|name| name == need), "{need}: {why}");
+        assert!(
+            !demanded.split(',').any(|name| name == need),
+            "{need}: {why}"
+        );
         eprintln!("skipped: {why}");
     }
     met
@@ -43,7 +50,11 @@ pub fn has_bpf() -> bool {
     #[expect(unsafe_code, reason = "geteuid")]
     let is_root = unsafe { libc::geteuid() } == 0;
     let has_btf = Path::new("/sys/kernel/btf/vmlinux").exists();
-    has("bpf", is_root && has_btf, "needs root and a kernel with BTF")
+    has(
+        "bpf",
+        is_root && has_btf,
+        "needs root and a kernel with BTF",
+    )
 }
 
 /// Writes what a workload knows of itself into the file that `PROCMON_TRUTH` names.

@@ -1,5 +1,8 @@
 //! System calls of known number, by one thread and by eight.
-#![expect(unsafe_code, reason = "system calls, made directly so that no library adds its own")]
+#![expect(
+    unsafe_code,
+    reason = "system calls, made directly so that no library adds its own"
+)]
 
 use serde_json::json;
 
@@ -30,7 +33,14 @@ fn main() {
     }
     for _ in 0..7 {
         // SAFETY: a constant name.
-        unsafe { libc::syscall(libc::SYS_openat, libc::AT_FDCWD, c"/nonexistent/procmon".as_ptr(), libc::O_RDONLY) };
+        unsafe {
+            libc::syscall(
+                libc::SYS_openat,
+                libc::AT_FDCWD,
+                c"/nonexistent/procmon".as_ptr(),
+                libc::O_RDONLY,
+            )
+        };
     }
     // SAFETY: no system call has this number.
     unsafe { libc::syscall(9999) };

@@ -17,7 +17,14 @@ fn main() {
     let at = |name: &str| format!("{base}/{name}");
     fs::create_dir(at("dir")).expect("mkdir");
 
-    let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o640).open(at("dir/a")).expect("open");
+    let mut file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o640)
+        .open(at("dir/a"))
+        .expect("open");
     for _ in 0..5 {
         file.write_all(&[b'x'; 100]).expect("write");
     }
@@ -28,7 +35,8 @@ fn main() {
         file.read_exact(&mut buffer).expect("read");
     }
     file.read_exact_at(&mut buffer[..10], 0).expect("pread");
-    file.set_permissions(fs::Permissions::from_mode(0o600)).expect("fchmod");
+    file.set_permissions(fs::Permissions::from_mode(0o600))
+        .expect("fchmod");
     file.set_len(300).expect("ftruncate");
     // A descriptor that is a copy of another is the same file.
     let copy = file.try_clone().expect("dup");
@@ -37,7 +45,8 @@ fn main() {
     let mut target = File::create(at("dir/b")).expect("create");
     let mut offset: libc::off_t = 0;
     // SAFETY: both descriptors are open, the offset is a local.
-    let sent = unsafe { libc::sendfile(target.as_raw_fd(), file.as_raw_fd(), &raw mut offset, 200) };
+    let sent =
+        unsafe { libc::sendfile(target.as_raw_fd(), file.as_raw_fd(), &raw mut offset, 200) };
     assert_eq!(sent, 200);
     target.write_all(b"end").expect("write");
 
@@ -50,7 +59,16 @@ fn main() {
     // SAFETY: the name lives until the call returns.
     assert_eq!(unsafe { libc::truncate(name.as_ptr(), 1) }, 0);
     // SAFETY: a length of one page, and a file that is long enough.
-    let map = unsafe { libc::mmap(std::ptr::null_mut(), 100, libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED, file.as_raw_fd(), 0) };
+    let map = unsafe {
+        libc::mmap(
+            std::ptr::null_mut(),
+            100,
+            libc::PROT_READ | libc::PROT_WRITE,
+            libc::MAP_SHARED,
+            file.as_raw_fd(),
+            0,
+        )
+    };
     assert_ne!(map, libc::MAP_FAILED);
     fs::remove_file(at("dir/l")).expect("unlink");
     fs::remove_file(at("dir/s")).expect("unlink");

@@ -2,7 +2,9 @@
 
 use serde_json::json;
 use std::io::{Read as _, Write as _};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{
+    IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket,
+};
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 
 const CONNECTIONS: u64 = 5;

@@ -14,7 +14,12 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> Result<Code> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut crate::cli::command(), "kubectl-procmon", &mut script);
+    clap_complete::generate(
+        args.shell,
+        &mut crate::cli::command(),
+        "kubectl-procmon",
+        &mut script,
+    );
     Output::Stdout.write(&script)?;
     Ok(Code::Done)
 }

@@ -13,7 +13,7 @@ use anyhow::Result;
 /// Runs one command.
 pub(crate) fn run(command: Command) -> Result<Code> {
     match command {
-        Command::Profile(args) => profile::run(*args),
+        Command::Profile(args) => profile::run(&args),
         Command::Show(args) => show::run(&args),
         Command::Schema(args) => schema::run(&args),
         Command::Version(args) => version::run(&args),

@@ -58,30 +58,44 @@ pub(crate) struct Args {
 
 const DEFAULT_SECONDS: f64 = 30.0;
 
-pub(crate) fn run(args: Args) -> Result<Code> {
+pub(crate) fn run(args: &Args) -> Result<Code> {
     let output = Output::open(args.rendering.output_file.as_deref())?;
     run_local(args, output)
 }
 
 /// What to capture on this machine, and what the document calls it.
 fn local_target(args: &Args) -> Result<(TargetSpec, Target)> {
-    let named = |kind: &str, name: String| Target { kind: kind.to_owned(), name, ..Target::default() };
+    let named = |kind: &str, name: String| Target {
+        kind: kind.to_owned(),
+        name,
+        ..Target::default()
+    };
     if let Some(pid) = args.pid {
-        return Ok((TargetSpec::Process { pid }, named("Process", pid.to_string())));
+        return Ok((
+            TargetSpec::Process { pid },
+            named("Process", pid.to_string()),
+        ));
     }
     if let Some(path) = &args.cgroup {
-        return Ok((TargetSpec::Cgroup { path: path.clone() }, named("Cgroup", path.clone())));
+        return Ok((
+            TargetSpec::Cgroup { path: path.clone() },
+            named("Cgroup", path.clone()),
+        ));
     }
     if let Some(id) = &args.container {
         let id = id.to_ascii_lowercase();
-        let valid = id.len() >= 12 && id.len() <= 64 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let valid =
+            id.len() >= 12 && id.len() <= 64 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
         if !valid {
             return Err(crate::hint::advised(
                 format!("`{id}` is no container id"),
                 "give at least the first 12 of its 64 hexadecimal digits, as `crictl ps` or `docker ps` show them",
             ));
         }
-        return Ok((TargetSpec::Container { id: id.clone() }, named("Container", id)));
+        return Ok((
+            TargetSpec::Container { id: id.clone() },
+            named("Container", id),
+        ));
     }
     if args.argv.is_empty() {
         return Err(crate::hint::advised(
@@ -91,18 +105,26 @@ fn local_target(args: &Args) -> Result<(TargetSpec, Target)> {
     }
     let mut masked = args.argv.clone();
     procmon_profile::mask::mask_argv(&mut masked);
-    Ok((TargetSpec::Command { argv: args.argv.clone() }, named("Command", masked.join(" "))))
+    Ok((
+        TargetSpec::Command {
+            argv: args.argv.clone(),
+        },
+        named("Command", masked.join(" ")),
+    ))
 }
 
 #[cfg(not(target_os = "linux"))]
-fn run_local(_: Args, _: Output) -> Result<Code> {
-    Err(crate::hint::advised("local mode needs Linux", "profile a pod of a cluster instead"))
+fn run_local(_: &Args, _: Output) -> Result<Code> {
+    Err(crate::hint::advised(
+        "local mode needs Linux",
+        "profile a pod of a cluster instead",
+    ))
 }
 
 #[cfg(target_os = "linux")]
-fn run_local(args: Args, output: Output) -> Result<Code> {
+fn run_local(args: &Args, output: Output) -> Result<Code> {
     use crate::local::{self, Ended};
-    let (spec, target) = local_target(&args)?;
+    let (spec, target) = local_target(args)?;
     let is_command = matches!(spec, TargetSpec::Command { .. });
     let seconds = args.duration.or((!is_command).then_some(DEFAULT_SECONDS));
     let label_mode = match spec {
@@ -136,7 +158,7 @@ fn run_local(args: Args, output: Output) -> Result<Code> {
         };
     }
     let profile = merge(session, vec![capture]);
-    let code = finish(&profile, &args, output)?;
+    let code = finish(&profile, args, output)?;
     match run.wait()? {
         Ended::Interrupted => Ok(Code::Interrupted),
         Ended::Code(own) if is_command && own != 0 => Ok(Code::Command(own)),
@@ -147,8 +169,17 @@ fn run_local(args: Args, output: Output) -> Result<Code> {
 /// Writes the document; says what it lacks.
 fn finish(profile: &Profile, args: &Args, output: Output) -> Result<Code> {
     let mut text = Vec::new();
-    let style = if output.is_stdout() { Style::of_stdout() } else { Style::plain() };
-    render::render(profile, args.rendering.output, style, &mut text).context("cannot render the profile")?;
+    let style = if output.is_stdout() {
+        Style::of_stdout()
+    } else {
+        Style::plain()
+    };
+    render::render(profile, args.rendering.output, style, &mut text)
+        .context("cannot render the profile")?;
     output.write(&text)?;
-    Ok(if args.require_complete && !profile.completeness.complete { Code::Incomplete } else { Code::Done })
+    Ok(if args.require_complete && !profile.completeness.complete {
+        Code::Incomplete
+    } else {
+        Code::Done
+    })
 }

@@ -15,10 +15,16 @@ use std::path::{Path, PathBuf};
 
 /// Show a saved profile in any form
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  kubectl procmon show profile.json\n  kubectl procmon show --frames recorded.ndjson -o json")]
+#[command(
+    after_help = "Examples:\n  kubectl procmon show profile.json\n  kubectl procmon show --frames recorded.ndjson -o json"
+)]
 pub(crate) struct Args {
     /// A saved Profile; `-` is standard input
-    #[arg(required_unless_present = "frames", conflicts_with = "frames", value_name = "FILE")]
+    #[arg(
+        required_unless_present = "frames",
+        conflicts_with = "frames",
+        value_name = "FILE"
+    )]
     file: Option<PathBuf>,
     /// The recorded stream of a probe; may be given for each node
     #[arg(long, value_name = "FILE")]
@@ -31,11 +37,16 @@ pub(crate) fn run(args: &Args) -> Result<Code> {
     let output = Output::open(args.rendering.output_file.as_deref())?;
     let profile = match &args.file {
         Some(path) => {
-            let read = read_document(path).with_context(|| format!("cannot read `{}`", path.display()))?;
+            let read =
+                read_document(path).with_context(|| format!("cannot read `{}`", path.display()))?;
             let rewrites = matches!(args.rendering.output, Format::Json | Format::Yaml);
             if read.newer_minor && rewrites {
                 return Err(crate::hint::advised(
-                    format!("`{}` has schema {}: writing it again would lose what is new in it", path.display(), read.profile.schema_version),
+                    format!(
+                        "`{}` has schema {}: writing it again would lose what is new in it",
+                        path.display(),
+                        read.profile.schema_version
+                    ),
                     "use `-o table`, or a newer kubectl-procmon",
                 ));
             }
@@ -44,7 +55,11 @@ pub(crate) fn run(args: &Args) -> Result<Code> {
         None => read_streams(&args.frames)?,
     };
     let mut text = Vec::new();
-    let style = if output.is_stdout() { Style::of_stdout() } else { Style::plain() };
+    let style = if output.is_stdout() {
+        Style::of_stdout()
+    } else {
+        Style::plain()
+    };
     render::render(&profile, args.rendering.output, style, &mut text)?;
     output.write(&text)?;
     Ok(Code::Done)
@@ -60,7 +75,10 @@ fn read_document(path: &Path) -> Result<document::Document> {
             bail!("it is a folder");
         }
         if metadata.len() > MAX_DOCUMENT_BYTES {
-            bail!("it has {} bytes, more than the {MAX_DOCUMENT_BYTES} that are read", metadata.len());
+            bail!(
+                "it has {} bytes, more than the {MAX_DOCUMENT_BYTES} that are read",
+                metadata.len()
+            );
         }
         read_limited(file)?
     };
@@ -79,7 +97,10 @@ fn read_limited(from: impl Read) -> Result<Vec<u8>> {
 fn read_streams(paths: &[PathBuf]) -> Result<Profile> {
     let mut captures = Vec::new();
     let mut session = Session {
-        tool: Tool { name: "kubectl-procmon".to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() },
+        tool: Tool {
+            name: "kubectl-procmon".to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        },
         ..Session::default()
     };
     for path in paths {
@@ -103,12 +124,17 @@ fn read_streams(paths: &[PathBuf]) -> Result<Profile> {
             .context(format!("cannot read `{}`", path.display())));
         };
         session.id.clone_from(&hello.session);
-        session.target.kind = "Stream".to_owned();
+        "Stream".clone_into(&mut session.target.kind);
         session.target.name = path.display().to_string();
         let failure = decoder.failure().cloned();
         let (parts, cut) = decoder.finish();
         let fault = fault.or(cut).map(|fault| fault.to_string());
-        captures.push(NodeCapture { node: hello.node, parts, fault, failure });
+        captures.push(NodeCapture {
+            node: hello.node,
+            parts,
+            fault,
+            failure,
+        });
     }
     Ok(merge(session, captures))
 }

@@ -34,7 +34,9 @@ pub(crate) fn run(args: &Args) -> Result<Code> {
         Form::Json => {
             let probes: Vec<_> = probes
                 .iter()
-                .map(|(arch, bytes, sha256)| json!({"arch": arch, "bytes": bytes, "sha256": sha256}))
+                .map(
+                    |(arch, bytes, sha256)| json!({"arch": arch, "bytes": bytes, "sha256": sha256}),
+                )
                 .collect();
             let value = json!({
                 "version": version,
@@ -46,7 +48,9 @@ pub(crate) fn run(args: &Args) -> Result<Code> {
             serde_json::to_string_pretty(&value)? + "\n"
         }
         Form::Text => {
-            let mut text = format!("kubectl-procmon {version}\ndocuments {API_VERSION}, schema {SCHEMA_VERSION}\nprotocol {PROTOCOL}\n");
+            let mut text = format!(
+                "kubectl-procmon {version}\ndocuments {API_VERSION}, schema {SCHEMA_VERSION}\nprotocol {PROTOCOL}\n"
+            );
             for (arch, bytes, sha256) in probes {
                 text += &format!("probe {arch}: {bytes} bytes, sha256 {sha256}\n");
             }
@@ -58,5 +62,7 @@ pub(crate) fn run(args: &Args) -> Result<Code> {
 }
 
 fn digest(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    Sha256::digest(bytes)
+        .iter()
+        .fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }

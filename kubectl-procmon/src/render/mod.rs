@@ -46,13 +46,19 @@ impl Style {
 
     /// Of a file.
     pub(crate) fn plain() -> Self {
-        Self { width: None, colour: false }
+        Self {
+            width: None,
+            colour: false,
+        }
     }
 }
 
 #[cfg(target_os = "linux")]
 fn columns() -> Option<u16> {
-    rustix::termios::tcgetwinsize(std::io::stdout()).ok().map(|size| size.ws_col).filter(|columns| *columns > 0)
+    rustix::termios::tcgetwinsize(std::io::stdout())
+        .ok()
+        .map(|size| size.ws_col)
+        .filter(|columns| *columns > 0)
 }
 
 #[cfg(not(target_os = "linux"))]
@@ -61,7 +67,12 @@ fn columns() -> Option<u16> {
 }
 
 /// Writes a profile in a form.
-pub(crate) fn render(profile: &Profile, format: Format, style: Style, out: &mut dyn Write) -> Result<()> {
+pub(crate) fn render(
+    profile: &Profile,
+    format: Format,
+    style: Style,
+    out: &mut dyn Write,
+) -> Result<()> {
     match format {
         Format::Table => table::render(profile, style, false, out)?,
         Format::Wide => table::render(profile, style, true, out)?,

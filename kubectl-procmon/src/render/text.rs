@@ -9,7 +9,13 @@ pub(crate) fn escape(text: &str) -> Cow<'_, str> {
         return Cow::Borrowed(text);
     }
     text.chars()
-        .map(|character| if is_hostile(character) { character.escape_default().to_string() } else { character.to_string() })
+        .map(|character| {
+            if is_hostile(character) {
+                character.escape_default().to_string()
+            } else {
+                character.to_string()
+            }
+        })
         .collect::<String>()
         .into()
 }
@@ -37,7 +43,12 @@ pub(crate) fn count(number: u64) -> String {
 
 /// Bytes: `832 B`, `1.2 MiB`.
 pub(crate) fn bytes(number: u64) -> String {
-    scaled(number, 1024, 1024.0, &[" B", " KiB", " MiB", " GiB", " TiB"])
+    scaled(
+        number,
+        1024,
+        1024.0,
+        &[" B", " KiB", " MiB", " GiB", " TiB"],
+    )
 }
 
 fn scaled(number: u64, plain_below: u64, step: f64, units: &[&str]) -> String {
@@ -50,7 +61,11 @@ fn scaled(number: u64, plain_below: u64, step: f64, units: &[&str]) -> String {
         value /= step;
         unit += 1;
     }
-    if value >= 100.0 { format!("{value:.0}{}", units[unit]) } else { format!("{value:.1}{}", units[unit]) }
+    if value >= 100.0 {
+        format!("{value:.0}{}", units[unit])
+    } else {
+        format!("{value:.1}{}", units[unit])
+    }
 }
 
 /// A text of at most `width` characters: the middle of a longer one is left out, since beginning
@@ -80,13 +95,22 @@ mod tests {
 
     #[test]
     fn numbers_are_short() {
-        assert_eq!((count(9_999).as_str(), count(12_345).as_str()), ("9999", "12.3k"));
-        assert_eq!((bytes(832).as_str(), bytes(1_258_291).as_str()), ("832 B", "1.2 MiB"));
+        assert_eq!(
+            (count(9_999).as_str(), count(12_345).as_str()),
+            ("9999", "12.3k")
+        );
+        assert_eq!(
+            (bytes(832).as_str(), bytes(1_258_291).as_str()),
+            ("832 B", "1.2 MiB")
+        );
     }
 
     #[test]
     fn long_paths_lose_their_middle() {
-        assert_eq!(shorten("/usr/lib/x86_64-linux-gnu/libc.so.6", 16), "/usr/…/libc.so.6");
+        assert_eq!(
+            shorten("/usr/lib/x86_64-linux-gnu/libc.so.6", 16),
+            "/usr/…/libc.so.6"
+        );
         assert_eq!(shorten("/etc", 16), "/etc");
     }
 }

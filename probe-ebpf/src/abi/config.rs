@@ -7,7 +7,10 @@ use super::records;
 /// A member that the kernel lacks has [`NO_OFFSET`].
 #[repr(C)]
 #[derive(Clone, Copy, Default)]
-#[expect(missing_docs, reason = "each field is named struct_member of the kernel")]
+#[expect(
+    missing_docs,
+    reason = "each field is named struct_member of the kernel"
+)]
 pub struct Offsets {
     pub task_thread_info_status: u32,
     pub task_flags: u32,

@@ -126,7 +126,16 @@ impl CallKind {
     #[must_use]
     pub fn from_word(word: u64) -> Self {
         let [kind, a, b, c, op, at_entry, maps_memory, pad] = word.to_le_bytes();
-        Self { kind, a, b, c, op, at_entry, maps_memory, pad }
+        Self {
+            kind,
+            a,
+            b,
+            c,
+            op,
+            at_entry,
+            maps_memory,
+            pad,
+        }
     }
 }
 

@@ -42,5 +42,8 @@ pub(crate) fn parent(cgroup: u64) -> u64 {
 /// Number of its hierarchy: 0 for cgroup v2.
 #[inline(always)]
 pub(crate) fn hierarchy(cgroup: u64) -> u32 {
-    read(read(cgroup, offset!(cgroup_root)), offset!(cgroup_root_hierarchy_id))
+    read(
+        read(cgroup, offset!(cgroup_root)),
+        offset!(cgroup_root_hierarchy_id),
+    )
 }

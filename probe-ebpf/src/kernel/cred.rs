@@ -35,8 +35,9 @@ pub(crate) fn privileges(task: u64, out: *mut Privileges) {
     let proxy: u64 = read(task, offset!(task_nsproxy));
     let pid_struct: u64 = read(task, offset!(task_thread_pid));
     let level: u32 = read(pid_struct, offset!(pid_level));
-    let upid =
-        pid_struct + u64::from(offset!(pid_numbers)) + u64::from(level & 31) * u64::from(offset!(upid_size));
+    let upid = pid_struct
+        + u64::from(offset!(pid_numbers))
+        + u64::from(level & 31) * u64::from(offset!(upid_size));
     // SAFETY: `out` is a map value or a local; every member is written.
     unsafe {
         (*out).uid = uid(cred);
@@ -52,7 +53,10 @@ pub(crate) fn privileges(task: u64, out: *mut Privileges) {
         (*out).namespaces[3] = read(read(proxy, offset!(nsproxy_ipc)), offset!(ipc_ns_inum));
         (*out).namespaces[4] = read(read(proxy, offset!(nsproxy_uts)), offset!(uts_ns_inum));
         (*out).namespaces[5] = read(read(cred, offset!(cred_user_ns)), offset!(user_ns_inum));
-        (*out).namespaces[6] = read(read(proxy, offset!(nsproxy_cgroup)), offset!(cgroup_ns_inum));
+        (*out).namespaces[6] = read(
+            read(proxy, offset!(nsproxy_cgroup)),
+            offset!(cgroup_ns_inum),
+        );
         (*out).ns_pid = read(upid, offset!(upid_nr));
     }
 }

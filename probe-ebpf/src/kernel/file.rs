@@ -103,7 +103,9 @@ pub(crate) fn meta(file_inode: u64, file_dentry: u64, file_mount: u64, out: *mut
     let magic = magic(file_inode);
     let mut flags = 0;
     // An unhashed entry has lost its name; roots never had one.
-    if read::<u64>(file_dentry, offset!(dentry_hash_pprev)) == 0 && parent(file_dentry) != file_dentry {
+    if read::<u64>(file_dentry, offset!(dentry_hash_pprev)) == 0
+        && parent(file_dentry) != file_dentry
+    {
         flags |= FILE_DELETED;
     }
     // The word right after the inode that overlayfs embeds is its upper entry, on 5.10 … 7.x.

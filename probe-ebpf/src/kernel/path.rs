@@ -13,7 +13,9 @@ use procmon_probe_ebpf::abi::{FILE_TRUNCATED, FILE_UNREACHABLE, MAX_NAMES, MAX_P
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub(crate) extern "C" fn names(buffer: u32, start: u64, vfsmount: u64, dentry: u64) -> u64 {
-    let Some(buffer) = scratch(buffer) else { return start };
+    let Some(buffer) = scratch(buffer) else {
+        return start;
+    };
     let mut mount = vfsmount - u64::from(offset!(mount_mnt));
     let mut dentry = dentry;
     let mut end = start;

@@ -130,7 +130,10 @@ pub(crate) fn unix_name(sk: u64) -> (u64, u32) {
     }
     // sun_family comes first.
     let length: u32 = read(address, offset!(unix_address_len));
-    (address + u64::from(offset!(unix_address_name)) + 2, length.saturating_sub(2))
+    (
+        address + u64::from(offset!(unix_address_name)) + 2,
+        length.saturating_sub(2),
+    )
 }
 
 /// The sock at the other end of a Unix sock.

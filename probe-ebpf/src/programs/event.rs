@@ -14,7 +14,9 @@ const TMPFS_MAGIC: u32 = 0x0102_1994;
 /// Counts an operation; announces it at first sight.
 #[inline(always)]
 fn count(buffer: *mut Scratch) {
-    let Some(record) = label::current() else { return };
+    let Some(record) = label::current() else {
+        return;
+    };
     let event = buffer.cast::<RareEvent>();
     // SAFETY: the buffer is larger than the record, and nothing else uses it; the key was written.
     unsafe {
@@ -55,7 +57,9 @@ fn key(buffer: *mut Scratch, kind: u32, tgid: u32, values: [u64; 4]) -> *mut Rar
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub(crate) extern "C" fn credentials_changed(task: u64) -> u32 {
-    let Some(record) = label::of(task) else { return 0 };
+    let Some(record) = label::of(task) else {
+        return 0;
+    };
     let Some(buffer) = scratch(0) else { return 0 };
     let cred = cred::of(task);
     let (uid, gid, caps) = (cred::uid(cred), cred::gid(cred), cred::effective(cred));
@@ -122,7 +126,9 @@ pub(crate) extern "C" fn namespaces_made(clone_flags: u64) -> u32 {
 #[inline(never)]
 pub(crate) extern "C" fn rare(regs: u64, kind: u64) -> u32 {
     let kind = CallKind::from_word(kind);
-    let Some(record) = label::current() else { return 0 };
+    let Some(record) = label::current() else {
+        return 0;
+    };
     let Some(buffer) = scratch(0) else { return 0 };
     // SAFETY: a map value of the current task.
     let (abi, number) = unsafe { ((*record).abi, u64::from((*record).number)) };

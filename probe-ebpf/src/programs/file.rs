@@ -7,14 +7,14 @@
 use super::{label, network, process::current_tgid};
 use crate::kernel::{file, path, read, regs, task};
 use crate::maps::{
-    FILE_ROWS, FILES, FREE_FILE_ROWS, SCRATCH_MASK, Scratch, add, add_errno, emit, lost, offset, opaque,
-    scratch, take,
+    FILE_ROWS, FILES, FREE_FILE_ROWS, SCRATCH_MASK, Scratch, add, add_errno, emit, lost, offset,
+    opaque, scratch, take,
 };
 use aya_ebpf::helpers::generated::{bpf_probe_read_kernel_str, bpf_probe_read_user_str};
 use procmon_probe_ebpf::abi::{
-    CALL_COPY, CALL_EXEC, CALL_MAP, CALL_READ, CALL_RENAME, CALL_UNLINKAT, CALL_WRITE, CallKind, EVENT_FILE,
-    FILE_KEY_NAMED, FILE_KEY_SETTLED, FILE_NAMED, FileEvent, FileKey, FileMeta, FileOp, FileRow,
-    Loss, MAX_ARGV, N_FILE_OPS, NO_ARG, ROWS_FILES,
+    CALL_COPY, CALL_EXEC, CALL_MAP, CALL_READ, CALL_RENAME, CALL_UNLINKAT, CALL_WRITE, CallKind,
+    EVENT_FILE, FILE_KEY_NAMED, FILE_KEY_SETTLED, FILE_NAMED, FileEvent, FileKey, FileMeta, FileOp,
+    FileRow, Loss, MAX_ARGV, N_FILE_OPS, NO_ARG, ROWS_FILES,
 };
 
 const PROT_WRITE: u64 = 2;
@@ -30,7 +30,14 @@ fn count(row: u32, op: u8) -> Option<*mut FileRow> {
     let op = opaque(u64::from(op));
     if op < N_FILE_OPS as u64 {
         // SAFETY: a map value; the position is below the length.
-        add(unsafe { (&raw mut (*counts).operations).cast::<u64>().add(op as usize) }, 1);
+        add(
+            unsafe {
+                (&raw mut (*counts).operations)
+                    .cast::<u64>()
+                    .add(op as usize)
+            },
+            1,
+        );
     }
     Some(counts)
 }
@@ -39,7 +46,9 @@ fn count(row: u32, op: u8) -> Option<*mut FileRow> {
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub(crate) extern "C" fn remember(descriptor: u32, second: u32) -> u32 {
-    let Some(record) = label::current() else { return 0 };
+    let Some(record) = label::current() else {
+        return 0;
+    };
     let file = task::file(task::current(), descriptor);
     let inode = file::inode(file);
     if inode == 0 {
@@ -199,7 +208,11 @@ extern "C" fn finish_named(exe: u32, directory: u32, length: u64) -> u32 {
         return row + 1;
     }
     let from = start as u64 + length;
-    let end = if absolute { from } else { path::names(0, from, mount, dentry) };
+    let end = if absolute {
+        from
+    } else {
+        path::names(0, from, mount, dentry)
+    };
     let event = buffer.cast::<FileEvent>();
     // SAFETY: the buffer is larger than the record, and nothing else uses it.
     unsafe {
@@ -248,7 +261,9 @@ fn mix(hash: u64, word: u64) -> u64 {
 #[inline(never)]
 pub(crate) extern "C" fn descriptor_done(regs: u64, kind: u64, result: i64) -> u32 {
     let kind = CallKind::from_word(kind);
-    let Some(record) = label::current() else { return 0 };
+    let Some(record) = label::current() else {
+        return 0;
+    };
     // SAFETY: a map value of the current task.
     let (first, second, sockets, abi) = unsafe {
         (
@@ -282,7 +297,11 @@ pub(crate) extern "C" fn descriptor_done(regs: u64, kind: u64, result: i64) -> u
 /// The errno of a result; 0 for success and for the kernel's internal restart codes.
 #[inline(always)]
 pub(crate) fn errno(result: i64) -> u16 {
-    if (-511..0).contains(&result) { -result as u16 } else { 0 }
+    if (-511..0).contains(&result) {
+        -result as u16
+    } else {
+        0
+    }
 }
 
 /// Bytes went through a descriptor.
@@ -347,7 +366,9 @@ fn mapped(row: u32, regs: u64, abi: u32, kind: CallKind, result: i64) {
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub(crate) extern "C" fn opened(regs: u64, kind: u64, result: i64) -> u32 {
-    let Some(record) = label::current() else { return 0 };
+    let Some(record) = label::current() else {
+        return 0;
+    };
     if result < 0 {
         named(regs, kind, result);
         return 0;
@@ -372,7 +393,9 @@ pub(crate) extern "C" fn opened(regs: u64, kind: u64, result: i64) -> u32 {
 #[inline(never)]
 pub(crate) extern "C" fn named(regs: u64, kind: u64, result: i64) -> u32 {
     let kind = CallKind::from_word(kind);
-    let Some(record) = label::current() else { return 0 };
+    let Some(record) = label::current() else {
+        return 0;
+    };
     if result < 0 && errno(result) == 0 {
         return 0;
     }
@@ -404,15 +427,7 @@ fn one_name_done(row: u32, op: u8, result: i64) {
 }
 
 #[inline(always)]
-fn one_name(
-    exe: u32,
-    regs: u64,
-    abi: u32,
-    directory: u8,
-    name: u8,
-    op: u8,
-    result: i64,
-) {
+fn one_name(exe: u32, regs: u64, abi: u32, directory: u8, name: u8, op: u8, result: i64) {
     let descriptor = if directory == NO_ARG {
         AT_FDCWD
     } else {

@@ -21,7 +21,8 @@ pub(crate) fn current() -> Option<*mut TaskRecord> {
     unsafe {
         let epoch = (*state()?).epoch;
         let cache = CPU_CACHE.get_ptr_mut(0)?;
-        let slot = if (*cache).task == task && (*cache).epoch == epoch && config!(preemptible) == 0 {
+        let slot = if (*cache).task == task && (*cache).epoch == epoch && config!(preemptible) == 0
+        {
             (*cache).slot
         } else {
             let slot = TASKS.get(task).map_or(0, |slot| *slot + 1);
@@ -159,7 +160,9 @@ pub(crate) extern "C" fn exe_slot(buffer: u32, container: u32, exe_file: u64, tg
     let start = size_of::<ExeEvent>() as u64;
     let mount = file::mount(exe_file);
     let end = crate::kernel::path::names(buffer, start, mount, dentry);
-    let Some(buffer) = scratch(buffer) else { return OTHER_EXE };
+    let Some(buffer) = scratch(buffer) else {
+        return OTHER_EXE;
+    };
     let event = buffer.cast::<ExeEvent>();
     // SAFETY: the buffer is larger than the record, and nothing else uses it.
     unsafe {
@@ -182,12 +185,18 @@ pub(crate) extern "C" fn exe_slot(buffer: u32, container: u32, exe_file: u64, tg
 }
 
 /// The flag that a task entering a container has until it executes the container's program.
-pub(crate) const ENTERING: u32 =
-    TASK_RUNTIME | procmon_probe_ebpf::abi::TASK_ENTERED | procmon_probe_ebpf::abi::TASK_MAY_BE_IN_CALL;
+pub(crate) const ENTERING: u32 = TASK_RUNTIME
+    | procmon_probe_ebpf::abi::TASK_ENTERED
+    | procmon_probe_ebpf::abi::TASK_MAY_BE_IN_CALL;
 
 /// Labels a task by its cgroup when it belongs to a container of the target.
 #[inline(always)]
-pub(crate) fn by_cgroup(buffer: u32, task: u64, cgroup: u64, flags: u32) -> Option<*mut TaskRecord> {
+pub(crate) fn by_cgroup(
+    buffer: u32,
+    task: u64,
+    cgroup: u64,
+    flags: u32,
+) -> Option<*mut TaskRecord> {
     let container = container_of(cgroup)?;
     let exe = exe_slot(buffer, container, task::exe_file(task), task::tgid(task));
     insert(task, container, exe, flags)

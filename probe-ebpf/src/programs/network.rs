@@ -15,10 +15,10 @@ use aya_ebpf::helpers::generated::{bpf_probe_read_kernel, bpf_probe_read_user};
 use aya_ebpf::macros::btf_tracepoint;
 use aya_ebpf::programs::BtfTracePointContext;
 use procmon_probe_ebpf::abi::{
-    ABI_COMPAT, CALL_RECVFROM, CALL_SENDMMSG, CALL_SENDMSG,
-    CALL_SENDTO, CallKind, DIRECTION_INBOUND, DIRECTION_LISTEN, DIRECTION_OUTBOUND, EVENT_NETWORK,
-    ListenKey, Loss, NetworkEvent, NetworkRow, ROWS_NETWORK, SOCKET_CONNECTED, SOCKET_CONNECTING,
-    SOCKET_FAILED, SOCKET_IN_BACKGROUND, SocketState, TASK_PENDING, UNIX_PATH,
+    ABI_COMPAT, CALL_RECVFROM, CALL_SENDMMSG, CALL_SENDMSG, CALL_SENDTO, CallKind,
+    DIRECTION_INBOUND, DIRECTION_LISTEN, DIRECTION_OUTBOUND, EVENT_NETWORK, ListenKey, Loss,
+    NetworkEvent, NetworkRow, ROWS_NETWORK, SOCKET_CONNECTED, SOCKET_CONNECTING, SOCKET_FAILED,
+    SOCKET_IN_BACKGROUND, SocketState, TASK_PENDING, UNIX_PATH,
 };
 
 const TCP_ESTABLISHED: i32 = 1;
@@ -192,7 +192,11 @@ extern "C" fn write_unix_path(name: u64, length: u32, from_user: u32, remote: u3
     if name == 0 || length == 0 {
         return 0;
     }
-    let length = if length as usize > UNIX_PATH { UNIX_PATH as u32 } else { length };
+    let length = if length as usize > UNIX_PATH {
+        UNIX_PATH as u32
+    } else {
+        length
+    };
     // SAFETY: the path lies within the record; the helpers check the address.
     unsafe {
         let path = (&raw mut (*event).path).cast();
@@ -226,7 +230,11 @@ extern "C" fn write_unix_path(name: u64, length: u32, from_user: u32, remote: u3
             hash ^= hash >> 31;
         }
         let key = &raw mut (*event).key;
-        let place = if remote != 0 { &raw mut (*key).remote } else { &raw mut (*key).local };
+        let place = if remote != 0 {
+            &raw mut (*key).remote
+        } else {
+            &raw mut (*key).local
+        };
         *place.cast::<u64>() = hash;
     }
     1
@@ -303,12 +311,20 @@ extern "C" fn address_row(exe: u32, sk: u64, address: u64, length: u32) -> u32 {
     ends.remote_port = u16::from_be((words[0] >> 16) as u16);
     if words[0] as u16 == AF_INET6 {
         ends.remote = sock::from_words([words[2], words[3], words[4], words[5]]);
-        ends.family = if sock::unmap(&mut ends.remote) { AF_INET } else { AF_INET6 };
+        ends.family = if sock::unmap(&mut ends.remote) {
+            AF_INET
+        } else {
+            AF_INET6
+        };
     } else {
         ends.remote = sock::from_words([words[1], 0, 0, 0]);
         ends.family = AF_INET;
     }
-    let direction = if inbound { DIRECTION_INBOUND } else { DIRECTION_OUTBOUND };
+    let direction = if inbound {
+        DIRECTION_INBOUND
+    } else {
+        DIRECTION_OUTBOUND
+    };
     // SAFETY: the buffer is ours.
     unsafe { set_ends(event, &ends, direction) };
     peer_row()
@@ -322,7 +338,10 @@ fn sock_of(descriptor: u32) -> (u64, u64) {
     if inode == 0 || !file::is_socket(file::mode(inode)) {
         return (0, 0);
     }
-    (sock::of_socket(file::socket(socket_file)), file::number(inode))
+    (
+        sock::of_socket(file::socket(socket_file)),
+        file::number(inode),
+    )
 }
 
 /// connect has returned.
@@ -330,7 +349,9 @@ fn sock_of(descriptor: u32) -> (u64, u64) {
 #[inline(never)]
 pub(crate) extern "C" fn connected(regs: u64, kind: u64, result: i64) -> u32 {
     let kind = CallKind::from_word(kind);
-    let Some(record) = label::current() else { return 0 };
+    let Some(record) = label::current() else {
+        return 0;
+    };
     // SAFETY: a map value of the current task.
     let (exe, abi) = unsafe { ((*record).exe, (*record).abi) };
     let (sk, _) = sock_of(regs::argument(regs, abi, kind.a) as u32);
@@ -380,7 +401,9 @@ pub(crate) extern "C" fn connected(regs: u64, kind: u64, result: i64) -> u32 {
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub(crate) extern "C" fn accepted(result: i64) -> u32 {
-    let Some(record) = label::current() else { return 0 };
+    let Some(record) = label::current() else {
+        return 0;
+    };
     let Some(buffer) = scratch(0) else { return 0 };
     if result < 0 {
         return 0;
@@ -433,7 +456,9 @@ fn remember(sk: u64, row: u32, direction: u8, stage: u8) {
 #[inline(never)]
 pub(crate) extern "C" fn listening(regs: u64, kind: u64, result: i64) -> u32 {
     let kind = CallKind::from_word(kind);
-    let Some(record) = label::current() else { return 0 };
+    let Some(record) = label::current() else {
+        return 0;
+    };
     let Some(buffer) = scratch(0) else { return 0 };
     // SAFETY: a map value of the current task.
     let (exe, abi) = unsafe { ((*record).exe, (*record).abi) };
@@ -496,9 +521,15 @@ extern "C" fn transfer_done(row: u32, result: i64, inward: u32, datagrams: u64) 
         // SAFETY: a map value.
         unsafe {
             let (bytes, messages) = if inward != 0 {
-                (&raw mut (*counts).bytes_received, &raw mut (*counts).datagrams_received)
+                (
+                    &raw mut (*counts).bytes_received,
+                    &raw mut (*counts).datagrams_received,
+                )
             } else {
-                (&raw mut (*counts).bytes_sent, &raw mut (*counts).datagrams_sent)
+                (
+                    &raw mut (*counts).bytes_sent,
+                    &raw mut (*counts).datagrams_sent,
+                )
             };
             add(bytes, result as u64);
             // User space drops the number of a stream's calls.
@@ -519,7 +550,9 @@ fn sends(kind: u8) -> bool {
 #[inline(never)]
 pub(crate) extern "C" fn transferred(regs: u64, kind: u64, result: i64) -> u32 {
     let kind = CallKind::from_word(kind);
-    let Some(record) = label::current() else { return 0 };
+    let Some(record) = label::current() else {
+        return 0;
+    };
     // SAFETY: a map value of the current task.
     let abi = unsafe { (*record).abi };
     let (address, length) = match kind.kind {
@@ -542,7 +575,9 @@ pub(crate) extern "C" fn transferred(regs: u64, kind: u64, result: i64) -> u32 {
 #[inline(never)]
 pub(crate) extern "C" fn transferred_many(regs: u64, kind: u64, result: i64) -> u32 {
     let kind = CallKind::from_word(kind);
-    let Some(record) = label::current() else { return 0 };
+    let Some(record) = label::current() else {
+        return 0;
+    };
     // SAFETY: a map value of the current task.
     let abi = unsafe { (*record).abi };
     let descriptor = regs::argument(regs, abi, kind.a) & 0xffff_ffff;
@@ -591,13 +626,19 @@ fn message_name(header: u64, abi: u32) -> (u64, u32) {
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn message(descriptor: u64, address: u64, length: u32, result: i64) -> u32 {
-    let Some(record) = label::current() else { return 0 };
+    let Some(record) = label::current() else {
+        return 0;
+    };
     let inward = descriptor >> 32 != 0;
     // SAFETY: a map value of the current task.
     let (exe, mut row) = unsafe {
         (
             (*record).exe,
-            if (*record).sockets & 1 != 0 { (*record).first_row } else { 0 },
+            if (*record).sockets & 1 != 0 {
+                (*record).first_row
+            } else {
+                0
+            },
         )
     };
     // A datagram may be sent elsewhere than to the connected peer.
@@ -608,7 +649,11 @@ extern "C" fn message(descriptor: u64, address: u64, length: u32, result: i64) -
         }
         if row == 0 || sock::socket_type(sk) == SOCK_DGRAM {
             let other = unconnected_row(exe, sk, address, length | u32::from(inward) << 31);
-            row = if other != 0 || row != 0 { other } else { last_sent(number, inward) };
+            row = if other != 0 || row != 0 {
+                other
+            } else {
+                last_sent(number, inward)
+            };
             if row != 0 && !inward {
                 let _ = LAST_SENT.insert(number, row - 1, 0);
             }

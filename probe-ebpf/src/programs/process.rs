@@ -7,8 +7,8 @@
 use super::{event, file as files, label};
 use crate::kernel::{cgroup, cred, number_of, read, task};
 use crate::maps::{
-    CGROUPS, FREE_CONTAINERS, NAME_BYTES, ROOTS, SCRATCH_MASK, add_local, config, emit,
-    lost, offset, open, scratch, state, take,
+    CGROUPS, FREE_CONTAINERS, NAME_BYTES, ROOTS, SCRATCH_MASK, add_local, config, emit, lost,
+    offset, open, scratch, state, take,
 };
 use aya_ebpf::helpers::generated::{
     bpf_ktime_get_ns, bpf_probe_read_kernel_str, bpf_probe_read_user, bpf_seq_write,
@@ -18,8 +18,8 @@ use aya_ebpf::programs::BtfTracePointContext;
 use procmon_probe_ebpf::abi::{
     CGROUP_CONTAINER, CGROUP_LEVELS, CGROUP_NAME, CGROUP_POD, CgroupEntry, ContainerEvent,
     EVENT_CONTAINER, EVENT_EXEC, EVENT_EXIT, EVENT_FORK, ExecEvent, ListedTask, Loss, MAX_ARGV,
-    ProcessEvent, SCAN_LABEL, SENTINEL_CONTAINER, TASK_ENTERED,
-    TASK_MAY_BE_IN_CALL, TASK_PENDING, TASK_RUNTIME, TaskRecord,
+    ProcessEvent, SCAN_LABEL, SENTINEL_CONTAINER, TASK_ENTERED, TASK_MAY_BE_IN_CALL, TASK_PENDING,
+    TASK_RUNTIME, TaskRecord,
 };
 
 const CLONE_THREAD: u64 = 0x1_0000;
@@ -31,8 +31,12 @@ const CLONE_NEW: u64 = 0x7e02_0000;
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn announce(buffer: u32, kind: u32, task: u64) -> u32 {
-    let Some(record) = label::of(task) else { return 0 };
-    let Some(buffer) = scratch(buffer) else { return 0 };
+    let Some(record) = label::of(task) else {
+        return 0;
+    };
+    let Some(buffer) = scratch(buffer) else {
+        return 0;
+    };
     let event = buffer.cast::<ProcessEvent>();
     // SAFETY: the buffer is larger than the record, and nothing else uses it.
     unsafe {
@@ -147,12 +151,18 @@ fn exec(task: u64, bprm: u64) -> Option<()> {
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn exec_event(task: u64, flags: u32, script: u32) -> u32 {
-    let Some(record) = label::of(task) else { return 0 };
+    let Some(record) = label::of(task) else {
+        return 0;
+    };
     let Some(buffer) = scratch(0) else { return 0 };
     let mm: u64 = read(task, offset!(task_mm));
     let start: u64 = read(mm, offset!(mm_arg_start));
     let full = read::<u64>(mm, offset!(mm_arg_end)).wrapping_sub(start);
-    let wanted = if full >= MAX_ARGV as u64 { MAX_ARGV as u64 - 1 } else { full };
+    let wanted = if full >= MAX_ARGV as u64 {
+        MAX_ARGV as u64 - 1
+    } else {
+        full
+    };
     let head = size_of::<ExecEvent>();
     let event = buffer.cast::<ExecEvent>();
     // SAFETY: the buffer is larger than the record and the longest arguments, and nothing else uses it.
@@ -176,7 +186,11 @@ extern "C" fn exec_event(task: u64, flags: u32, script: u32) -> u32 {
         let end = crate::kernel::path::names(0, from, mount, dentry);
         let complete = end >> 32 == 0;
         let end = if complete { end } else { from };
-        (*event).cwd_len = if complete { (end - from) as u32 } else { u32::MAX };
+        (*event).cwd_len = if complete {
+            (end - from) as u32
+        } else {
+            u32::MAX
+        };
         emit(buffer, (end & 0xffff_ffff) as usize, Loss::RingProcess);
     }
     0

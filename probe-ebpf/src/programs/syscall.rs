@@ -7,18 +7,18 @@
 use super::{event, file, label, network};
 use crate::kernel::{number_of, regs};
 use crate::maps::{
-    CALLS, DENSE, FREE_SYSCALL_ROWS, SPARSE, SYSCALL_KEYS, SYSCALL_ROWS, add_errno, add_local, lost,
-    open, take,
+    CALLS, DENSE, FREE_SYSCALL_ROWS, SPARSE, SYSCALL_KEYS, SYSCALL_ROWS, add_errno, add_local,
+    lost, open, take,
 };
 use aya_ebpf::macros::btf_tracepoint;
 use aya_ebpf::programs::BtfTracePointContext;
 use procmon_probe_ebpf::abi::{
     ABI_COMPAT, ABI_NATIVE, CALL_ACCEPT, CALL_CONNECT, CALL_COPY, CALL_CREDENTIALS,
     CALL_DESCRIPTOR, CALL_EVENT, CALL_EXEC, CALL_LISTEN, CALL_MAP, CALL_NAME, CALL_OPEN,
-    CALL_PLAIN, CALL_READ, CALL_RECVFROM, CALL_RECVMMSG, CALL_RECVMSG, CALL_RENAME,
-    CALL_SENDMMSG, CALL_SENDMSG, CALL_SENDTO, CALL_UNLINKAT, CALL_WRITE, CallKind,
-    DENSE_NUMBERS, Loss, ROW_ERRNOS, ROWS_SYSCALLS, SyscallKey, SyscallRow, TASK_MAY_BE_IN_CALL,
-    TASK_PENDING, TaskRecord,
+    CALL_PLAIN, CALL_READ, CALL_RECVFROM, CALL_RECVMMSG, CALL_RECVMSG, CALL_RENAME, CALL_SENDMMSG,
+    CALL_SENDMSG, CALL_SENDTO, CALL_UNLINKAT, CALL_WRITE, CallKind, DENSE_NUMBERS, Loss,
+    ROW_ERRNOS, ROWS_SYSCALLS, SyscallKey, SyscallRow, TASK_MAY_BE_IN_CALL, TASK_PENDING,
+    TaskRecord,
 };
 
 /// `mmap` of memory without a file.
@@ -70,7 +70,11 @@ fn enter(record: *mut TaskRecord, regs: u64, id: u64) {
 #[inline(always)]
 pub(crate) fn begin_exec(record: *mut TaskRecord) {
     // execve on amd64 and arm64.
-    let number = if crate::maps::config!(arch) == 1 { 59 } else { 221 };
+    let number = if crate::maps::config!(arch) == 1 {
+        59
+    } else {
+        221
+    };
     // SAFETY: a map value of the current task.
     unsafe {
         let row = row((*record).exe, ABI_NATIVE, number);
@@ -93,10 +97,7 @@ pub(crate) fn kind(abi: u32, number: u32) -> u64 {
         return 0;
     }
     let base = if abi == ABI_COMPAT { DENSE_NUMBERS } else { 0 };
-    CALLS
-        .get((base + dense) as u32)
-        .copied()
-        .unwrap_or(0)
+    CALLS.get((base + dense) as u32).copied().unwrap_or(0)
 }
 
 /// The row of a call; made at first sight.
@@ -165,7 +166,11 @@ fn exit(record: *mut TaskRecord, regs: u64, result: i64) {
         if (*record).flags & TASK_PENDING != 0 {
             return;
         }
-        let errno = if (-4095..0).contains(&result) { -result as u32 } else { 0 };
+        let errno = if (-4095..0).contains(&result) {
+            -result as u32
+        } else {
+            0
+        };
         if (*record).in_call == 0 {
             if (*record).flags & TASK_MAY_BE_IN_CALL != 0 {
                 // Began before the window: not counted as a call, but what it did counts.
@@ -233,7 +238,9 @@ unsafe fn count_errno(counts: *mut SyscallRow, row: u32, errno: u16) {
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn denied(regs: u64, errno: u32) -> u32 {
-    let Some(record) = label::current() else { return 0 };
+    let Some(record) = label::current() else {
+        return 0;
+    };
     let errno = errno as u16;
     let number = regs::number(regs);
     if number < 0 {
@@ -259,7 +266,9 @@ extern "C" fn denied(regs: u64, errno: u32) -> u32 {
 #[inline(never)]
 extern "C" fn at_entry(regs: u64, kind: u64) -> u32 {
     let kind = CallKind::from_word(kind);
-    let Some(record) = label::current() else { return 0 };
+    let Some(record) = label::current() else {
+        return 0;
+    };
     // SAFETY: a map value of the current task.
     let abi = unsafe { (*record).abi };
     let first = regs::argument(regs, abi, kind.a) as u32;
@@ -279,13 +288,17 @@ extern "C" fn at_entry(regs: u64, kind: u64) -> u32 {
 extern "C" fn effect(regs: u64, word: u64, result: i64) -> u32 {
     let kind = CallKind::from_word(word);
     match kind.kind {
-        CALL_READ | CALL_WRITE | CALL_DESCRIPTOR | CALL_COPY | CALL_MAP => file::descriptor_done(regs, word, result),
+        CALL_READ | CALL_WRITE | CALL_DESCRIPTOR | CALL_COPY | CALL_MAP => {
+            file::descriptor_done(regs, word, result)
+        }
         CALL_OPEN => file::opened(regs, word, result),
         CALL_NAME | CALL_UNLINKAT | CALL_RENAME | CALL_EXEC => file::named(regs, word, result),
         CALL_CONNECT => network::connected(regs, word, result),
         CALL_ACCEPT => network::accepted(result),
         CALL_LISTEN => network::listening(regs, word, result),
-        CALL_SENDTO | CALL_RECVFROM | CALL_SENDMSG | CALL_RECVMSG => network::transferred(regs, word, result),
+        CALL_SENDTO | CALL_RECVFROM | CALL_SENDMSG | CALL_RECVMSG => {
+            network::transferred(regs, word, result)
+        }
         CALL_SENDMMSG | CALL_RECVMMSG => network::transferred_many(regs, word, result),
         CALL_CREDENTIALS => event::credentials_changed(crate::kernel::task::current()),
         CALL_EVENT if result >= 0 => event::rare(regs, word),

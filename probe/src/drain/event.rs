@@ -25,6 +25,10 @@ impl RareSample {
 
 /// How often each operation was seen.
 pub(crate) fn count(capture: &Capture, key: &RareKey) -> Result<u64> {
-    let map: HashMap<_, RareKey, u64> = capture.ebpf.map("EVENTS").context("no map EVENTS")?.try_into()?;
+    let map: HashMap<_, RareKey, u64> = capture
+        .ebpf
+        .map("EVENTS")
+        .context("no map EVENTS")?
+        .try_into()?;
     Ok(map.get(key, 0).unwrap_or(1))
 }

@@ -50,18 +50,39 @@ impl FileSample {
         node.seen(container, event.tgid);
         let named = event.meta.flags & FILE_NAMED != 0;
         let path = if named {
-            let end = name.iter().position(|byte| *byte == 0).unwrap_or(name.len());
-            text(&node.resolve(container, &join(names), &name[..end]), event.meta.flags)
+            let end = name
+                .iter()
+                .position(|byte| *byte == 0)
+                .unwrap_or(name.len());
+            text(
+                &node.resolve(container, &join(names), &name[..end]),
+                event.meta.flags,
+            )
         } else {
             text(&join(names), event.meta.flags)
         };
-        let mount = if named { None } else { node.mount(container, event.meta.mount_id) };
-        Some(Self { row: event.row, exe: event.exe, path, meta: event.meta, mount, named })
+        let mount = if named {
+            None
+        } else {
+            node.mount(container, event.meta.mount_id)
+        };
+        Some(Self {
+            row: event.row,
+            exe: event.exe,
+            path,
+            meta: event.meta,
+            mount,
+            named,
+        })
     }
 
     /// Its counts.
     pub(crate) fn counts(&self, capture: &Capture) -> Result<FileRow> {
-        let rows: Array<_, FileRow> = capture.ebpf.map("FILE_ROWS").context("no map FILE_ROWS")?.try_into()?;
+        let rows: Array<_, FileRow> = capture
+            .ebpf
+            .map("FILE_ROWS")
+            .context("no map FILE_ROWS")?
+            .try_into()?;
         Ok(rows.get(&self.row, 0)?)
     }
 }

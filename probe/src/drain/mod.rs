@@ -13,8 +13,8 @@ mod syscall;
 pub(crate) use event::RareSample;
 pub(crate) use file::FileSample;
 pub(crate) use network::PeerSample;
-pub(crate) use process::{Image, Processes};
 pub(crate) use process::arguments_text;
+pub(crate) use process::{Image, Processes};
 pub(crate) use syscall::{SyscallSample, total as total_calls};
 
 use crate::hooks::Capture;
@@ -29,6 +29,11 @@ use procmon_probe_ebpf::abi::{
     N_LOSSES, ProcessEvent, RowErrno, SENTINEL_CONTAINER, TASK_MAY_BE_IN_CALL,
 };
 use std::collections::{BTreeMap, HashMap};
+
+/// What the sentinel's close of nothing gives.
+const EBADF: u16 = 9;
+/// What the sentinel's connection gives.
+const ECONNREFUSED: u16 = 111;
 
 /// An executable of one container.
 #[derive(Clone, Debug)]
@@ -81,7 +86,11 @@ pub(crate) struct Sentinel {
 /// The path that a walk wrote: names, the last one first, each ended by NUL.
 pub(crate) fn join(names: &[u8]) -> Vec<u8> {
     let mut path = Vec::with_capacity(names.len() + 1);
-    for name in names.split(|byte| *byte == 0).rev().filter(|name| !name.is_empty()) {
+    for name in names
+        .split(|byte| *byte == 0)
+        .rev()
+        .filter(|name| !name.is_empty())
+    {
         path.push(b'/');
         path.extend_from_slice(name);
     }
@@ -93,7 +102,12 @@ pub(crate) fn join(names: &[u8]) -> Vec<u8> {
 
 impl Drained {
     /// Takes everything that the ring buffer holds.
-    pub(crate) fn drain(&mut self, capture: &mut Capture, slots: &mut Slots, node: &mut Node) -> Result<()> {
+    pub(crate) fn drain(
+        &mut self,
+        capture: &mut Capture,
+        slots: &mut Slots,
+        node: &mut Node,
+    ) -> Result<()> {
         let mut ring = RingBuf::try_from(capture.ebpf.map_mut("RING").context("no map RING")?)?;
         while let Some(item) = ring.next() {
             self.take(&item, slots, node);
@@ -104,14 +118,23 @@ impl Drained {
     fn take(&mut self, bytes: &[u8], slots: &mut Slots, node: &mut Node) -> Option<()> {
         let kind: u32 = sys::record(bytes)?;
         match kind {
-            EVENT_FORK => self.processes.forked(&sys::record(bytes)?, &self.exes, node),
-            EVENT_EXEC => self.processes.executed(bytes, &self.exes)?,
+            EVENT_FORK => self.processes.forked(&sys::record(bytes)?, node),
+            EVENT_EXEC => self.processes.executed(bytes)?,
             EVENT_EXIT => self.processes.exited(&sys::record(bytes)?),
             EVENT_EXE => {
                 let event: ExeEvent = sys::record(bytes)?;
-                let names = bytes.get(size_of::<ExeEvent>()..)?.get(..event.path_len as usize)?;
+                let names = bytes
+                    .get(size_of::<ExeEvent>()..)?
+                    .get(..event.path_len as usize)?;
                 let path = file::text(&join(names), event.meta.flags);
-                self.exes.insert(event.exe, Exe { container: event.container, path, meta: event.meta });
+                self.exes.insert(
+                    event.exe,
+                    Exe {
+                        container: event.container,
+                        path,
+                        meta: event.meta,
+                    },
+                );
                 node.seen(event.container, event.tgid);
             }
             EVENT_FILE => {
@@ -156,7 +179,9 @@ impl Drained {
         let mut ring = RingBuf::try_from(capture.ebpf.map_mut("RING").context("no map RING")?)?;
         while let Some(item) = ring.next() {
             match sys::record::<u32>(&item) {
-                Some(EVENT_EXE) => exes.extend(sys::record::<ExeEvent>(&item).map(|event| event.exe)),
+                Some(EVENT_EXE) => {
+                    exes.extend(sys::record::<ExeEvent>(&item).map(|event| event.exe));
+                }
                 Some(EVENT_FORK) => {
                     seen.forks |= sys::record::<ProcessEvent>(&item)
                         .is_some_and(|event| event.flags & TASK_MAY_BE_IN_CALL == 0);
@@ -172,18 +197,18 @@ impl Drained {
         seen.errors = counted
             .syscalls
             .iter()
-            .any(|sample| sample.errors(&counted.errnos).contains_key(&(libc::EBADF as u16)));
-        seen.refused = counted
-            .errnos
-            .iter()
-            .any(|((table, _), errnos)| {
-                *table == procmon_probe_ebpf::abi::ROWS_NETWORK
-                    && errnos.contains_key(&(libc::ECONNREFUSED as u16))
-            });
+            .any(|sample| sample.errors(&counted.errnos).contains_key(&EBADF));
+        seen.refused = counted.errnos.iter().any(|((table, _), errnos)| {
+            *table == procmon_probe_ebpf::abi::ROWS_NETWORK && errnos.contains_key(&ECONNREFUSED)
+        });
         seen.capabilities = !counted.capabilities.is_empty();
         // The kernel frees a task a grace period after its end.
         for _ in 0..20 {
-            let tasks: BpfMap<_, u64, u32> = capture.ebpf.map("TASKS").context("no map TASKS")?.try_into()?;
+            let tasks: BpfMap<_, u64, u32> = capture
+                .ebpf
+                .map("TASKS")
+                .context("no map TASKS")?
+                .try_into()?;
             seen.freed = tasks.keys().next().is_none();
             if seen.freed {
                 break;
@@ -200,7 +225,11 @@ impl Counted {
         let errnos = errnos(capture)?;
         let syscalls = syscall::read(capture)?;
         let capabilities = capability::read(capture)?;
-        let losses: Array<_, u64> = capture.ebpf.map("LOST").context("no map LOST")?.try_into()?;
+        let losses: Array<_, u64> = capture
+            .ebpf
+            .map("LOST")
+            .context("no map LOST")?
+            .try_into()?;
         let mut lost = BTreeMap::new();
         let mut lost_ring = 0;
         for number in 0..N_LOSSES {
@@ -213,7 +242,13 @@ impl Counted {
                 Some(_) => {}
             }
         }
-        Ok(Self { syscalls, errnos, capabilities, lost, lost_ring })
+        Ok(Self {
+            syscalls,
+            errnos,
+            capabilities,
+            lost,
+            lost_ring,
+        })
     }
 }
 
@@ -239,10 +274,16 @@ fn loss_name(number: u32) -> Option<&'static str> {
 }
 
 fn errnos(capture: &Capture) -> Result<Errnos> {
-    let map: BpfMap<_, RowErrno, u64> = capture.ebpf.map("ERRNOS").context("no map ERRNOS")?.try_into()?;
+    let map: BpfMap<_, RowErrno, u64> = capture
+        .ebpf
+        .map("ERRNOS")
+        .context("no map ERRNOS")?
+        .try_into()?;
     let mut all = Errnos::new();
     for (key, count) in map.iter().filter_map(Result::ok) {
-        all.entry((key.rows, key.row)).or_default().insert(key.errno, count);
+        all.entry((key.rows, key.row))
+            .or_default()
+            .insert(key.errno, count);
     }
     Ok(all)
 }

@@ -14,7 +14,9 @@ pub(crate) struct PeerSample {
 impl PeerSample {
     /// Reads a record of the ring buffer.
     pub(crate) fn new(bytes: &[u8]) -> Option<Self> {
-        Some(Self { event: sys::record(bytes)? })
+        Some(Self {
+            event: sys::record(bytes)?,
+        })
     }
 
     /// Path of a Unix socket, abstract ones with a leading `@`.
@@ -28,13 +30,20 @@ impl PeerSample {
             }
             return Some(name);
         }
-        let end = path.iter().position(|byte| *byte == 0).unwrap_or(path.len());
+        let end = path
+            .iter()
+            .position(|byte| *byte == 0)
+            .unwrap_or(path.len());
         (end > 0).then(|| path[..end].to_vec())
     }
 
     /// Its counts.
     pub(crate) fn counts(&self, capture: &Capture) -> Result<NetworkRow> {
-        let rows: Array<_, NetworkRow> = capture.ebpf.map("PEER_ROWS").context("no map PEER_ROWS")?.try_into()?;
+        let rows: Array<_, NetworkRow> = capture
+            .ebpf
+            .map("PEER_ROWS")
+            .context("no map PEER_ROWS")?
+            .try_into()?;
         Ok(rows.get(&self.event.row, 0)?)
     }
 }

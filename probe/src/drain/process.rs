@@ -3,7 +3,6 @@
 //! An *image* is a program as it runs in some place of the tree: parent image, executable,
 //! arguments, origin. Processes of one image share a row when their ids are equal at their end.
 
-use super::Exe;
 use crate::node::Node;
 use crate::sys;
 use procmon_probe_ebpf::abi::{
@@ -76,7 +75,7 @@ pub(crate) struct Processes {
 
 impl Processes {
     /// A process began, or was found running.
-    pub(crate) fn forked(&mut self, event: &ProcessEvent, exes: &HashMap<u32, Exe>, node: &mut Node) {
+    pub(crate) fn forked(&mut self, event: &ProcessEvent, node: &mut Node) {
         if event.container == SENTINEL_CONTAINER {
             return;
         }
@@ -92,7 +91,7 @@ impl Processes {
         let image = match parent {
             Some(parent) if !found => self.fork_image(parent, event.exe),
             _ => {
-                let (argv, truncated, directory) = node.command_line(event.tgid);
+                let (argv, truncated, directory) = Node::command_line(event.tgid);
                 cwd = directory;
                 let origin = self.origin(event, parent);
                 self.image(Image {
@@ -109,15 +108,17 @@ impl Processes {
         if event.privileges.ns_pid == 1 || parent.is_none() {
             node.first_process(event.container, event.tgid, &event.privileges);
         }
-        let _ = exes;
-        self.live.insert(event.tgid, Live {
-            image,
-            first_ns: event.time,
-            last_ns: event.time,
-            started_before: found && event.flags & TASK_ENTERED == 0,
-            privileges: event.privileges,
-            cwd,
-        });
+        self.live.insert(
+            event.tgid,
+            Live {
+                image,
+                first_ns: event.time,
+                last_ns: event.time,
+                started_before: found && event.flags & TASK_ENTERED == 0,
+                privileges: event.privileges,
+                cwd,
+            },
+        );
     }
 
     /// A child that goes on with its parent's program. Generations of such children share a row.
@@ -126,7 +127,12 @@ impl Processes {
         if image.forked && image.exe == exe {
             return parent;
         }
-        let child = Image { parent: Some(parent), forked: true, exe, ..image.clone() };
+        let child = Image {
+            parent: Some(parent),
+            forked: true,
+            exe,
+            ..image.clone()
+        };
         self.image(child)
     }
 
@@ -152,7 +158,7 @@ impl Processes {
     }
 
     /// A process executed a program.
-    pub(crate) fn executed(&mut self, bytes: &[u8], exes: &HashMap<u32, Exe>) -> Option<()> {
+    pub(crate) fn executed(&mut self, bytes: &[u8]) -> Option<()> {
         let event: ExecEvent = sys::record(bytes)?;
         let process = event.process;
         if process.container == SENTINEL_CONTAINER {
@@ -186,8 +192,11 @@ impl Processes {
             // A child that only began to execute something else is no row of its own.
             Some(live) if self.images[live.image].forked => live.first_ns,
             Some(live) => {
-                let (first, pending) = (process.time, self.images[live.image].origin == Origin::Entrypoint
-                    && process.flags & procmon_probe_ebpf::abi::TASK_PENDING != 0);
+                let (first, pending) = (
+                    process.time,
+                    self.images[live.image].origin == Origin::Entrypoint
+                        && process.flags & procmon_probe_ebpf::abi::TASK_PENDING != 0,
+                );
                 if !pending {
                     self.finish(process.tgid, live, None);
                 }
@@ -195,7 +204,6 @@ impl Processes {
             }
             None => process.time,
         };
-        let _ = exes;
         let image = self.image(Image {
             container: process.container,
             parent,
@@ -205,14 +213,17 @@ impl Processes {
             origin,
             forked: false,
         });
-        self.live.insert(process.tgid, Live {
-            image,
-            first_ns,
-            last_ns: process.time,
-            started_before: false,
-            privileges: process.privileges,
-            cwd,
-        });
+        self.live.insert(
+            process.tgid,
+            Live {
+                image,
+                first_ns,
+                last_ns: process.time,
+                started_before: false,
+                privileges: process.privileges,
+                cwd,
+            },
+        );
         Some(())
     }
 
@@ -258,10 +269,10 @@ impl Processes {
     }
 
     /// The window has closed: those that still run are counted with what they are now.
-    pub(crate) fn close(&mut self, node: &Node) {
+    pub(crate) fn close(&mut self) {
         let live: Vec<(u32, Live)> = self.live.drain().collect();
         for (tgid, mut live) in live {
-            node.refresh(tgid, &mut live.privileges);
+            Node::refresh(tgid, &mut live.privileges);
             self.finish(tgid, live, None);
         }
         for row in self.rows.values_mut() {
@@ -295,11 +306,18 @@ impl Processes {
 
 /// Arguments as text, credentials masked.
 pub(crate) fn arguments_text(bytes: &[u8], truncated: bool) -> Vec<String> {
-    let bytes = if truncated { bytes } else { bytes.strip_suffix(b"\0").unwrap_or(bytes) };
+    let bytes = if truncated {
+        bytes
+    } else {
+        bytes.strip_suffix(b"\0").unwrap_or(bytes)
+    };
     if bytes.is_empty() {
         return Vec::new();
     }
-    let mut argv: Vec<String> = bytes.split(|byte| *byte == 0).map(text::from_bytes).collect();
+    let mut argv: Vec<String> = bytes
+        .split(|byte| *byte == 0)
+        .map(text::from_bytes)
+        .collect();
     mask_argv(&mut argv);
     argv
 }
@@ -321,11 +339,14 @@ mod tests {
         assert_eq!(exit_key(0), "0");
         assert_eq!(exit_key(3 << 8), "3");
         assert_eq!(exit_key(9), "SIGKILL");
-        assert_eq!(exit_key(0x80 | 11), "SIGSEGV");
+        assert_eq!(exit_key(0x80 | 0x0b), "SIGSEGV");
     }
 
     #[test]
     fn arguments_keep_empty_ones_and_lose_credentials() {
-        assert_eq!(arguments_text(b"a\0\0--token=x\0", false), ["a", "", "--token=***"]);
+        assert_eq!(
+            arguments_text(b"a\0\0--token=x\0", false),
+            ["a", "", "--token=***"]
+        );
     }
 }

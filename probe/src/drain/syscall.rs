@@ -21,7 +21,11 @@ impl SyscallSample {
     /// Failures by errno: those within the row, and those that found no place in it.
     pub(crate) fn errors(&self, errnos: &Errnos) -> BTreeMap<u16, u64> {
         let mut all = self.inline_errnos.clone();
-        for (errno, count) in errnos.get(&(ROWS_SYSCALLS, self.number)).into_iter().flatten() {
+        for (errno, count) in errnos
+            .get(&(ROWS_SYSCALLS, self.number))
+            .into_iter()
+            .flatten()
+        {
             *all.entry(*errno).or_insert(0) += count;
         }
         all
@@ -43,9 +47,16 @@ pub(crate) fn read(capture: &mut Capture) -> Result<Vec<SyscallSample>> {
         }
     };
     let in_flight = in_flight(capture)?;
-    let keys: Array<_, SyscallKey> = capture.ebpf.map("SYSCALL_KEYS").context("no map SYSCALL_KEYS")?.try_into()?;
-    let rows: PerCpuArray<_, SyscallRow> =
-        capture.ebpf.map("SYSCALL_ROWS").context("no map SYSCALL_ROWS")?.try_into()?;
+    let keys: Array<_, SyscallKey> = capture
+        .ebpf
+        .map("SYSCALL_KEYS")
+        .context("no map SYSCALL_KEYS")?
+        .try_into()?;
+    let rows: PerCpuArray<_, SyscallRow> = capture
+        .ebpf
+        .map("SYSCALL_ROWS")
+        .context("no map SYSCALL_ROWS")?
+        .try_into()?;
     let mut samples = Vec::with_capacity(used as usize);
     for number in 0..used {
         let mut row = SyscallRow::default();
@@ -56,7 +67,9 @@ pub(crate) fn read(capture: &mut Capture) -> Result<Vec<SyscallSample>> {
             row.no_return += cpu.no_return;
             row.denied += cpu.denied;
             for entry in cpu.errnos.iter().filter(|entry| entry.count > 0) {
-                *inline_errnos.entry(u16::try_from(entry.errno).unwrap_or(0)).or_insert(0) += entry.count;
+                *inline_errnos
+                    .entry(u16::try_from(entry.errno).unwrap_or(0))
+                    .or_insert(0) += entry.count;
             }
         }
         if row.calls == 0 {
@@ -75,8 +88,11 @@ pub(crate) fn read(capture: &mut Capture) -> Result<Vec<SyscallSample>> {
 
 /// Sum of all calls so far, for the progress line.
 pub(crate) fn total(capture: &Capture) -> Result<u64> {
-    let rows: PerCpuArray<_, SyscallRow> =
-        capture.ebpf.map("SYSCALL_ROWS").context("no map SYSCALL_ROWS")?.try_into()?;
+    let rows: PerCpuArray<_, SyscallRow> = capture
+        .ebpf
+        .map("SYSCALL_ROWS")
+        .context("no map SYSCALL_ROWS")?
+        .try_into()?;
     let mut total = 0;
     let mut idle = 0;
     for number in 0..capture.limits.syscall_rows {
@@ -93,8 +109,16 @@ pub(crate) fn total(capture: &Capture) -> Result<u64> {
 
 /// Calls under way, by row.
 fn in_flight(capture: &Capture) -> Result<HashMap<u32, u64>> {
-    let tasks: aya::maps::HashMap<_, u64, u32> = capture.ebpf.map("TASKS").context("no map TASKS")?.try_into()?;
-    let records: Array<_, TaskRecord> = capture.ebpf.map("RECORDS").context("no map RECORDS")?.try_into()?;
+    let tasks: aya::maps::HashMap<_, u64, u32> = capture
+        .ebpf
+        .map("TASKS")
+        .context("no map TASKS")?
+        .try_into()?;
+    let records: Array<_, TaskRecord> = capture
+        .ebpf
+        .map("RECORDS")
+        .context("no map RECORDS")?
+        .try_into()?;
     let mut rows = HashMap::new();
     for (_, slot) in tasks.iter().filter_map(Result::ok) {
         let record = records.get(&slot, 0)?;

@@ -62,7 +62,11 @@ impl Node {
                 .find_map(|process| namespace(process, name))
                 .unwrap_or(0);
         }
-        Self { host, has_pods, ..Self::default() }
+        Self {
+            host,
+            has_pods,
+            ..Self::default()
+        }
     }
 
     /// A process of a container was seen: it may be asked later.
@@ -103,7 +107,11 @@ impl Node {
     /// The path of `name`, which a process of the container gave relative to `directory`:
     /// symbolic links of all but the last part are resolved within the container.
     pub(crate) fn resolve(&mut self, container: u32, directory: &[u8], name: &[u8]) -> Vec<u8> {
-        let mut path = if name.starts_with(b"/") { Vec::new() } else { directory.to_vec() };
+        let mut path = if name.starts_with(b"/") {
+            Vec::new()
+        } else {
+            directory.to_vec()
+        };
         path.push(b'/');
         path.extend_from_slice(name);
         let path = lexical(&path);
@@ -115,17 +123,22 @@ impl Node {
             return path;
         }
         let key = (container, parent.to_vec());
-        let resolved = match self.directories.get(&key) {
-            Some(resolved) => resolved.clone(),
-            None => {
-                let resolved = self.resolve_directory(container, parent).unwrap_or_else(|| parent.to_vec());
-                if self.directories.len() < MAX_DIRECTORIES {
-                    self.directories.insert(key, resolved.clone());
-                }
-                resolved
+        let resolved = if let Some(resolved) = self.directories.get(&key) {
+            resolved.clone()
+        } else {
+            let resolved = self
+                .resolve_directory(container, parent)
+                .unwrap_or_else(|| parent.to_vec());
+            if self.directories.len() < MAX_DIRECTORIES {
+                self.directories.insert(key, resolved.clone());
             }
+            resolved
         };
-        let mut path = if resolved == b"/" { Vec::new() } else { resolved };
+        let mut path = if resolved == b"/" {
+            Vec::new()
+        } else {
+            resolved
+        };
         path.extend_from_slice(last);
         path
     }
@@ -145,12 +158,16 @@ impl Node {
     }
 
     /// Arguments of a running process, whether they were cut, and its working directory.
-    pub(crate) fn command_line(&self, tgid: u32) -> (Vec<String>, bool, Option<String>) {
+    pub(crate) fn command_line(tgid: u32) -> (Vec<String>, bool, Option<String>) {
         let mut bytes = Vec::new();
         if let Ok(file) = File::open(format!("/proc/{tgid}/cmdline")) {
             let _ = file.take(MAX_COMMAND_LINE).read_to_end(&mut bytes);
         }
         let truncated = bytes.len() as u64 == MAX_COMMAND_LINE;
+        // Programs that write their own title leave a tail of NULs.
+        while bytes.ends_with(b"\0\0") {
+            bytes.pop();
+        }
         let argv = crate::drain::arguments_text(&bytes, truncated);
         let cwd = std::fs::read_link(format!("/proc/{tgid}/cwd"))
             .ok()
@@ -159,7 +176,7 @@ impl Node {
     }
 
     /// What a running process is allowed now.
-    pub(crate) fn refresh(&self, tgid: u32, privileges: &mut Privileges) {
+    pub(crate) fn refresh(tgid: u32, privileges: &mut Privileges) {
         let Some(status) = File::open(format!("/proc/{tgid}/status"))
             .ok()
             .and_then(|file| Status::from_buf_read(BufReader::new(file)).ok())
@@ -171,13 +188,22 @@ impl Node {
         privileges.effective = status.capeff;
         privileges.permitted = status.capprm;
         privileges.bounding = status.capbnd.unwrap_or(privileges.bounding);
-        privileges.no_new_privs = status.nonewprivs.map_or(privileges.no_new_privs, |set| u32::from(set != 0));
+        privileges.no_new_privs = status
+            .nonewprivs
+            .map_or(privileges.no_new_privs, |set| u32::from(set != 0));
         privileges.seccomp = status.seccomp.unwrap_or(privileges.seccomp);
     }
 
     /// Whose each namespace of a process is.
-    pub(crate) fn namespaces(&self, image: &Image, privileges: &Privileges) -> BTreeMap<String, NamespaceOwner> {
-        let own = self.containers.get(&image.container).and_then(|known| known.namespaces);
+    pub(crate) fn namespaces(
+        &self,
+        image: &Image,
+        privileges: &Privileges,
+    ) -> BTreeMap<String, NamespaceOwner> {
+        let own = self
+            .containers
+            .get(&image.container)
+            .and_then(|known| known.namespaces);
         NAMESPACES
             .iter()
             .zip(privileges.namespaces)
@@ -188,7 +214,11 @@ impl Node {
                 let owner = if inode == self.host[place] {
                     NamespaceOwner::Host
                 } else if own.is_some_and(|own| own[place] == inode) {
-                    if shared { NamespaceOwner::Pod } else { NamespaceOwner::Container }
+                    if shared {
+                        NamespaceOwner::Pod
+                    } else {
+                        NamespaceOwner::Container
+                    }
                 } else {
                     NamespaceOwner::Other
                 };
@@ -207,9 +237,9 @@ impl Node {
 
     /// Processes to ask about a container.
     pub(crate) fn processes(&self) -> impl Iterator<Item = (u32, u32)> + '_ {
-        self.containers
-            .iter()
-            .flat_map(|(container, known)| known.processes.iter().map(|process| (*container, *process)))
+        self.containers.iter().flat_map(|(container, known)| {
+            known.processes.iter().map(|process| (*container, *process))
+        })
     }
 }
 

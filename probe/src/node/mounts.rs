@@ -28,7 +28,11 @@ pub(crate) fn read(process: u32) -> Option<HashMap<u32, MountFacts>> {
         .filter_map(|info| {
             let (kind, source) = kind(&info.fs_type, &info.root, info.mount_source.as_deref());
             let facts = MountFacts {
-                mount: Mount { kind, source, host_path: None },
+                mount: Mount {
+                    kind,
+                    source,
+                    host_path: None,
+                },
                 is_root: info.mount_point.as_os_str() == "/",
             };
             Some((u32::try_from(info.mnt_id).ok()?, facts))
@@ -56,7 +60,9 @@ fn kind(fs_type: &str, root: &str, source: Option<&str>) -> (MountKind, Option<S
     match fs_type {
         "overlay" => (MountKind::Overlay, None),
         "proc" => (MountKind::Proc, None),
-        "sysfs" | "cgroup" | "cgroup2" | "securityfs" | "debugfs" | "tracefs" | "bpf" => (MountKind::Sysfs, None),
+        "sysfs" | "cgroup" | "cgroup2" | "securityfs" | "debugfs" | "tracefs" | "bpf" => {
+            (MountKind::Sysfs, None)
+        }
         "devtmpfs" | "devpts" | "mqueue" => (MountKind::Device, None),
         "tmpfs" | "ramfs" => (MountKind::Tmpfs, None),
         _ if root != "/" => (MountKind::Bind, Some(root.to_owned())),
@@ -71,8 +77,17 @@ mod tests {
     #[test]
     fn volumes_of_the_kubelet_are_known_by_their_directory() {
         let root = "/var/lib/kubelet/pods/x/volumes/kubernetes.io~projected/kube-api-access-abc";
-        assert_eq!(kind("tmpfs", root, None), (MountKind::Projected, Some("kube-api-access-abc".into())));
-        assert_eq!(kind("ext4", "/", Some("/dev/vda")), (MountKind::Other, Some("/dev/vda".into())));
-        assert_eq!(kind("ext4", "/srv", None), (MountKind::Bind, Some("/srv".into())));
+        assert_eq!(
+            kind("tmpfs", root, None),
+            (MountKind::Projected, Some("kube-api-access-abc".into()))
+        );
+        assert_eq!(
+            kind("ext4", "/", Some("/dev/vda")),
+            (MountKind::Other, Some("/dev/vda".into()))
+        );
+        assert_eq!(
+            kind("ext4", "/srv", None),
+            (MountKind::Bind, Some("/srv".into()))
+        );
     }
 }

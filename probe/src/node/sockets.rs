@@ -66,13 +66,16 @@ pub(crate) fn listeners(processes: &[u32]) -> Vec<Listener> {
                 .and_then(|file| TcpNetEntries::from_buf_read(file, &SYSTEM).ok())
                 .map(|entries| entries.0)
                 .unwrap_or_default();
-            all.extend(entries.into_iter().filter(|entry| entry.state == TcpState::Listen).map(|entry| {
-                Listener::Tcp {
-                    netns,
-                    address: entry.local_address,
-                    holder: holders.get(&entry.inode).copied(),
-                }
-            }));
+            all.extend(
+                entries
+                    .into_iter()
+                    .filter(|entry| entry.state == TcpState::Listen)
+                    .map(|entry| Listener::Tcp {
+                        netns,
+                        address: entry.local_address,
+                        holder: holders.get(&entry.inode).copied(),
+                    }),
+            );
         }
         // A named stream socket without a peer listens, or is about to.
         let entries = open(*process, "unix")
@@ -81,10 +84,12 @@ pub(crate) fn listeners(processes: &[u32]) -> Vec<Listener> {
             .unwrap_or_default();
         all.extend(entries.into_iter().filter_map(|entry| {
             let path = entry.path.as_ref()?.to_string_lossy().into_owned();
-            (entry.state == UnixState::UNCONNECTED && entry.socket_type != DATAGRAM).then(|| Listener::Unix {
-                path,
-                socket_type: entry.socket_type,
-                holder: holders.get(&entry.inode).copied(),
+            (entry.state == UnixState::UNCONNECTED && entry.socket_type != DATAGRAM).then(|| {
+                Listener::Unix {
+                    path,
+                    socket_type: entry.socket_type,
+                    holder: holders.get(&entry.inode).copied(),
+                }
             })
         }));
     }
@@ -98,14 +103,18 @@ fn open(process: u32, table: &str) -> Option<BufReader<std::io::Take<File>>> {
 
 /// Inode numbers of the sockets that a process holds.
 fn sockets_of(process: u32) -> Vec<u64> {
-    let Ok(entries) = std::fs::read_dir(Path::new("/proc").join(process.to_string()).join("fd")) else {
+    let Ok(entries) = std::fs::read_dir(Path::new("/proc").join(process.to_string()).join("fd"))
+    else {
         return Vec::new();
     };
     entries
         .filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok())
         .filter_map(|link| {
             let text = link.to_str()?;
-            text.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()
+            text.strip_prefix("socket:[")?
+                .strip_suffix(']')?
+                .parse()
+                .ok()
         })
         .collect()
 }

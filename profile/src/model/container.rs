@@ -32,7 +32,11 @@ pub struct Container {
     #[serde(default, rename = "imageID", skip_serializing_if = "Option::is_none")]
     pub image_id: Option<String>,
     /// The runtime's id of the container, 64 hexadecimal digits, without a scheme.
-    #[serde(default, rename = "containerID", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        rename = "containerID",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub container_id: Option<String>,
     /// The topmost controller of the pod.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -85,6 +89,10 @@ pub struct OwnerReference {
 }
 
 /// What a pod grants to a container: the effective values, container over pod.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a field of the Kubernetes API"
+)]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]

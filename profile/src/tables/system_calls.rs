@@ -17,7 +17,11 @@ const HIGHEST: u32 = 1024;
 /// ```
 #[must_use]
 pub fn syscall_name(abi: Abi, number: u32) -> String {
-    let index = if abi == Abi::X32 { number & !X32_BIT } else { number };
+    let index = if abi == Abi::X32 {
+        number & !X32_BIT
+    } else {
+        number
+    };
     known_name(abi, index).map_or_else(|| format!("unknown({number})"), str::to_owned)
 }
 

@@ -10,7 +10,7 @@ mod stream;
 
 pub use frame::{End, Failure, Frame, Hello, Line, Part, Progress, WindowReport};
 pub use request::{Limits, Request, TargetSpec, Window};
-pub use stream::{StreamWriter, Decoder, StreamError, encode_chunk, encode_line};
+pub use stream::{Decoder, StreamError, StreamWriter, encode_chunk, encode_line};
 
 /// Version of the protocol: readers accept any minor of their major.
 pub const PROTOCOL: &str = "1.0";

@@ -47,7 +47,10 @@ impl fmt::Display for StreamError {
             Self::TooLarge(what) => write!(f, "the stream is above its limit: {what}"),
             Self::Malformed { seq, reason } => write!(f, "frame {seq} is malformed: {reason}"),
             Self::Sequence { expected, found } => {
-                write!(f, "frame {expected} is missing: frame {found} came in its place")
+                write!(
+                    f,
+                    "frame {expected} is missing: frame {found} came in its place"
+                )
             }
             Self::Version { theirs } => write!(
                 f,
@@ -62,6 +65,9 @@ impl fmt::Display for StreamError {
 impl std::error::Error for StreamError {}
 
 /// One line of the stream, with its line feed.
+///
+/// # Panics
+/// Never: frames are plain data.
 #[must_use]
 pub fn encode_line(seq: u64, frame: Frame) -> String {
     let mut line = serde_json::to_string(&Line { seq, frame }).expect("a frame is plain data");
@@ -70,6 +76,9 @@ pub fn encode_line(seq: u64, frame: Frame) -> String {
 }
 
 /// The text of a chunk frame.
+///
+/// # Panics
+/// Never: parts are plain data.
 #[must_use]
 pub fn encode_chunk(parts: &[Part]) -> String {
     let json = serde_json::to_vec(parts).expect("parts are plain data");
@@ -146,10 +155,11 @@ impl Decoder {
         if line.len() > MAX_LINE_BYTES {
             return Err(StreamError::TooLarge("one line"));
         }
-        let parsed: Line = serde_json::from_slice(line).map_err(|error| StreamError::Malformed {
-            seq: self.next,
-            reason: error.to_string(),
-        })?;
+        let parsed: Line =
+            serde_json::from_slice(line).map_err(|error| StreamError::Malformed {
+                seq: self.next,
+                reason: error.to_string(),
+            })?;
         if parsed.seq < self.next {
             return Ok(None);
         }
@@ -206,9 +216,8 @@ impl Decoder {
         let deflated = STANDARD
             .decode(text)
             .map_err(|error| malformed(error.to_string()))?;
-        let json =
-            miniz_oxide::inflate::decompress_to_vec_with_limit(&deflated, MAX_CHUNK_BYTES)
-                .map_err(|error| malformed(format!("cannot inflate: {error}")))?;
+        let json = miniz_oxide::inflate::decompress_to_vec_with_limit(&deflated, MAX_CHUNK_BYTES)
+            .map_err(|error| malformed(format!("cannot inflate: {error}")))?;
         self.inflated += json.len();
         if self.inflated > MAX_INFLATED_BYTES {
             return Err(StreamError::TooLarge("the inflated capture"));
@@ -274,10 +283,16 @@ mod tests {
             arch: "amd64".into(),
             hooks: Vec::new(),
         };
-        let parts = [Part::Container(Box::new(Container { container: "c".into(), ..Container::default() }))];
+        let parts = [Part::Container(Box::new(Container {
+            container: "c".into(),
+            ..Container::default()
+        }))];
         let mut lines = vec![
             writer.line(Frame::Hello(hello)),
-            writer.line(Frame::Progress(Progress { seconds: 1.0, ..Progress::default() })),
+            writer.line(Frame::Progress(Progress {
+                seconds: 1.0,
+                ..Progress::default()
+            })),
             writer.line(Frame::Chunk(encode_chunk(&parts))),
         ];
         lines.push(writer.end());
@@ -310,17 +325,32 @@ mod tests {
         let lines = stream();
         let mut decoder = Decoder::default();
         decoder.line(lines[0].as_bytes()).expect("the line is good");
-        assert!(matches!(decoder.line(lines[2].as_bytes()), Err(StreamError::Sequence { expected: 1, found: 2 })));
+        assert!(matches!(
+            decoder.line(lines[2].as_bytes()),
+            Err(StreamError::Sequence {
+                expected: 1,
+                found: 2
+            })
+        ));
 
         let mut decoder = Decoder::default();
-        decoder.line(lines[0].replace("\"kernel\":\"k\"", "\"kernel\":\"x\"").as_bytes()).expect("it looks good");
+        decoder
+            .line(
+                lines[0]
+                    .replace("\"kernel\":\"k\"", "\"kernel\":\"x\"")
+                    .as_bytes(),
+            )
+            .expect("it looks good");
         for line in &lines[1..3] {
             decoder.line(line.as_bytes()).expect("the line is good");
         }
         assert_eq!(decoder.line(lines[3].as_bytes()), Err(StreamError::Altered));
 
         let other = lines[0].replace("\"protocol\":\"1.0\"", "\"protocol\":\"2.0\"");
-        assert!(matches!(Decoder::default().line(other.as_bytes()), Err(StreamError::Version { .. })));
+        assert!(matches!(
+            Decoder::default().line(other.as_bytes()),
+            Err(StreamError::Version { .. })
+        ));
     }
 
     proptest! {
