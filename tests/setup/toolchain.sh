@@ -44,7 +44,10 @@ apt_install() {
   apt-get install -y -qq --no-install-recommends "${missing[@]}" >"$cache/apt.log" 2>&1 || { tail -20 "$cache/apt.log" >&2; return 1; }
 }
 has_nightly() {
-  command -v rustup >/dev/null && [ -e "$(rustup run nightly rustc --print sysroot 2>/dev/null)/lib/rustlib/src/rust/library/Cargo.lock" ]
+  local sysroot
+  command -v rustup >/dev/null || return 1
+  sysroot=$(rustup run nightly rustc --print sysroot 2>/dev/null) && [ -n "$sysroot" ] &&
+    [ -e "$sysroot/lib/rustlib/src/rust/library/Cargo.lock" ]
 }
 
 apt_install gcc libc6-dev make musl-tools musl-dev
