@@ -1,6 +1,8 @@
 //! `kubectl procmon profile`: one window, one document.
 
 use crate::cli::Rendering;
+use crate::cluster::client::Connection;
+use crate::cluster::{self, Outcome};
 use crate::exit::Code;
 use crate::output::Output;
 use crate::progress::Window as ProgressWindow;
@@ -17,6 +19,8 @@ use procmon_profile::wire::{PROTOCOL, Request, TargetSpec, Window};
 /// one document, and nothing is left behind.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
+  kubectl procmon profile deploy/web -n shop --duration 30s
+  kubectl procmon profile -l app=web -o json --output-file p.json
   sudo kubectl procmon profile --local -- nginx -t
   sudo kubectl procmon profile --local --pid 4711 --duration 10s
   sudo kubectl procmon profile --local --duration 1m -o json --output-file p.json -- ./server
@@ -25,8 +29,17 @@ Exit codes: 0 done, 2 not done, 3 incomplete (with --require-complete), 130 inte
 With `-- CMD`, the command's own exit code is passed on.")]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(crate) struct Args {
+    /// What to profile: `deploy/web`, `pod web-0`, `node/worker-1`, ...
+    #[arg(value_name = "TARGET", num_args = 0..=2, conflicts_with = "local")]
+    target: Vec<String>,
+    /// Labels of the pods to profile
+    #[arg(short = 'l', long, value_name = "SELECTOR", conflicts_with = "local")]
+    selector: Option<String>,
+    /// Only this container; with --local its id, or at least the first 12 digits of it
+    #[arg(short = 'c', long, value_name = "CONTAINER")]
+    container: Option<String>,
     /// Capture on this machine: no cluster is needed, but root is
-    #[arg(long, required = true)]
+    #[arg(long)]
     local: bool,
     /// Follow this running process and all that descend from it
     #[arg(long, requires = "local", group = "what", value_name = "PID")]
@@ -34,9 +47,6 @@ pub(crate) struct Args {
     /// Capture the tasks of this cgroup and of those below it
     #[arg(long, requires = "local", group = "what", value_name = "PATH")]
     cgroup: Option<String>,
-    /// Capture one container, by its id or at least the first 12 digits of it
-    #[arg(long, requires = "local", group = "what", value_name = "ID")]
-    container: Option<String>,
     /// Start this command and follow it; by default the window ends with it
     #[arg(last = true, requires = "local", group = "what", value_name = "CMD")]
     argv: Vec<String>,
@@ -54,13 +64,72 @@ pub(crate) struct Args {
     /// Say more about what goes wrong in the kernel
     #[arg(short, long)]
     verbose: bool,
+    /// Image for the probe's pod [default: one that the node already has]
+    #[arg(long, conflicts_with = "local")]
+    image: Option<String>,
+    /// Namespace for the probe's objects [default: the target's]
+    #[arg(long, value_name = "NAMESPACE", conflicts_with = "local")]
+    probe_namespace: Option<String>,
+    /// Resources that the probe's pod asks for, as cpu=10m,memory=32Mi
+    #[arg(long, value_parser = parse_sizes, value_name = "SIZES", conflicts_with = "local")]
+    requests: Option<Sizes>,
+    /// Limits of the probe's pod, as cpu=500m,memory=192Mi
+    #[arg(long, value_parser = parse_sizes, value_name = "SIZES", conflicts_with = "local")]
+    limits: Option<Sizes>,
+    /// Run the probe's pod privileged; `false` gives it the four capabilities that it needs
+    #[arg(long, default_value_t = true, action = clap::ArgAction::Set, value_name = "BOOL", conflicts_with = "local")]
+    privileged: bool,
+    /// Print what would be created instead of creating it
+    #[arg(long, value_enum, value_name = "WHERE", conflicts_with = "local")]
+    dry_run: Option<cluster::DryRun>,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// Amounts by resource.
+type Sizes = std::collections::BTreeMap<String, String>;
+
+fn parse_sizes(text: &str) -> Result<Sizes> {
+    cluster::parse_sizes(text)
 }
 
 const DEFAULT_SECONDS: f64 = 30.0;
 
 pub(crate) fn run(args: &Args) -> Result<Code> {
     let output = Output::open(args.rendering.output_file.as_deref())?;
-    run_local(args, output)
+    if args.local {
+        run_local(args, output)
+    } else {
+        run_cluster(args, output)
+    }
+}
+
+fn run_cluster(args: &Args, output: Output) -> Result<Code> {
+    let options = cluster::Options {
+        connection: args.connection.clone(),
+        target: args.target.clone(),
+        selector: args.selector.clone(),
+        container: args.container.clone(),
+        seconds: args.duration.unwrap_or(DEFAULT_SECONDS),
+        pod: cluster::Settings {
+            image: args.image.clone(),
+            probe_namespace: args.probe_namespace.clone(),
+            requests: args.requests.clone().unwrap_or_default(),
+            limits: args.limits.clone().unwrap_or_default(),
+            privileged: args.privileged,
+        },
+        dry_run: args.dry_run,
+        quiet: args.quiet,
+        verbose: args.verbose,
+    };
+    match cluster::run(options)? {
+        Outcome::Profile(profile) => finish(&profile, args, output),
+        Outcome::Manifests(text) => {
+            output.write(text.as_bytes())?;
+            Ok(Code::Done)
+        }
+        Outcome::Interrupted => Ok(Code::Interrupted),
+    }
 }
 
 /// What to capture on this machine, and what the document calls it.

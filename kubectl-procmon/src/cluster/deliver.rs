@@ -1,0 +1,364 @@
+//! An anchor Job without pods, an immutable ConfigMap, bare Pods: made in this order, so that at
+//! every moment the anchor's deadline takes away what exists. Clean-up deletes the anchor and waits
+//! until all of it is gone.
+
+use super::Options;
+use super::client::explain;
+use super::pod::{self, Identity, Settings};
+use super::target::{NodeTarget, Plan, SESSION_LABEL};
+use crate::hint::advised;
+use anyhow::{Context as _, Result};
+use k8s_openapi::ByteString;
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::{ConfigMap, Pod};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
+use kube::{Api, Client};
+use procmon_profile::wire::Request;
+use serde_json::json;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+/// What one session makes in a cluster.
+pub(crate) struct Delivery {
+    pub(crate) client: Client,
+    pub(crate) namespace: String,
+    pub(crate) session: String,
+    /// Seconds until the anchor takes everything away.
+    pub(crate) deadline: u64,
+    expires: String,
+    started: Instant,
+    settings: Settings,
+    anchor_uid: OnceLock<String>,
+    pods: Mutex<BTreeSet<String>>,
+}
+
+impl Delivery {
+    pub(crate) fn new(
+        client: Client,
+        plan: &Plan,
+        session: &str,
+        deadline: f64,
+        options: &Options,
+    ) -> Self {
+        let expires = jiff::Timestamp::now()
+            .checked_add(jiff::SignedDuration::from_secs_f64(deadline))
+            .map(|time| time.to_string())
+            .unwrap_or_default();
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "at most a day"
+        )]
+        let deadline = deadline.ceil() as u64;
+        Self {
+            client,
+            namespace: plan.probe_namespace.clone(),
+            session: session.to_owned(),
+            deadline,
+            expires,
+            started: Instant::now(),
+            settings: options.pod.clone(),
+            anchor_uid: OnceLock::new(),
+            pods: Mutex::default(),
+        }
+    }
+
+    fn anchor_name(&self) -> String {
+        format!("procmon-{}", self.session)
+    }
+
+    fn config_map_name(&self, arch: &str) -> String {
+        format!("procmon-{}-{arch}", self.session)
+    }
+
+    fn api<K>(&self) -> Api<K>
+    where
+        K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope>,
+        K::DynamicType: Default,
+    {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    /// Pods of this session.
+    pub(crate) fn pods(&self) -> Api<Pod> {
+        self.api()
+    }
+
+    /// The session's end has come, whatever happens.
+    pub(crate) fn is_over(&self) -> bool {
+        self.started.elapsed() > Duration::from_secs(self.deadline)
+    }
+
+    /// The Job that owns everything and never makes a pod.
+    pub(crate) fn anchor(&self) -> Job {
+        serde_json::from_value(json!({
+            "apiVersion": "batch/v1",
+            "kind": "Job",
+            "metadata": {
+                "name": self.anchor_name(),
+                "namespace": self.namespace,
+                "labels": {SESSION_LABEL: self.session, "app.kubernetes.io/managed-by": "kubectl-procmon"},
+                "annotations": {"procmon/expires": self.expires},
+            },
+            "spec": {
+                "parallelism": 0,
+                "completions": 1,
+                "backoffLimit": 0,
+                "activeDeadlineSeconds": self.deadline,
+                "ttlSecondsAfterFinished": 0,
+                "template": {
+                    "spec": {
+                        "restartPolicy": "Never",
+                        "automountServiceAccountToken": false,
+                        "securityContext": {"runAsNonRoot": true, "seccompProfile": {"type": "RuntimeDefault"}},
+                        "containers": [{
+                            "name": "anchor",
+                            "image": "procmon.invalid/anchor",
+                            "securityContext": {"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}},
+                        }],
+                    },
+                },
+            },
+        }))
+        .unwrap_or_default()
+    }
+
+    /// Makes the anchor and the ConfigMaps; asks meanwhile whether the pods would be admitted.
+    pub(crate) async fn prepare(&self, nodes: &[NodeTarget]) -> Result<()> {
+        let jobs: Api<Job> = self.api();
+        let anchor = jobs
+            .create(&PostParams::default(), &self.anchor())
+            .await
+            .map_err(explain)
+            .with_context(|| {
+                format!(
+                    "cannot create Job `{}` in namespace `{}`",
+                    self.anchor_name(),
+                    self.namespace
+                )
+            })?;
+        let uid = anchor.metadata.uid.clone().unwrap_or_default();
+        let _ = self.anchor_uid.set(uid.clone());
+        let spec = anchor.spec.unwrap_or_default();
+        if spec.suspend == Some(true)
+            || spec.ttl_seconds_after_finished != Some(0)
+            || spec.active_deadline_seconds.is_none()
+        {
+            return Err(advised(
+                "something in the cluster changed the Job that was to clean up: it would never expire",
+                "exempt Jobs labelled `procmon/session` from that policy (Kueue: manageJobsWithoutQueueName)",
+            ));
+        }
+        let architectures: BTreeSet<&str> = nodes.iter().map(|node| node.arch.as_str()).collect();
+        let maps: Api<ConfigMap> = self.api();
+        for arch in architectures {
+            let bytes = crate::probes::probe(arch)
+                .with_context(|| format!("this build carries no probe for {arch}"))?;
+            let map = ConfigMap {
+                metadata: serde_json::from_value(json!({
+                    "name": self.config_map_name(arch),
+                    "namespace": self.namespace,
+                    "labels": {SESSION_LABEL: self.session, "app.kubernetes.io/managed-by": "kubectl-procmon"},
+                    "annotations": {"procmon/expires": self.expires},
+                    "ownerReferences": [{
+                        "apiVersion": "batch/v1", "kind": "Job", "name": self.anchor_name(), "uid": uid,
+                        "controller": false, "blockOwnerDeletion": false,
+                    }],
+                }))?,
+                immutable: Some(true),
+                binary_data: Some(BTreeMap::from([(
+                    "probe".to_owned(),
+                    ByteString(bytes.to_vec()),
+                )])),
+                data: None,
+            };
+            maps.create(&PostParams::default(), &map)
+                .await
+                .map_err(explain)
+                .with_context(|| {
+                    format!(
+                        "cannot create ConfigMap `{}` in namespace `{}`",
+                        self.config_map_name(arch),
+                        self.namespace
+                    )
+                })?;
+        }
+        Ok(())
+    }
+
+    /// The pod for a node; a further attempt has a name of its own.
+    pub(crate) fn pod(
+        &self,
+        node: &NodeTarget,
+        request: &Request,
+        image: &str,
+        attempt: usize,
+    ) -> Result<Pod> {
+        let suffix = node_suffix(&node.name);
+        let name = format!(
+            "procmon-{}-{suffix}{}",
+            self.session,
+            if attempt == 0 {
+                String::new()
+            } else {
+                format!("-{attempt}")
+            }
+        );
+        let identity = Identity {
+            name: &name,
+            namespace: &self.namespace,
+            session: &self.session,
+            anchor: &self.anchor_name(),
+            anchor_uid: self.anchor_uid.get().map_or("", String::as_str),
+            config_map: &self.config_map_name(&node.arch),
+            deadline: self.deadline,
+            expires: &self.expires,
+        };
+        pod::pod(
+            &identity,
+            node,
+            image,
+            &serde_json::to_string(request)?,
+            &self.settings,
+        )
+    }
+
+    /// Asks the API server whether it would admit a pod.
+    pub(crate) async fn ask(&self, pod: &Pod) -> Result<()> {
+        // The anchor's uid is not known yet, and owners are not checked in a dry run either.
+        let mut pod = pod.clone();
+        pod.metadata.owner_references = None;
+        let params = PostParams {
+            dry_run: true,
+            ..PostParams::default()
+        };
+        self.pods().create(&params, &pod).await.map_err(explain)?;
+        Ok(())
+    }
+
+    /// Creates a pod; its name.
+    pub(crate) async fn create(&self, pod: &Pod) -> Result<String> {
+        let name = pod.metadata.name.clone().unwrap_or_default();
+        self.names().insert(name.clone());
+        let made = self
+            .pods()
+            .create(&PostParams::default(), pod)
+            .await
+            .map_err(explain)?;
+        let policy = made
+            .spec
+            .as_ref()
+            .and_then(|spec| {
+                spec.containers
+                    .iter()
+                    .find(|container| container.name == "procmon")
+            })
+            .and_then(|container| container.image_pull_policy.clone());
+        if policy.as_deref() == Some("Always") {
+            return Err(advised(
+                "the cluster changed the probe's pull policy to Always",
+                "the AlwaysPullImages policy is on: name an image that its registry serves with `--image`",
+            ));
+        }
+        Ok(name)
+    }
+
+    fn names(&self) -> std::sync::MutexGuard<'_, BTreeSet<String>> {
+        self.pods.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends all windows early: the probes get SIGTERM, and their logs stay.
+    pub(crate) async fn stop_windows(&self) {
+        let names: Vec<String> = self.names().iter().cloned().collect();
+        let patch = Patch::Merge(json!({"spec": {"activeDeadlineSeconds": 1}}));
+        for name in names {
+            let _ = self
+                .pods()
+                .patch(&name, &PatchParams::default(), &patch)
+                .await;
+        }
+    }
+
+    /// Deletes what a failed attempt made.
+    pub(crate) async fn delete_pod(&self, name: &str) {
+        let _ = self
+            .pods()
+            .delete(name, &DeleteParams::default().grace_period(0))
+            .await;
+    }
+
+    /// Takes everything away and waits until it is gone. Tried until the anchor's own deadline.
+    pub(crate) async fn clean_up(&self) -> Result<()> {
+        if self.anchor_uid.get().is_none() && self.names().is_empty() {
+            // The anchor may still have been made by a call whose answer was lost.
+            let _ = self.delete_anchor().await;
+            return Ok(());
+        }
+        let names: Vec<String> = self.names().iter().cloned().collect();
+        for name in &names {
+            self.delete_pod(name).await;
+        }
+        loop {
+            let deleted = self.delete_anchor().await;
+            if deleted.is_ok() && self.is_gone().await {
+                return Ok(());
+            }
+            if self.started.elapsed() > Duration::from_secs(self.deadline + 5) {
+                return Err(anyhow::anyhow!(
+                    "cannot confirm that Job `{}` and what it owns in namespace `{}` are gone; the cluster removes them by itself at {}",
+                    self.anchor_name(),
+                    self.namespace,
+                    self.expires
+                ));
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    async fn delete_anchor(&self) -> Result<(), kube::Error> {
+        let jobs: Api<Job> = self.api();
+        match jobs
+            .delete(&self.anchor_name(), &DeleteParams::background())
+            .await
+        {
+            Ok(_) => Ok(()),
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Nothing of the session is left. Without the right to look, the deletion has to be believed.
+    async fn is_gone(&self) -> bool {
+        let params = ListParams::default().labels(&format!("{SESSION_LABEL}={}", self.session));
+        let pods = self
+            .pods()
+            .list(&params)
+            .await
+            .map(|list| list.items.is_empty());
+        let maps = Api::<ConfigMap>::namespaced(self.client.clone(), &self.namespace)
+            .list_metadata(&params)
+            .await
+            .map(|list| list.items.is_empty());
+        let jobs = Api::<Job>::namespaced(self.client.clone(), &self.namespace)
+            .list_metadata(&params)
+            .await
+            .map(|list| list.items.is_empty());
+        [pods, maps, jobs].into_iter().all(|gone| match gone {
+            Ok(gone) => gone,
+            Err(kube::Error::Api(status)) => status.code == 403,
+            Err(_) => false,
+        })
+    }
+}
+
+/// A node's name as the end of a pod's name: at most 40 characters, and distinct.
+fn node_suffix(node: &str) -> String {
+    if node.len() <= 40 {
+        return node.replace('.', "-");
+    }
+    let digest = node.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    format!("{}-{digest:016x}", node[..20].replace('.', "-"))
+}

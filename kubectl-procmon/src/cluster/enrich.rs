@@ -1,0 +1,437 @@
+//! What the API server knows of what a probe saw: names of containers, volumes and peers.
+
+use super::target::Plan;
+use k8s_openapi::api::apps::v1::ReplicaSet;
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::{
+    Container as PodContainer, ContainerStatus, Node, Pod, Service, Volume as PodVolume,
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference as ApiOwner;
+use kube::api::ListParams;
+use kube::{Api, Client, Resource};
+use procmon_profile::model::{
+    Container, File, Mount, MountKind, ObjectName, Origin, OwnerReference, Profile,
+    SecurityContext, Volume, Workload,
+};
+use serde::de::DeserializeOwned;
+use std::collections::HashMap;
+use std::fmt::Debug;
+
+/// Names everything that the cluster has a name for. A right that lacks costs names, not the profile.
+pub(super) async fn enrich(
+    client: &Client,
+    plan: &Plan,
+    container: Option<&str>,
+    profile: &mut Profile,
+) {
+    let cluster = Cluster::read(client, plan, &mut profile.completeness.notes).await;
+    let mut kept = Vec::new();
+    for mut row in std::mem::take(&mut profile.containers) {
+        let Some(known) = row.pod_uid.as_ref().and_then(|uid| cluster.pods.get(uid)) else {
+            profile.completeness.notes.push(format!(
+                "container `{}` belongs to a pod that is gone",
+                row.container
+            ));
+            kept.push(row);
+            continue;
+        };
+        // The sandbox is no container of the pod.
+        if !name_container(&mut row, known, &cluster) {
+            continue;
+        }
+        if container.is_none_or(|wanted| row.container == wanted) {
+            kept.push(row);
+        }
+    }
+    for row in &mut kept {
+        for peer in &mut row.network {
+            if let Some(remote) = &mut peer.remote
+                && let Some(address) = remote.address.clone()
+            {
+                cluster.name_peer(&address, remote);
+            }
+        }
+    }
+    profile.containers = kept;
+}
+
+/// What the cluster has, by what a probe can see.
+struct Cluster {
+    pods: HashMap<String, Pod>,
+    by_address: HashMap<String, Vec<Pod>>,
+    services: HashMap<String, ObjectName>,
+    nodes: HashMap<String, String>,
+    replica_sets: HashMap<(String, String), ApiOwner>,
+    jobs: HashMap<(String, String), ApiOwner>,
+}
+
+async fn list<K>(client: &Client, namespace: &str, what: &str, notes: &mut Vec<String>) -> Vec<K>
+where
+    K: Resource<Scope = k8s_openapi::NamespaceResourceScope> + Clone + DeserializeOwned + Debug,
+    K::DynamicType: Default,
+{
+    if let Ok(all) = Api::<K>::all(client.clone())
+        .list(&ListParams::default())
+        .await
+    {
+        return all.items;
+    }
+    notes.push(format!(
+        "no right to list {what} of all namespaces: peers there have addresses only"
+    ));
+    match Api::<K>::namespaced(client.clone(), namespace)
+        .list(&ListParams::default())
+        .await
+    {
+        Ok(list) => list.items,
+        Err(_) => Vec::new(),
+    }
+}
+
+fn key<K: Resource>(object: &K) -> (String, String) {
+    (
+        object.meta().namespace.clone().unwrap_or_default(),
+        object.meta().name.clone().unwrap_or_default(),
+    )
+}
+
+fn controller(owners: Option<&Vec<ApiOwner>>) -> Option<ApiOwner> {
+    owners?
+        .iter()
+        .find(|owner| owner.controller == Some(true))
+        .cloned()
+}
+
+impl Cluster {
+    async fn read(client: &Client, plan: &Plan, notes: &mut Vec<String>) -> Self {
+        let namespace = plan
+            .target
+            .namespace
+            .clone()
+            .unwrap_or_else(|| plan.probe_namespace.clone());
+        let mut other_notes = Vec::new();
+        let (now, services, sets, jobs): (Vec<Pod>, Vec<Service>, Vec<ReplicaSet>, Vec<Job>) = (
+            list(client, &namespace, "pods", notes).await,
+            list(client, &namespace, "services", notes).await,
+            list(client, &namespace, "replicasets", &mut other_notes).await,
+            list(client, &namespace, "jobs", &mut other_notes).await,
+        );
+        // Pods may have been replaced within the window: those of before are known too.
+        let mut pods: HashMap<String, Pod> = HashMap::new();
+        for pod in plan.pods.iter().chain(&now) {
+            if let Some(uid) = &pod.metadata.uid {
+                pods.insert(uid.clone(), pod.clone());
+            }
+        }
+        let mut by_address: HashMap<String, Vec<Pod>> = HashMap::new();
+        for pod in pods.values() {
+            // Host-network pods share the node's address: the node is named instead.
+            let host = pod.spec.as_ref().and_then(|spec| spec.host_network) == Some(true);
+            let addresses = pod
+                .status
+                .iter()
+                .flat_map(|status| status.pod_ips.iter().flatten().map(|ip| ip.ip.clone()));
+            for address in addresses.filter(|_| !host) {
+                by_address.entry(address).or_default().push(pod.clone());
+            }
+        }
+        let services = services
+            .iter()
+            .flat_map(|service| {
+                let (namespace, name) = key(service);
+                let spec = service.spec.clone().unwrap_or_default();
+                spec.cluster_ips
+                    .unwrap_or_default()
+                    .into_iter()
+                    .chain(spec.external_ips.unwrap_or_default())
+                    .filter(|address| address != "None")
+                    .map(move |address| {
+                        (
+                            address,
+                            ObjectName {
+                                namespace: namespace.clone(),
+                                name: name.clone(),
+                            },
+                        )
+                    })
+            })
+            .collect();
+        let nodes = if let Ok(nodes) = Api::<Node>::all(client.clone())
+            .list(&ListParams::default())
+            .await
+        {
+            nodes
+                .items
+                .iter()
+                .flat_map(|node| {
+                    let name = node.metadata.name.clone().unwrap_or_default();
+                    let addresses = node
+                        .status
+                        .iter()
+                        .flat_map(|status| status.addresses.iter().flatten())
+                        .cloned()
+                        .collect::<Vec<_>>();
+                    addresses
+                        .into_iter()
+                        .map(move |address| (address.address, name.clone()))
+                })
+                .collect()
+        } else {
+            notes.push("no right to list nodes: their addresses have no names".to_owned());
+            HashMap::new()
+        };
+        let owned = |meta: (String, String), owners: Option<&Vec<ApiOwner>>| {
+            controller(owners).map(|owner| (meta, owner))
+        };
+        Self {
+            pods,
+            by_address,
+            services,
+            nodes,
+            replica_sets: sets
+                .iter()
+                .filter_map(|set| owned(key(set), set.metadata.owner_references.as_ref()))
+                .collect(),
+            jobs: jobs
+                .iter()
+                .filter_map(|job| owned(key(job), job.metadata.owner_references.as_ref()))
+                .collect(),
+        }
+    }
+
+    /// The topmost controller of a pod.
+    fn owner(&self, pod: &Pod) -> Option<OwnerReference> {
+        let namespace = pod.metadata.namespace.clone().unwrap_or_default();
+        let mut owner = controller(pod.metadata.owner_references.as_ref())?;
+        let place = (namespace.clone(), owner.name.clone());
+        let above = match owner.kind.as_str() {
+            "ReplicaSet" => self.replica_sets.get(&place),
+            "Job" => self.jobs.get(&place),
+            _ => None,
+        };
+        if let Some(above) = above {
+            owner = above.clone();
+        }
+        Some(OwnerReference {
+            kind: owner.kind,
+            namespace: Some(namespace),
+            name: owner.name,
+        })
+    }
+
+    fn name_peer(&self, address: &str, remote: &mut procmon_profile::model::Remote) {
+        remote.service = self.services.get(address).cloned();
+        remote.node = self.nodes.get(address).cloned();
+        let pods = self
+            .by_address
+            .get(address)
+            .map(Vec::as_slice)
+            .unwrap_or_default();
+        // An address that went from one pod to another names neither.
+        if let [pod] = pods {
+            let (namespace, name) = key(pod);
+            remote.workload = self.owner(pod).map(|owner| Workload {
+                kind: owner.kind,
+                namespace: namespace.clone(),
+                name: owner.name,
+            });
+            remote.pod = Some(ObjectName { namespace, name });
+        }
+    }
+}
+
+/// Fills in who a container is. False for the pod's sandbox.
+fn name_container(row: &mut Container, pod: &Pod, cluster: &Cluster) -> bool {
+    let status = pod.status.clone().unwrap_or_default();
+    let spec = pod.spec.clone().unwrap_or_default();
+    let has_id = |container: &&ContainerStatus| {
+        let last = container
+            .last_state
+            .as_ref()
+            .and_then(|state| state.terminated.as_ref())
+            .and_then(|ended| ended.container_id.as_ref());
+        container
+            .container_id
+            .iter()
+            .chain(last)
+            .any(|id| row.container_id.as_deref() == id.split("://").nth(1))
+    };
+    let mut debug = false;
+    let found = status
+        .container_statuses
+        .iter()
+        .flatten()
+        .chain(status.init_container_statuses.iter().flatten())
+        .find(has_id)
+        .or_else(|| {
+            debug = true;
+            status
+                .ephemeral_container_statuses
+                .iter()
+                .flatten()
+                .find(has_id)
+        });
+    let Some(found) = found else { return false };
+    row.container.clone_from(&found.name);
+    row.namespace.clone_from(&pod.metadata.namespace);
+    row.pod.clone_from(&pod.metadata.name);
+    row.node.clone_from(&spec.node_name);
+    row.restarts = u64::try_from(found.restart_count).ok();
+    row.image_id = Some(found.image_id.clone()).filter(|id| !id.is_empty());
+    row.image_digest = found
+        .image_id
+        .rsplit('@')
+        .next()
+        .filter(|digest| digest.starts_with("sha256:"))
+        .map(str::to_owned);
+    row.owner = cluster.owner(pod);
+    if row.started_at.is_none() {
+        let running = found
+            .state
+            .as_ref()
+            .and_then(|state| state.running.as_ref());
+        row.started_at = running
+            .and_then(|running| running.started_at.as_ref())
+            .map(|time| time.0.to_string());
+    }
+    let named = spec
+        .containers
+        .iter()
+        .chain(spec.init_containers.iter().flatten())
+        .find(|container| container.name == found.name);
+    row.image = named
+        .and_then(|container| container.image.clone())
+        .or_else(|| Some(found.image.clone()));
+    if let Some(container) = named {
+        let context = security_context(pod, container);
+        for file in &mut row.files {
+            name_mount(file, &context.volumes);
+        }
+        row.security_context = Some(context);
+    }
+    if debug {
+        for process in &mut row.processes {
+            process.origin = Origin::Debug;
+        }
+    }
+    true
+}
+
+/// What the pod grants, container over pod.
+fn security_context(pod: &Pod, container: &PodContainer) -> SecurityContext {
+    let spec = pod.spec.clone().unwrap_or_default();
+    let of_pod = spec.security_context.clone().unwrap_or_default();
+    let own = container.security_context.clone().unwrap_or_default();
+    let capabilities = own.capabilities.clone().unwrap_or_default();
+    let list = |sign: &str, names: Option<Vec<String>>| {
+        names
+            .into_iter()
+            .flatten()
+            .map(|name| format!("{sign}{name}"))
+            .collect::<Vec<_>>()
+    };
+    let profile = |kind: String, file: Option<String>| {
+        file.map_or_else(|| kind.clone(), |file| format!("{kind}/{file}"))
+    };
+    SecurityContext {
+        privileged: own.privileged.unwrap_or(false),
+        user: own.run_as_user.or(of_pod.run_as_user),
+        capabilities: [list("+", capabilities.add), list("-", capabilities.drop)].concat(),
+        seccomp: own
+            .seccomp_profile
+            .or(of_pod.seccomp_profile)
+            .map(|seccomp| profile(seccomp.type_, seccomp.localhost_profile)),
+        apparmor: own
+            .app_armor_profile
+            .or(of_pod.app_armor_profile)
+            .map(|apparmor| profile(apparmor.type_, apparmor.localhost_profile)),
+        read_only_root_filesystem: own.read_only_root_filesystem.unwrap_or(false),
+        host_network: spec.host_network.unwrap_or(false),
+        host_pid: spec.host_pid.unwrap_or(false),
+        volumes: container
+            .volume_mounts
+            .iter()
+            .flatten()
+            .map(|mount| {
+                let volume = spec
+                    .volumes
+                    .iter()
+                    .flatten()
+                    .find(|volume| volume.name == mount.name);
+                let (kind, source) = volume.map_or(("unknown", None), kind_of);
+                Volume {
+                    name: mount.name.clone(),
+                    kind: kind.to_owned(),
+                    mount_path: mount.mount_path.clone(),
+                    source,
+                    read_only: mount.read_only.unwrap_or(false),
+                }
+            })
+            .collect(),
+    }
+}
+
+/// Kind of a volume, as the API names it, and what it shows.
+fn kind_of(volume: &PodVolume) -> (&'static str, Option<String>) {
+    if let Some(source) = &volume.config_map {
+        ("configMap", Some(source.name.clone()))
+    } else if let Some(source) = &volume.secret {
+        ("secret", source.secret_name.clone())
+    } else if volume.projected.is_some() {
+        ("projected", None)
+    } else if volume.empty_dir.is_some() {
+        ("emptyDir", None)
+    } else if let Some(source) = &volume.persistent_volume_claim {
+        ("persistentVolumeClaim", Some(source.claim_name.clone()))
+    } else if let Some(source) = &volume.host_path {
+        ("hostPath", Some(source.path.clone()))
+    } else if volume.downward_api.is_some() {
+        ("downwardAPI", None)
+    } else {
+        ("other", None)
+    }
+}
+
+/// Names the volume that a file lies on, by the longest mount path that leads to it.
+fn name_mount(file: &mut File, volumes: &[Volume]) {
+    let leads = |volume: &&Volume| {
+        let path = volume.mount_path.trim_end_matches('/');
+        file.path
+            .strip_prefix(path)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    let Some(volume) = volumes
+        .iter()
+        .filter(leads)
+        .max_by_key(|volume| volume.mount_path.len())
+    else {
+        return;
+    };
+    let kind = match volume.kind.as_str() {
+        "configMap" => MountKind::ConfigMap,
+        "secret" => MountKind::Secret,
+        "projected" | "downwardAPI" => MountKind::Projected,
+        "emptyDir" => MountKind::EmptyDir,
+        "persistentVolumeClaim" => MountKind::Pvc,
+        "hostPath" => MountKind::HostPath,
+        _ => return,
+    };
+    let is_host = kind == MountKind::HostPath;
+    file.mount = Some(Mount {
+        kind,
+        source: volume.source.clone().or_else(|| Some(volume.name.clone())),
+        host_path: is_host
+            .then(|| {
+                let rest = file
+                    .path
+                    .strip_prefix(volume.mount_path.trim_end_matches('/'))
+                    .unwrap_or_default();
+                volume
+                    .source
+                    .as_ref()
+                    .map(|source| format!("{}{rest}", source.trim_end_matches('/')))
+            })
+            .flatten(),
+    });
+    file.host_resource = Some(is_host);
+}

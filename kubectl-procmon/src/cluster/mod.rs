@@ -1,0 +1,296 @@
+//! All talk with the API server: from a target to a Profile, with nothing left behind.
+
+pub(crate) mod client;
+mod deliver;
+mod enrich;
+mod follow;
+mod pod;
+mod target;
+
+use crate::progress::Window as ProgressWindow;
+use crate::session;
+use anyhow::{Context as _, Result, bail};
+use client::Connection;
+use deliver::Delivery;
+use procmon_profile::merge::{NodeCapture, merge, normalize};
+use procmon_profile::model::{LabelMode, Profile};
+use procmon_profile::wire::{Failure, Limits, PROTOCOL, Request, TargetSpec, Window};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+use target::{NodeTarget, Plan};
+
+/// Seconds that starting a pod may take.
+const START_ALLOWANCE: f64 = 60.0;
+/// Seconds kept for fetching the capture.
+const FETCH_ALLOWANCE: f64 = 30.0;
+
+/// What a user asks of a cluster.
+#[derive(Debug)]
+pub(crate) struct Options {
+    pub(crate) connection: Connection,
+    /// `kind/name`, or `kind` and `name`.
+    pub(crate) target: Vec<String>,
+    pub(crate) selector: Option<String>,
+    pub(crate) container: Option<String>,
+    pub(crate) seconds: f64,
+    pub(crate) pod: pod::Settings,
+    pub(crate) dry_run: Option<DryRun>,
+    pub(crate) quiet: bool,
+    pub(crate) verbose: bool,
+}
+
+pub(crate) use pod::{Settings, parse_sizes};
+
+/// Print what would be created instead of creating it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum DryRun {
+    /// Print only
+    Client,
+    /// Also ask the API server whether it would admit it
+    Server,
+}
+
+/// What came of it.
+pub(crate) enum Outcome {
+    /// A document.
+    Profile(Box<Profile>),
+    /// Text of what would be created.
+    Manifests(String),
+    /// Interrupted twice; all is gone.
+    Interrupted,
+}
+
+/// Profiles a target in a cluster.
+pub(crate) fn run(options: Options) -> Result<Outcome> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .context("cannot start")?;
+    let outcome = runtime.block_on(profile(Arc::new(options)));
+    // Streams of logs end by themselves only a second later.
+    runtime.shutdown_background();
+    outcome
+}
+
+async fn profile(options: Arc<Options>) -> Result<Outcome> {
+    let (client, namespace) = client::connect(&options.connection).await?;
+    let plan = target::plan(&client, &namespace, &options).await?;
+    let session = session::new(
+        plan.target.clone(),
+        LabelMode::Cgroup,
+        Some(options.seconds),
+    );
+    let deadline = START_ALLOWANCE + options.seconds + FETCH_ALLOWANCE;
+    let delivery = Arc::new(Delivery::new(
+        client.clone(),
+        &plan,
+        &session.id,
+        deadline,
+        &options,
+    ));
+    if let Some(dry_run) = options.dry_run {
+        return manifests(&delivery, &plan, &options, dry_run).await;
+    }
+    let interrupts = watch_interrupts();
+    let progress = Arc::new(ProgressWindow::new(Some(options.seconds), options.quiet));
+    // In a task of its own: whatever happens there, what it made is taken away here.
+    let captures = tokio::spawn(capture(
+        Arc::clone(&delivery),
+        plan.nodes.clone(),
+        Arc::clone(&options),
+        Arc::clone(&progress),
+        Arc::clone(&interrupts),
+    ));
+    let captures = captures.await;
+    progress.finish();
+    let left = delivery.clean_up().await;
+    if let Err(error) = left {
+        warn(&format!("{error:#}"));
+    }
+    let mut captures = match captures {
+        Ok(captures) => captures?,
+        Err(_) => bail!("a defect stopped the capture; what it made in the cluster is gone"),
+    };
+    if interrupts.load(Ordering::SeqCst) > 1 {
+        return Ok(Outcome::Interrupted);
+    }
+    captures.extend(
+        plan.refused
+            .iter()
+            .map(|(node, reason)| failed(node, reason.clone())),
+    );
+    if captures.iter().all(|capture| capture.parts.is_empty())
+        && let Some(first) = captures.iter().find_map(|capture| capture.failure.clone())
+    {
+        let node = captures
+            .first()
+            .map(|capture| capture.node.clone())
+            .unwrap_or_default();
+        return Err(anyhow::Error::from(crate::hint::ProbeFailed(first))
+            .context(format!("cannot profile on node `{node}`")));
+    }
+    let mut profile = merge(session, captures);
+    enrich::enrich(&client, &plan, options.container.as_deref(), &mut profile).await;
+    normalize(&mut profile);
+    Ok(Outcome::Profile(Box::new(profile)))
+}
+
+/// Text for people, on standard error.
+#[expect(clippy::print_stderr, reason = "a warning that is no result")]
+fn warn(text: &str) {
+    eprintln!("warning: {}", crate::render::escape(text));
+}
+
+fn failed(node: &str, reason: String) -> NodeCapture {
+    NodeCapture {
+        node: node.to_owned(),
+        failure: Some(Failure {
+            code: "other".to_owned(),
+            message: reason,
+        }),
+        ..NodeCapture::default()
+    }
+}
+
+/// Puts the probes on their nodes and follows them to their ends, all nodes at once.
+async fn capture(
+    delivery: Arc<Delivery>,
+    nodes: Vec<NodeTarget>,
+    options: Arc<Options>,
+    progress: Arc<ProgressWindow>,
+    interrupts: Arc<AtomicU32>,
+) -> Result<Vec<NodeCapture>> {
+    delivery.prepare(&nodes).await?;
+    let states = follow::watch(&delivery);
+    let stopper = tokio::spawn(stop_on_interrupt(
+        Arc::clone(&delivery),
+        Arc::clone(&interrupts),
+    ));
+    let mut tasks = Vec::new();
+    for node in nodes {
+        let request = request(&delivery, &node, &options);
+        let task = follow::node(
+            Arc::clone(&delivery),
+            node.clone(),
+            request,
+            states.clone(),
+            Arc::clone(&progress),
+            Arc::clone(&interrupts),
+        );
+        tasks.push((node.name.clone(), tokio::spawn(task)));
+    }
+    let mut captures = Vec::new();
+    let mut first_error = None;
+    for (name, task) in tasks {
+        captures.push(match task.await {
+            Ok(Ok(capture)) => capture,
+            Ok(Err(error)) => {
+                let capture = failed(&name, format!("{error:#}"));
+                first_error
+                    .get_or_insert(error.context(format!("cannot profile on node `{name}`")));
+                capture
+            }
+            Err(_) => failed(&name, "a defect stopped it".to_owned()),
+        });
+    }
+    stopper.abort();
+    match first_error {
+        // Nothing at all came of it: the error says more than an empty document.
+        Some(error) if captures.iter().all(|capture| capture.parts.is_empty()) => Err(error),
+        _ => Ok(captures),
+    }
+}
+
+fn request(delivery: &Delivery, node: &NodeTarget, options: &Options) -> Request {
+    Request {
+        protocol: PROTOCOL.to_owned(),
+        session: delivery.session.clone(),
+        node: Some(node.name.clone()),
+        target: TargetSpec::Pods {
+            uids: node.pod_uids.clone(),
+        },
+        window: Window {
+            seconds: Some(options.seconds),
+        },
+        deadline_seconds: Some(options.seconds + FETCH_ALLOWANCE),
+        limits: Limits {
+            // Map memory counts against the pod's limit.
+            file_rows: 32_768,
+            ..Limits::default()
+        },
+        frames_fd: None,
+        verbose: options.verbose,
+    }
+}
+
+/// Counts Ctrl-C and SIGTERM from now on.
+fn watch_interrupts() -> Arc<AtomicU32> {
+    let count = Arc::new(AtomicU32::new(0));
+    let counter = Arc::clone(&count);
+    tokio::spawn(async move {
+        loop {
+            if tokio::signal::ctrl_c().await.is_err() {
+                return;
+            }
+            counter.fetch_add(1, Ordering::SeqCst);
+        }
+    });
+    #[cfg(unix)]
+    {
+        let counter = Arc::clone(&count);
+        tokio::spawn(async move {
+            use tokio::signal::unix::{SignalKind, signal};
+            if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+                while terminate.recv().await.is_some() {
+                    counter.fetch_add(1, Ordering::SeqCst);
+                }
+            }
+        });
+    }
+    count
+}
+
+/// The first interrupt ends the windows through the API, so that their captures can be fetched.
+async fn stop_on_interrupt(delivery: Arc<Delivery>, interrupts: Arc<AtomicU32>) {
+    while interrupts.load(Ordering::SeqCst) == 0 {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    delivery.stop_windows().await;
+}
+
+/// What would be created, as YAML.
+async fn manifests(
+    delivery: &Delivery,
+    plan: &Plan,
+    options: &Options,
+    dry_run: DryRun,
+) -> Result<Outcome> {
+    let mut text = String::new();
+    let mut add = |value: serde_json::Value| -> Result<()> {
+        if !text.is_empty() {
+            text += "---\n";
+        }
+        text += &serde_saphyr::to_string(&value)?;
+        Ok(())
+    };
+    add(serde_json::to_value(delivery.anchor())?)?;
+    for node in &plan.nodes {
+        let request = request(delivery, node, options);
+        let pod = delivery.pod(
+            node,
+            &request,
+            node.images.first().map_or("", String::as_str),
+            0,
+        )?;
+        if dry_run == DryRun::Server {
+            delivery
+                .ask(&pod)
+                .await
+                .with_context(|| format!("cannot create the probe on node `{}`", node.name))?;
+        }
+        add(serde_json::to_value(pod)?)?;
+    }
+    Ok(Outcome::Manifests(text))
+}

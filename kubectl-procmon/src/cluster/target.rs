@@ -1,0 +1,491 @@
+//! From what the user names to pods and nodes.
+
+use super::Options;
+use super::client::explain;
+use crate::hint::advised;
+use anyhow::{Context as _, Result, bail};
+use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, ReplicaSet, StatefulSet};
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::{Node, Pod};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use kube::api::ListParams;
+use kube::{Api, Client};
+use procmon_profile::model::Target;
+use std::collections::BTreeMap;
+
+/// Label of everything that a session makes.
+pub(crate) const SESSION_LABEL: &str = "procmon/session";
+
+/// What is to be done on one node.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct NodeTarget {
+    pub(crate) name: String,
+    pub(crate) arch: String,
+    pub(crate) pod_uids: Vec<String>,
+    /// Images that the node has, best first.
+    pub(crate) images: Vec<String>,
+    /// Pull secrets of the target, for kubelets that ask for them.
+    pub(crate) pull_secrets: Vec<String>,
+}
+
+/// What is to be done.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    pub(crate) target: Target,
+    /// Where the probes' objects are made.
+    pub(crate) probe_namespace: String,
+    pub(crate) pods: Vec<Pod>,
+    pub(crate) nodes: Vec<NodeTarget>,
+    /// Nodes that can't be probed, and why.
+    pub(crate) refused: Vec<(String, String)>,
+}
+
+/// Kinds and their other names.
+const KINDS: [(&str, &[&str]); 7] = [
+    ("Pod", &["pod", "pods", "po"]),
+    ("Deployment", &["deployment", "deployments", "deploy"]),
+    ("StatefulSet", &["statefulset", "statefulsets", "sts"]),
+    ("DaemonSet", &["daemonset", "daemonsets", "ds"]),
+    ("ReplicaSet", &["replicaset", "replicasets", "rs"]),
+    ("Job", &["job", "jobs"]),
+    ("Node", &["node", "nodes", "no"]),
+];
+
+/// Kind and name of `kind/name` or `kind name`; a single word is a pod's name.
+fn parse(target: &[String]) -> Result<(&'static str, String)> {
+    let (kind, name) = match target {
+        [one] => one.split_once('/').unwrap_or(("pod", one)),
+        [kind, name] => (kind.as_str(), name.as_str()),
+        _ => {
+            return Err(advised(
+                "the target is not clear",
+                "name it as `deploy/web` or `deploy web`",
+            ));
+        }
+    };
+    let wanted = kind.to_ascii_lowercase();
+    let wanted = wanted.split('.').next().unwrap_or_default();
+    let known = KINDS
+        .iter()
+        .find(|(_, names)| names.contains(&wanted))
+        .map(|(kind, _)| *kind);
+    let Some(kind) = known else {
+        return Err(advised(
+            format!("`{kind}` is no kind that can be profiled"),
+            "name a pod, deployment, statefulset, daemonset, replicaset, job or node, as in `deploy/web`",
+        ));
+    };
+    if name.is_empty() {
+        return Err(advised(
+            "the target has no name",
+            "name it as `deploy/web`, or give labels with `-l`",
+        ));
+    }
+    Ok((kind, name.to_owned()))
+}
+
+/// The target as the document names it, and all pods that it has.
+async fn resolve(
+    client: &Client,
+    namespace: &str,
+    options: &Options,
+) -> Result<(Target, Vec<Pod>)> {
+    Ok(match (&options.selector, options.target.as_slice()) {
+        (Some(selector), []) => {
+            let target = Target {
+                kind: "Pod".to_owned(),
+                name: selector.clone(),
+                namespace: Some(namespace.to_owned()),
+                selector: Some(selector.clone()),
+                container: options.container.clone(),
+            };
+            (
+                target,
+                list(
+                    client,
+                    Some(namespace),
+                    ListParams::default().labels(selector),
+                )
+                .await?,
+            )
+        }
+        (Some(_), _) => {
+            return Err(advised(
+                "both a name and a selector are given",
+                "use one of them",
+            ));
+        }
+        (None, []) => {
+            return Err(advised(
+                "nothing to profile is named",
+                "name a target as `deploy/web`, labels with `-l`, or something on this machine with `--local`",
+            ));
+        }
+        (None, words) => {
+            let (kind, name) = parse(words)?;
+            let found = find(client, namespace, kind, &name)
+                .await
+                .with_context(|| match kind {
+                    "Node" => format!("cannot find node `{name}`"),
+                    _ => format!(
+                        "cannot find {} `{name}` in namespace `{namespace}`",
+                        kind.to_lowercase()
+                    ),
+                })?;
+            let target = Target {
+                kind: kind.to_owned(),
+                name,
+                namespace: (kind != "Node").then(|| namespace.to_owned()),
+                selector: None,
+                container: options.container.clone(),
+            };
+            (target, found)
+        }
+    })
+}
+
+/// Resolves the target and looks at its nodes.
+pub(crate) async fn plan(client: &Client, namespace: &str, options: &Options) -> Result<Plan> {
+    let (target, pods) = resolve(client, namespace, options).await?;
+    let pods: Vec<Pod> = pods
+        .into_iter()
+        .filter(|pod| {
+            is_running(pod)
+                && !pod
+                    .metadata
+                    .labels
+                    .as_ref()
+                    .is_some_and(|labels| labels.contains_key(SESSION_LABEL))
+        })
+        .collect();
+    if pods.is_empty() {
+        return Err(advised(
+            format!(
+                "no running pod belongs to {} `{}`",
+                target.kind.to_lowercase(),
+                target.name
+            ),
+            "look at `kubectl get pods`: a pod must be Running to be profiled",
+        ));
+    }
+    check_container(&pods, options.container.as_deref())?;
+    let probe_namespace = options
+        .pod
+        .probe_namespace
+        .clone()
+        .or_else(|| target.namespace.clone())
+        .unwrap_or_else(|| {
+            if namespace.is_empty() {
+                "default".to_owned()
+            } else {
+                namespace.to_owned()
+            }
+        });
+    let (nodes, refused) = nodes(client, &pods, &probe_namespace, options).await?;
+    if nodes.is_empty() {
+        let reasons: Vec<String> = refused
+            .iter()
+            .map(|(node, reason)| format!("{node}: {reason}"))
+            .collect();
+        bail!(
+            "no node of the target can be probed: {}",
+            reasons.join("; ")
+        );
+    }
+    Ok(Plan {
+        target,
+        probe_namespace,
+        pods,
+        nodes,
+        refused,
+    })
+}
+
+fn is_running(pod: &Pod) -> bool {
+    let status = pod.status.as_ref();
+    status.and_then(|status| status.phase.as_deref()) == Some("Running")
+        && pod
+            .spec
+            .as_ref()
+            .is_some_and(|spec| spec.node_name.is_some())
+}
+
+async fn list(client: &Client, namespace: Option<&str>, params: ListParams) -> Result<Vec<Pod>> {
+    let api: Api<Pod> = match namespace {
+        Some(namespace) => Api::namespaced(client.clone(), namespace),
+        None => Api::all(client.clone()),
+    };
+    let list = api
+        .list(&params)
+        .await
+        .map_err(explain)
+        .context("cannot list pods")?;
+    Ok(list.items)
+}
+
+/// The pods of a named object.
+async fn find(client: &Client, namespace: &str, kind: &str, name: &str) -> Result<Vec<Pod>> {
+    macro_rules! selector {
+        ($kind:ty, $spec:ident => $selector:expr) => {{
+            let object = Api::<$kind>::namespaced(client.clone(), namespace)
+                .get(name)
+                .await
+                .map_err(explain)?;
+            let $spec = object.spec;
+            $selector
+        }};
+    }
+    let selector = match kind {
+        "Pod" => {
+            let pod = Api::<Pod>::namespaced(client.clone(), namespace)
+                .get(name)
+                .await
+                .map_err(explain)?;
+            let phase = pod
+                .status
+                .as_ref()
+                .and_then(|status| status.phase.clone())
+                .unwrap_or_default();
+            if !is_running(&pod) {
+                return Err(advised(
+                    format!(
+                        "the pod is {}, not Running",
+                        if phase.is_empty() { "unknown" } else { &phase }
+                    ),
+                    "wait until it runs, or profile the workload that owns it",
+                ));
+            }
+            return Ok(vec![pod]);
+        }
+        "Node" => {
+            Api::<Node>::all(client.clone())
+                .get(name)
+                .await
+                .map_err(explain)?;
+            return list(
+                client,
+                None,
+                ListParams::default().fields(&format!("spec.nodeName={name}")),
+            )
+            .await;
+        }
+        "Deployment" => selector!(Deployment, spec => Some(spec.selector)),
+        "StatefulSet" => selector!(StatefulSet, spec => Some(spec.selector)),
+        "DaemonSet" => selector!(DaemonSet, spec => Some(spec.selector)),
+        "ReplicaSet" => selector!(ReplicaSet, spec => Some(spec.selector)),
+        _ => selector!(Job, spec => spec.and_then(|spec| spec.selector)),
+    };
+    let selector = selector.context("it has no selector")?;
+    list(
+        client,
+        Some(namespace),
+        ListParams::default().labels(&labels(&selector)),
+    )
+    .await
+}
+
+/// A selector as the API takes it in a query.
+fn labels(selector: &LabelSelector) -> String {
+    let mut terms: Vec<String> = selector
+        .match_labels
+        .iter()
+        .flatten()
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    for expression in selector.match_expressions.iter().flatten() {
+        let values = expression.values.clone().unwrap_or_default().join(",");
+        terms.push(match expression.operator.as_str() {
+            "In" => format!("{} in ({values})", expression.key),
+            "NotIn" => format!("{} notin ({values})", expression.key),
+            "Exists" => expression.key.clone(),
+            _ => format!("!{}", expression.key),
+        });
+    }
+    terms.join(",")
+}
+
+/// `-c` names a container that every pod, or at least one, has.
+fn check_container(pods: &[Pod], container: Option<&str>) -> Result<()> {
+    let Some(wanted) = container else {
+        return Ok(());
+    };
+    let mut names: Vec<String> = pods
+        .iter()
+        .filter_map(|pod| pod.spec.as_ref())
+        .flat_map(|spec| {
+            let ephemeral = spec
+                .ephemeral_containers
+                .iter()
+                .flatten()
+                .map(|container| container.name.clone());
+            let init = spec
+                .init_containers
+                .iter()
+                .flatten()
+                .map(|container| container.name.clone());
+            spec.containers
+                .iter()
+                .map(|container| container.name.clone())
+                .chain(init)
+                .chain(ephemeral)
+        })
+        .collect();
+    names.sort();
+    names.dedup();
+    if names.iter().any(|name| name == wanted) {
+        return Ok(());
+    }
+    Err(advised(
+        format!("there is no container `{wanted}`"),
+        format!("the target has: {}", names.join(", ")),
+    ))
+}
+
+/// Groups pods by node; says which nodes can't be probed.
+async fn nodes(
+    client: &Client,
+    pods: &[Pod],
+    probe_namespace: &str,
+    options: &Options,
+) -> Result<(Vec<NodeTarget>, Vec<(String, String)>)> {
+    let mut by_node: BTreeMap<String, Vec<&Pod>> = BTreeMap::new();
+    for pod in pods {
+        if let Some(node) = pod.spec.as_ref().and_then(|spec| spec.node_name.clone()) {
+            by_node.entry(node).or_default().push(pod);
+        }
+    }
+    let api: Api<Node> = Api::all(client.clone());
+    let (mut good, mut refused) = (Vec::new(), Vec::new());
+    for (name, pods) in by_node {
+        let mut target = NodeTarget {
+            name: name.clone(),
+            arch: "amd64".to_owned(),
+            ..NodeTarget::default()
+        };
+        // Without the right to read nodes the error of the pod will have to do.
+        if let Ok(node) = api.get(&name).await {
+            if let Some(reason) = refusal(&node) {
+                refused.push((name, reason));
+                continue;
+            }
+            if let Some(info) = node
+                .status
+                .as_ref()
+                .and_then(|status| status.node_info.as_ref())
+            {
+                target.arch.clone_from(&info.architecture);
+            }
+            target.images = pause_images(&node);
+        }
+        if crate::probes::probe(&target.arch).is_none() {
+            refused.push((
+                name,
+                format!("this build carries no probe for {}", target.arch),
+            ));
+            continue;
+        }
+        target.pod_uids = pods
+            .iter()
+            .filter_map(|pod| pod.metadata.uid.clone())
+            .collect();
+        let mut own: Vec<String> = Vec::new();
+        for pod in &pods {
+            let same_namespace = pod.metadata.namespace.as_deref() == Some(probe_namespace);
+            let Some(spec) = &pod.spec else { continue };
+            own.extend(
+                spec.containers
+                    .iter()
+                    .filter_map(|container| container.image.clone()),
+            );
+            if same_namespace {
+                target.pull_secrets.extend(
+                    spec.image_pull_secrets
+                        .iter()
+                        .flatten()
+                        .map(|secret| secret.name.clone()),
+                );
+            }
+        }
+        // The target's own image runs there, so it is there; pause is the smallest of all.
+        own.append(&mut target.images);
+        if let Some(image) = &options.pod.image {
+            own = vec![image.clone()];
+        }
+        let mut seen = std::collections::BTreeSet::new();
+        own.retain(|image| seen.insert(image.clone()));
+        target.images = own;
+        target.pull_secrets.sort();
+        target.pull_secrets.dedup();
+        good.push(target);
+    }
+    Ok((good, refused))
+}
+
+/// Why a node can't be probed.
+fn refusal(node: &Node) -> Option<String> {
+    let labels = node.metadata.labels.clone().unwrap_or_default();
+    if labels
+        .get("type")
+        .is_some_and(|value| value == "virtual-kubelet")
+        || labels
+            .get("eks.amazonaws.com/compute-type")
+            .is_some_and(|value| value == "fargate")
+    {
+        return Some("it is a virtual node, which runs no privileged pods".to_owned());
+    }
+    let status = node.status.as_ref()?;
+    if let Some(info) = &status.node_info
+        && info.operating_system != "linux"
+    {
+        return Some(format!("it runs {}, not Linux", info.operating_system));
+    }
+    let ready = status
+        .conditions
+        .iter()
+        .flatten()
+        .find(|condition| condition.type_ == "Ready")?;
+    (ready.status != "True").then(|| "it is not Ready".to_owned())
+}
+
+/// Sandbox images that a node reports.
+fn pause_images(node: &Node) -> Vec<String> {
+    node.status
+        .iter()
+        .flat_map(|status| status.images.iter().flatten())
+        .filter_map(|image| {
+            image
+                .names
+                .as_ref()?
+                .iter()
+                .find(|name| name.contains("pause") && !name.contains('@'))
+                .cloned()
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse;
+
+    #[test]
+    fn targets_are_named_as_kubectl_names_them() {
+        let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        for (text, kind, name) in [
+            ("web", "Pod", "web"),
+            ("po/web", "Pod", "web"),
+            ("deploy/web", "Deployment", "web"),
+            ("deployment.apps/web", "Deployment", "web"),
+            ("sts db", "StatefulSet", "db"),
+            ("no/worker", "Node", "worker"),
+        ] {
+            assert_eq!(
+                parse(&words(text)).ok(),
+                Some((kind, name.to_owned())),
+                "{text}"
+            );
+        }
+        for text in ["secret/x", "deploy/", "a b c"] {
+            assert!(parse(&words(text)).is_err(), "{text}");
+        }
+    }
+}
