@@ -24,7 +24,13 @@ pub struct Cluster {
 pub fn cluster() -> Option<&'static Cluster> {
     static CLUSTER: OnceLock<Option<Cluster>> = OnceLock::new();
     let cluster = CLUSTER.get_or_init(find).as_ref();
-    crate::has("cluster", cluster.is_some(), "needs a cluster: `make cluster-up`, or PROCMON_TEST_CONTEXT").then_some(cluster).flatten()
+    crate::has(
+        "cluster",
+        cluster.is_some(),
+        "needs a cluster: `make cluster-up`, or PROCMON_TEST_CONTEXT",
+    )
+    .then_some(cluster)
+    .flatten()
 }
 
 fn script() -> PathBuf {
@@ -33,14 +39,22 @@ fn script() -> PathBuf {
 
 /// The value of one variable that `cluster.sh env` exports.
 fn exported(text: &str, name: &str) -> Option<String> {
-    text.lines().find_map(|line| line.strip_prefix(&format!("export {name}="))).map(str::to_owned)
+    text.lines()
+        .find_map(|line| line.strip_prefix(&format!("export {name}=")))
+        .map(str::to_owned)
 }
 
 fn find() -> Option<Cluster> {
-    let context = std::env::var("PROCMON_TEST_CONTEXT").ok().filter(|name| !name.is_empty());
+    let context = std::env::var("PROCMON_TEST_CONTEXT")
+        .ok()
+        .filter(|name| !name.is_empty());
     let own = std::env::var_os("PATH").unwrap_or_default();
     let cluster = if context.is_some() {
-        Cluster { kubeconfig: None, context, path: own }
+        Cluster {
+            kubeconfig: None,
+            context,
+            path: own,
+        }
     } else {
         let output = Command::new(script()).arg("env").output().ok()?;
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -48,9 +62,20 @@ fn find() -> Option<Cluster> {
         let mut path = kubectl.parent()?.as_os_str().to_owned();
         path.push(":");
         path.push(own);
-        Cluster { kubeconfig: Some(exported(&text, "KUBECONFIG")?.into()), context: None, path }
+        Cluster {
+            kubeconfig: Some(exported(&text, "KUBECONFIG")?.into()),
+            context: None,
+            path,
+        }
     };
-    cluster.command("kubectl").args(["get", "--raw", "/readyz"]).output().ok()?.status.success().then_some(cluster)
+    cluster
+        .command("kubectl")
+        .args(["get", "--raw", "/readyz"])
+        .output()
+        .ok()?
+        .status
+        .success()
+        .then_some(cluster)
 }
 
 impl Cluster {
@@ -68,7 +93,10 @@ impl Cluster {
     /// kubectl's connection flags, to be given last but before `--`.
     #[must_use]
     pub fn flags(&self) -> Vec<String> {
-        self.context.iter().flat_map(|context| ["--context".to_owned(), context.clone()]).collect()
+        self.context
+            .iter()
+            .flat_map(|context| ["--context".to_owned(), context.clone()])
+            .collect()
     }
 
     /// Runs kubectl; its standard output.
@@ -78,7 +106,11 @@ impl Cluster {
     #[must_use]
     pub fn kubectl(&self, args: &[&str]) -> String {
         let output = self.try_kubectl(args);
-        assert!(output.status.success(), "kubectl {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "kubectl {args:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
@@ -88,7 +120,11 @@ impl Cluster {
     /// When it can't be started.
     #[must_use]
     pub fn try_kubectl(&self, args: &[&str]) -> Output {
-        self.command("kubectl").args(self.flags()).args(args).output().expect("kubectl runs")
+        self.command("kubectl")
+            .args(self.flags())
+            .args(args)
+            .output()
+            .expect("kubectl runs")
     }
 
     /// Creates or changes objects.
@@ -105,9 +141,18 @@ impl Cluster {
             .stderr(Stdio::piped())
             .spawn()
             .expect("kubectl runs");
-        child.stdin.take().expect("a pipe").write_all(manifest.as_bytes()).expect("kubectl reads");
+        child
+            .stdin
+            .take()
+            .expect("a pipe")
+            .write_all(manifest.as_bytes())
+            .expect("kubectl reads");
         let output = child.wait_with_output().expect("kubectl ends");
-        assert!(output.status.success(), "{}\n{manifest}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "{}\n{manifest}",
+            String::from_utf8_lossy(&output.stderr)
+        );
     }
 
     /// The plugin with these arguments and the connection flags.
@@ -124,8 +169,16 @@ impl Cluster {
     /// When the plugin fails, or writes no JSON.
     #[must_use]
     pub fn profile(&self, args: &[&str]) -> Value {
-        let output = self.plugin(&[&["profile"], args, &["-o", "json"]].concat()).output().expect("the plugin runs");
-        assert!(output.status.success(), "{args:?}: {}\n{}", output.status, String::from_utf8_lossy(&output.stderr));
+        let output = self
+            .plugin(&[&["profile"], args, &["-o", "json"]].concat())
+            .output()
+            .expect("the plugin runs");
+        assert!(
+            output.status.success(),
+            "{args:?}: {}\n{}",
+            output.status,
+            String::from_utf8_lossy(&output.stderr)
+        );
         serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{args:?}: {error}"))
     }
 
@@ -135,7 +188,12 @@ impl Cluster {
     /// When there is none.
     #[must_use]
     pub fn nodes(&self) -> Vec<String> {
-        let text = self.kubectl(&["get", "nodes", "-o", "jsonpath={range .items[*]}{.metadata.name}{\"\\n\"}{end}"]);
+        let text = self.kubectl(&[
+            "get",
+            "nodes",
+            "-o",
+            "jsonpath={range .items[*]}{.metadata.name}{\"\\n\"}{end}",
+        ]);
         let nodes: Vec<String> = text.lines().map(str::to_owned).collect();
         assert!(!nodes.is_empty(), "there is no node");
         nodes
@@ -147,7 +205,9 @@ impl Cluster {
     /// When it can't.
     pub fn load_program(&self, image: &str, program: &Path, name: &str) {
         static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-        let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let _guard = ONE_AT_A_TIME
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         let root = tempfile::tempdir().expect("a folder");
         std::fs::copy(program, root.path().join(name)).expect("a copy");
         let output = Command::new(script())
@@ -156,7 +216,11 @@ impl Cluster {
             .arg(format!("/{name}"))
             .output()
             .expect("the script runs");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
     }
 
     /// This cluster is tests/cluster's own.
@@ -171,7 +235,10 @@ impl Cluster {
     pub fn everything(&self) -> BTreeSet<String> {
         let kinds = self.kubectl(&["api-resources", "--verbs=list", "-o", "name"]);
         let mut found = BTreeSet::new();
-        for kind in kinds.lines().filter(|kind| !kind.starts_with("events") && !kind.starts_with("leases")) {
+        for kind in kinds
+            .lines()
+            .filter(|kind| !kind.starts_with("events") && !kind.starts_with("leases"))
+        {
             let text = self.kubectl(&[
                 "get",
                 kind,
@@ -219,11 +286,20 @@ impl<'a> Namespace<'a> {
     #[must_use]
     pub fn new(cluster: &'a Cluster, what: &str) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
-        let name = format!("procmon-test-{what}-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::SeqCst));
+        let name = format!(
+            "procmon-test-{what}-{}-{}",
+            std::process::id(),
+            NEXT.fetch_add(1, Ordering::SeqCst)
+        );
         let _ = cluster.kubectl(&["create", "namespace", &name]);
         let namespace = Self { cluster, name };
         wait_for("the service account", Duration::from_secs(20), || {
-            namespace.cluster.try_kubectl(&["-n", &namespace.name, "get", "serviceaccount", "default"]).status.success().then_some(())
+            namespace
+                .cluster
+                .try_kubectl(&["-n", &namespace.name, "get", "serviceaccount", "default"])
+                .status
+                .success()
+                .then_some(())
         });
         namespace
     }
@@ -231,7 +307,8 @@ impl<'a> Namespace<'a> {
     /// Runs kubectl in it.
     #[must_use]
     pub fn kubectl(&self, args: &[&str]) -> String {
-        self.cluster.kubectl(&[&["-n", self.name.as_str()], args].concat())
+        self.cluster
+            .kubectl(&[&["-n", self.name.as_str()], args].concat())
     }
 
     /// Creates objects in it.
@@ -241,8 +318,20 @@ impl<'a> Namespace<'a> {
 
     /// Waits until all pods with a label are ready.
     pub fn wait_ready(&self, selector: &str) {
-        wait_for("the first pod", Duration::from_secs(30), || (!self.kubectl(&["get", "pods", "-l", selector, "-o", "name"]).is_empty()).then_some(()));
-        let _ = self.kubectl(&["wait", "--for=condition=Ready", "pod", "-l", selector, "--timeout=60s"]);
+        wait_for("the first pod", Duration::from_secs(30), || {
+            (!self
+                .kubectl(&["get", "pods", "-l", selector, "-o", "name"])
+                .is_empty())
+            .then_some(())
+        });
+        let _ = self.kubectl(&[
+            "wait",
+            "--for=condition=Ready",
+            "pod",
+            "-l",
+            selector,
+            "--timeout=60s",
+        ]);
     }
 
     /// Profiles something in it.
@@ -260,21 +349,34 @@ impl<'a> Namespace<'a> {
     /// Names of its pods, jobs and configuration maps but the one that every namespace has.
     #[must_use]
     pub fn objects(&self) -> BTreeSet<String> {
-        let text = self.kubectl(&["get", "jobs,pods,configmaps", "--ignore-not-found", "-o", "name"]);
-        text.lines().filter(|line| !line.ends_with("kube-root-ca.crt")).map(str::to_owned).collect()
+        let text = self.kubectl(&[
+            "get",
+            "jobs,pods,configmaps",
+            "--ignore-not-found",
+            "-o",
+            "name",
+        ]);
+        text.lines()
+            .filter(|line| !line.ends_with("kube-root-ca.crt"))
+            .map(str::to_owned)
+            .collect()
     }
 }
 
 impl Drop for Namespace<'_> {
     fn drop(&mut self) {
-        let _ = self.cluster.try_kubectl(&["delete", "namespace", &self.name, "--wait=false"]);
+        let _ = self
+            .cluster
+            .try_kubectl(&["delete", "namespace", &self.name, "--wait=false"]);
     }
 }
 
 /// One pod, ready for `kubectl apply`; `spec` are lines of YAML at the level of `containers`.
 #[must_use]
 pub fn pod(name: &str, spec: &str) -> String {
-    let mut text = format!("apiVersion: v1\nkind: Pod\nmetadata: {{name: {name}, labels: {{app: {name}}}}}\nspec:\n  terminationGracePeriodSeconds: 0\n");
+    let mut text = format!(
+        "apiVersion: v1\nkind: Pod\nmetadata: {{name: {name}, labels: {{app: {name}}}}}\nspec:\n  terminationGracePeriodSeconds: 0\n"
+    );
     for line in spec.lines() {
         let _ = writeln!(text, "  {line}");
     }

@@ -4,7 +4,14 @@ use serde_json::Value;
 use std::path::Path;
 
 /// The dimensions that hold rows.
-const DIMENSIONS: [&str; 6] = ["processes", "syscalls", "files", "network", "capabilities", "events"];
+const DIMENSIONS: [&str; 6] = [
+    "processes",
+    "syscalls",
+    "files",
+    "network",
+    "capabilities",
+    "events",
+];
 /// Maps that the truth states whole: nothing may stand beside what it names.
 const WHOLE: [&str; 4] = ["operations", "errors", "failures", "exits"];
 
@@ -14,7 +21,8 @@ const WHOLE: [&str; 4] = ["operations", "errors", "failures", "exits"];
 /// When it can't be read or is no JSON.
 #[must_use]
 pub fn read(path: &Path) -> Value {
-    let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let text =
+        std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
@@ -33,7 +41,11 @@ pub fn covers(found: &Value, wanted: &Value) -> bool {
     match (found, wanted) {
         (Value::Object(found), Value::Object(wanted)) => wanted.iter().all(|(key, value)| {
             let own = found.get(key).unwrap_or(&Value::Null);
-            if WHOLE.contains(&key.as_str()) { own == value } else { covers(own, value) }
+            if WHOLE.contains(&key.as_str()) {
+                own == value
+            } else {
+                covers(own, value)
+            }
         }),
         _ => found == wanted,
     }
@@ -49,12 +61,20 @@ pub fn check_truth(document: &Value, truth: &Value, exe: &str) {
     for dimension in DIMENSIONS {
         for wanted in truth[dimension].as_array().into_iter().flatten() {
             let mut wanted = wanted.clone();
-            if matches!(dimension, "syscalls" | "files" | "network" | "capabilities") && wanted.get("exe").is_none() {
+            if matches!(dimension, "syscalls" | "files" | "network" | "capabilities")
+                && wanted.get("exe").is_none()
+            {
                 wanted["exe"] = exe.into();
             }
             if !rows(document, dimension).any(|row| covers(row, &wanted)) {
-                let near: Vec<String> = rows(document, dimension).filter(|row| is_near(row, &wanted)).map(ToString::to_string).collect();
-                wrong.push(format!("{dimension}: no row has\n  {wanted}\nnear it:\n  {}", near.join("\n  ")));
+                let near: Vec<String> = rows(document, dimension)
+                    .filter(|row| is_near(row, &wanted))
+                    .map(|row| like(row, &wanted).to_string())
+                    .collect();
+                wrong.push(format!(
+                    "{dimension}: no row has\n  {wanted}\nnear it:\n  {}",
+                    near.join("\n  ")
+                ));
             }
         }
     }
@@ -65,7 +85,19 @@ pub fn check_truth(document: &Value, truth: &Value, exe: &str) {
 fn is_near(row: &Value, wanted: &Value) -> bool {
     ["name", "path", "argv", "protocol", "type"]
         .iter()
-        .all(|key| wanted.get(key).is_none_or(|value| row.get(key) == Some(value)))
+        .all(|key| {
+            wanted
+                .get(key)
+                .is_none_or(|value| row.get(key) == Some(value))
+        })
+}
+
+/// What a row says of the things that the truth states.
+fn like(row: &Value, wanted: &Value) -> Value {
+    let keys = wanted.as_object().into_iter().flatten().map(|(key, _)| key);
+    keys.map(|key| (key.clone(), row.get(key).cloned().unwrap_or_default()))
+        .collect::<serde_json::Map<_, _>>()
+        .into()
 }
 
 /// Counts fit each other: no call has more outcomes than entries.
@@ -74,9 +106,22 @@ fn is_near(row: &Value, wanted: &Value) -> bool {
 /// When one has.
 pub fn check_sums(document: &Value) {
     for call in rows(document, "syscalls") {
-        let number = |key: &str| call[key].as_u64().unwrap_or_else(|| panic!("{key} of {call}"));
-        let errors: u64 = call["errors"].as_object().into_iter().flatten().filter_map(|(_, count)| count.as_u64()).sum();
-        assert!(number("calls") >= errors + number("restarted") + number("unfinished") + number("noReturn"), "{call}");
+        let number = |key: &str| {
+            call[key]
+                .as_u64()
+                .unwrap_or_else(|| panic!("{key} of {call}"))
+        };
+        let errors: u64 = call["errors"]
+            .as_object()
+            .into_iter()
+            .flatten()
+            .filter_map(|(_, count)| count.as_u64())
+            .sum();
+        assert!(
+            number("calls")
+                >= errors + number("restarted") + number("unfinished") + number("noReturn"),
+            "{call}"
+        );
         assert!(number("deniedBySeccomp") <= number("calls"), "{call}");
     }
 }
@@ -84,5 +129,7 @@ pub fn check_sums(document: &Value) {
 /// The state of one dimension.
 #[must_use]
 pub fn state<'a>(document: &'a Value, dimension: &str) -> &'a str {
-    document["completeness"]["dimensions"][dimension]["state"].as_str().unwrap_or_default()
+    document["completeness"]["dimensions"][dimension]["state"]
+        .as_str()
+        .unwrap_or_default()
 }

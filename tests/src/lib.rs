@@ -16,7 +16,10 @@ use std::path::{Path, PathBuf};
 /// Never: the package lies in the workspace.
 #[must_use]
 pub fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the package lies in the workspace").to_owned()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("the package lies in the workspace")
+        .to_owned()
 }
 
 /// The plugin that `make build` leaves, or the one that `PROCMON_PLUGIN` names.
@@ -39,7 +42,11 @@ pub fn probe() -> PathBuf {
 
 fn built(variable: &str, usual: &str) -> PathBuf {
     let path = std::env::var_os(variable).map_or_else(|| root().join(usual), PathBuf::from);
-    assert!(path.is_file(), "{} is missing: run `make build`", path.display());
+    assert!(
+        path.is_file(),
+        "{} is missing: run `make build`",
+        path.display()
+    );
     path
 }
 
@@ -53,7 +60,10 @@ fn built(variable: &str, usual: &str) -> PathBuf {
 pub fn has(need: &str, met: bool, why: &str) -> bool {
     if !met {
         let demanded = std::env::var("PROCMON_TEST_REQUIRE").unwrap_or_default();
-        assert!(!demanded.split(',').any(|name| name == need), "{need}: {why}");
+        assert!(
+            !demanded.split(',').any(|name| name == need),
+            "{need}: {why}"
+        );
         eprintln!("skipped: {why}");
     }
     met
@@ -72,7 +82,11 @@ pub fn is_root() -> bool {
 #[must_use]
 pub fn has_bpf() -> bool {
     let has_btf = Path::new("/sys/kernel/btf/vmlinux").exists();
-    has("bpf", is_root() && has_btf, "needs root and a kernel with BTF")
+    has(
+        "bpf",
+        is_root() && has_btf,
+        "needs root and a kernel with BTF",
+    )
 }
 
 /// Writes what a workload knows of itself into the file that `PROCMON_TRUTH` names: parts of rows,

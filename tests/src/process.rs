@@ -14,7 +14,11 @@ impl Running {
     /// When it can't be started.
     #[must_use]
     pub fn start(command: &mut Command) -> Self {
-        Self(Some(command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"))))
+        Self(Some(
+            command
+                .spawn()
+                .unwrap_or_else(|error| panic!("{command:?}: {error}")),
+        ))
     }
 
     /// Its process id.
@@ -51,7 +55,10 @@ impl Running {
                 self.0 = None;
                 return status;
             }
-            assert!(Instant::now() < deadline, "a process did not end within {at_most:?}");
+            assert!(
+                Instant::now() < deadline,
+                "a process did not end within {at_most:?}"
+            );
             std::thread::sleep(Duration::from_millis(10));
         }
     }
@@ -76,7 +83,10 @@ pub fn wait_for<T>(what: &str, at_most: Duration, mut condition: impl FnMut() ->
         if let Some(value) = condition() {
             return value;
         }
-        assert!(Instant::now() < deadline, "gave up waiting for {what} after {at_most:?}");
+        assert!(
+            Instant::now() < deadline,
+            "gave up waiting for {what} after {at_most:?}"
+        );
         std::thread::sleep(Duration::from_millis(50));
     }
 }

@@ -21,11 +21,17 @@ pub enum Linked {
 pub fn path(name: &str, linked: Linked) -> PathBuf {
     let folder = match linked {
         // Cargo leaves the programs of a package above its test binaries.
-        Linked::Dynamic => std::env::current_exe().expect("a test binary").ancestors().nth(2).expect("target/PROFILE/deps").to_owned(),
+        Linked::Dynamic => std::env::current_exe()
+            .expect("a test binary")
+            .ancestors()
+            .nth(2)
+            .expect("target/PROFILE/deps")
+            .to_owned(),
         Linked::Static => static_folder().clone(),
     };
     let path = folder.join(format!("workload-{name}"));
-    path.canonicalize().unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    path.canonicalize()
+        .unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
 /// Builds all workloads static, once.
@@ -36,13 +42,29 @@ fn static_folder() -> &'static PathBuf {
         let folder = crate::root().join("target/static");
         let output = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
             .current_dir(crate::root())
-            .args(["build", "--quiet", "--package", "procmon-tests", "--bins", "--target", &target, "--target-dir"])
+            .args([
+                "build",
+                "--quiet",
+                "--package",
+                "procmon-tests",
+                "--bins",
+                "--target",
+                &target,
+                "--target-dir",
+            ])
             .arg(&folder)
-            .env("RUSTFLAGS", "-C target-feature=+crt-static -C strip=symbols")
+            .env(
+                "RUSTFLAGS",
+                "-C target-feature=+crt-static -C strip=symbols",
+            )
             .env_remove("CARGO_ENCODED_RUSTFLAGS")
             .output()
             .expect("cargo runs");
-        assert!(output.status.success(), "static workloads: {}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "static workloads: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         folder.join(target).join("debug")
     })
 }

@@ -30,28 +30,51 @@ fn become_true(argument: &std::ffi::CStr) {
 
 /// getpriority fails with EPERM from now on.
 fn filter() {
-    let step = |code: u32, jt: u8, jf: u8, k: u32| libc::sock_filter { code: u16::try_from(code).expect("a code"), jt, jf, k };
+    let step = |code: u32, jt: u8, jf: u8, k: u32| libc::sock_filter {
+        code: u16::try_from(code).expect("a code"),
+        jt,
+        jf,
+        k,
+    };
     let number = u32::try_from(libc::SYS_getpriority).expect("a small number");
     let eperm = u32::try_from(libc::EPERM).expect("a small number");
     // Load the number; when it is ours, refuse; else allow.
     let mut program = [
         step(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, 0),
         step(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 0, 1, number),
-        step(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_ERRNO | eperm),
+        step(
+            libc::BPF_RET | libc::BPF_K,
+            0,
+            0,
+            libc::SECCOMP_RET_ERRNO | eperm,
+        ),
         step(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_ALLOW),
     ];
-    let filter = libc::sock_fprog { len: 4, filter: program.as_mut_ptr() };
+    let filter = libc::sock_fprog {
+        len: 4,
+        filter: program.as_mut_ptr(),
+    };
     // SAFETY: the program lives until the call returns.
     unsafe {
         assert_eq!(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
-        assert_eq!(libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, 0, &raw const filter), 0);
+        assert_eq!(
+            libc::syscall(
+                libc::SYS_seccomp,
+                libc::SECCOMP_SET_MODE_FILTER,
+                0,
+                &raw const filter
+            ),
+            0
+        );
     }
 }
 
 /// A copy of this program, in memory only, is executed.
 fn from_memory() {
     // SAFETY: a constant name; the descriptor is new.
-    let mut memory = unsafe { std::fs::File::from_raw_fd(libc::memfd_create(c"program".as_ptr(), libc::MFD_CLOEXEC)) };
+    let mut memory = unsafe {
+        std::fs::File::from_raw_fd(libc::memfd_create(c"program".as_ptr(), libc::MFD_CLOEXEC))
+    };
     let mut own = std::fs::File::open("/proc/self/exe").expect("open");
     std::io::copy(&mut own, &mut memory).expect("copy");
     let argv = [c"from-memory".as_ptr(), c"idle".as_ptr(), std::ptr::null()];
@@ -67,8 +90,26 @@ fn mount(folder: &std::ffi::CStr) {
     // SAFETY: constants and a name that outlive the calls.
     unsafe {
         assert_eq!(libc::unshare(libc::CLONE_NEWNS | libc::CLONE_NEWUTS), 0);
-        assert_eq!(libc::mount(none, c"/".as_ptr(), none, libc::MS_REC | libc::MS_PRIVATE, none.cast()), 0);
-        assert_eq!(libc::mount(c"procmon".as_ptr(), folder.as_ptr(), c"tmpfs".as_ptr(), 0, none.cast()), 0);
+        assert_eq!(
+            libc::mount(
+                none,
+                c"/".as_ptr(),
+                none,
+                libc::MS_REC | libc::MS_PRIVATE,
+                none.cast()
+            ),
+            0
+        );
+        assert_eq!(
+            libc::mount(
+                c"procmon".as_ptr(),
+                folder.as_ptr(),
+                c"tmpfs".as_ptr(),
+                0,
+                none.cast()
+            ),
+            0
+        );
         assert_eq!(libc::umount(folder.as_ptr()), 0);
     }
 }
@@ -91,7 +132,10 @@ fn main() {
     });
     child(|| {
         // SAFETY: numbers only.
-        assert_eq!(unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) }, 0);
+        assert_eq!(
+            unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) },
+            0
+        );
         become_true(c"no-new-privs");
     });
     child(|| {
@@ -106,7 +150,10 @@ fn main() {
     child(|| {
         let namespace = std::fs::File::open("/proc/self/ns/uts").expect("open");
         // SAFETY: numbers only.
-        assert_eq!(unsafe { libc::setns(namespace.as_raw_fd(), libc::CLONE_NEWUTS) }, 0);
+        assert_eq!(
+            unsafe { libc::setns(namespace.as_raw_fd(), libc::CLONE_NEWUTS) },
+            0
+        );
     });
     child(|| {
         // SAFETY: numbers only.

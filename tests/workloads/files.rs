@@ -24,8 +24,14 @@ fn c(name: &str) -> CString {
 /// Reads, writes, copies and changes through descriptors; links and names.
 fn descriptors(at: &impl Fn(&str) -> String, rows: &mut Vec<Value>) {
     fs::create_dir(at("dir")).expect("mkdir");
-    let mut file =
-        OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o640).open(at("dir/a")).expect("open");
+    let mut file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o640)
+        .open(at("dir/a"))
+        .expect("open");
     for _ in 0..5 {
         file.write_all(&[b'x'; 100]).expect("write");
     }
@@ -36,7 +42,8 @@ fn descriptors(at: &impl Fn(&str) -> String, rows: &mut Vec<Value>) {
         file.read_exact(&mut buffer).expect("read");
     }
     file.read_exact_at(&mut buffer[..10], 0).expect("pread");
-    file.set_permissions(fs::Permissions::from_mode(0o600)).expect("fchmod");
+    file.set_permissions(fs::Permissions::from_mode(0o600))
+        .expect("fchmod");
     file.set_len(300).expect("ftruncate");
     // A descriptor that is a copy of another is the same file.
     let copy = file.try_clone().expect("dup");
@@ -45,7 +52,8 @@ fn descriptors(at: &impl Fn(&str) -> String, rows: &mut Vec<Value>) {
     let mut target = File::create(at("dir/b")).expect("create");
     let mut offset: libc::off_t = 0;
     // SAFETY: both descriptors are open, the offset is a local.
-    let sent = unsafe { libc::sendfile(target.as_raw_fd(), file.as_raw_fd(), &raw mut offset, 200) };
+    let sent =
+        unsafe { libc::sendfile(target.as_raw_fd(), file.as_raw_fd(), &raw mut offset, 200) };
     assert_eq!(sent, 200);
     target.write_all(b"end").expect("write");
     fs::rename(at("dir/b"), at("dir/c")).expect("rename");
@@ -62,7 +70,16 @@ fn descriptors(at: &impl Fn(&str) -> String, rows: &mut Vec<Value>) {
         (libc::PROT_READ | libc::PROT_EXEC, libc::MAP_PRIVATE),
     ] {
         // SAFETY: a new mapping of a file that is long enough.
-        let map = unsafe { libc::mmap(std::ptr::null_mut(), 100, protection, flags, file.as_raw_fd(), 0) };
+        let map = unsafe {
+            libc::mmap(
+                std::ptr::null_mut(),
+                100,
+                protection,
+                flags,
+                file.as_raw_fd(),
+                0,
+            )
+        };
         assert_ne!(map, libc::MAP_FAILED);
     }
     fs::remove_file(at("dir/l")).expect("unlink");
@@ -76,44 +93,108 @@ fn descriptors(at: &impl Fn(&str) -> String, rows: &mut Vec<Value>) {
         &json!({}),
     );
     a["mmapWrite"] = 1.into();
-    a["mode"] = "0600".into();
     a["nameSource"] = "settled".into();
     rows.extend([
         row(&at("dir"), &json!({"mkdir": 1}), 0, 0, &json!({})),
         a,
-        row(&at("dir/b"), &json!({"open": 1, "create": 1, "write": 2, "rename": 1}), 0, 203, &json!({})),
-        row(&at("dir/c"), &json!({"rename": 1, "truncate": 1, "write": 1}), 0, 1, &json!({})),
-        row(&at("dir/l"), &json!({"link": 1, "unlink": 1}), 0, 0, &json!({})),
-        row(&at("dir/s"), &json!({"symlink": 1, "unlink": 1}), 0, 0, &json!({})),
+        row(
+            &at("dir/b"),
+            &json!({"open": 1, "create": 1, "write": 2, "rename": 1}),
+            0,
+            203,
+            &json!({}),
+        ),
+        row(
+            &at("dir/c"),
+            &json!({"rename": 1, "truncate": 1, "write": 1}),
+            0,
+            1,
+            &json!({}),
+        ),
+        row(
+            &at("dir/l"),
+            &json!({"link": 1, "unlink": 1}),
+            0,
+            0,
+            &json!({}),
+        ),
+        row(
+            &at("dir/s"),
+            &json!({"symlink": 1, "unlink": 1}),
+            0,
+            0,
+            &json!({}),
+        ),
     ]);
 }
 
 /// Reads and writes of several buffers, copies within the kernel, a descriptor that cannot read.
 fn vectors(at: &impl Fn(&str) -> String, rows: &mut Vec<Value>) {
-    let mut file = OpenOptions::new().read(true).write(true).create_new(true).open(at("v")).expect("open");
-    let written = file.write_vectored(&[IoSlice::new(&[b'1'; 10]), IoSlice::new(&[b'2'; 5])]).expect("writev");
+    let mut file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(at("v"))
+        .expect("open");
+    let written = file
+        .write_vectored(&[IoSlice::new(&[b'1'; 10]), IoSlice::new(&[b'2'; 5])])
+        .expect("writev");
     assert_eq!(written, 15);
     let more = [b'3'; 7];
-    let vector = libc::iovec { iov_base: more.as_ptr().cast_mut().cast(), iov_len: 7 };
+    let vector = libc::iovec {
+        iov_base: more.as_ptr().cast_mut().cast(),
+        iov_len: 7,
+    };
     // SAFETY: one vector, which lives until the call returns.
-    assert_eq!(unsafe { libc::pwritev(file.as_raw_fd(), &raw const vector, 1, 15) }, 7);
+    assert_eq!(
+        unsafe { libc::pwritev(file.as_raw_fd(), &raw const vector, 1, 15) },
+        7
+    );
     file.seek(SeekFrom::Start(0)).expect("seek");
     let (mut first, mut second) = ([0; 12], [0; 100]);
-    let read = file.read_vectored(&mut [IoSliceMut::new(&mut first), IoSliceMut::new(&mut second)]).expect("readv");
+    let read = file
+        .read_vectored(&mut [IoSliceMut::new(&mut first), IoSliceMut::new(&mut second)])
+        .expect("readv");
     assert_eq!(read, 22);
     // At its end a file is read with success: nothing comes.
     assert_eq!(file.read(&mut first).expect("read"), 0);
-    let mut target = File::create_new(at("w")).expect("create");
+    let mut target = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .open(at("w"))
+        .expect("create");
     let mut offset: libc::off64_t = 2;
     // SAFETY: both descriptors are open, the offset is a local.
     let copied = unsafe {
-        libc::copy_file_range(file.as_raw_fd(), &raw mut offset, target.as_raw_fd(), std::ptr::null_mut(), 9, 0)
+        libc::copy_file_range(
+            file.as_raw_fd(),
+            &raw mut offset,
+            target.as_raw_fd(),
+            std::ptr::null_mut(),
+            9,
+            0,
+        )
     };
     assert_eq!(copied, 9);
     assert!(target.read(&mut first).is_err());
+    let mut v = row(
+        &at("v"),
+        &json!({"open": 1, "create": 1, "write": 2, "read": 3}),
+        22 + 9,
+        15 + 7,
+        &json!({}),
+    );
+    v["mode"] = "0600".into();
     rows.extend([
-        row(&at("v"), &json!({"open": 1, "create": 1, "write": 2, "read": 3}), 22 + 9, 15 + 7, &json!({})),
-        row(&at("w"), &json!({"open": 1, "create": 1, "write": 1}), 0, 9, &json!({"EBADF": 1})),
+        v,
+        row(
+            &at("w"),
+            &json!({"open": 1, "create": 1, "write": 1}),
+            0,
+            9,
+            &json!({"EBADF": 1}),
+        ),
     ]);
 }
 
@@ -128,17 +209,34 @@ fn names(at: &impl Fn(&str) -> String, rows: &mut Vec<Value>) {
     let fifo = c(&at("n/fifo"));
     // SAFETY: names that live until the calls return, descriptors that are open.
     let attribute = unsafe {
-        let made = libc::openat(folder.as_raw_fd(), c"rel".as_ptr(), libc::O_CREAT | libc::O_WRONLY, 0o600);
+        let made = libc::openat(
+            folder.as_raw_fd(),
+            c"rel".as_ptr(),
+            libc::O_CREAT | libc::O_WRONLY,
+            0o600,
+        );
         assert!(made >= 0);
         libc::close(made);
         assert_eq!(libc::chown(path.as_ptr(), 0, 0), 0);
-        assert_eq!(libc::fchownat(folder.as_raw_fd(), c"rel".as_ptr(), 0, 0, 0), 0);
-        assert_eq!(libc::fchmodat(folder.as_raw_fd(), c"rel".as_ptr(), 0o644, 0), 0);
+        assert_eq!(
+            libc::fchownat(folder.as_raw_fd(), c"rel".as_ptr(), 0, 0, 0),
+            0
+        );
+        assert_eq!(
+            libc::fchmodat(folder.as_raw_fd(), c"rel".as_ptr(), 0o644, 0),
+            0
+        );
         assert_eq!(libc::mkfifo(fifo.as_ptr(), 0o600), 0);
         let handle = libc::open(fifo.as_ptr(), libc::O_PATH);
         assert!(handle >= 0);
         libc::close(handle);
-        libc::setxattr(path.as_ptr(), c"user.procmon".as_ptr(), b"1".as_ptr().cast(), 1, 0)
+        libc::setxattr(
+            path.as_ptr(),
+            c"user.procmon".as_ptr(),
+            b"1".as_ptr().cast(),
+            1,
+            0,
+        )
     };
     let before = std::env::current_dir().expect("a working folder");
     std::env::set_current_dir(at("n")).expect("chdir");
@@ -146,7 +244,10 @@ fn names(at: &impl Fn(&str) -> String, rows: &mut Vec<Value>) {
     fs::rename("./rel", "other").expect("rename");
     std::env::set_current_dir(before).expect("chdir");
     // SAFETY: as above.
-    assert_eq!(unsafe { libc::unlinkat(folder.as_raw_fd(), c"other".as_ptr(), 0) }, 0);
+    assert_eq!(
+        unsafe { libc::unlinkat(folder.as_raw_fd(), c"other".as_ptr(), 0) },
+        0
+    );
     assert_eq!(fs::read_dir(at("n")).expect("a folder").count(), 1);
 
     assert!(File::open(at("none")).is_err());
@@ -163,11 +264,35 @@ fn names(at: &impl Fn(&str) -> String, rows: &mut Vec<Value>) {
         _ => errors["EOPNOTSUPP"] = 1.into(),
     }
     rows.extend([
-        row(&at("n"), &json!({"mkdir": 1, "open": 2}), 0, 0, &json!({"EEXIST": 1, "ENOTEMPTY": 1, "EISDIR": 1})),
-        row(&at("n/sub"), &json!({"mkdir": 1, "rmdir": 1}), 0, 0, &json!({})),
+        row(
+            &at("n"),
+            &json!({"mkdir": 1, "open": 2}),
+            0,
+            0,
+            &json!({"EEXIST": 1, "ENOTEMPTY": 1, "EISDIR": 1}),
+        ),
+        row(
+            &at("n/sub"),
+            &json!({"mkdir": 1, "rmdir": 1}),
+            0,
+            0,
+            &json!({}),
+        ),
         row(&at("n/rel"), &operations, 0, 0, &errors),
-        row(&at("n/other"), &json!({"rename": 1, "unlink": 1}), 0, 0, &json!({})),
-        row(&at("n/fifo"), &json!({"mknod": 1, "open": 1}), 0, 0, &json!({})),
+        row(
+            &at("n/other"),
+            &json!({"rename": 1, "unlink": 1}),
+            0,
+            0,
+            &json!({}),
+        ),
+        row(
+            &at("n/fifo"),
+            &json!({"mknod": 1, "open": 1}),
+            0,
+            0,
+            &json!({}),
+        ),
         row(&at("n/fifo/x"), &json!({}), 0, 0, &json!({"ENOTDIR": 1})),
         row(&at("none"), &json!({}), 0, 0, &json!({"ENOENT": 3})),
     ]);
@@ -179,7 +304,13 @@ fn others(at: &impl Fn(&str) -> String, rows: &mut Vec<Value>) {
         let path = at(&format!("many-{number}"));
         fs::write(&path, [b'm'; 8]).expect("write");
         fs::remove_file(&path).expect("unlink");
-        rows.push(row(&path, &json!({"open": 1, "create": 1, "write": 1, "unlink": 1}), 0, 8, &json!({})));
+        rows.push(row(
+            &path,
+            &json!({"open": 1, "create": 1, "write": 1, "unlink": 1}),
+            0,
+            8,
+            &json!({}),
+        ));
     }
     let shared = File::create(at("threads")).expect("create");
     std::thread::scope(|scope| {
@@ -192,17 +323,35 @@ fn others(at: &impl Fn(&str) -> String, rows: &mut Vec<Value>) {
         }
     });
     let writes = THREADS * EACH;
-    rows.push(row(&at("threads"), &json!({"open": 1, "create": 1, "write": writes}), 0, 4 * writes, &json!({})));
+    rows.push(row(
+        &at("threads"),
+        &json!({"open": 1, "create": 1, "write": writes}),
+        0,
+        4 * writes,
+        &json!({}),
+    ));
     let mut zero = File::open("/dev/zero").expect("open");
     for _ in 0..3 {
         zero.read_exact(&mut [0; 10]).expect("read");
     }
-    rows.push(row("/dev/zero", &json!({"open": 1, "read": 3}), 30, 0, &json!({})));
+    rows.push(row(
+        "/dev/zero",
+        &json!({"open": 1, "read": 3}),
+        30,
+        0,
+        &json!({}),
+    ));
     // Bytes that are not UTF-8 stand as \xNN in the document, a backslash as two.
     let mut odd = at("odd ").into_bytes();
     odd.extend(b"\xff\\\n");
     fs::write(std::ffi::OsStr::from_bytes(&odd), b"o").expect("write");
-    rows.push(row(&at("odd \\xff\\\\\n"), &json!({"open": 1, "create": 1, "write": 1}), 0, 1, &json!({})));
+    rows.push(row(
+        &at("odd \\xff\\\\\n"),
+        &json!({"open": 1, "create": 1, "write": 1}),
+        0,
+        1,
+        &json!({}),
+    ));
 }
 
 fn main() {

@@ -1,9 +1,14 @@
 //! Connections and datagrams over loopback, client and server in one program: all of its traffic.
-#![expect(unsafe_code, reason = "fork, sendmmsg and recvmmsg, which std does not offer")]
+#![expect(
+    unsafe_code,
+    reason = "fork, sendmmsg and recvmmsg, which std does not offer"
+)]
 
 use serde_json::{Value, json};
 use std::io::{IoSlice, Read as _, Write as _};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{
+    IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket,
+};
 use std::os::fd::AsRawFd as _;
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::net::{SocketAddr as UnixAddr, UnixDatagram, UnixListener, UnixStream};
@@ -61,7 +66,12 @@ fn tcp(address: IpAddr, rows: &mut Vec<Value>) {
         assert!(TcpStream::connect((address, port)).is_err());
     }
     let failures = json!({"ECONNREFUSED": 3});
-    let client = Client { connections: CONNECTIONS, sent: CONNECTIONS * 100, received: CONNECTIONS * 1000, failures };
+    let client = Client {
+        connections: CONNECTIONS,
+        sent: CONNECTIONS * 100,
+        received: CONNECTIONS * 1000,
+        failures,
+    };
     rows.extend(tcp_rows(&address.to_string(), port, &client));
 
     let listener = TcpListener::bind((address, 0)).expect("bind");
@@ -70,7 +80,12 @@ fn tcp(address: IpAddr, rows: &mut Vec<Value>) {
     let stream = TcpStream::connect_timeout(&there, Duration::from_secs(5)).expect("connect");
     drop(listener.accept().expect("accept"));
     drop(stream);
-    let client = Client { connections: 1, sent: 0, received: 0, failures: json!({}) };
+    let client = Client {
+        connections: 1,
+        sent: 0,
+        received: 0,
+        failures: json!({}),
+    };
     rows.extend(tcp_rows(&address.to_string(), there.port(), &client));
 }
 
@@ -96,7 +111,12 @@ fn across_processes(rows: &mut Vec<Value>) {
     stream.read_to_end(&mut answer).expect("read");
     // SAFETY: a child of ours.
     unsafe { libc::waitpid(child, std::ptr::null_mut(), 0) };
-    let client = Client { connections: 1, sent: 300, received: 200, failures: json!({}) };
+    let client = Client {
+        connections: 1,
+        sent: 300,
+        received: 200,
+        failures: json!({}),
+    };
     rows.extend(tcp_rows("127.0.0.1", port, &client));
 }
 
@@ -112,10 +132,23 @@ fn datagram_rows(address: &str, port: u16, sent: (u64, u64), answered: (u64, u64
     ]
 }
 
+/// A sender, a receiver on a port that it asked for, as servers do, and where that is.
 fn udp_pair(address: IpAddr) -> (UdpSocket, UdpSocket, SocketAddr) {
-    let receiver = UdpSocket::bind((address, 0)).expect("bind");
+    let receiver = std::iter::repeat_with(|| {
+        let free = UdpSocket::bind((address, 0))
+            .and_then(|socket| socket.local_addr())
+            .expect("a port");
+        UdpSocket::bind(free)
+    })
+    .take(100)
+    .find_map(Result::ok)
+    .expect("bind");
     let there = receiver.local_addr().expect("an address");
-    (UdpSocket::bind((address, 0)).expect("bind"), receiver, there)
+    (
+        UdpSocket::bind((address, 0)).expect("bind"),
+        receiver,
+        there,
+    )
 }
 
 /// Connected and answered; unconnected, by sendto.
@@ -129,14 +162,24 @@ fn udp(address: IpAddr, rows: &mut Vec<Value>) {
         receiver.send_to(&[b'e'; 20], from).expect("send");
         sender.recv(&mut buffer).expect("recv");
     }
-    rows.extend(datagram_rows(&address.to_string(), there.port(), (4, 200), (4, 80)));
+    rows.extend(datagram_rows(
+        &address.to_string(),
+        there.port(),
+        (4, 200),
+        (4, 80),
+    ));
 
     let (sender, receiver, there) = udp_pair(address);
     for _ in 0..3 {
         sender.send_to(&[b's'; 7], there).expect("send");
         receiver.recv_from(&mut buffer).expect("recv");
     }
-    rows.extend(datagram_rows(&address.to_string(), there.port(), (3, 21), (0, 0)));
+    rows.extend(datagram_rows(
+        &address.to_string(),
+        there.port(),
+        (3, 21),
+        (0, 0),
+    ));
 }
 
 /// Five datagrams by one sendmmsg, received by one recvmmsg.
@@ -147,15 +190,34 @@ fn many_datagrams(rows: &mut Vec<Value>) {
     let mut data = [[b'n'; 9]; N];
     // SAFETY: all structures are zeroed or filled, and live until the calls return.
     unsafe {
-        let mut vectors =
-            data.each_mut().map(|bytes| libc::iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: bytes.len() });
+        let mut vectors = data.each_mut().map(|bytes| libc::iovec {
+            iov_base: bytes.as_mut_ptr().cast(),
+            iov_len: bytes.len(),
+        });
         let mut messages: [libc::mmsghdr; N] = std::mem::zeroed();
         for (message, vector) in messages.iter_mut().zip(&mut vectors) {
             message.msg_hdr.msg_iov = vector;
             message.msg_hdr.msg_iovlen = 1;
         }
-        assert_eq!(libc::sendmmsg(sender.as_raw_fd(), messages.as_mut_ptr(), 5, 0), 5);
-        assert_eq!(libc::recvmmsg(receiver.as_raw_fd(), messages.as_mut_ptr(), 5, 0, std::ptr::null_mut()), 5);
+        assert_eq!(
+            libc::sendmmsg(sender.as_raw_fd(), messages.as_mut_ptr(), 5, 0),
+            5
+        );
+        let mut from: [libc::sockaddr_in; N] = std::mem::zeroed();
+        for (message, from) in messages.iter_mut().zip(&mut from) {
+            message.msg_hdr.msg_name = (&raw mut *from).cast();
+            message.msg_hdr.msg_namelen = 16;
+        }
+        assert_eq!(
+            libc::recvmmsg(
+                receiver.as_raw_fd(),
+                messages.as_mut_ptr(),
+                5,
+                0,
+                std::ptr::null_mut()
+            ),
+            5
+        );
     }
     rows.extend(datagram_rows("127.0.0.1", there.port(), (5, 45), (0, 0)));
 }
@@ -165,7 +227,10 @@ fn unix(folder: &str, rows: &mut Vec<Value>) {
     let path = format!("{folder}/stream");
     let name = format!("procmon-{}", std::process::id());
     let named = UnixAddr::from_abstract_name(&name).expect("a name");
-    for (address, shown) in [(UnixAddr::from_pathname(&path).expect("a path"), path), (named, format!("@{name}"))] {
+    for (address, shown) in [
+        (UnixAddr::from_pathname(&path).expect("a path"), path),
+        (named, format!("@{name}")),
+    ] {
         let listener = UnixListener::bind_addr(&address).expect("bind");
         for _ in 0..2 {
             let mut client = UnixStream::connect_addr(&address).expect("connect");
@@ -199,7 +264,10 @@ fn main() {
     let folder = std::env::args().nth(1).expect("a folder");
     let mut rows = Vec::new();
     across_processes(&mut rows);
-    for address in [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)] {
+    for address in [
+        IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(Ipv6Addr::LOCALHOST),
+    ] {
         tcp(address, &mut rows);
         udp(address, &mut rows);
     }

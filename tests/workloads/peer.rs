@@ -14,7 +14,9 @@ fn serve(port: u16) {
         let Ok(mut stream) = stream else { continue };
         let mut request = Vec::new();
         // A caller that goes away is its own concern.
-        let _ = stream.read_to_end(&mut request).and_then(|_| stream.write_all(&ANSWER));
+        let _ = stream
+            .read_to_end(&mut request)
+            .and_then(|_| stream.write_all(&ANSWER));
     }
 }
 
@@ -37,7 +39,10 @@ fn main() {
     match words.as_slice() {
         ["serve", port] => serve(port.parse().expect("a port")),
         ["call", address, milliseconds] => {
-            call(address, Duration::from_millis(milliseconds.parse().expect("milliseconds")));
+            call(
+                address,
+                Duration::from_millis(milliseconds.parse().expect("milliseconds")),
+            );
         }
         _ => panic!("serve PORT | call ADDRESS:PORT MILLISECONDS"),
     }

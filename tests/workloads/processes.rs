@@ -23,13 +23,23 @@ fn fork(what: impl FnOnce(), signal: Option<libc::c_int>) {
 }
 
 fn spawn_true() {
-    let argv = [c"/bin/true".as_ptr().cast_mut(), c"spawned".as_ptr().cast_mut(), std::ptr::null_mut()];
+    let argv = [
+        c"/bin/true".as_ptr().cast_mut(),
+        c"spawned".as_ptr().cast_mut(),
+        std::ptr::null_mut(),
+    ];
     let environment = [std::ptr::null_mut()];
     let mut child = 0;
     // SAFETY: lists that end with a null pointer and outlive the calls.
     unsafe {
-        let result =
-            libc::posix_spawn(&raw mut child, argv[0], std::ptr::null(), std::ptr::null(), argv.as_ptr(), environment.as_ptr());
+        let result = libc::posix_spawn(
+            &raw mut child,
+            argv[0],
+            std::ptr::null(),
+            std::ptr::null(),
+            argv.as_ptr(),
+            environment.as_ptr(),
+        );
         assert_eq!(result, 0);
         assert_eq!(libc::waitpid(child, std::ptr::null_mut(), 0), child);
     }
@@ -41,11 +51,20 @@ fn main() {
         assert!(run("/bin/true", &[]).expect("a program").success());
     }
     for _ in 0..6 {
-        assert_eq!(run("/bin/sh", &["-c", "exit 7"]).expect("a program").code(), Some(7));
+        assert_eq!(
+            run("/bin/sh", &["-c", "exit 7"]).expect("a program").code(),
+            Some(7)
+        );
     }
     for _ in 0..3 {
-        assert_eq!(run("/bin/sh", &["-c", "kill -9 $$"]).expect("a program").code(), None);
+        assert_eq!(
+            run("/bin/sh", &["-c", "kill -9 $$"])
+                .expect("a program")
+                .code(),
+            None
+        );
     }
+    // A child that finds no program ends with 127, as posix_spawn does it.
     assert!(run("/nonexistent/program", &[]).is_err());
     for _ in 0..5 {
         fork(|| (), None);
@@ -65,7 +84,7 @@ fn main() {
     let own: Vec<String> = std::env::args().collect();
     procmon_tests::tell(&json!({"processes": [
         {"argv": own, "count": 1, "exits": {"0": 1}, "startedBefore": false},
-        {"argv": own, "count": 7, "exits": {"3": 5, "SIGTERM": 2}},
+        {"argv": own, "count": 8, "exits": {"3": 5, "SIGTERM": 2, "127": 1}},
         {"argv": ["/bin/true"], "count": 20, "exits": {"0": 20}},
         {"argv": ["/bin/true", "spawned"], "count": 4, "exits": {"0": 4}},
         {"argv": ["/bin/sh", "-c", "exit 7"], "count": 6, "exits": {"7": 6}},
