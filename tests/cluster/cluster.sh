@@ -43,6 +43,7 @@ build() {
 	local sum; sum=$(cd "$HERE/build/$name" && { find . -type f | sort | xargs cat; echo "$@"; go version; } | sha256sum)
 	if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$sum" ] && [ "${PMC_REBUILD:-}" = "" ]; then return; fi
 	local t; t=$(date +%s.%N)
+	say "building $name"
 	mkdir -p "$CACHE/log"
 	(cd "$HERE/build/$name" && go build -mod=readonly -trimpath -buildvcs=false -o "$out" "$@") 2> "$CACHE/log/$name" ||
 		{ cat "$CACHE/log/$name" >&2; die "build of $name failed"; }
@@ -50,16 +51,25 @@ build() {
 	say "built $name in $(secs "$t")"
 }
 
+# packages: Debian packages, where they are missing
+cmd_packages() {
+	need_root
+	local t; t=$(date +%s.%N)
+	[ "$(have_packages)" != "$(set -- $PACKAGES; echo $#)" ] || return 0
+	say "installing Debian packages: $PACKAGES"
+	DEBIAN_FRONTEND=noninteractive apt-get update -qq -o DPkg::Lock::Timeout=300
+	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq -o DPkg::Lock::Timeout=300 --no-install-recommends $PACKAGES >/dev/null
+	say "packages installed in $(secs "$t")"
+}
+
 cmd_install() {
 	need_root
 	local t; t=$(date +%s.%N)
-	if [ "$(have_packages)" != "$(set -- $PACKAGES; echo $#)" ]; then
-		DEBIAN_FRONTEND=noninteractive apt-get update -qq
-		DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $PACKAGES >/dev/null
-		say "packages installed in $(secs "$t")"
-	fi
+	cmd_packages
 	command -v go >/dev/null || die "needs Go 1.26 or newer on PATH"
 	mkdir -p "$BIN" "$CNI"
+	# Modules and objects (6 GiB) are kept only until all is built.
+	export GOMODCACHE=$CACHE/go/modules GOCACHE=$CACHE/go/build
 	local s='-s -w'
 	export GOFLAGS=-buildvcs=false
 	CGO_ENABLED=0 build tool "$BIN/pmctool" -ldflags "$s" .
@@ -73,6 +83,7 @@ cmd_install() {
 	CGO_ENABLED=0 build kube "$BIN/kube" -ldflags "$s$f" .
 	for p in kube-apiserver kube-controller-manager kube-scheduler kubelet kube-proxy kubectl pmc-netpol; do ln -sf kube "$BIN/$p"; done
 	[ "$BIN/pause" -nt "$HERE/build/pause.c" ] || gcc -Os -static -s -o "$BIN/pause" "$HERE/build/pause.c"
+	if [ -d "$CACHE/go" ]; then chmod -R u+w "$CACHE/go"; rm -rf "$CACHE/go"; fi
 	say "install finished in $(secs "$t"); $(du -shL "$CACHE" 2>/dev/null | cut -f1) in the cache"
 }
 
@@ -201,7 +212,7 @@ node_up() {
 	mkdir -p "$d" $MOUNTPOINTS
 	cgroup_make "$CG/node$i/system/containerd"; cgroup_make "$CG/node$i/system/kubelet"; cgroup_make "$CG/node$i/system/kube-proxy"; cgroup_make "$CG/node$i/system/netpol"
 	rm -f "$d/ready"
-	spawn "holder-node$i" "$d/log/holder.log" nsenter --net=/run/netns/$NS-node$i unshare --mount --uts --propagation slave "$HERE/cluster.sh" __holder "$i"
+	spawn "holder-node$i" "$d/log/holder.log" "$HERE/cluster.sh" __in_cg "$CG/holders" nsenter --net=/run/netns/$NS-node$i unshare --mount --uts --propagation slave "$HERE/cluster.sh" __holder "$i"
 	wait_for 10 "node$i's namespaces" test -e "$d/ready"
 	pid=$(alive "holder-node$i")
 
@@ -308,7 +319,7 @@ cp_spawn() { # NAME COMMAND...: in the control plane's network namespace
 control_plane_up() {
 	local p=$STATE/pki
 	mkdir -p "$STATE/cp/etcd" "$STATE/cp/audit"; chmod 700 "$STATE/cp/etcd"
-	cgroup_make "$CG/control-plane"
+	cgroup_make "$CG/control-plane"; cgroup_make "$CG/holders"
 	cp_spawn etcd "$BIN/etcd" --name cp --data-dir "$STATE/cp/etcd" --listen-client-urls http://127.0.0.1:2379 \
 		--advertise-client-urls http://127.0.0.1:2379 --listen-peer-urls http://127.0.0.1:2380 \
 		--initial-advertise-peer-urls http://127.0.0.1:2380 --initial-cluster cp=http://127.0.0.1:2380 \
@@ -327,7 +338,7 @@ control_plane_up() {
 		--proxy-client-key-file "$p/front-proxy-client.key" --enable-aggregator-routing \
 		--audit-policy-file "$HERE/conf/audit-policy.yaml" --audit-log-path "$STATE/cp/audit/audit.log" \
 		--audit-log-maxsize 200 --audit-log-maxbackup 2 ${PMC_APISERVER_ARGS:-}
-	spawn forward "$STATE/cp/log/forward.log" "$BIN/pmctool" forward "127.0.0.1:$PMC_PORT" /run/netns/$NS-cp $BR_IP:6443
+	spawn forward "$STATE/cp/log/forward.log" "$HERE/cluster.sh" __in_cg "$CG/holders" "$BIN/pmctool" forward "127.0.0.1:$PMC_PORT" /run/netns/$NS-cp $BR_IP:6443
 }
 
 controllers_up() { # once the API server has made its own roles
@@ -343,6 +354,26 @@ controllers_up() { # once the API server has made its own roles
 
 SYSCTLS="vm.overcommit_memory vm.panic_on_oom kernel.panic kernel.panic_on_oops kernel.keys.root_maxkeys kernel.keys.root_maxbytes"
 
+# healthy N: a cluster of N nodes is up, all its programs run and its nodes are ready
+healthy() {
+	local f
+	[ "$(cat "$STATE/run/nodes" 2>/dev/null)" = "$1" ] || return 1
+	for f in "$STATE"/run/*.pid; do alive "$(basename "$f" .pid)" >/dev/null || return 1; done
+	timeout 10 kubectl --kubeconfig "$STATE/pki/admin.kubeconfig" get --raw /readyz >/dev/null 2>&1 || return 1
+	[ "$(timeout 10 kubectl --kubeconfig "$STATE/pki/admin.kubeconfig" get nodes --no-headers 2>/dev/null | grep -c ' Ready ')" = "$1" ]
+}
+
+# strays: processes of a cluster whose state folder is gone or elsewhere
+strays() {
+	local d line
+	for d in /proc/[0-9]*; do
+		line=$(tr '\0' ' ' 2>/dev/null < "$d/cmdline") || continue
+		case $line in
+		pmc-holder-node[0-9]*\ * | *"pmctool forward "*" /run/netns/$NS-cp "*) echo "${d#/proc/}" ;;
+		esac
+	done
+}
+
 cmd_up() {
 	need_root
 	local n=1 i t t1
@@ -355,7 +386,9 @@ cmd_up() {
 	done
 	[ "$n" -ge 1 ] && [ "$n" -le 9 ] || die "--nodes must be 1 to 9"
 	[ -x "$BIN/kube" ] || cmd_install
-	[ ! -e "$STATE/run/nodes" ] || die "already up (or not cleanly down): run '$0 status' or '$0 down'"
+	if healthy "$n"; then say "already up with $n node(s)"; return; fi
+	# What is left of an earlier one would be in the way.
+	cmd_down
 	t=$(date +%s.%N)
 	mkdir -p "$STATE/run"; echo "$n" > "$STATE/run/nodes"
 	for i in $SYSCTLS; do echo "$i=$(sysctl -n "$i")"; done > "$STATE/run/sysctls"
@@ -471,8 +504,8 @@ cmd_down() {
 			[ -e "$f" ] || continue
 			pid=$(alive "$(basename "$f" .pid)") && kill -9 "$pid" 2>/dev/null || true
 		done
-		for pid in $(cgroup_pids); do kill -9 "$pid" 2>/dev/null || true; done
-		[ -z "$(cgroup_pids)" ] && break
+		for pid in $(cgroup_pids) $(strays); do kill -9 "$pid" 2>/dev/null || true; done
+		[ -z "$(cgroup_pids)$(strays)" ] && break
 		sleep 0.2
 	done
 	for i in $(ip netns list 2>/dev/null | awk '{print $1}' | grep -E "^$NS-(cp|node[0-9]+)$" || true); do ip netns del "$i"; done
@@ -509,12 +542,12 @@ cmd_exec() { need_root; on_node "$@"; }   # exec I COMMAND...: on the node itsel
 main() {
 local c=${1:-}; shift || true
 case $c in
-install | up | down | status | env | exec | __holder | __in_cg) "cmd_$c" "$@" ;;
+packages | install | up | down | status | env | exec | __holder | __in_cg) "cmd_$c" "$@" ;;
 load-image) cmd_load_image "$@" ;;
 load-programs) cmd_load_programs "$@" ;;
 *)
 	sed 's/^	//' <<-U >&2
-	usage: cluster.sh install | up [--nodes N] | down | status | env
+	usage: cluster.sh packages | install | up [--nodes N] | down | status | env
 	       cluster.sh load-image [--env K=V] [--cmd ARG] NAME ROOTFS_DIR_OR_TAR [ENTRYPOINT...]
 	       cluster.sh load-programs NAME PROGRAM...
 	       cluster.sh exec I COMMAND...

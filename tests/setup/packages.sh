@@ -1,19 +1,15 @@
 #!/usr/bin/env bash
-# Installs the real servers that the tests and the demo profile, where they are missing.
+# Installs the real servers that the tests and the demo profile, where they are missing. Only the
+# programs are wanted: no service is started.
 set -euo pipefail
-missing=()
-for package in nginx-light redis-server redis-tools; do
-  dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed || missing+=("$package")
-done
-((${#missing[@]})) || exit 0
-echo "setup: installing Debian packages: ${missing[*]} (their services are not started)" >&2
-# A policy that forbids services to start: only programs are wanted.
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+once packages
+servers=(nginx-light redis-server redis-tools)
+[ -n "$(missing_packages "${servers[@]}")" ] || exit 0
 policy=/usr/sbin/policy-rc.d
-if [ ! -e $policy ]; then
+if [ "$(id -u)" = 0 ] && [ ! -e $policy ]; then
   printf '#!/bin/sh\nexit 101\n' >$policy
   chmod +x $policy
   trap 'rm -f /usr/sbin/policy-rc.d' EXIT
 fi
-export DEBIAN_FRONTEND=noninteractive
-apt-get update -qq
-apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+apt_install "${servers[@]}"

@@ -3,72 +3,65 @@
 #
 #   toolchain.sh            what a build needs
 #   toolchain.sh --lint     also cargo-deny
-#   toolchain.sh --vm       also QEMU, for the guests of tests/vm
 #
-# Where rustup has a nightly with rust-src, that builds the probe and only bpf-linker and musl are
-# wanted. Elsewhere the distribution's compiler does (Debian: rustc-web with a BPF core library).
-# Everything comes from package registries; what is built here is kept in the user's cache.
+# Where rustup has a nightly with rust-src, that builds the probe, and only bpf-linker and musl are
+# wanted. Elsewhere the distribution's compiler does (Debian's rustc-web, with a BPF core library);
+# rustup, where there is one, knows it as toolchain `bpf`. Everything comes from package registries;
+# what is built here is kept in the cache.
 set -euo pipefail
-
-cache=${XDG_CACHE_HOME:-$HOME/.cache}/kubectl-procmon
-mkdir -p "$cache/bin"
-export PATH="$cache/bin:$PATH"
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 linker_version=0.13.0
 deny_version=0.20.2
-lint='' vm=''
+lint=''
 for arg in "$@"; do
   case $arg in
     --lint) lint=1 ;;
-    --vm) vm=1 ;;
     *) echo "toolchain.sh: unknown option $arg" >&2; exit 2 ;;
   esac
 done
-started=$SECONDS
-say() { printf 'setup: [%3ds] %s\n' $((SECONDS - started)) "$*" >&2; }
+export RUSTUP_AUTO_INSTALL=0
+unset CARGO_TARGET_DIR CARGO_BUILD_TARGET_DIR CARGO_BUILD_TARGET RUSTFLAGS
 
-packages() { # those of the arguments that are not installed
-  local p
-  for p in "$@"; do
-    dpkg-query -W -f='${db:Status-Status}' "$p" 2>/dev/null | grep -qx installed || echo "$p"
-  done
-}
-apt_install() {
-  local missing
-  command -v dpkg-query >/dev/null || { say "no Debian packages here: please install $*"; return 1; }
-  mapfile -t missing < <(packages "$@")
-  ((${#missing[@]})) || return 0
-  [ "$(id -u)" = 0 ] || { say "please install as root: apt-get install ${missing[*]}"; return 1; }
-  say "installing Debian packages: ${missing[*]}"
-  export DEBIAN_FRONTEND=noninteractive
-  apt-get update -qq
-  apt-get install -y -qq --no-install-recommends "${missing[@]}" >"$cache/apt.log" 2>&1 || { tail -20 "$cache/apt.log" >&2; return 1; }
-}
 has_nightly() {
   local sysroot
   command -v rustup >/dev/null || return 1
-  sysroot=$(rustup run nightly rustc --print sysroot 2>/dev/null) && [ -n "$sysroot" ] &&
-    [ -e "$sysroot/lib/rustlib/src/rust/library/Cargo.lock" ]
+  sysroot=$(rustup run nightly rustc --print sysroot 2>/dev/null) && [ -n "$sysroot" ] || return 1
+  [ -e "$sysroot/lib/rustlib/src/rust/library/Cargo.toml" ]
 }
 
-apt_install gcc libc6-dev make musl-tools musl-dev
+once toolchain
+if [ "$(uname -m)" != x86_64 ]; then say "only amd64 machines are prepared here"; fi
+apt_install gcc libc6-dev make git musl-tools musl-dev
 if has_nightly; then
   rm -f "$cache/distribution-toolchain"
 else
+  command -v dpkg-query >/dev/null || { say "please run: rustup toolchain install nightly --component rust-src"; exit 1; }
   apt_install rustc-web cargo-web rust-web-src libstd-rust-web-dev-bpf rustfmt-web rust-web-clippy llvm-22-dev libpolly-22-dev
+  llvm=$(/usr/bin/rustc -vV | awk '/^LLVM/{print $3}')
+  case $llvm in
+    22.*) ;;
+    *) say "the distribution's compiler has LLVM $llvm; bpf-linker must be built with one at least as new: edit $0"; exit 1 ;;
+  esac
   if command -v rustup >/dev/null; then
-    rustup toolchain list 2>/dev/null | grep -q '^bpf\b' || { rustup toolchain link bpf /usr; say "rustup: toolchain bpf is /usr"; }
-    rustup default >/dev/null 2>&1 || rustup default bpf >/dev/null 2>&1
+    rustup toolchain list 2>/dev/null | grep -q '^bpf\b' ||
+      { rustup toolchain link bpf /usr; say "rustup: toolchain \`bpf\` is the distribution's compiler in /usr"; }
+    rustup default >/dev/null 2>&1 ||
+      { rustup default bpf >/dev/null 2>&1; say "rustup had no default toolchain: it is \`bpf\` now"; }
   fi
   : >"$cache/distribution-toolchain"
 fi
+# From here on the same toolchain as everywhere.
+source "$(dirname "${BASH_SOURCE[0]}")/env.sh"
 
-cargo_install() { # NAME VERSION ARGS...: into the cache
+# cargo_install NAME VERSION ARGS...: into the cache
+cargo_install() {
   local name=$1 version=$2; shift 2
   if [ -x "$cache/bin/$name" ] && [[ $("$cache/bin/$name" --version 2>/dev/null) == *"$version"* ]]; then return 0; fi
-  say "building $name $version (kept in $cache/bin)"
-  cargo install "$name" --version "=$version" --locked --quiet --root "$cache" "$@"
+  say "building $name $version, to be kept in $cache/bin"
+  (cd / && cargo install "$name" --version "=$version" --locked --quiet --root "$cache" "$@") >"$cache/log/$name" 2>&1 ||
+    { tail -20 "$cache/log/$name" >&2; exit 1; }
 }
-if has_nightly; then
+if [ ! -e "$cache/distribution-toolchain" ]; then
   command -v bpf-linker >/dev/null || cargo_install bpf-linker "$linker_version"
 else
   LLVM_SYS_221_PREFIX=/usr/lib/llvm-22 LLVM_PREFIX=/usr/lib/llvm-22 RUSTC_BOOTSTRAP='' \
@@ -76,5 +69,4 @@ else
     cargo_install bpf-linker "$linker_version" --no-default-features --features llvm-22
 fi
 if [ -n "$lint" ]; then cargo_install cargo-deny "$deny_version" --no-default-features; fi
-if [ -n "$vm" ]; then apt_install qemu-system-x86 busybox-static cpio xz-utils zstd kmod; fi
-say "the tools are there"
+say "the toolchain is there: $(rustc --version)"

@@ -1,21 +1,47 @@
-//! The harness: where things are, what a test needs, and how a workload tells its truth.
+//! The harness: where things are, what a test needs, workloads and their truth, a cluster.
+
+pub mod cluster;
+pub mod document;
+mod process;
+pub mod workload;
+
+pub use process::{Running, wait_for};
 
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
 /// The root of the workspace.
+///
+/// # Panics
+/// Never: the package lies in the workspace.
 #[must_use]
 pub fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("the package lies in the workspace")
+        .to_owned()
 }
 
-/// The plugin that `make build` leaves.
+/// The plugin that `make build` leaves, or the one that `PROCMON_PLUGIN` names.
 ///
 /// # Panics
 /// When it was not built.
 #[must_use]
 pub fn plugin() -> PathBuf {
-    let path = root().join("target/release/kubectl-procmon");
+    built("PROCMON_PLUGIN", "target/release/kubectl-procmon")
+}
+
+/// The probe that the plugin carries, or the one that `PROCMON_PROBE` names.
+///
+/// # Panics
+/// When it was not built.
+#[must_use]
+pub fn probe() -> PathBuf {
+    built("PROCMON_PROBE", "target/probe/procmon-probe-amd64")
+}
+
+fn built(variable: &str, usual: &str) -> PathBuf {
+    let path = std::env::var_os(variable).map_or_else(|| root().join(usual), PathBuf::from);
     assert!(
         path.is_file(),
         "{} is missing: run `make build`",
@@ -43,21 +69,28 @@ pub fn has(need: &str, met: bool, why: &str) -> bool {
     met
 }
 
+/// This process is root.
+#[must_use]
+pub fn is_root() -> bool {
+    // SAFETY: takes no arguments.
+    #[expect(unsafe_code, reason = "geteuid")]
+    let user = unsafe { libc::geteuid() };
+    user == 0
+}
+
 /// This process may load eBPF programs.
 #[must_use]
 pub fn has_bpf() -> bool {
-    // SAFETY: takes no arguments.
-    #[expect(unsafe_code, reason = "geteuid")]
-    let is_root = unsafe { libc::geteuid() } == 0;
     let has_btf = Path::new("/sys/kernel/btf/vmlinux").exists();
     has(
         "bpf",
-        is_root && has_btf,
+        is_root() && has_btf,
         "needs root and a kernel with BTF",
     )
 }
 
-/// Writes what a workload knows of itself into the file that `PROCMON_TRUTH` names.
+/// Writes what a workload knows of itself into the file that `PROCMON_TRUTH` names: parts of rows,
+/// by dimension, with the document's own keys. The last thing that a workload does.
 ///
 /// # Panics
 /// When the file can't be written.

@@ -1,14 +1,130 @@
-//! System calls of known number, by one thread and by eight.
+//! System calls of known number: by one thread, by eight, begun anew after a signal, and by the
+//! 32-bit gate.
 #![expect(
     unsafe_code,
     reason = "system calls, made directly so that no library adds its own"
 )]
 
-use serde_json::json;
+use serde_json::{Value, json};
+use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 const SINGLE: u64 = 1000;
 const THREADS: u64 = 8;
 const EACH: u64 = 500;
+const INTERRUPTS: usize = 3;
+
+static HANDLED: AtomicUsize = AtomicUsize::new(0);
+static WAITER: AtomicI32 = AtomicI32::new(0);
+
+extern "C" fn handle(_: libc::c_int) {
+    HANDLED.fetch_add(1, Ordering::SeqCst);
+}
+
+/// The task with this folder below /proc sleeps in a system call.
+fn sleeps_in(task: &str, call: libc::c_long) -> bool {
+    let starts = |file: &str, text: &str| {
+        std::fs::read_to_string(format!("/proc/{task}/{file}"))
+            .is_ok_and(|all| all.starts_with(text))
+    };
+    starts("syscall", &format!("{call} "))
+}
+
+/// A thread waits for a child and is interrupted by signals whose handler lets the kernel begin
+/// the call anew. Calls made: one, and one more for each signal.
+fn restarted() {
+    // SAFETY: a handler that only adds to an atomic; the child only pauses.
+    let child = unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        action.sa_sigaction = handle as *const () as usize;
+        action.sa_flags = libc::SA_RESTART;
+        libc::sigaction(libc::SIGUSR1, &raw const action, std::ptr::null_mut());
+        let child = libc::fork();
+        if child == 0 {
+            libc::syscall(libc::SYS_pause);
+        }
+        child
+    };
+    let waiter = std::thread::spawn(move || {
+        // SAFETY: a zeroed siginfo is valid, and lives until the call returns.
+        unsafe {
+            WAITER.store(libc::gettid(), Ordering::SeqCst);
+            let mut info: libc::siginfo_t = std::mem::zeroed();
+            libc::syscall(
+                libc::SYS_waitid,
+                libc::P_PID,
+                child,
+                &raw mut info,
+                libc::WEXITED,
+                0,
+            )
+        }
+    });
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let wait = |condition: &dyn Fn() -> bool| {
+        while !condition() {
+            assert!(Instant::now() < deadline, "a task never sleeps");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    };
+    for handled in 0..=INTERRUPTS {
+        wait(&|| {
+            let task = format!("self/task/{}", WAITER.load(Ordering::SeqCst));
+            HANDLED.load(Ordering::SeqCst) == handled && sleeps_in(&task, libc::SYS_waitid)
+        });
+        if handled < INTERRUPTS {
+            // SAFETY: a thread of this process, which is blocked.
+            unsafe {
+                libc::syscall(
+                    libc::SYS_tgkill,
+                    libc::getpid(),
+                    WAITER.load(Ordering::SeqCst),
+                    libc::SIGUSR1,
+                )
+            };
+        }
+    }
+    wait(&|| sleeps_in(&child.to_string(), libc::SYS_pause));
+    // SAFETY: our own child, not yet waited for.
+    unsafe { libc::kill(child, libc::SIGKILL) };
+    assert_eq!(waiter.join().expect("the thread ends"), 0);
+}
+
+#[cfg(target_arch = "x86_64")]
+fn getppid_by_the_32_bit_gate() {
+    // SAFETY: getppid of the i386 table takes no arguments; the gate clears r8 to r11.
+    unsafe {
+        std::arch::asm!("int 0x80", inlateout("rax") 64_u64 => _, out("r8") _, out("r9") _, out("r10") _, out("r11") _);
+    }
+}
+
+/// 32-bit calls, where the kernel takes them: a child finds out.
+#[cfg(target_arch = "x86_64")]
+fn compat() -> Option<Value> {
+    // SAFETY: the child makes one call and ends.
+    let status = unsafe {
+        let child = libc::fork();
+        if child == 0 {
+            getppid_by_the_32_bit_gate();
+            libc::_exit(0);
+        }
+        let mut status = 0;
+        libc::waitpid(child, &raw mut status, 0);
+        status
+    };
+    if status != 0 {
+        return None;
+    }
+    for _ in 0..24 {
+        getppid_by_the_32_bit_gate();
+    }
+    Some(json!({"name": "getppid", "abi": "i386", "calls": 25, "errors": {}}))
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn compat() -> Option<Value> {
+    None
+}
 
 fn main() {
     for _ in 0..SINGLE {
@@ -42,14 +158,25 @@ fn main() {
             )
         };
     }
+    for _ in 0..11 {
+        // SAFETY: -1 is no descriptor.
+        unsafe { libc::syscall(libc::SYS_close, -1) };
+    }
     // SAFETY: no system call has this number.
     unsafe { libc::syscall(9999) };
+    restarted();
+    let mut calls = vec![
+        json!({"name": "getppid", "abi": std::env::consts::ARCH, "calls": SINGLE + THREADS * EACH, "errors": {}, "restarted": 0, "noReturn": 0}),
+        json!({"name": "dup", "calls": THREADS * EACH, "errors": {"EBADF": THREADS * EACH}}),
+        json!({"name": "close", "errors": {"EBADF": 11}}),
+        json!({"name": "unknown(9999)", "calls": 1, "errors": {"ENOSYS": 1}}),
+        json!({"name": "waitid", "calls": INTERRUPTS + 1, "errors": {}, "restarted": INTERRUPTS, "unfinished": 0}),
+        json!({"name": "pause", "calls": 1, "errors": {}}),
+    ];
+    calls.extend(compat());
     procmon_tests::tell(&json!({
-        "syscalls": {
-            "getppid": {"calls": SINGLE + THREADS * EACH, "errors": {}},
-            "dup": {"calls": THREADS * EACH, "errors": {"EBADF": THREADS * EACH}},
-            "unknown(9999)": {"calls": 1, "errors": {"ENOSYS": 1}},
-        },
-        "files": {"/nonexistent/procmon": {"operations": {}, "bytesRead": 0, "bytesWritten": 0, "errors": {"ENOENT": 7}}},
+        "syscalls": calls,
+        "files": [{"path": "/nonexistent/procmon", "operations": {}, "bytesRead": 0, "bytesWritten": 0,
+            "errors": {"ENOENT": 7}, "nameSource": "argument"}],
     }));
 }

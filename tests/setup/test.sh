@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# Everything that `make test` does once the toolchain is there: the rest of the set-up (the
+# cluster's programs are built beside ours), then every test against the built plugin.
+#
+# PROCMON_TEST_CONTEXT names a context of your kubeconfig: that cluster is used, and none is started.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+source tests/setup/lib.sh
+source tests/setup/env.sh
+cluster=tests/cluster/cluster.sh
+own=1
+[ -z "${PROCMON_TEST_CONTEXT:-}" ] || own=''
+
+install=''
+finish() {
+  code=$?
+  trap - EXIT INT TERM
+  if [ -n "$install" ]; then kill -- "-$install" 2>/dev/null || true; fi
+  if [ -n "$own" ]; then $cluster down || true; fi
+  exit $code
+}
+trap finish EXIT
+trap 'exit 130' INT TERM
+
+tests/setup/packages.sh
+apt_install qemu-system-x86 busybox-static cpio xz-utils zstd kmod util-linux
+tests/vm/get-kernel.sh 6.1
+if [ -n "$own" ]; then
+  $cluster packages
+  set -m # a process group of its own, to be ended as one
+  $cluster install >"$cache/log/cluster-install" 2>&1 &
+  install=$!
+  set +m
+fi
+
+cargo build --release
+# What the plugin carries is built; the test build of it takes the same probe.
+export PROCMON_PROBE_DIR=$PWD/target/probe
+cargo test --workspace --no-run
+if [ -n "$install" ]; then
+  say "waiting for the cluster's programs (log: $cache/log/cluster-install)"
+  wait "$install" || { tail -20 "$cache/log/cluster-install" >&2; exit 1; }
+  install=''
+  $cluster up --nodes 2
+fi
+say "set up; testing"
+PROCMON_TEST_REQUIRE=${PROCMON_TEST_REQUIRE-bpf,cluster,kernels} cargo test --workspace --no-fail-fast

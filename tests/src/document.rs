@@ -1,0 +1,135 @@
+//! Documents: reading them, and comparing them with what a workload knows of itself.
+
+use serde_json::Value;
+use std::path::Path;
+
+/// The dimensions that hold rows.
+const DIMENSIONS: [&str; 6] = [
+    "processes",
+    "syscalls",
+    "files",
+    "network",
+    "capabilities",
+    "events",
+];
+/// Maps that the truth states whole: nothing may stand beside what it names.
+const WHOLE: [&str; 4] = ["operations", "errors", "failures", "exits"];
+
+/// Reads a JSON file.
+///
+/// # Panics
+/// When it can't be read or is no JSON.
+#[must_use]
+pub fn read(path: &Path) -> Value {
+    let text =
+        std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// Rows of one dimension, of all containers.
+pub fn rows<'a>(document: &'a Value, dimension: &'a str) -> impl Iterator<Item = &'a Value> {
+    document["containers"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .flat_map(move |container| container[dimension].as_array().into_iter().flatten())
+}
+
+/// `found` says everything that `wanted` says. `null` wants a key to be absent.
+#[must_use]
+pub fn covers(found: &Value, wanted: &Value) -> bool {
+    match (found, wanted) {
+        (Value::Object(found), Value::Object(wanted)) => wanted.iter().all(|(key, value)| {
+            let own = found.get(key).unwrap_or(&Value::Null);
+            if WHOLE.contains(&key.as_str()) {
+                own == value
+            } else {
+                covers(own, value)
+            }
+        }),
+        _ => found == wanted,
+    }
+}
+
+/// Every row that the truth states is in the document, number by number. Rows of programs other
+/// than the workload's are named by the truth; `exe` stands in where it names none.
+///
+/// # Panics
+/// When one is not; says which rows come near.
+pub fn check_truth(document: &Value, truth: &Value, exe: &str) {
+    let mut wrong = Vec::new();
+    for dimension in DIMENSIONS {
+        for wanted in truth[dimension].as_array().into_iter().flatten() {
+            let mut wanted = wanted.clone();
+            if matches!(dimension, "syscalls" | "files" | "network" | "capabilities")
+                && wanted.get("exe").is_none()
+            {
+                wanted["exe"] = exe.into();
+            }
+            if !rows(document, dimension).any(|row| covers(row, &wanted)) {
+                let near: Vec<String> = rows(document, dimension)
+                    .filter(|row| is_near(row, &wanted))
+                    .map(|row| like(row, &wanted).to_string())
+                    .collect();
+                wrong.push(format!(
+                    "{dimension}: no row has\n  {wanted}\nnear it:\n  {}",
+                    near.join("\n  ")
+                ));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// The row is of the same thing.
+fn is_near(row: &Value, wanted: &Value) -> bool {
+    ["name", "path", "argv", "protocol", "type"]
+        .iter()
+        .all(|key| {
+            wanted
+                .get(key)
+                .is_none_or(|value| row.get(key) == Some(value))
+        })
+}
+
+/// What a row says of the things that the truth states.
+fn like(row: &Value, wanted: &Value) -> Value {
+    let keys = wanted.as_object().into_iter().flatten().map(|(key, _)| key);
+    keys.map(|key| (key.clone(), row.get(key).cloned().unwrap_or_default()))
+        .collect::<serde_json::Map<_, _>>()
+        .into()
+}
+
+/// Counts fit each other: no call has more outcomes than entries.
+///
+/// # Panics
+/// When one has.
+pub fn check_sums(document: &Value) {
+    for call in rows(document, "syscalls") {
+        let number = |key: &str| {
+            call[key]
+                .as_u64()
+                .unwrap_or_else(|| panic!("{key} of {call}"))
+        };
+        let errors: u64 = call["errors"]
+            .as_object()
+            .into_iter()
+            .flatten()
+            .filter_map(|(_, count)| count.as_u64())
+            .sum();
+        assert!(
+            number("calls")
+                >= errors + number("restarted") + number("unfinished") + number("noReturn"),
+            "{call}"
+        );
+        assert!(number("deniedBySeccomp") <= number("calls"), "{call}");
+    }
+}
+
+/// The state of one dimension.
+#[must_use]
+pub fn state<'a>(document: &'a Value, dimension: &str) -> &'a str {
+    document["completeness"]["dimensions"][dimension]["state"]
+        .as_str()
+        .unwrap_or_default()
+}

@@ -1,0 +1,92 @@
+//! Processes that a test starts, and waiting for what they do.
+
+use std::process::{Child, Command, ExitStatus};
+use std::time::{Duration, Instant};
+
+/// A process of the test's own, which ends with it.
+#[derive(Debug)]
+pub struct Running(Option<Child>);
+
+impl Running {
+    /// Starts it.
+    ///
+    /// # Panics
+    /// When it can't be started.
+    #[must_use]
+    pub fn start(command: &mut Command) -> Self {
+        Self(Some(
+            command
+                .spawn()
+                .unwrap_or_else(|error| panic!("{command:?}: {error}")),
+        ))
+    }
+
+    /// Its process id.
+    ///
+    /// # Panics
+    /// Never: it is taken only when it is waited for.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.0.as_ref().expect("not waited for").id()
+    }
+
+    /// Sends it a signal.
+    ///
+    /// # Panics
+    /// When it has been waited for.
+    pub fn signal(&self, signal: libc::c_int) {
+        let pid = i32::try_from(self.id()).expect("a process id");
+        // SAFETY: a child of ours that was not waited for yet, so the number is still its own.
+        #[expect(unsafe_code, reason = "kill")]
+        let result = unsafe { libc::kill(pid, signal) };
+        assert_eq!(result, 0, "kill {pid}");
+    }
+
+    /// Waits for its end; kills it, and fails, when that takes longer.
+    ///
+    /// # Panics
+    /// When it takes longer.
+    #[must_use]
+    pub fn wait(mut self, at_most: Duration) -> ExitStatus {
+        let deadline = Instant::now() + at_most;
+        let child = self.0.as_mut().expect("not waited for");
+        loop {
+            if let Some(status) = child.try_wait().expect("a child of ours") {
+                self.0 = None;
+                return status;
+            }
+            assert!(
+                Instant::now() < deadline,
+                "a process did not end within {at_most:?}"
+            );
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.0.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// Waits until a condition gives something.
+///
+/// # Panics
+/// When it gives nothing in time.
+pub fn wait_for<T>(what: &str, at_most: Duration, mut condition: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + at_most;
+    loop {
+        if let Some(value) = condition() {
+            return value;
+        }
+        assert!(
+            Instant::now() < deadline,
+            "gave up waiting for {what} after {at_most:?}"
+        );
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
