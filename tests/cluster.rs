@@ -1,1 +1,1007 @@
-//! x
+//! The built plugin against a real cluster: delivery, following, naming, refusals, and that nothing
+//! is left. What needs images of its own runs only on tests/cluster's cluster.
+#![expect(clippy::unwrap_used, reason = "a panic shows the line")]
+
+use procmon_tests::cluster::{Cluster, Namespace, cluster, pod};
+use procmon_tests::document::{check_sums, rows};
+use procmon_tests::workload::{self, Linked};
+use procmon_tests::{Running, wait_for};
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// What the anchor allows beyond the window, in seconds.
+const ALLOWANCE: u64 = 90;
+const SOON: Duration = Duration::from_secs(40);
+
+/// A small image with a shell; every node has it.
+fn busybox() -> String {
+    std::env::var("PROCMON_TEST_IMAGE").unwrap_or_else(|_| "localhost/busybox:1".to_owned())
+}
+
+/// A container that runs a shell script.
+fn shell(name: &str, script: &str) -> String {
+    format!(
+        "- {{name: {name}, image: \"{}\", command: [\"/bin/sh\", \"-c\", {}]}}\n",
+        busybox(),
+        Value::from(script)
+    )
+}
+
+/// One pod with one container, `main`, that runs a shell script.
+fn shell_pod(name: &str, script: &str) -> String {
+    pod(name, &format!("containers:\n{}", shell("main", script)))
+}
+
+/// A workload of a kind with a pod template, whose container `main` runs a shell script.
+fn workload_of(kind: &str, group: &str, name: &str, more: &str, script: &str) -> String {
+    let restart = if kind == "Job" {
+        "restartPolicy: Never, "
+    } else {
+        ""
+    };
+    let selector = if kind == "Job" {
+        String::new()
+    } else {
+        format!("selector: {{matchLabels: {{app: {name}}}}}, ")
+    };
+    format!(
+        "{{apiVersion: {group}/v1, kind: {kind}, metadata: {{name: {name}}}, spec: {{{more}{selector}\
+         template: {{metadata: {{labels: {{app: {name}}}}}, spec: {{{restart}terminationGracePeriodSeconds: 0, \
+         topologySpreadConstraints: [{{maxSkew: 1, topologyKey: kubernetes.io/hostname, whenUnsatisfiable: DoNotSchedule, \
+         labelSelector: {{matchLabels: {{app: {name}}}}}}}], containers: [{{name: main, image: \"{}\", \
+         command: [\"/bin/sh\", \"-c\", {}]}}]}}}}}}}}\n",
+        busybox(),
+        Value::from(script)
+    )
+}
+
+/// Answers requests on port 8080 with a page.
+const SERVE: &str = "mkdir -p /www && echo page > /www/index.html && exec httpd -f -p 8080 -h /www";
+
+/// Runs /bin/true for ever.
+const BUSY: &str = "while :; do /bin/true; sleep 0.05; done";
+
+fn names<'a>(document: &'a Value, pointer: &str) -> Vec<&'a str> {
+    document["containers"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|container| container.pointer(pointer)?.as_str())
+        .collect()
+}
+
+fn check_complete(document: &Value) {
+    assert_eq!(
+        document["completeness"]["complete"], true,
+        "{:#}",
+        document["completeness"]
+    );
+    assert!(
+        !document["containers"].as_array().unwrap().is_empty(),
+        "{document:#}"
+    );
+    check_sums(document);
+}
+
+/// Exit code 2 and an error that says these things; nothing of it is left in the namespace.
+fn refused(namespace: &Namespace<'_>, args: &[&str], says: &[&str]) {
+    let output = namespace
+        .plugin(&[&["profile"], args].concat())
+        .output()
+        .unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{args:?}: {errors}");
+    assert!(output.stdout.is_empty(), "{args:?}");
+    for text in says {
+        assert!(
+            errors.contains(text),
+            "{args:?} does not say `{text}`: {errors}"
+        );
+    }
+    assert!(!errors.contains("panicked"), "{errors}");
+    let left: Vec<String> = namespace
+        .objects()
+        .into_iter()
+        .filter(|name| name.contains("procmon-"))
+        .collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+/// Nothing is in the cluster that was not there before, but what belongs to other tests.
+fn check_nothing_new(namespace: &Namespace<'_>, before: &BTreeSet<String>) {
+    let added: Vec<String> = namespace
+        .cluster
+        .everything()
+        .into_iter()
+        .filter(|line| !before.contains(line))
+        .filter(|line| line.contains(&namespace.name) || !line.contains("procmon-test-"))
+        // Services of other tests have addresses.
+        .filter(|line| !line.starts_with("ipaddresses."))
+        .collect();
+    assert!(added.is_empty(), "{added:?}");
+}
+
+#[test]
+fn a_deployment_on_two_nodes_under_load_is_one_profile_with_named_peers() {
+    let Some(cluster) = cluster() else { return };
+    let namespace = Namespace::new(cluster, "web");
+    namespace.apply(&workload_of(
+        "Deployment",
+        "apps",
+        "web",
+        "replicas: 2, ",
+        SERVE,
+    ));
+    namespace.apply(
+        "{apiVersion: v1, kind: Service, metadata: {name: web}, spec: {selector: {app: web}, ports: [{port: 80, targetPort: 8080}]}}",
+    );
+    namespace.apply(&workload_of(
+        "Deployment",
+        "apps",
+        "client",
+        "replicas: 1, ",
+        "while :; do wget -q -O /dev/null http://web/index.html; sleep 0.02; done",
+    ));
+    namespace.wait_ready("app=web");
+    namespace.wait_ready("app=client");
+    let before = cluster.everything();
+    let began = Instant::now();
+    let web = namespace.profile(&["deploy/web", "--duration", "5s", "--require-complete"]);
+    let took = began.elapsed();
+    check_complete(&web);
+    // An idle machine needs 2.3 s; tests run side by side on this one.
+    assert!(took < Duration::from_secs(5 + 15), "{took:?}");
+    let nodes = web["nodes"].as_array().unwrap();
+    assert_eq!(nodes.len(), cluster.nodes().len().min(2), "{nodes:?}");
+    assert_eq!(names(&web, "/container"), ["main", "main"]);
+    assert_eq!(names(&web, "/owner/name"), ["web", "web"]);
+    assert_eq!(names(&web, "/owner/kind"), ["Deployment", "Deployment"]);
+    assert_eq!(names(&web, "/namespace"), [namespace.name.as_str(); 2]);
+    let served: Vec<&Value> = rows(&web, "network")
+        .filter(|row| row["direction"] == "inbound" && row["local"]["port"] == 8080)
+        .collect();
+    assert!(!served.is_empty(), "{web:#}");
+    for row in &served {
+        let peer = &row["remote"];
+        assert_eq!(peer["workload"]["name"], "client", "{row}");
+        assert!(row["connections"].as_u64().unwrap() > 0, "{row}");
+    }
+    let read: u64 = rows(&web, "files")
+        .filter(|row| row["path"] == "/www/index.html")
+        .filter_map(|row| row["operations"]["open"].as_u64())
+        .sum();
+    assert!(read > 20, "{read} requests");
+    let client = namespace.profile(&["deployment", "client", "--duration", "3s"]);
+    check_complete(&client);
+    assert!(
+        rows(&client, "network")
+            .any(|row| row["remote"]["service"]["name"] == "web" && row["direction"] == "outbound"),
+        "{client:#}"
+    );
+    check_nothing_new(&namespace, &before);
+}
+
+#[test]
+fn every_kind_of_workload_can_be_named_and_selected() {
+    let Some(cluster) = cluster() else { return };
+    let namespace = Namespace::new(cluster, "kinds");
+    namespace.apply(&workload_of(
+        "StatefulSet",
+        "apps",
+        "set",
+        "serviceName: none, ",
+        BUSY,
+    ));
+    namespace.apply(&workload_of("DaemonSet", "apps", "daemon", "", BUSY));
+    namespace.apply(&workload_of("ReplicaSet", "apps", "replica", "", BUSY));
+    namespace.apply(&workload_of("Job", "batch", "job", "", BUSY));
+    namespace.apply(&shell_pod("single", BUSY));
+    for name in ["set", "daemon", "replica", "job", "single"] {
+        namespace.wait_ready(&format!("app={name}"));
+    }
+    for (target, kind, containers) in [
+        (vec!["sts/set"], "StatefulSet", 1),
+        (
+            vec!["daemonset", "daemon"],
+            "DaemonSet",
+            cluster.nodes().len(),
+        ),
+        (vec!["rs/replica"], "ReplicaSet", 1),
+        (vec!["job/job"], "Job", 1),
+        (vec!["single"], "Pod", 1),
+        (vec!["-l", "app=daemon"], "DaemonSet", cluster.nodes().len()),
+    ] {
+        let document = namespace.profile(&[&target[..], &["--duration", "1s"]].concat());
+        check_complete(&document);
+        // A pod that nobody controls has no owner.
+        let owners = if kind == "Pod" {
+            vec![]
+        } else {
+            vec![kind; containers]
+        };
+        assert_eq!(names(&document, "/owner/kind"), owners, "{target:?}");
+        let ran: u64 = rows(&document, "processes")
+            .filter(|row| row["argv"][0] == "/bin/true")
+            .filter_map(|row| row["count"].as_u64())
+            .sum();
+        assert!(ran > 2, "{target:?}: {ran} runs of /bin/true");
+    }
+}
+
+#[test]
+fn one_container_of_a_pod_is_told_from_the_others() {
+    let Some(cluster) = cluster() else { return };
+    let namespace = Namespace::new(cluster, "two");
+    let containers = [
+        shell(
+            "reader",
+            "while :; do cat /etc/passwd >/dev/null; sleep 0.1; done",
+        ),
+        shell("writer", "while :; do date > /tmp/now; sleep 0.1; done"),
+    ]
+    .concat();
+    namespace.apply(&pod("pair", &format!("containers:\n{containers}")));
+    namespace.wait_ready("app=pair");
+    let both = namespace.profile(&["pod/pair", "--duration", "2s"]);
+    check_complete(&both);
+    assert_eq!(names(&both, "/container"), ["reader", "writer"]);
+    for container in both["containers"].as_array().unwrap() {
+        let has = |path: &str| {
+            container["files"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .any(|row| row["path"] == path)
+        };
+        let reads = container["container"] == "reader";
+        assert_eq!(
+            (has("/etc/passwd"), has("/tmp/now")),
+            (reads, !reads),
+            "{container:#}"
+        );
+    }
+    let one = namespace.profile(&["pod/pair", "-c", "writer", "--duration", "2s"]);
+    assert_eq!(names(&one, "/container"), ["writer"]);
+    refused(
+        &namespace,
+        &["pod/pair", "-c", "editor"],
+        &["no container `editor`", "reader, writer"],
+    );
+}
+
+#[test]
+fn an_image_that_holds_one_program_and_nothing_else_is_enough() {
+    let Some(cluster) = cluster().filter(|cluster| cluster.is_own()) else {
+        return;
+    };
+    cluster.load_program(
+        "localhost/procmon-peer:1",
+        &workload::path("peer", Linked::Static),
+        "peer",
+    );
+    let namespace = Namespace::new(cluster, "scratch");
+    namespace.apply(&pod(
+        "scratch",
+        "containers:\n\
+         - {name: serve, image: \"localhost/procmon-peer:1\", command: [\"/peer\", serve, \"7000\"]}\n\
+         - {name: call, image: \"localhost/procmon-peer:1\", command: [\"/peer\", call, \"127.0.0.1:7000\", \"50\"]}\n",
+    ));
+    namespace.wait_ready("app=scratch");
+    let document = namespace.profile(&["scratch", "--duration", "3s", "--require-complete"]);
+    check_complete(&document);
+    let exchanged = |direction: &str| {
+        let row = rows(&document, "network")
+            .find(|row| row["direction"] == direction && row["protocol"] == "tcp")
+            .unwrap_or_else(|| panic!("nothing {direction}: {document:#}"));
+        [
+            &row["connections"],
+            &row["bytesSent"],
+            &row["bytesReceived"],
+        ]
+        .map(|value| value.as_u64().unwrap())
+    };
+    let [calls, asked, answered] = exchanged("outbound");
+    let [served, sent, received] = exchanged("inbound");
+    assert!(calls > 10, "{calls}");
+    // The window may open or close within one conversation.
+    for (one, other, each) in [
+        (calls, served, 1),
+        (asked, received, 100),
+        (answered, sent, 1000),
+    ] {
+        assert!(one.abs_diff(other) <= each, "{one} and {other}");
+    }
+    assert!(answered.abs_diff(10 * asked) <= 1000, "{asked} {answered}");
+}
+
+#[test]
+fn a_pod_in_the_hosts_network_is_seen_with_its_listener() {
+    let Some(cluster) = cluster() else { return };
+    let namespace = Namespace::new(cluster, "host");
+    let script = "httpd -f -p 18473 & while :; do wget -q -O /dev/null http://127.0.0.1:18473/none; sleep 0.1; done";
+    namespace.apply(&pod(
+        "host",
+        &format!("hostNetwork: true\ncontainers:\n{}", shell("main", script)),
+    ));
+    namespace.wait_ready("app=host");
+    let document = namespace.profile(&["pod", "host", "--duration", "2s"]);
+    check_complete(&document);
+    assert!(
+        rows(&document, "network")
+            .any(|row| row["direction"] == "listen" && row["local"]["port"] == 18473),
+        "{document:#}"
+    );
+    assert!(
+        rows(&document, "network").any(|row| row["direction"] == "inbound"
+            && row["local"]["port"] == 18473
+            && row["connections"].as_u64() > Some(3)),
+        "{document:#}"
+    );
+}
+
+#[test]
+fn a_node_is_a_target_with_all_its_containers() {
+    let Some(cluster) = cluster() else { return };
+    let namespace = Namespace::new(cluster, "node");
+    namespace.apply(&shell_pod("here", BUSY));
+    namespace.wait_ready("app=here");
+    let node = namespace.kubectl(&["get", "pod", "here", "-o", "jsonpath={.spec.nodeName}"]);
+    let document = namespace.profile(&[&format!("node/{node}"), "--duration", "2s"]);
+    check_complete(&document);
+    assert!(
+        names(&document, "/namespace").contains(&namespace.name.as_str()),
+        "{document:#}"
+    );
+    let nodes: Vec<&str> = names(&document, "/node");
+    assert!(nodes.iter().all(|name| *name == node), "{nodes:?}");
+}
+
+#[test]
+fn a_namespace_that_forbids_privileged_pods_says_so_and_another_can_be_used() {
+    let Some(cluster) = cluster() else { return };
+    let namespace = Namespace::new(cluster, "psa");
+    let open = Namespace::new(cluster, "open");
+    namespace.apply(&shell_pod("quiet", BUSY));
+    namespace.wait_ready("app=quiet");
+    let _ = cluster.kubectl(&[
+        "label",
+        "namespace",
+        &namespace.name,
+        "pod-security.kubernetes.io/enforce=restricted",
+    ]);
+    refused(
+        &namespace,
+        &["pod/quiet"],
+        &["violates PodSecurity", "hint:", "--probe-namespace"],
+    );
+    refused(
+        &namespace,
+        &["pod/quiet", "--dry-run=server"],
+        &["violates PodSecurity"],
+    );
+    let document = namespace.profile(&[
+        "pod/quiet",
+        "--probe-namespace",
+        &open.name,
+        "--duration",
+        "1s",
+    ]);
+    check_complete(&document);
+    assert_eq!(names(&document, "/namespace"), [namespace.name.as_str()]);
+    assert!(open.objects().is_empty(), "{:?}", open.objects());
+}
+
+#[test]
+fn rights_that_are_missing_are_named_and_the_least_set_is_enough() {
+    let Some(cluster) = cluster() else { return };
+    let namespace = Namespace::new(cluster, "rights");
+    namespace.apply(&shell_pod(
+        "quiet",
+        "while :; do wget -q -T 1 -O /dev/null http://kubernetes.default/ 2>/dev/null; sleep 0.1; done",
+    ));
+    namespace.wait_ready("app=quiet");
+    let user = format!("{}-user", namespace.name);
+    refused(
+        &namespace,
+        &["pod/quiet", "--as", &user],
+        &["cannot find pod `quiet`", "hint:", "verbs: [\"get\"]"],
+    );
+    namespace.apply(&format!(
+        "{{apiVersion: rbac.authorization.k8s.io/v1, kind: Role, metadata: {{name: reads}}, rules: [\
+         {{apiGroups: [\"\"], resources: [pods], verbs: [get]}}]}}\n---\n\
+         {{apiVersion: rbac.authorization.k8s.io/v1, kind: RoleBinding, metadata: {{name: reads}}, \
+         roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: Role, name: reads}}, \
+         subjects: [{{apiGroup: rbac.authorization.k8s.io, kind: User, name: {user}}}]}}"
+    ));
+    refused(
+        &namespace,
+        &["pod/quiet", "--as", &user],
+        &["cannot create", "verbs: [\"create\"]"],
+    );
+    namespace.apply(
+        "{apiVersion: rbac.authorization.k8s.io/v1, kind: Role, metadata: {name: reads}, rules: [\
+         {apiGroups: [\"\"], resources: [pods], verbs: [get, create, watch]}, \
+         {apiGroups: [\"\"], resources: [pods/log], verbs: [get]}, \
+         {apiGroups: [\"\"], resources: [configmaps], verbs: [create]}, \
+         {apiGroups: [batch], resources: [jobs], verbs: [create, delete]}]}",
+    );
+    let document = namespace.profile(&["pod/quiet", "--as", &user, "--duration", "2s"]);
+    check_complete(&document);
+    assert!(
+        rows(&document, "network").all(|row| row["remote"]["workload"].is_null()),
+        "{document:#}"
+    );
+    let notes = document["completeness"]["notes"].to_string();
+    assert!(notes.contains("no right to list"), "{notes}");
+    wait_for("the collector", SOON, || {
+        (namespace.objects() == ["pod/quiet".to_owned()].into()).then_some(())
+    });
+}
+
+#[test]
+fn a_quota_is_explained_and_other_sizes_fit_into_it() {
+    let Some(cluster) = cluster() else { return };
+    let namespace = Namespace::new(cluster, "quota");
+    namespace.apply(&shell_pod("quiet", BUSY));
+    namespace.wait_ready("app=quiet");
+    namespace.apply(
+        "{apiVersion: v1, kind: ResourceQuota, metadata: {name: small}, spec: {hard: {limits.memory: 150Mi}}}",
+    );
+    wait_for("the quota", SOON, || {
+        (!namespace
+            .kubectl(&["get", "quota", "small", "-o", "jsonpath={.status.hard}"])
+            .is_empty())
+        .then_some(())
+    });
+    refused(
+        &namespace,
+        &["pod/quiet"],
+        &["exceeded quota", "hint:", "--limits"],
+    );
+    let document =
+        namespace.profile(&["pod/quiet", "--limits", "memory=128Mi", "--duration", "1s"]);
+    check_complete(&document);
+}
+
+#[test]
+fn what_cannot_be_a_target_is_refused_with_its_reason() {
+    let Some(cluster) = cluster() else { return };
+    let namespace = Namespace::new(cluster, "errors");
+    refused(
+        &namespace,
+        &["pod/none"],
+        &["cannot find pod `none`", "not found"],
+    );
+    refused(
+        &namespace,
+        &["deploy/none"],
+        &["cannot find deployment `none`"],
+    );
+    refused(&namespace, &["node/none"], &["cannot find node `none`"]);
+    refused(
+        &namespace,
+        &["secret/none"],
+        &["no kind that can be profiled"],
+    );
+    refused(&namespace, &["-l", "app=none"], &["no running pod"]);
+    refused(&namespace, &[], &["nothing to profile is named"]);
+    namespace.apply(&workload_of(
+        "Deployment",
+        "apps",
+        "empty",
+        "replicas: 0, ",
+        BUSY,
+    ));
+    refused(&namespace, &["deploy/empty"], &["no running pod"]);
+    namespace.apply(&pod(
+        "done",
+        &format!(
+            "restartPolicy: Never\ncontainers:\n{}",
+            shell("main", "true")
+        ),
+    ));
+    wait_for("the pod's end", SOON, || {
+        (namespace.kubectl(&["get", "pod", "done", "-o", "jsonpath={.status.phase}"])
+            == "Succeeded")
+            .then_some(())
+    });
+    refused(&namespace, &["pod/done"], &["Succeeded"]);
+    refused(
+        &namespace,
+        &["pod/none", "--kubeconfig", "/nonexistent"],
+        &["/nonexistent"],
+    );
+    refused(
+        &namespace,
+        &["pod/none", "--context", "nowhere"],
+        &["nowhere"],
+    );
+}
+
+/// A node that is only an object.
+struct NodeObject<'a>(&'a Cluster, String);
+
+impl<'a> NodeObject<'a> {
+    fn new(cluster: &'a Cluster, name: &str, os: &str) -> Self {
+        let name = format!("procmon-test-{name}-{}", std::process::id());
+        cluster.apply(
+            "default",
+            &format!(
+                "{{apiVersion: v1, kind: Node, metadata: {{name: {name}, labels: {{kubernetes.io/os: {os}}}}}, spec: {{taints: [{{key: procmon-test, effect: NoSchedule}}]}}}}"
+            ),
+        );
+        let status = format!(
+            r#"{{"status":{{"nodeInfo":{{"operatingSystem":"{os}","architecture":"amd64","bootID":"","containerRuntimeVersion":"","kernelVersion":"","kubeProxyVersion":"","kubeletVersion":"","machineID":"","osImage":"","systemUUID":""}},"conditions":[{{"type":"Ready","status":"False","reason":"None","message":""}}]}}}}"#
+        );
+        let _ = cluster.kubectl(&[
+            "patch",
+            "node",
+            &name,
+            "--subresource=status",
+            "--type=merge",
+            "-p",
+            &status,
+        ]);
+        Self(cluster, name)
+    }
+}
+
+impl Drop for NodeObject<'_> {
+    fn drop(&mut self) {
+        let _ = self.0.try_kubectl(&["delete", "node", &self.1]);
+    }
+}
+
+/// A pod that is bound to a node that is only an object, and said to run there.
+fn claim_running(namespace: &Namespace<'_>, name: &str, app: &str, node: &str) {
+    namespace.apply(&format!(
+        "{{apiVersion: v1, kind: Pod, metadata: {{name: {name}, labels: {{app: {app}}}}}, spec: {{nodeName: {node}, \
+         terminationGracePeriodSeconds: 0, tolerations: [{{operator: Exists}}], containers: [{{name: main, image: \"{}\"}}]}}}}",
+        busybox()
+    ));
+    let _ = namespace.kubectl(&[
+        "patch",
+        "pod",
+        name,
+        "--subresource=status",
+        "--type=merge",
+        "-p",
+        r#"{"status":{"phase":"Running"}}"#,
+    ]);
+}
+
+#[test]
+fn nodes_that_cannot_be_probed_are_rows_with_their_reason() {
+    let Some(cluster) = cluster() else { return };
+    let namespace = Namespace::new(cluster, "mixed");
+    let windows = NodeObject::new(cluster, "windows", "windows");
+    let lost = NodeObject::new(cluster, "lost", "linux");
+    claim_running(&namespace, "on-windows", "only-windows", &windows.1);
+    claim_running(&namespace, "on-lost", "mixed", &lost.1);
+    namespace.apply(&shell_pod("mixed", BUSY));
+    let _ = namespace.kubectl(&[
+        "wait",
+        "--for=condition=Ready",
+        "pod/mixed",
+        "--timeout=60s",
+    ]);
+    refused(&namespace, &["pod/on-windows"], &["windows, not Linux"]);
+    let document = namespace.profile(&["-l", "app=mixed", "--duration", "1s"]);
+    assert_eq!(document["completeness"]["complete"], false);
+    let nodes = document["nodes"].as_array().unwrap();
+    assert_eq!(nodes.len(), 2, "{nodes:?}");
+    for node in nodes {
+        let error = node["error"].as_str().unwrap_or_default();
+        assert_eq!(
+            node["name"] == lost.1.as_str(),
+            error.contains("not Ready"),
+            "{node}"
+        );
+    }
+    assert_eq!(names(&document, "/container"), ["main"]);
+    let strict = namespace
+        .plugin(&[
+            "profile",
+            "-l",
+            "app=mixed",
+            "--duration",
+            "1s",
+            "--require-complete",
+        ])
+        .output()
+        .unwrap();
+    assert_eq!(strict.status.code(), Some(3), "{strict:?}");
+    let _ = namespace.kubectl(&[
+        "delete",
+        "pod",
+        "on-lost",
+        "on-windows",
+        "--force",
+        "--grace-period=0",
+    ]);
+}
+
+#[test]
+fn an_image_that_the_node_lacks_is_named_at_once() {
+    let Some(cluster) = cluster() else { return };
+    let namespace = Namespace::new(cluster, "image");
+    namespace.apply(&shell_pod("quiet", BUSY));
+    namespace.wait_ready("app=quiet");
+    refused(
+        &namespace,
+        &["pod/quiet", "--image", "UPPER CASE", "--duration", "1s"],
+        &["InvalidImageName", "--image"],
+    );
+}
+
+#[test]
+fn without_privileged_the_four_capabilities_are_enough() {
+    let Some(cluster) = cluster() else { return };
+    let namespace = Namespace::new(cluster, "caps");
+    namespace.apply(&shell_pod("busy", BUSY));
+    namespace.wait_ready("app=busy");
+    let document = namespace.profile(&["pod/busy", "--privileged=false", "--duration", "1s"]);
+    check_complete(&document);
+    assert!(
+        rows(&document, "processes").any(|row| row["argv"][0] == "/bin/true"),
+        "{document:#}"
+    );
+}
+
+#[test]
+fn a_dry_run_prints_what_would_be_created_and_creates_nothing() {
+    let Some(cluster) = cluster() else { return };
+    let namespace = Namespace::new(cluster, "dry");
+    namespace.apply(&shell_pod("quiet", BUSY));
+    namespace.wait_ready("app=quiet");
+    for mode in ["--dry-run=client", "--dry-run=server"] {
+        let output = namespace
+            .plugin(&["profile", "pod/quiet", mode])
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{output:?}");
+        for part in [
+            "kind: Job",
+            "kind: ConfigMap",
+            "kind: Pod",
+            "privileged: true",
+            "hostPID: true",
+        ] {
+            assert!(text.contains(part), "{mode}: no {part} in\n{text}");
+        }
+    }
+    assert_eq!(namespace.objects(), ["pod/quiet".to_owned()].into());
+}
+
+#[test]
+fn kubectl_finds_the_plugin_on_the_path() {
+    let Some(cluster) = cluster() else { return };
+    let namespace = Namespace::new(cluster, "kubectl");
+    namespace.apply(&shell_pod("busy", BUSY));
+    namespace.wait_ready("app=busy");
+    let folder = tempfile::tempdir().unwrap();
+    std::os::unix::fs::symlink(
+        procmon_tests::plugin().canonicalize().unwrap(),
+        folder.path().join("kubectl-procmon"),
+    )
+    .unwrap();
+    let mut command = cluster.command("kubectl");
+    let path = command
+        .get_envs()
+        .find_map(|(name, value)| (name == "PATH").then_some(value?))
+        .unwrap()
+        .to_owned();
+    let mut all = folder.path().as_os_str().to_owned();
+    all.push(":");
+    all.push(&path);
+    let output = command
+        .env("PATH", all)
+        .args([
+            "procmon",
+            "profile",
+            "pod",
+            "busy",
+            "--duration",
+            "1s",
+            "-n",
+            &namespace.name,
+        ])
+        .args(cluster.flags())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        text.contains("/bin/true") && text.contains("busy"),
+        "{text}"
+    );
+}
+
+/// Starts a profile in the background, writing into a file.
+fn start(namespace: &Namespace<'_>, document: &std::path::Path, args: &[&str]) -> Running {
+    Running::start(
+        namespace
+            .plugin(
+                &[
+                    &["profile"],
+                    args,
+                    &["-o", "json", "--output-file", document.to_str().unwrap()],
+                ]
+                .concat(),
+            )
+            .stdout(Stdio::null())
+            .stderr(Stdio::null()),
+    )
+}
+
+/// Waits until the session's pod runs, so that its window is open.
+fn wait_for_probe(namespace: &Namespace<'_>) {
+    wait_for("the probe", SOON, || {
+        namespace
+            .kubectl(&[
+                "get",
+                "pods",
+                "-l",
+                "app.kubernetes.io/managed-by=kubectl-procmon",
+                "-o",
+                "jsonpath={.items[*].status.phase}",
+            ])
+            .contains("Running")
+            .then_some(())
+    });
+    std::thread::sleep(Duration::from_secs(1));
+}
+
+#[test]
+fn interrupts_end_the_window_early_and_leave_nothing() {
+    let Some(cluster) = cluster() else { return };
+    let namespace = Namespace::new(cluster, "interrupt");
+    namespace.apply(&shell_pod("busy", BUSY));
+    namespace.wait_ready("app=busy");
+    let folder = tempfile::tempdir().unwrap();
+    let before = cluster.everything();
+    for signal in [libc::SIGINT, libc::SIGTERM] {
+        let path = folder.path().join("p.json");
+        let running = start(&namespace, &path, &["pod/busy", "--duration", "300s"]);
+        wait_for_probe(&namespace);
+        // A long session's anchor lives only as long as it is renewed.
+        let deadline = namespace.kubectl(&[
+            "get",
+            "jobs",
+            "-o",
+            "jsonpath={.items[*].spec.activeDeadlineSeconds}",
+        ]);
+        assert!(deadline.parse::<u64>().unwrap() < 180, "{deadline}");
+        running.signal(signal);
+        assert!(running.wait(SOON).success());
+        let document = procmon_tests::document::read(&path);
+        check_complete(&document);
+        assert_eq!(document["session"]["endedEarly"], true);
+        assert!(rows(&document, "processes").any(|row| row["argv"][0] == "/bin/true"));
+    }
+    // Twice means at once, without a document.
+    let running = start(
+        &namespace,
+        &folder.path().join("none.json"),
+        &["pod/busy", "--duration", "300s"],
+    );
+    wait_for_probe(&namespace);
+    running.signal(libc::SIGINT);
+    std::thread::sleep(Duration::from_millis(50));
+    running.signal(libc::SIGINT);
+    assert_eq!(running.wait(SOON).code(), Some(130));
+    check_nothing_new(&namespace, &before);
+}
+
+#[test]
+fn killed_at_any_moment_the_cluster_takes_away_what_is_left_by_the_deadline() {
+    const WINDOW: u64 = 2;
+    let Some(cluster) = cluster() else { return };
+    let namespace = Namespace::new(cluster, "kill");
+    namespace.apply(&shell_pod("busy", BUSY));
+    namespace.wait_ready("app=busy");
+    let folder = tempfile::tempdir().unwrap();
+    let before = cluster.everything();
+    let mut left = 0;
+    // Each step of a run falls between two of these moments.
+    for number in 0..16_u64 {
+        let running = start(
+            &namespace,
+            &folder.path().join("p.json"),
+            &["pod/busy", "--duration", &format!("{WINDOW}s")],
+        );
+        std::thread::sleep(Duration::from_millis(20 + number * number * 12));
+        drop(running);
+        left = left.max(namespace.objects().len());
+    }
+    let killed = Instant::now();
+    assert!(left > 2, "the test killed nothing in the middle");
+    let deadline = Duration::from_secs(ALLOWANCE + WINDOW + 5);
+    wait_for("the cluster to take it all away", deadline, || {
+        (namespace.objects().len() == 1).then_some(())
+    });
+    assert!(killed.elapsed() < deadline);
+    check_nothing_new(&namespace, &before);
+}
+
+/// A way to the API server that can be cut.
+struct Cuttable {
+    port: u16,
+    cut: Arc<AtomicBool>,
+}
+
+impl Cuttable {
+    fn new(server: &str) -> Self {
+        let server = server.trim_start_matches("https://").to_owned();
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let cut = Arc::new(AtomicBool::new(false));
+        let is_cut = Arc::clone(&cut);
+        std::thread::spawn(move || {
+            for near in listener.incoming().flatten() {
+                let Ok(far) = TcpStream::connect(&server) else {
+                    continue;
+                };
+                for (from, to) in [(&near, &far), (&far, &near)] {
+                    let (from, to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
+                    let is_cut = Arc::clone(&is_cut);
+                    std::thread::spawn(move || pump(from, to, &is_cut));
+                }
+            }
+        });
+        Self { port, cut }
+    }
+}
+
+/// Passes bytes on until either end is gone or the way is cut.
+fn pump(mut from: TcpStream, mut to: TcpStream, is_cut: &AtomicBool) {
+    let mut buffer = [0; 16 << 10];
+    from.set_read_timeout(Some(Duration::from_millis(50)))
+        .unwrap();
+    while !is_cut.load(Ordering::SeqCst) {
+        match from.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(read) => {
+                if to.write_all(&buffer[..read]).is_err() {
+                    break;
+                }
+            }
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut
+                ) => {}
+            Err(_) => break,
+        }
+    }
+    let _ = (from.shutdown(Shutdown::Both), to.shutdown(Shutdown::Both));
+}
+
+#[test]
+fn an_api_server_that_is_gone_for_a_while_costs_nothing() {
+    let Some(cluster) = cluster() else { return };
+    let namespace = Namespace::new(cluster, "gone");
+    namespace.apply(&shell_pod("busy", BUSY));
+    namespace.wait_ready("app=busy");
+    let server = cluster.kubectl(&[
+        "config",
+        "view",
+        "--minify",
+        "-o",
+        "jsonpath={.clusters[0].cluster.server}",
+    ]);
+    let way = Cuttable::new(&server);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("p.json");
+    let running = start(
+        &namespace,
+        &path,
+        &[
+            "pod/busy",
+            "--duration",
+            "6s",
+            "--insecure-skip-tls-verify",
+            "--server",
+            &format!("https://127.0.0.1:{}", way.port),
+        ],
+    );
+    wait_for_probe(&namespace);
+    way.cut.store(true, Ordering::SeqCst);
+    std::thread::sleep(Duration::from_secs(3));
+    way.cut.store(false, Ordering::SeqCst);
+    assert!(running.wait(SOON).success());
+    check_complete(&procmon_tests::document::read(&path));
+    assert_eq!(namespace.objects(), ["pod/busy".to_owned()].into());
+}
+
+#[test]
+fn an_api_server_that_stays_away_is_an_error_that_says_when_the_cluster_cleans_up() {
+    let Some(cluster) = cluster() else { return };
+    let namespace = Namespace::new(cluster, "away");
+    namespace.apply(&shell_pod("busy", BUSY));
+    namespace.wait_ready("app=busy");
+    let server = cluster.kubectl(&[
+        "config",
+        "view",
+        "--minify",
+        "-o",
+        "jsonpath={.clusters[0].cluster.server}",
+    ]);
+    let way = Cuttable::new(&server);
+    let child = namespace
+        .plugin(&[
+            "profile",
+            "pod/busy",
+            "--duration",
+            "2s",
+            "--insecure-skip-tls-verify",
+            "--server",
+            &format!("https://127.0.0.1:{}", way.port),
+        ])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    wait_for_probe(&namespace);
+    way.cut.store(true, Ordering::SeqCst);
+    let output = child.wait_with_output().unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{errors}");
+    assert!(errors.contains("removes them by itself"), "{errors}");
+    assert!(errors.contains("could not be reached"), "{errors}");
+    wait_for("the cluster to take it all away", SOON, || {
+        (namespace.objects() == ["pod/busy".to_owned()].into()).then_some(())
+    });
+}
+
+#[test]
+fn inside_a_pod_the_service_account_is_used() {
+    let Some(cluster) = cluster().filter(|cluster| cluster.is_own()) else {
+        return;
+    };
+    let plugin = procmon_tests::plugin().canonicalize().unwrap();
+    let loaded = Command::new(procmon_tests::root().join("tests/cluster/cluster.sh"))
+        .args(["load-programs", "localhost/procmon-plugin:1"])
+        .arg(&plugin)
+        .output()
+        .unwrap();
+    assert!(loaded.status.success(), "{loaded:?}");
+    let namespace = Namespace::new(cluster, "inside");
+    namespace.apply(&shell_pod("busy", BUSY));
+    namespace.wait_ready("app=busy");
+    namespace.apply(&format!(
+        "{{apiVersion: rbac.authorization.k8s.io/v1, kind: RoleBinding, metadata: {{name: all}}, \
+         roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: admin}}, \
+         subjects: [{{kind: ServiceAccount, name: default, namespace: {}}}]}}",
+        namespace.name
+    ));
+    namespace.apply(&pod(
+        "inside",
+        &format!(
+            "restartPolicy: Never\ncontainers:\n\
+             - {{name: main, image: \"localhost/procmon-plugin:1\", command: [{}, profile, pod/busy, --duration, 1s, -o, json]}}\n",
+            plugin.display()
+        ),
+    ));
+    wait_for("the plugin's end", SOON, || {
+        ["Succeeded", "Failed"]
+            .contains(
+                &namespace
+                    .kubectl(&["get", "pod", "inside", "-o", "jsonpath={.status.phase}"])
+                    .as_str(),
+            )
+            .then_some(())
+    });
+    let text = namespace.kubectl(&["logs", "inside"]);
+    let document: Value =
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
+    check_complete(&document);
+    assert_eq!(names(&document, "/pod"), ["busy"]);
+}

@@ -1,5 +1,6 @@
 //! From a typed cause to what to do next: a command or a decision, never "try again".
 
+use procmon_profile::merge::NodeCapture;
 use procmon_profile::wire::Failure;
 use std::fmt;
 
@@ -14,6 +15,18 @@ impl fmt::Display for ProbeFailed {
 }
 
 impl std::error::Error for ProbeFailed {}
+
+/// Why a node has nothing to show: an error says more than an empty document.
+pub(crate) fn nothing_captured(capture: &NodeCapture) -> Option<anyhow::Error> {
+    if !capture.parts.is_empty() {
+        return None;
+    }
+    Some(match (&capture.failure, &capture.fault) {
+        (Some(failure), _) => ProbeFailed(failure.clone()).into(),
+        (None, Some(fault)) => anyhow::anyhow!(fault.clone()),
+        (None, None) => anyhow::anyhow!("the probe sent nothing"),
+    })
+}
 
 /// A cause that carries its own advice.
 #[derive(Debug)]

@@ -3,7 +3,6 @@
 //! The probe's bytes go into a memfd, so nothing is written to disk; its frames come over a pipe
 //! that it inherits, so a command keeps its own standard streams.
 
-use crate::hint::ProbeFailed;
 use crate::progress::Window;
 use anyhow::{Context as _, Result, anyhow};
 use procmon_profile::merge::NodeCapture;
@@ -170,7 +169,7 @@ fn read(mut frames: impl std::io::BufRead, window: &Window) -> Result<NodeCaptur
         > 0
     {
         match decoder.line(&line) {
-            Ok(Some(progress)) => window.show(progress),
+            Ok(Some(progress)) => window.show("", progress),
             Ok(None) => {}
             Err(error) => {
                 fault = Some(error);
@@ -213,16 +212,6 @@ impl LocalRun {
 
     /// Why there is nothing to show.
     pub(crate) fn failure(&self) -> Option<anyhow::Error> {
-        if let Some(failure) = &self.capture.failure {
-            return Some(ProbeFailed(failure.clone()).into());
-        }
-        (self.capture.parts.is_empty()).then(|| {
-            anyhow!(
-                self.capture
-                    .fault
-                    .clone()
-                    .unwrap_or_else(|| "the probe sent nothing".to_owned())
-            )
-        })
+        crate::hint::nothing_captured(&self.capture)
     }
 }

@@ -132,10 +132,8 @@ fn main() {
     });
     child(|| {
         // SAFETY: numbers only.
-        assert_eq!(
-            unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) },
-            0
-        );
+        let refused = unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) };
+        assert_eq!(refused, 0);
         become_true(c"no-new-privs");
     });
     child(|| {
@@ -150,10 +148,8 @@ fn main() {
     child(|| {
         let namespace = std::fs::File::open("/proc/self/ns/uts").expect("open");
         // SAFETY: numbers only.
-        assert_eq!(
-            unsafe { libc::setns(namespace.as_raw_fd(), libc::CLONE_NEWUTS) },
-            0
-        );
+        let refused = unsafe { libc::setns(namespace.as_raw_fd(), libc::CLONE_NEWUTS) };
+        assert_eq!(refused, 0);
     });
     child(|| {
         // SAFETY: numbers only.

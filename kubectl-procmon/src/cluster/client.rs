@@ -5,6 +5,7 @@ use anyhow::{Context as _, Result};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// kubectl's connection flags
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -40,7 +41,7 @@ pub(crate) struct Connection {
     /// Do not check the API server's certificate
     #[arg(long)]
     pub(crate) insecure_skip_tls_verify: bool,
-    /// How long to wait for one answer [default: no limit]
+    /// How long the API server may be silent before a request is begun anew [default: 60s]
     #[arg(long, value_parser = crate::session::parse_duration, value_name = "DURATION")]
     pub(crate) request_timeout: Option<f64>,
 }
@@ -90,11 +91,11 @@ pub(crate) async fn connect(connection: &Connection) -> Result<(Client, String)>
     if connection.insecure_skip_tls_verify {
         config.accept_invalid_certs = true;
     }
-    if let Some(seconds) = connection.request_timeout {
-        config.connect_timeout = Some(std::time::Duration::from_secs_f64(seconds));
-    }
-    // Streams of logs are silent between lines.
-    config.read_timeout = None;
+    // A probe writes a line each second, so that its log is never silent for longer; a watch is
+    // simply begun anew.
+    let silence = Duration::from_secs_f64(connection.request_timeout.unwrap_or(60.0).max(3.0));
+    config.connect_timeout = Some(silence);
+    config.read_timeout = Some(silence);
     let namespace = connection
         .namespace
         .clone()

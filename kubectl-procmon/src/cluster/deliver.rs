@@ -14,10 +14,11 @@ use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::{Api, Client};
 use procmon_profile::wire::Request;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
+use tokio::sync::Semaphore;
 
 /// What one session makes in a cluster.
 pub(crate) struct Delivery {
@@ -31,7 +32,15 @@ pub(crate) struct Delivery {
     settings: Settings,
     anchor_uid: OnceLock<String>,
     pods: Mutex<BTreeSet<String>>,
+    creating: Semaphore,
+    /// One permit for each log that is followed.
+    pub(crate) following: Semaphore,
 }
+
+/// Requests that create pods, at once.
+const CREATIONS: usize = 16;
+/// Logs that are followed, at once.
+const FOLLOWED: usize = 100;
 
 impl Delivery {
     pub(crate) fn new(
@@ -61,6 +70,8 @@ impl Delivery {
             settings: options.pod.clone(),
             anchor_uid: OnceLock::new(),
             pods: Mutex::default(),
+            creating: Semaphore::new(CREATIONS),
+            following: Semaphore::new(FOLLOWED),
         }
     }
 
@@ -98,7 +109,7 @@ impl Delivery {
             "metadata": {
                 "name": self.anchor_name(),
                 "namespace": self.namespace,
-                "labels": {SESSION_LABEL: self.session, "app.kubernetes.io/managed-by": "kubectl-procmon"},
+                "labels": self.labels(),
                 "annotations": {"procmon/expires": self.expires},
             },
             "spec": {
@@ -124,8 +135,8 @@ impl Delivery {
         .unwrap_or_default()
     }
 
-    /// Makes the anchor and the ConfigMaps; asks meanwhile whether the pods would be admitted.
-    pub(crate) async fn prepare(&self, nodes: &[NodeTarget]) -> Result<()> {
+    /// Makes the anchor.
+    pub(crate) async fn anchor_down(&self) -> Result<()> {
         let jobs: Api<Job> = self.api();
         let anchor = jobs
             .create(&PostParams::default(), &self.anchor())
@@ -138,8 +149,9 @@ impl Delivery {
                     self.namespace
                 )
             })?;
-        let uid = anchor.metadata.uid.clone().unwrap_or_default();
-        let _ = self.anchor_uid.set(uid.clone());
+        let _ = self
+            .anchor_uid
+            .set(anchor.metadata.uid.clone().unwrap_or_default());
         let spec = anchor.spec.unwrap_or_default();
         if spec.suspend == Some(true)
             || spec.ttl_seconds_after_finished != Some(0)
@@ -150,30 +162,35 @@ impl Delivery {
                 "exempt Jobs labelled `procmon/session` from that policy (Kueue: manageJobsWithoutQueueName)",
             ));
         }
-        let architectures: BTreeSet<&str> = nodes.iter().map(|node| node.arch.as_str()).collect();
+        Ok(())
+    }
+
+    /// What carries the probe to all nodes of one architecture.
+    pub(crate) fn config_map(&self, arch: &str) -> Result<ConfigMap> {
+        let bytes = crate::probes::probe(arch)
+            .with_context(|| format!("this build carries no probe for {arch}"))?;
+        Ok(ConfigMap {
+            metadata: serde_json::from_value(json!({
+                "name": self.config_map_name(arch),
+                "namespace": self.namespace,
+                "labels": self.labels(),
+                "annotations": {"procmon/expires": self.expires},
+                "ownerReferences": [self.owner()],
+            }))?,
+            immutable: Some(true),
+            binary_data: Some(BTreeMap::from([(
+                "probe".to_owned(),
+                ByteString(bytes.to_vec()),
+            )])),
+            data: None,
+        })
+    }
+
+    /// Makes the ConfigMaps.
+    pub(crate) async fn upload(&self, nodes: &[NodeTarget]) -> Result<()> {
         let maps: Api<ConfigMap> = self.api();
-        for arch in architectures {
-            let bytes = crate::probes::probe(arch)
-                .with_context(|| format!("this build carries no probe for {arch}"))?;
-            let map = ConfigMap {
-                metadata: serde_json::from_value(json!({
-                    "name": self.config_map_name(arch),
-                    "namespace": self.namespace,
-                    "labels": {SESSION_LABEL: self.session, "app.kubernetes.io/managed-by": "kubectl-procmon"},
-                    "annotations": {"procmon/expires": self.expires},
-                    "ownerReferences": [{
-                        "apiVersion": "batch/v1", "kind": "Job", "name": self.anchor_name(), "uid": uid,
-                        "controller": false, "blockOwnerDeletion": false,
-                    }],
-                }))?,
-                immutable: Some(true),
-                binary_data: Some(BTreeMap::from([(
-                    "probe".to_owned(),
-                    ByteString(bytes.to_vec()),
-                )])),
-                data: None,
-            };
-            maps.create(&PostParams::default(), &map)
+        for arch in architectures(nodes) {
+            maps.create(&PostParams::default(), &self.config_map(arch)?)
                 .await
                 .map_err(explain)
                 .with_context(|| {
@@ -185,6 +202,22 @@ impl Delivery {
                 })?;
         }
         Ok(())
+    }
+
+    fn labels(&self) -> Value {
+        json!({SESSION_LABEL: self.session, "app.kubernetes.io/managed-by": "kubectl-procmon"})
+    }
+
+    /// The anchor, as the owner of all else.
+    fn owner(&self) -> Value {
+        json!({
+            "apiVersion": "batch/v1",
+            "kind": "Job",
+            "name": self.anchor_name(),
+            "uid": self.anchor_uid.get().map_or("", String::as_str),
+            "controller": false,
+            "blockOwnerDeletion": false,
+        })
     }
 
     /// The pod for a node; a further attempt has a name of its own.
@@ -208,9 +241,8 @@ impl Delivery {
         let identity = Identity {
             name: &name,
             namespace: &self.namespace,
-            session: &self.session,
-            anchor: &self.anchor_name(),
-            anchor_uid: self.anchor_uid.get().map_or("", String::as_str),
+            labels: self.labels(),
+            owner: self.owner(),
             config_map: &self.config_map_name(&node.arch),
             deadline: self.deadline,
             expires: &self.expires,
@@ -240,6 +272,7 @@ impl Delivery {
     /// Creates a pod; its name.
     pub(crate) async fn create(&self, pod: &Pod) -> Result<String> {
         let name = pod.metadata.name.clone().unwrap_or_default();
+        let _permit = self.creating.acquire().await;
         self.names().insert(name.clone());
         let made = self
             .pods()
@@ -349,6 +382,38 @@ impl Delivery {
             Err(kube::Error::Api(status)) => status.code == 403,
             Err(_) => false,
         })
+    }
+}
+
+/// Architectures of these nodes, each once.
+pub(crate) fn architectures(nodes: &[NodeTarget]) -> BTreeSet<&str> {
+    nodes.iter().map(|node| node.arch.as_str()).collect()
+}
+
+/// Above this length of a session the anchor's deadline is kept short and renewed, so that a closed
+/// laptop does not leave a privileged pod for hours.
+const LONG_SECONDS: u64 = 300;
+const SHORT_SECONDS: u64 = 120;
+const RENEWAL: Duration = Duration::from_secs(30);
+
+/// Renews the anchor of a long session as long as this program lives. Without the right to patch
+/// Jobs the anchor keeps its whole deadline.
+pub(crate) async fn renew(delivery: std::sync::Arc<Delivery>) {
+    if delivery.deadline <= LONG_SECONDS {
+        return;
+    }
+    let jobs: Api<Job> = delivery.api();
+    loop {
+        let deadline =
+            (delivery.started.elapsed().as_secs() + SHORT_SECONDS).min(delivery.deadline);
+        let patch = Patch::Merge(json!({"spec": {"activeDeadlineSeconds": deadline}}));
+        let patched = jobs
+            .patch(&delivery.anchor_name(), &PatchParams::default(), &patch)
+            .await;
+        if matches!(patched, Err(kube::Error::Api(status)) if status.code == 403) {
+            return;
+        }
+        tokio::time::sleep(RENEWAL).await;
     }
 }
 

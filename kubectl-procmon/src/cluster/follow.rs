@@ -10,7 +10,7 @@ use futures::{AsyncBufReadExt as _, StreamExt as _};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{LogParams, WatchEvent, WatchParams};
 use procmon_profile::merge::NodeCapture;
-use procmon_profile::wire::{Decoder, MAX_LINE_BYTES, Request};
+use procmon_profile::wire::{Decoder, MAX_LINE_BYTES, Progress, Request};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -130,12 +130,16 @@ pub(super) async fn node(
     let mut tried = Vec::new();
     for (attempt, image) in node.images.iter().enumerate() {
         let pod = delivery.pod(&node, &request, image, attempt)?;
+        progress.say(&node.name, "starting the probe");
         let name = delivery
             .create(&pod)
             .await
             .context("cannot create the probe's pod")?;
         match start(&delivery, &name, &mut states, &interrupts).await? {
             Started::Yes => {
+                // Of very many nodes the later ones are read when the first are done: what they
+                // wrote is kept.
+                let _permit = delivery.following.acquire().await;
                 return follow(&delivery, &name, &node, &states, &progress, &interrupts).await;
             }
             Started::NoImage(reason) => {
@@ -247,7 +251,8 @@ async fn follow(
     let mut fault = None;
     let mut reads_after_end = 0;
     while !decoder.ended() && fault.is_none() {
-        match read(delivery, name, &mut decoder, progress, interrupts).await {
+        let show = |totals| progress.show(&node.name, totals);
+        match read(delivery, name, &mut decoder, &show, interrupts).await {
             Ok(()) => {}
             Err(Interrupted::Fault(text)) => fault = Some(text),
             Err(Interrupted::Twice) => return Err(anyhow!("interrupted")),
@@ -292,7 +297,7 @@ async fn read(
     delivery: &Delivery,
     name: &str,
     decoder: &mut Decoder,
-    progress: &ProgressWindow,
+    show: &(impl Fn(Progress) + Sync),
     interrupts: &AtomicU32,
 ) -> Result<(), Interrupted> {
     let params = LogParams {
@@ -323,7 +328,7 @@ async fn read(
             Err(_) => return Err(Interrupted::Fault("a line is above its limit".to_owned())),
         }
         match decoder.line(&line) {
-            Ok(Some(totals)) => progress.show(totals),
+            Ok(Some(totals)) => show(totals),
             Ok(None) => {}
             Err(error) => return Err(Interrupted::Fault(error.to_string())),
         }

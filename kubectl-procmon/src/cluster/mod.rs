@@ -12,6 +12,7 @@ use crate::session;
 use anyhow::{Context as _, Result, bail};
 use client::Connection;
 use deliver::Delivery;
+use k8s_openapi::api::core::v1::Pod;
 use procmon_profile::merge::{NodeCapture, merge, normalize};
 use procmon_profile::model::{LabelMode, Profile};
 use procmon_profile::wire::{Failure, Limits, PROTOCOL, Request, TargetSpec, Window};
@@ -22,6 +23,8 @@ use target::{NodeTarget, Plan};
 
 /// Seconds that starting a pod may take.
 const START_ALLOWANCE: f64 = 60.0;
+/// Seconds that the creation of one pod more takes.
+const PER_NODE: f64 = 0.05;
 /// Seconds kept for fetching the capture.
 const FETCH_ALLOWANCE: f64 = 30.0;
 
@@ -82,7 +85,8 @@ async fn profile(options: Arc<Options>) -> Result<Outcome> {
         LabelMode::Cgroup,
         Some(options.seconds),
     );
-    let deadline = START_ALLOWANCE + options.seconds + FETCH_ALLOWANCE;
+    let deadline =
+        START_ALLOWANCE + PER_NODE * count(plan.nodes.len()) + options.seconds + FETCH_ALLOWANCE;
     let delivery = Arc::new(Delivery::new(
         client.clone(),
         &plan,
@@ -109,32 +113,39 @@ async fn profile(options: Arc<Options>) -> Result<Outcome> {
     if let Err(error) = left {
         warn(&format!("{error:#}"));
     }
+    if interrupts.load(Ordering::SeqCst) > 1 {
+        return Ok(Outcome::Interrupted);
+    }
     let mut captures = match captures {
         Ok(captures) => captures?,
         Err(_) => bail!("a defect stopped the capture; what it made in the cluster is gone"),
     };
-    if interrupts.load(Ordering::SeqCst) > 1 {
-        return Ok(Outcome::Interrupted);
+    if let Some(error) = nothing_captured(&captures) {
+        return Err(error);
     }
     captures.extend(
         plan.refused
             .iter()
             .map(|(node, reason)| failed(node, reason.clone())),
     );
-    if captures.iter().all(|capture| capture.parts.is_empty())
-        && let Some(first) = captures.iter().find_map(|capture| capture.failure.clone())
-    {
-        let node = captures
-            .first()
-            .map(|capture| capture.node.clone())
-            .unwrap_or_default();
-        return Err(anyhow::Error::from(crate::hint::ProbeFailed(first))
-            .context(format!("cannot profile on node `{node}`")));
-    }
     let mut profile = merge(session, captures);
     enrich::enrich(&client, &plan, options.container.as_deref(), &mut profile).await;
     normalize(&mut profile);
     Ok(Outcome::Profile(Box::new(profile)))
+}
+
+/// No node sent anything of its window: an error says more than an empty document.
+fn nothing_captured(captures: &[NodeCapture]) -> Option<anyhow::Error> {
+    let mut errors = captures.iter().map(crate::hint::nothing_captured);
+    let first = captures.first()?;
+    let error = errors.next()??;
+    errors
+        .all(|error| error.is_some())
+        .then(|| error.context(format!("cannot profile on node `{}`", first.node)))
+}
+
+fn count(number: usize) -> f64 {
+    f64::from(u32::try_from(number).unwrap_or(u32::MAX))
 }
 
 /// Text for people, on standard error.
@@ -162,8 +173,10 @@ async fn capture(
     progress: Arc<ProgressWindow>,
     interrupts: Arc<AtomicU32>,
 ) -> Result<Vec<NodeCapture>> {
-    delivery.prepare(&nodes).await?;
+    ask_and_prepare(&delivery, &nodes, &options).await?;
+    progress.expect(nodes.iter().map(|node| node.name.clone()));
     let states = follow::watch(&delivery);
+    let renewer = tokio::spawn(deliver::renew(Arc::clone(&delivery)));
     let stopper = tokio::spawn(stop_on_interrupt(
         Arc::clone(&delivery),
         Arc::clone(&interrupts),
@@ -196,11 +209,33 @@ async fn capture(
         });
     }
     stopper.abort();
+    renewer.abort();
     match first_error {
         // Nothing at all came of it: the error says more than an empty document.
         Some(error) if captures.iter().all(|capture| capture.parts.is_empty()) => Err(error),
         _ => Ok(captures),
     }
+}
+
+/// Makes what pods need while the API server is asked whether it would admit them: a refusal is
+/// known before the probe is sent.
+async fn ask_and_prepare(
+    delivery: &Delivery,
+    nodes: &[NodeTarget],
+    options: &Options,
+) -> Result<()> {
+    let first = nodes.first().context("there is no node to profile")?;
+    let pod = first_pod(delivery, first, options)?;
+    let (asked, anchored) = tokio::join!(delivery.ask(&pod), delivery.anchor_down());
+    anchored?;
+    asked.with_context(|| format!("cannot create the probe's pod on node `{}`", first.name))?;
+    delivery.upload(nodes).await
+}
+
+/// The pod of a node with its most likely image.
+fn first_pod(delivery: &Delivery, node: &NodeTarget, options: &Options) -> Result<Pod> {
+    let image = node.images.first().map_or("", String::as_str);
+    delivery.pod(node, &request(delivery, node, options), image, 0)
 }
 
 fn request(delivery: &Delivery, node: &NodeTarget, options: &Options) -> Request {
@@ -276,14 +311,14 @@ async fn manifests(
         Ok(())
     };
     add(serde_json::to_value(delivery.anchor())?)?;
+    for arch in deliver::architectures(&plan.nodes) {
+        let mut map = serde_json::to_value(delivery.config_map(arch)?)?;
+        // A megabyte helps nobody who reads this.
+        map["binaryData"]["probe"] = crate::probes::describe(arch).into();
+        add(map)?;
+    }
     for node in &plan.nodes {
-        let request = request(delivery, node, options);
-        let pod = delivery.pod(
-            node,
-            &request,
-            node.images.first().map_or("", String::as_str),
-            0,
-        )?;
+        let pod = first_pod(delivery, node, options)?;
         if dry_run == DryRun::Server {
             delivery
                 .ask(&pod)

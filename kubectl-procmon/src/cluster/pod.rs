@@ -1,6 +1,6 @@
 //! The probe's pod, field by field.
 
-use super::target::{NodeTarget, SESSION_LABEL};
+use super::target::NodeTarget;
 use anyhow::{Context as _, Result};
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::{Value, json};
@@ -32,9 +32,8 @@ pub(crate) fn parse_sizes(text: &str) -> Result<BTreeMap<String, String>> {
 pub(super) struct Identity<'a> {
     pub(super) name: &'a str,
     pub(super) namespace: &'a str,
-    pub(super) session: &'a str,
-    pub(super) anchor: &'a str,
-    pub(super) anchor_uid: &'a str,
+    pub(super) labels: Value,
+    pub(super) owner: Value,
     pub(super) config_map: &'a str,
     pub(super) deadline: u64,
     pub(super) expires: &'a str,
@@ -68,17 +67,15 @@ pub(super) fn pod(
         .iter()
         .map(|name| json!({"name": name}))
         .collect();
+    let mut labels = identity.labels.clone();
+    labels["sidecar.istio.io/inject"] = "false".into();
     let value = json!({
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {
             "name": identity.name,
             "namespace": identity.namespace,
-            "labels": {
-                SESSION_LABEL: identity.session,
-                "app.kubernetes.io/managed-by": "kubectl-procmon",
-                "sidecar.istio.io/inject": "false",
-            },
+            "labels": labels,
             "annotations": {
                 "procmon/expires": identity.expires,
                 "cluster-autoscaler.kubernetes.io/safe-to-evict": "true",
@@ -86,14 +83,7 @@ pub(super) fn pod(
                 "linkerd.io/inject": "disabled",
                 "kuma.io/sidecar-injection": "disabled",
             },
-            "ownerReferences": [{
-                "apiVersion": "batch/v1",
-                "kind": "Job",
-                "name": identity.anchor,
-                "uid": identity.anchor_uid,
-                "controller": false,
-                "blockOwnerDeletion": false,
-            }],
+            "ownerReferences": [identity.owner],
         },
         "spec": {
             "nodeName": node.name,

@@ -4,6 +4,7 @@ use super::Options;
 use super::client::explain;
 use crate::hint::advised;
 use anyhow::{Context as _, Result, bail};
+use futures::StreamExt as _;
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, ReplicaSet, StatefulSet};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Node, Pod};
@@ -355,15 +356,23 @@ async fn nodes(
         }
     }
     let api: Api<Node> = Api::all(client.clone());
+    let names: Vec<String> = by_node.keys().cloned().collect();
+    let known: Vec<Option<Node>> = futures::stream::iter(&names)
+        .map(async |name| api.get(name).await.ok())
+        .buffered(16)
+        .collect()
+        .await;
     let (mut good, mut refused) = (Vec::new(), Vec::new());
-    for (name, pods) in by_node {
+    for ((name, mut pods), node) in by_node.into_iter().zip(known) {
+        // The images of the cluster's own pods are seldom private.
+        pods.sort_by_key(|pod| pod.metadata.namespace.as_deref() != Some("kube-system"));
         let mut target = NodeTarget {
             name: name.clone(),
             arch: "amd64".to_owned(),
             ..NodeTarget::default()
         };
         // Without the right to read nodes the error of the pod will have to do.
-        if let Ok(node) = api.get(&name).await {
+        if let Some(node) = node {
             if let Some(reason) = refusal(&node) {
                 refused.push((name, reason));
                 continue;

@@ -6,7 +6,6 @@ use anyhow::Result;
 use procmon_profile::model::{API_VERSION, SCHEMA_VERSION};
 use procmon_profile::wire::PROTOCOL;
 use serde_json::json;
-use sha2::{Digest as _, Sha256};
 
 /// Print versions of the plugin, its documents, its protocol and the probes that it carries
 #[derive(Debug, clap::Args)]
@@ -27,7 +26,7 @@ enum Form {
 pub(crate) fn run(args: &Args) -> Result<Code> {
     let probes: Vec<(&str, usize, String)> = crate::probes::all()
         .iter()
-        .map(|(arch, bytes)| (*arch, bytes.len(), digest(bytes)))
+        .map(|(arch, bytes)| (*arch, bytes.len(), crate::probes::digest(bytes)))
         .collect();
     let version = env!("CARGO_PKG_VERSION");
     let text = match args.output {
@@ -59,10 +58,4 @@ pub(crate) fn run(args: &Args) -> Result<Code> {
     };
     Output::Stdout.write(text.as_bytes())?;
     Ok(Code::Done)
-}
-
-fn digest(bytes: &[u8]) -> String {
-    Sha256::digest(bytes)
-        .iter()
-        .fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
