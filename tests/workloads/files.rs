@@ -147,10 +147,8 @@ fn vectors(at: &impl Fn(&str) -> String, rows: &mut Vec<Value>) {
         iov_len: 7,
     };
     // SAFETY: one vector, which lives until the call returns.
-    assert_eq!(
-        unsafe { libc::pwritev(file.as_raw_fd(), &raw const vector, 1, 15) },
-        7
-    );
+    let written = unsafe { libc::pwritev(file.as_raw_fd(), &raw const vector, 1, 15) };
+    assert_eq!(written, 7);
     file.seek(SeekFrom::Start(0)).expect("seek");
     let (mut first, mut second) = ([0; 12], [0; 100]);
     let read = file
@@ -244,10 +242,8 @@ fn names(at: &impl Fn(&str) -> String, rows: &mut Vec<Value>) {
     fs::rename("./rel", "other").expect("rename");
     std::env::set_current_dir(before).expect("chdir");
     // SAFETY: as above.
-    assert_eq!(
-        unsafe { libc::unlinkat(folder.as_raw_fd(), c"other".as_ptr(), 0) },
-        0
-    );
+    let result = unsafe { libc::unlinkat(folder.as_raw_fd(), c"other".as_ptr(), 0) };
+    assert_eq!(result, 0);
     assert_eq!(fs::read_dir(at("n")).expect("a folder").count(), 1);
 
     assert!(File::open(at("none")).is_err());

@@ -70,7 +70,7 @@ fn main() {
         fork(|| (), None);
     }
     for _ in 0..2 {
-        let sleep = || std::thread::sleep(std::time::Duration::from_secs(600));
+        let sleep = || std::thread::sleep(std::time::Duration::from_mins(10));
         fork(sleep, Some(libc::SIGTERM));
     }
     for _ in 0..4 {

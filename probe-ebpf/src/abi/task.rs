@@ -18,6 +18,8 @@ pub const TASK_MAY_BE_IN_CALL: u32 = 2;
 pub const TASK_RUNTIME: u32 = 4;
 /// Waits to execute the command: nothing is counted before.
 pub const TASK_PENDING: u32 = 8;
+/// The last call was rolled back, to begin anew when the task goes on; it may be about to end instead.
+pub const TASK_ROLLED_BACK: u32 = 16;
 
 /// One task of the target; lives in an array slot that the map `TASKS` names by `task_struct`.
 #[repr(C)]

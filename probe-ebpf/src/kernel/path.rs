@@ -23,11 +23,15 @@ pub(crate) extern "C" fn names(buffer: u32, start: u64, vfsmount: u64, dentry: u
     for _ in 0..MAX_NAMES {
         let root: u64 = read(mount, offset!(mount_mnt) + offset!(vfsmount_root));
         let parent = file::parent(dentry);
-        if dentry == root || dentry == parent {
-            if dentry != root {
-                flags = u64::from(FILE_UNREACHABLE);
+        let is_cut_off = dentry == parent && dentry != root;
+        if is_cut_off {
+            flags = u64::from(FILE_UNREACHABLE);
+            // Memory that has a name of its own and no directory.
+            if end != start {
                 break;
             }
+        }
+        if dentry == root {
             let above: u64 = read(mount, offset!(mount_parent));
             if above == mount || above == 0 {
                 flags = 0;
@@ -55,6 +59,9 @@ pub(crate) extern "C" fn names(buffer: u32, start: u64, vfsmount: u64, dentry: u
             break;
         }
         end += length as u64;
+        if is_cut_off {
+            break;
+        }
         dentry = parent;
     }
     end & 0xffff_ffff | flags << 32

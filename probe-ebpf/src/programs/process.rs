@@ -19,7 +19,7 @@ use procmon_probe_ebpf::abi::{
     CGROUP_CONTAINER, CGROUP_LEVELS, CGROUP_NAME, CGROUP_POD, CgroupEntry, ContainerEvent,
     EVENT_CONTAINER, EVENT_EXEC, EVENT_EXIT, EVENT_FORK, ExecEvent, ListedTask, Loss, MAX_ARGV,
     ProcessEvent, SCAN_LABEL, SENTINEL_CONTAINER, TASK_ENTERED, TASK_MAY_BE_IN_CALL, TASK_PENDING,
-    TASK_RUNTIME, TaskRecord,
+    TASK_ROLLED_BACK, TASK_RUNTIME, TaskRecord,
 };
 
 const CLONE_THREAD: u64 = 0x1_0000;
@@ -208,11 +208,18 @@ fn exit(task: u64) -> Option<()> {
     let record = label::of(task)?;
     // SAFETY: a map value of the current task.
     unsafe {
-        if (*record).in_call != 0 && open() {
+        let rolled_back = (*record).flags & TASK_ROLLED_BACK != 0;
+        if ((*record).in_call != 0 || rolled_back) && open() {
             if let Some(row) = crate::maps::SYSCALL_ROWS.get_ptr_mut((*record).row) {
                 add_local(&raw mut (*row).no_return, 1);
+                if rolled_back {
+                    // Killed in it: it never began anew. Another CPU may hold the 1 that goes here,
+                    // the sum is right.
+                    add_local(&raw mut (*row).restarted, u64::MAX);
+                }
             }
             (*record).in_call = 0;
+            (*record).flags &= !TASK_ROLLED_BACK;
         }
     }
     // The last thread speaks for the process; of two that end at once both may.

@@ -18,7 +18,7 @@ use procmon_probe_ebpf::abi::{
     CALL_PLAIN, CALL_READ, CALL_RECVFROM, CALL_RECVMMSG, CALL_RECVMSG, CALL_RENAME, CALL_SENDMMSG,
     CALL_SENDMSG, CALL_SENDTO, CALL_UNLINKAT, CALL_WRITE, CallKind, DENSE_NUMBERS, Loss,
     ROW_ERRNOS, ROWS_SYSCALLS, SyscallKey, SyscallRow, TASK_MAY_BE_IN_CALL, TASK_PENDING,
-    TaskRecord,
+    TASK_ROLLED_BACK, TaskRecord,
 };
 
 /// `mmap` of memory without a file.
@@ -47,7 +47,7 @@ fn enter(record: *mut TaskRecord, regs: u64, id: u64) {
         if (*record).flags & TASK_PENDING != 0 {
             return;
         }
-        (*record).flags &= !TASK_MAY_BE_IN_CALL;
+        (*record).flags &= !(TASK_MAY_BE_IN_CALL | TASK_ROLLED_BACK);
         let row = row((*record).exe, abi, number);
         (*record).row = row;
         (*record).number = number;
@@ -202,6 +202,7 @@ fn exit(record: *mut TaskRecord, regs: u64, result: i64) {
         {
             if (512..=516).contains(&errno) {
                 add_local(&raw mut (*counts).restarted, 1);
+                (*record).flags |= TASK_ROLLED_BACK;
             } else {
                 count_errno(counts, row, errno as u16);
             }

@@ -63,7 +63,8 @@ pub(crate) fn read(capture: &mut Capture) -> Result<Vec<SyscallSample>> {
         let mut inline_errnos = BTreeMap::new();
         for cpu in rows.get(&number, 0)?.iter() {
             row.calls += cpu.calls;
-            row.restarted += cpu.restarted;
+            // What one CPU added another may have taken away again.
+            row.restarted = row.restarted.wrapping_add(cpu.restarted);
             row.no_return += cpu.no_return;
             row.denied += cpu.denied;
             for entry in cpu.errnos.iter().filter(|entry| entry.count > 0) {
