@@ -1,6 +1,6 @@
 //! The command line: root parser, and flag groups that commands share.
 
-use crate::commands::{completion, profile, schema, show, version};
+use crate::commands::{baseline, completion, diff, profile, schema, show, version};
 use crate::render::Format;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -24,6 +24,8 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Profile(Box<profile::Args>),
+    Diff(Box<diff::Args>),
+    Baseline(Box<baseline::Args>),
     Show(show::Args),
     Schema(schema::Args),
     Version(version::Args),

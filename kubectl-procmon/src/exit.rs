@@ -10,6 +10,8 @@ pub(crate) enum Code {
     Done,
     /// Not done: usage, rights, cluster, node, unreadable file.
     NotDone,
+    /// Done, and the answer is yes: drift at or above the limit.
+    Drift,
     /// Done, but incomplete where completeness was demanded.
     Incomplete,
     /// Interrupted; what was made is gone.
@@ -22,6 +24,7 @@ impl From<Code> for ExitCode {
     fn from(code: Code) -> Self {
         Self::from(match code {
             Code::Done => 0,
+            Code::Drift => 1,
             Code::NotDone => 2,
             Code::Incomplete => 3,
             Code::Interrupted => 130,
@@ -29,6 +32,18 @@ impl From<Code> for ExitCode {
         })
     }
 }
+
+/// Interrupted, as an error on the way out.
+#[derive(Debug)]
+pub(crate) struct Interrupted;
+
+impl std::fmt::Display for Interrupted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("interrupted; what was made in the cluster is gone")
+    }
+}
+
+impl std::error::Error for Interrupted {}
 
 /// A panic is a defect of ours: one line for the user, and no trace of the stack.
 pub(crate) fn quiet_panics() {
@@ -58,6 +73,9 @@ pub(crate) fn usage(error: &clap::Error) -> ExitCode {
 pub(crate) fn failed(error: &anyhow::Error) -> ExitCode {
     if is_closed_pipe(error) {
         return Code::Done.into();
+    }
+    if error.downcast_ref::<Interrupted>().is_some() {
+        return Code::Interrupted.into();
     }
     let mut text = String::new();
     let red = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();

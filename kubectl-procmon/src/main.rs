@@ -4,6 +4,7 @@
 mod cli;
 mod cluster;
 mod commands;
+mod documents;
 mod exit;
 mod hint;
 #[cfg(target_os = "linux")]

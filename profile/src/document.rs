@@ -1,6 +1,6 @@
 //! Reading documents that somebody saved: nothing about them is trusted.
 
-use crate::model::{API_VERSION, Profile, SCHEMA_VERSION};
+use crate::model::{API_VERSION, Baseline, Drift, Profile, SCHEMA_VERSION};
 use serde_json::Value;
 use std::fmt;
 
@@ -27,8 +27,8 @@ impl fmt::Display for DocumentError {
         match self {
             Self::Empty => write!(f, "the document is empty"),
             Self::Truncated(reason) => write!(f, "the document is truncated: {reason}"),
-            Self::Malformed(reason) => write!(f, "it is no Profile document: {reason}"),
-            Self::OtherKind(kind) => write!(f, "it is a {kind}, not a Profile"),
+            Self::Malformed(reason) => write!(f, "it is no document of kubectl-procmon: {reason}"),
+            Self::OtherKind(kind) => write!(f, "it is a {kind}, which is not what is wanted here"),
             Self::Newer(version) => {
                 write!(
                     f,
@@ -41,23 +41,48 @@ impl fmt::Display for DocumentError {
 
 impl std::error::Error for DocumentError {}
 
+/// A document of any kind.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Content {
+    /// What one session showed.
+    Profile(Box<Profile>),
+    /// What several allow.
+    Baseline(Box<Baseline>),
+    /// How one differs from the other.
+    Drift(Box<Drift>),
+}
+
+impl Content {
+    /// Its `kind`.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Profile(_) => "Profile",
+            Self::Baseline(_) => "Baseline",
+            Self::Drift(_) => "Drift",
+        }
+    }
+}
+
 /// A document, and whether it may hold more than this version knows.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Document {
-    /// The profile.
-    pub profile: Profile,
+    /// What it says.
+    pub content: Content,
+    /// Version of its fields.
+    pub schema_version: String,
     /// Its schema has a newer minor version: writing it again would lose what is new.
     pub newer_minor: bool,
 }
 
-/// Reads a Profile.
+/// Reads a document from JSON.
 ///
 /// ```
 /// use procmon_profile::document::{DocumentError, parse};
 /// assert_eq!(parse(b" "), Err(DocumentError::Empty));
 /// assert_eq!(
-///     parse(br#"{"apiVersion":"procmon/v1","kind":"Drift"}"#),
-///     Err(DocumentError::OtherKind("Drift".into()))
+///     parse(br#"{"apiVersion":"procmon/v1","kind":"Findings"}"#),
+///     Err(DocumentError::OtherKind("Findings".into()))
 /// );
 /// ```
 pub fn parse(bytes: &[u8]) -> Result<Document, DocumentError> {
@@ -71,6 +96,11 @@ pub fn parse(bytes: &[u8]) -> Result<Document, DocumentError> {
             DocumentError::Malformed(error.to_string())
         }
     })?;
+    from_value(value)
+}
+
+/// Reads a document from a value, whatever it was written in.
+pub fn from_value(value: Value) -> Result<Document, DocumentError> {
     let text = |name: &str| {
         value
             .get(name)
@@ -88,20 +118,27 @@ pub fn parse(bytes: &[u8]) -> Result<Document, DocumentError> {
             DocumentError::OtherKind(format!("{} of {api_version}", text("kind")))
         });
     }
-    if text("kind") != "Profile" {
-        return Err(DocumentError::OtherKind(text("kind")));
+    let kind = text("kind");
+    if !matches!(kind.as_str(), "Profile" | "Baseline" | "Drift") {
+        return Err(DocumentError::OtherKind(kind));
     }
-    let schema = text("schemaVersion");
-    let (major, minor) = version(&schema)
-        .ok_or_else(|| DocumentError::Malformed(format!("its schemaVersion is `{schema}`")))?;
+    let schema_version = text("schemaVersion");
+    let (major, minor) = version(&schema_version).ok_or_else(|| {
+        DocumentError::Malformed(format!("its schemaVersion is `{schema_version}`"))
+    })?;
     let (own_major, own_minor) = version(SCHEMA_VERSION).unwrap_or((1, 0));
     if major != own_major {
-        return Err(DocumentError::Newer(schema));
+        return Err(DocumentError::Newer(schema_version));
     }
-    let profile = serde_json::from_value(value)
-        .map_err(|error| DocumentError::Malformed(error.to_string()))?;
+    let malformed = |error: serde_json::Error| DocumentError::Malformed(error.to_string());
+    let content = match kind.as_str() {
+        "Profile" => Content::Profile(serde_json::from_value(value).map_err(malformed)?),
+        "Baseline" => Content::Baseline(serde_json::from_value(value).map_err(malformed)?),
+        _ => Content::Drift(serde_json::from_value(value).map_err(malformed)?),
+    };
     Ok(Document {
-        profile,
+        content,
+        schema_version,
         newer_minor: minor > own_minor,
     })
 }

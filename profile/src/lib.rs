@@ -6,8 +6,14 @@
 //! This crate is pure: it reads no file, no clock, no environment and no network, and it never
 //! panics on untrusted input. Equal facts give equal bytes.
 
+#[cfg(feature = "compare")]
+pub mod baseline;
 pub mod completeness;
+#[cfg(feature = "compare")]
+pub mod diff;
 pub mod document;
+#[cfg(feature = "compare")]
+pub mod expression;
 pub mod mask;
 pub mod merge;
 pub mod model;

@@ -1,5 +1,17 @@
 //! The JSON Schema of the documents, made from the types.
 
+/// The schema of a Baseline.
+#[must_use]
+pub fn baseline() -> serde_json::Value {
+    schemars::schema_for!(crate::model::Baseline).to_value()
+}
+
+/// The schema of a Drift.
+#[must_use]
+pub fn drift() -> serde_json::Value {
+    schemars::schema_for!(crate::model::Drift).to_value()
+}
+
 /// The schema of a Profile.
 ///
 /// ```

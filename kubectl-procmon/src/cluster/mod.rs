@@ -5,6 +5,7 @@ mod deliver;
 mod enrich;
 mod follow;
 mod pod;
+pub(crate) mod store;
 mod target;
 
 use crate::progress::Window as ProgressWindow;

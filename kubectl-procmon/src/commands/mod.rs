@@ -1,6 +1,8 @@
 //! One file per subcommand: its arguments, its help, its run.
 
+pub(crate) mod baseline;
 pub(crate) mod completion;
+pub(crate) mod diff;
 pub(crate) mod profile;
 pub(crate) mod schema;
 pub(crate) mod show;
@@ -14,6 +16,8 @@ use anyhow::Result;
 pub(crate) fn run(command: Command) -> Result<Code> {
     match command {
         Command::Profile(args) => profile::run(&args),
+        Command::Diff(args) => diff::run(&args),
+        Command::Baseline(args) => baseline::run(&args),
         Command::Show(args) => show::run(&args),
         Command::Schema(args) => schema::run(&args),
         Command::Version(args) => version::run(&args),

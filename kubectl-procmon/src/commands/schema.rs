@@ -4,12 +4,31 @@ use crate::exit::Code;
 use crate::output::Output;
 use anyhow::Result;
 
-/// Print the JSON Schema of the Profile document
+/// Print the JSON Schema of a document
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {}
+pub(crate) struct Args {
+    /// The kind of document
+    #[arg(value_enum, default_value_t = Kind::Profile)]
+    kind: Kind,
+}
 
-pub(crate) fn run(_: &Args) -> Result<Code> {
-    let mut text = serde_json::to_string_pretty(&procmon_profile::schema::profile())?;
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Kind {
+    /// What one session showed
+    Profile,
+    /// What a workload is known to do
+    Baseline,
+    /// How one differs from the other
+    Drift,
+}
+
+pub(crate) fn run(args: &Args) -> Result<Code> {
+    let schema = match args.kind {
+        Kind::Profile => procmon_profile::schema::profile(),
+        Kind::Baseline => procmon_profile::schema::baseline(),
+        Kind::Drift => procmon_profile::schema::drift(),
+    };
+    let mut text = serde_json::to_string_pretty(&schema)?;
     text.push('\n');
     Output::Stdout.write(text.as_bytes())?;
     Ok(Code::Done)

@@ -1,25 +1,27 @@
 //! `kubectl procmon show`: a saved document, or a recorded stream, in any form.
 
 use crate::cli::Rendering;
+use crate::documents::read_file;
 use crate::exit::Code;
 use crate::output::Output;
+use crate::render::drift::Form;
 use crate::render::{self, Format, Style};
-use anyhow::{Context as _, Result, bail};
-use procmon_profile::document::{self, MAX_DOCUMENT_BYTES};
+use anyhow::{Context as _, Result};
+use procmon_profile::document::Content;
 use procmon_profile::merge::{NodeCapture, merge};
 use procmon_profile::model::{Profile, Session, Tool};
 use procmon_profile::wire::{Decoder, MAX_STREAM_BYTES};
 use std::fs::File;
-use std::io::{BufRead as _, BufReader, Read};
-use std::path::{Path, PathBuf};
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::path::PathBuf;
 
-/// Show a saved profile in any form
+/// Show a saved document in any form
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  kubectl procmon show profile.json\n  kubectl procmon show --frames recorded.ndjson -o json"
 )]
 pub(crate) struct Args {
-    /// A saved Profile; `-` is standard input
+    /// A saved Profile, Baseline or Drift; `-` is standard input
     #[arg(
         required_unless_present = "frames",
         conflicts_with = "frames",
@@ -38,19 +40,22 @@ pub(crate) fn run(args: &Args) -> Result<Code> {
     let profile = match &args.file {
         Some(path) => {
             let read =
-                read_document(path).with_context(|| format!("cannot read `{}`", path.display()))?;
+                read_file(path).with_context(|| format!("cannot read `{}`", path.display()))?;
             let rewrites = matches!(args.rendering.output, Format::Json | Format::Yaml);
             if read.newer_minor && rewrites {
                 return Err(crate::hint::advised(
                     format!(
                         "`{}` has schema {}: writing it again would lose what is new in it",
                         path.display(),
-                        read.profile.schema_version
+                        read.schema_version
                     ),
                     "use `-o table`, or a newer kubectl-procmon",
                 ));
             }
-            read.profile
+            match read.content {
+                Content::Profile(profile) => *profile,
+                other => return show_other(&other, args.rendering.output, output),
+            }
         }
         None => read_streams(&args.frames)?,
     };
@@ -65,33 +70,34 @@ pub(crate) fn run(args: &Args) -> Result<Code> {
     Ok(Code::Done)
 }
 
-fn read_document(path: &Path) -> Result<document::Document> {
-    let bytes = if path == Path::new("-") {
-        read_limited(std::io::stdin().lock())?
+/// Baselines and drifts have screens of their own.
+fn show_other(content: &Content, format: Format, output: Output) -> Result<Code> {
+    let style = if output.is_stdout() {
+        Style::of_stdout()
     } else {
-        let file = File::open(path)?;
-        let metadata = file.metadata()?;
-        if metadata.is_dir() {
-            bail!("it is a folder");
-        }
-        if metadata.len() > MAX_DOCUMENT_BYTES {
-            bail!(
-                "it has {} bytes, more than the {MAX_DOCUMENT_BYTES} that are read",
-                metadata.len()
-            );
-        }
-        read_limited(file)?
+        Style::plain()
     };
-    Ok(document::parse(&bytes)?)
-}
-
-fn read_limited(from: impl Read) -> Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    from.take(MAX_DOCUMENT_BYTES + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > MAX_DOCUMENT_BYTES {
-        bail!("it has more than the {MAX_DOCUMENT_BYTES} bytes that are read");
+    let mut text = Vec::new();
+    match (content, format) {
+        (Content::Drift(drift), _) => {
+            let form = match format {
+                Format::Wide => Form::Wide,
+                Format::Json => Form::Json,
+                Format::Yaml => Form::Yaml,
+                Format::Table | Format::Name => Form::Table,
+            };
+            render::drift::render(std::slice::from_ref(drift.as_ref()), form, style, &mut text)?;
+        }
+        (Content::Baseline(baseline), Format::Json | Format::Yaml) => {
+            text = super::baseline::text(baseline, format == Format::Json)?;
+        }
+        (Content::Baseline(baseline), _) => {
+            render::baseline::table(baseline, style, format == Format::Wide, &mut text)?;
+        }
+        (Content::Profile(_), _) => {}
     }
-    Ok(bytes)
+    output.write(&text)?;
+    Ok(Code::Done)
 }
 
 fn read_streams(paths: &[PathBuf]) -> Result<Profile> {

@@ -1,10 +1,12 @@
 //! Values to text, one file per form. Renderers take values and a writer and compute nothing that
 //! the document does not say.
 
+pub(crate) mod baseline;
+pub(crate) mod drift;
 mod table;
 mod text;
 
-pub(crate) use text::{bytes, count, escape};
+pub(crate) use text::{bytes, count, escape, escape_lines, percent};
 
 use anyhow::Result;
 use procmon_profile::model::Profile;

@@ -20,6 +20,17 @@ pub(crate) fn escape(text: &str) -> Cow<'_, str> {
         .into()
 }
 
+/// As [`escape`], for text of several lines.
+pub(crate) fn escape_lines(text: &str) -> String {
+    text.lines().map(escape).collect::<Vec<_>>().join("\n")
+}
+
+/// A share, rounded down: 100 % is said of nothing less.
+pub(crate) fn percent(share: f64) -> String {
+    let thousandths = (share * 1000.0 + 1e-9).floor() / 10.0;
+    format!("{thousandths}%")
+}
+
 fn is_hostile(character: char) -> bool {
     character.is_control()
         || matches!(

@@ -4,9 +4,11 @@
 //! and none. Counts and bytes stay below 2^53. Times are RFC 3339 in UTC. Paths are strings whose
 //! bytes that are not UTF-8 stand as `\xNN`, and whose backslashes stand as `\\`.
 
+mod baseline;
 mod capability;
 mod completeness;
 mod container;
+mod drift;
 mod event;
 mod file;
 mod network;
@@ -15,9 +17,17 @@ mod process;
 mod session;
 mod syscall;
 
+pub use baseline::{
+    Baseline, BaselineContainer, BaselineKind, BaselineMetadata, BaselineWindow, BaselineWorkload,
+    CapabilityRow, Coverage, DnsRow, EdgeRow, EventRow, Explain, ExplainedBy, FileRow, ListenRow,
+    PeerRow, Phase, ProcessRow, Seen, Support, SyscallRow, WindowCounts,
+};
 pub use capability::{CapabilityMethod, CapabilityUse};
 pub use completeness::{Completeness, Dimension, DimensionCompleteness, DimensionState};
 pub use container::{Container, OwnerReference, SecurityContext, Volume};
+pub use drift::{
+    Change, Drift, DriftKind, DriftRow, DriftSide, DriftSummary, NotComparable, RowValue, Severity,
+};
 pub use event::{Event, EventType};
 pub use file::{File, FileOperation, Mount, MountKind, NameSource, Owner};
 pub use network::{

@@ -1,0 +1,339 @@
+//! Documents in ConfigMaps beside the workload: compressed, split where one is too small, with a
+//! checksum, and written only over the version that was read.
+
+use super::client::{self, Connection, explain};
+use crate::hint::advised;
+use anyhow::{Context as _, Result, bail};
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::ConfigMap;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::api::{DeleteParams, ListParams, PostParams};
+use kube::{Api, Client};
+use procmon_profile::document::MAX_DOCUMENT_BYTES;
+use procmon_profile::model::BaselineWorkload;
+use sha2::{Digest as _, Sha256};
+use std::collections::BTreeMap;
+
+/// Bytes in one ConfigMap: below the 1 MiB that the API server takes.
+const PART_BYTES: usize = 900_000;
+/// ConfigMaps of one document.
+const MAX_PARTS: usize = 32;
+const KIND: &str = "procmon/document";
+const DIGEST: &str = "procmon/sha256";
+const PARTS: &str = "procmon/parts";
+const WORKLOAD: &str = "procmon/workload";
+const MANAGER: &str = "app.kubernetes.io/managed-by";
+const MANAGED_BY: &str = "kubectl-procmon";
+/// The key of the bytes.
+const DATA: &str = "document";
+
+/// A document as it was read.
+pub(crate) struct Stored {
+    pub(crate) bytes: Vec<u8>,
+    /// What it must still have when it is written again.
+    pub(crate) version: Option<String>,
+}
+
+/// Somebody else has written in the meantime.
+#[derive(Debug)]
+pub(crate) struct Conflict;
+
+impl std::fmt::Display for Conflict {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("somebody else has changed it in the meantime")
+    }
+}
+
+impl std::error::Error for Conflict {}
+
+/// One row of a list.
+pub(crate) struct Listed {
+    pub(crate) name: String,
+    pub(crate) workload: String,
+    pub(crate) bytes: usize,
+    pub(crate) parts: usize,
+}
+
+fn run<T>(
+    connection: &Connection,
+    work: impl AsyncFnOnce(Api<ConfigMap>) -> Result<T>,
+) -> Result<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start")?;
+    runtime.block_on(async {
+        let (client, namespace): (Client, String) = client::connect(connection).await?;
+        work(Api::namespaced(client, &namespace)).await
+    })
+}
+
+/// Reads a document.
+pub(crate) fn read(connection: &Connection, name: &str) -> Result<Stored> {
+    run(connection, async |api| get(&api, name).await)
+}
+
+/// Reads a document that need not be there.
+pub(crate) fn read_if_there(connection: &Connection, name: &str) -> Result<Option<Stored>> {
+    run(connection, async |api| {
+        let there = api.get_opt(name).await.map_err(explain)?.is_some();
+        if there {
+            get(&api, name).await.map(Some)
+        } else {
+            Ok(None)
+        }
+    })
+}
+
+async fn get(api: &Api<ConfigMap>, name: &str) -> Result<Stored> {
+    let head = api.get(name).await.map_err(explain)?;
+    let annotation = |key: &str| {
+        head.metadata
+            .annotations
+            .as_ref()
+            .and_then(|all| all.get(key))
+            .cloned()
+    };
+    let (Some(digest), Some(parts)) = (annotation(DIGEST), annotation(PARTS)) else {
+        return Err(advised(
+            format!("ConfigMap `{name}` holds no baseline"),
+            "`kubectl procmon baseline list` names those that do",
+        ));
+    };
+    let edited = || {
+        advised(
+            format!("ConfigMap `{name}` does not fit its checksum: it was edited by hand"),
+            "restore it, or save the baseline anew; `baseline export` and `baseline save` change one in between",
+        )
+    };
+    let parts: usize = parts
+        .parse()
+        .ok()
+        .filter(|parts| (1..=MAX_PARTS).contains(parts))
+        .ok_or_else(edited)?;
+    let mut packed = bytes_of(&head).ok_or_else(edited)?.to_vec();
+    for part in 1..parts {
+        let more = api
+            .get_opt(&part_name(name, &digest, part))
+            .await
+            .map_err(explain)?
+            .ok_or_else(edited)?;
+        packed.extend_from_slice(bytes_of(&more).ok_or_else(edited)?);
+    }
+    if hexadecimal(&packed) != digest {
+        return Err(edited());
+    }
+    let limit = usize::try_from(MAX_DOCUMENT_BYTES).unwrap_or(usize::MAX);
+    let bytes =
+        miniz_oxide::inflate::decompress_to_vec_with_limit(&packed, limit).map_err(|_| edited())?;
+    Ok(Stored {
+        bytes,
+        version: head.metadata.resource_version.clone(),
+    })
+}
+
+fn bytes_of(map: &ConfigMap) -> Option<&[u8]> {
+    map.binary_data
+        .as_ref()?
+        .get(DATA)
+        .map(|bytes| bytes.0.as_slice())
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    let mut text = String::with_capacity(64);
+    for byte in Sha256::digest(bytes) {
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
+}
+
+/// Parts are named by what is in them: a new version never touches those of the old one.
+fn part_name(name: &str, digest: &str, part: usize) -> String {
+    format!("{name}-{}-{part}", &digest[..digest.len().min(8)])
+}
+
+/// A value that labels may have.
+fn label(text: &str) -> String {
+    let mut label: String = text
+        .chars()
+        .map(|character| {
+            if character.is_ascii_alphanumeric() || "-_.".contains(character) {
+                character
+            } else {
+                '-'
+            }
+        })
+        .take(63)
+        .collect();
+    label = label
+        .trim_matches(|character: char| !character.is_ascii_alphanumeric())
+        .to_owned();
+    label
+}
+
+/// Writes a document over the version that was read; `version` is none for one that is not there.
+pub(crate) fn write(
+    connection: &Connection,
+    name: &str,
+    bytes: &[u8],
+    workload: &BaselineWorkload,
+    version: Option<&str>,
+) -> Result<()> {
+    let packed = miniz_oxide::deflate::compress_to_vec(bytes, 9);
+    let parts: Vec<&[u8]> = packed.chunks(PART_BYTES).collect();
+    if parts.len() > MAX_PARTS {
+        bail!(
+            "the baseline has {} bytes when compressed: ConfigMaps take {}",
+            packed.len(),
+            MAX_PARTS * PART_BYTES
+        );
+    }
+    let digest = hexadecimal(&packed);
+    let map =
+        |name: String, part: &[u8], more: &[(&str, String)], version: Option<&str>| ConfigMap {
+            metadata: ObjectMeta {
+                name: Some(name),
+                resource_version: version.map(str::to_owned),
+                labels: Some(BTreeMap::from([
+                    (MANAGER.to_owned(), MANAGED_BY.to_owned()),
+                    (
+                        KIND.to_owned(),
+                        if more.is_empty() {
+                            "baseline-part"
+                        } else {
+                            "baseline"
+                        }
+                        .to_owned(),
+                    ),
+                    ("procmon/workload-kind".to_owned(), label(&workload.kind)),
+                    ("procmon/workload-name".to_owned(), label(&workload.name)),
+                ])),
+                annotations: Some(
+                    more.iter()
+                        .map(|(key, value)| ((*key).to_owned(), value.clone()))
+                        .collect(),
+                ),
+                ..ObjectMeta::default()
+            },
+            binary_data: Some(BTreeMap::from([(
+                DATA.to_owned(),
+                ByteString(part.to_vec()),
+            )])),
+            ..ConfigMap::default()
+        };
+    run(connection, async |api| {
+        let old = match version {
+            Some(_) => api.get_opt(name).await.map_err(explain)?,
+            None => None,
+        };
+        for (number, part) in parts.iter().enumerate().skip(1) {
+            let part = map(part_name(name, &digest, number), part, &[], None);
+            match api.create(&PostParams::default(), &part).await {
+                // The same bytes are there already.
+                Err(kube::Error::Api(status)) if status.code == 409 => {}
+                other => {
+                    other.map_err(explain)?;
+                }
+            }
+        }
+        let annotations = [
+            (DIGEST, digest.clone()),
+            (PARTS, parts.len().to_string()),
+            (WORKLOAD, procmon_profile::baseline::workload_name(workload)),
+        ];
+        let head = map(
+            name.to_owned(),
+            parts.first().copied().unwrap_or_default(),
+            &annotations,
+            version,
+        );
+        let written = match version {
+            Some(_) => api.replace(name, &PostParams::default(), &head).await,
+            None => api.create(&PostParams::default(), &head).await,
+        };
+        match written {
+            Err(kube::Error::Api(status)) if status.code == 409 => return Err(Conflict.into()),
+            other => {
+                other.map_err(explain)?;
+            }
+        }
+        if let Some(old) = old {
+            delete_parts(&api, name, &old, Some(&digest)).await;
+        }
+        Ok(())
+    })
+}
+
+/// Takes away the parts of an old version. One that stays does no harm.
+async fn delete_parts(api: &Api<ConfigMap>, name: &str, head: &ConfigMap, kept: Option<&str>) {
+    let annotation = |key: &str| {
+        head.metadata
+            .annotations
+            .as_ref()
+            .and_then(|all| all.get(key))
+    };
+    let (Some(digest), Some(parts)) = (annotation(DIGEST), annotation(PARTS)) else {
+        return;
+    };
+    if kept == Some(digest.as_str()) {
+        return;
+    }
+    for part in 1..parts.parse().unwrap_or(1).min(MAX_PARTS) {
+        let _ = api
+            .delete(&part_name(name, digest, part), &DeleteParams::default())
+            .await;
+    }
+}
+
+/// Baselines of the namespace.
+pub(crate) fn list(connection: &Connection) -> Result<Vec<Listed>> {
+    run(connection, async |api| {
+        let selector =
+            ListParams::default().labels(&format!("{MANAGER}={MANAGED_BY},{KIND}=baseline"));
+        let maps = api
+            .list(&selector)
+            .await
+            .map_err(explain)
+            .context("cannot list ConfigMaps")?;
+        Ok(maps
+            .items
+            .iter()
+            .map(|map| {
+                let annotation = |key: &str| {
+                    map.metadata
+                        .annotations
+                        .as_ref()
+                        .and_then(|all| all.get(key))
+                        .cloned()
+                        .unwrap_or_default()
+                };
+                Listed {
+                    name: map.metadata.name.clone().unwrap_or_default(),
+                    workload: annotation(WORKLOAD),
+                    bytes: bytes_of(map).map_or(0, <[u8]>::len),
+                    parts: annotation(PARTS).parse().unwrap_or(1),
+                }
+            })
+            .collect())
+    })
+}
+
+/// Deletes a document.
+pub(crate) fn delete(connection: &Connection, name: &str) -> Result<()> {
+    run(connection, async |api| {
+        let head = api.get(name).await.map_err(explain)?;
+        let labels = head.metadata.labels.clone().unwrap_or_default();
+        if labels.get(KIND).map(String::as_str) != Some("baseline") {
+            return Err(advised(
+                format!("ConfigMap `{name}` holds no baseline"),
+                "`kubectl delete configmap` deletes any",
+            ));
+        }
+        api.delete(name, &DeleteParams::default())
+            .await
+            .map_err(explain)?;
+        delete_parts(&api, name, &head, None).await;
+        Ok(())
+    })
+}

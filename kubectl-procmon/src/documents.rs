@@ -1,0 +1,244 @@
+//! Documents that a user names: files, standard input, ConfigMaps, and what is profiled right now.
+
+use crate::cluster::client::Connection;
+use crate::cluster::{self, Outcome, store};
+use anyhow::{Context as _, Result, bail};
+use procmon_profile::baseline;
+use procmon_profile::document::{self, Content, Document, MAX_DOCUMENT_BYTES};
+use procmon_profile::model::{Baseline, Profile};
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+/// Where a document is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// Standard input.
+    Stdin,
+    /// A file.
+    File(PathBuf),
+    /// A ConfigMap of the namespace.
+    ConfigMap(String),
+    /// A target in the cluster, to be profiled.
+    Target(Vec<String>),
+}
+
+/// What is profiled right now, and how.
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Profiling a target")]
+pub(crate) struct Live {
+    /// Only this container of the target
+    #[arg(short = 'c', long, value_name = "CONTAINER")]
+    pub(crate) container: Option<String>,
+    /// Length of each window
+    #[arg(long, value_parser = crate::session::parse_duration, default_value = "30s", allow_hyphen_values = true)]
+    pub(crate) duration: f64,
+    /// Image for the probe's pod [default: one that the node already has]
+    #[arg(long)]
+    pub(crate) image: Option<String>,
+    /// Namespace for the probe's objects [default: the target's]
+    #[arg(long, value_name = "NAMESPACE")]
+    pub(crate) probe_namespace: Option<String>,
+    /// No progress, and no summary
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+    #[command(flatten)]
+    pub(crate) connection: Connection,
+}
+
+impl Place {
+    /// What words name: `-`, `cm/NAME`, a file that exists or looks like one, else a target.
+    pub(crate) fn of(words: &[String]) -> Result<Self> {
+        let [word] = words else {
+            return Ok(Self::Target(words.to_vec()));
+        };
+        if word == "-" {
+            return Ok(Self::Stdin);
+        }
+        for prefix in ["cm/", "configmap/", "configmaps/"] {
+            if let Some(name) = word.strip_prefix(prefix) {
+                if name.is_empty() {
+                    bail!("`{word}` does not name a ConfigMap");
+                }
+                return Ok(Self::ConfigMap(name.to_owned()));
+            }
+        }
+        let path = PathBuf::from(word);
+        let looks_like_a_file = path
+            .extension()
+            .and_then(|extension| extension.to_str())
+            .is_some_and(|extension| matches!(extension, "json" | "yaml" | "yml"));
+        if looks_like_a_file || path.exists() || word.starts_with(['.', '/']) || !word.contains('/')
+        {
+            return Ok(Self::File(path));
+        }
+        Ok(Self::Target(vec![word.clone()]))
+    }
+
+    /// How a user would name it.
+    pub(crate) fn name(&self) -> String {
+        match self {
+            Self::Stdin => "-".to_owned(),
+            Self::File(path) => path.display().to_string(),
+            Self::ConfigMap(name) => format!("cm/{name}"),
+            Self::Target(words) => words.join(" "),
+        }
+    }
+
+    /// The document there; a target is profiled.
+    pub(crate) fn read(&self, live: &Live) -> Result<Document> {
+        match self {
+            Self::Stdin => parse(&read_limited(std::io::stdin().lock())?),
+            Self::File(path) => read_file(path),
+            Self::ConfigMap(name) => parse(&store::read(&live.connection, name)?.bytes),
+            Self::Target(words) => Ok(Document {
+                content: Content::Profile(Box::new(profile(words.clone(), live)?)),
+                schema_version: procmon_profile::model::SCHEMA_VERSION.to_owned(),
+                newer_minor: false,
+            }),
+        }
+        .with_context(|| format!("cannot read `{}`", self.name()))
+    }
+
+    /// The Profile there.
+    pub(crate) fn read_profile(&self, live: &Live) -> Result<Profile> {
+        match self.read(live)?.content {
+            Content::Profile(profile) => Ok(*profile),
+            other => Err(other_kind(self, other.kind(), "Profile")),
+        }
+    }
+
+    /// The Baseline there; a Profile is taken for one.
+    pub(crate) fn read_baseline(&self, live: &Live, workload: Option<&str>) -> Result<Baseline> {
+        let document = self.read(live)?;
+        match document.content {
+            Content::Baseline(baseline) => baseline::normalize(*baseline).map_err(|container| {
+                crate::hint::advised(
+                    format!("`{}` has two containers named `{container}`", self.name()),
+                    "give each container one entry",
+                )
+            }),
+            Content::Profile(profile) => {
+                baseline::from_profiles(&self.name(), &[*profile], workload)
+                    .map_err(|error| mismatch(&error))
+                    .with_context(|| format!("cannot take `{}` for a baseline", self.name()))
+            }
+            Content::Drift(_) => Err(other_kind(self, "Drift", "Baseline")),
+        }
+    }
+}
+
+fn other_kind(place: &Place, found: &str, wanted: &str) -> anyhow::Error {
+    crate::hint::advised(
+        format!("`{}` is a {found}, not a {wanted}", place.name()),
+        match wanted {
+            "Profile" => "`kubectl procmon profile -o json --output-file p.json` writes one",
+            _ => "`kubectl procmon baseline save b.yaml --from p.json` writes one",
+        },
+    )
+}
+
+/// Why two documents do not go together, and what to do.
+pub(crate) fn mismatch(error: &baseline::BaselineError) -> anyhow::Error {
+    use baseline::BaselineError;
+    let hint = match error {
+        BaselineError::Nothing => "profile a target that runs",
+        BaselineError::SeveralWorkloads(_) | BaselineError::NoSuchWorkload(_) => {
+            "name one of them with `--workload`"
+        }
+        BaselineError::OtherWorkload(..) | BaselineError::OtherArchitecture(..) => {
+            "compare documents of one workload and architecture, or say `--force`"
+        }
+    };
+    crate::hint::advised(error.to_string(), hint)
+}
+
+/// Profiles a target in the cluster.
+pub(crate) fn profile(target: Vec<String>, live: &Live) -> Result<Profile> {
+    let options = cluster::Options {
+        connection: live.connection.clone(),
+        target,
+        selector: None,
+        container: live.container.clone(),
+        seconds: live.duration,
+        pod: cluster::Settings {
+            image: live.image.clone(),
+            probe_namespace: live.probe_namespace.clone(),
+            privileged: true,
+            ..cluster::Settings::default()
+        },
+        dry_run: None,
+        quiet: live.quiet,
+        verbose: false,
+    };
+    match cluster::run(options)? {
+        Outcome::Profile(profile) => Ok(*profile),
+        Outcome::Interrupted => Err(crate::exit::Interrupted.into()),
+        Outcome::Manifests(_) => bail!("nothing was profiled"),
+    }
+}
+
+/// Reads a document from a file.
+pub(crate) fn read_file(path: &Path) -> Result<Document> {
+    if path == Path::new("-") {
+        return parse(&read_limited(std::io::stdin().lock())?);
+    }
+    let file = File::open(path)?;
+    let metadata = file.metadata()?;
+    if metadata.is_dir() {
+        bail!("it is a folder");
+    }
+    if metadata.len() > MAX_DOCUMENT_BYTES {
+        bail!(
+            "it has {} bytes, more than the {MAX_DOCUMENT_BYTES} that are read",
+            metadata.len()
+        );
+    }
+    parse(&read_limited(file)?)
+}
+
+fn read_limited(from: impl Read) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    from.take(MAX_DOCUMENT_BYTES + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_DOCUMENT_BYTES {
+        bail!("it has more than the {MAX_DOCUMENT_BYTES} bytes that are read");
+    }
+    Ok(bytes)
+}
+
+/// JSON, or YAML.
+pub(crate) fn parse(bytes: &[u8]) -> Result<Document> {
+    let first = bytes.iter().find(|byte| !byte.is_ascii_whitespace());
+    if first.is_none_or(|byte| *byte == b'{') {
+        return Ok(document::parse(bytes)?);
+    }
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        bail!("it is neither JSON nor YAML");
+    };
+    let value: serde_json::Value = serde_saphyr::from_str_with_options(text, yaml_limits())
+        .map_err(|error| {
+            anyhow::anyhow!(
+                "it is neither JSON nor YAML: {}",
+                first_line(&error.to_string())
+            )
+        })?;
+    Ok(document::from_value(value)?)
+}
+
+fn first_line(text: &str) -> String {
+    text.lines().next().unwrap_or_default().to_owned()
+}
+
+/// Documents are large and flat; aliases, which can make them explode, do not occur in them.
+fn yaml_limits() -> serde_saphyr::Options {
+    serde_saphyr::options! {
+        budget: serde_saphyr::budget! {
+            max_events: 100_000_000,
+            max_nodes: 50_000_000,
+            max_aliases: 0,
+            max_anchors: 0,
+            max_depth: 64,
+            max_total_scalar_bytes: 512 << 20,
+        },
+    }
+}

@@ -1,0 +1,287 @@
+//! A Baseline to text for a person.
+
+use super::{Style, escape, percent};
+use comfy_table::{ContentArrangement, Table, presets};
+use procmon_profile::baseline::{rows_of, workload_name};
+use procmon_profile::model::{Baseline, BaselineContainer, Dimension, ExplainedBy, Seen};
+use std::io::{self, Write};
+
+fn rows(header: &[&str], rows: Vec<Vec<String>>, out: &mut dyn Write) -> io::Result<()> {
+    let mut table = Table::new();
+    table
+        .load_style(presets::NOTHING)
+        .set_content_arrangement(ContentArrangement::Disabled)
+        .set_header(header.to_vec());
+    for row in rows {
+        table.add_row(
+            row.iter()
+                .map(|cell| escape(cell).into_owned())
+                .collect::<Vec<_>>(),
+        );
+    }
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    for line in table.lines() {
+        writeln!(out, "  {}", line.trim_end())?;
+    }
+    Ok(())
+}
+
+/// Baselines, one in a row.
+pub(crate) fn list(all: &[Vec<String>], _: Style, out: &mut dyn Write) -> io::Result<()> {
+    if all.is_empty() {
+        return writeln!(out, "no baselines");
+    }
+    rows(
+        &["BASELINE", "WORKLOAD", "WINDOWS", "STATE"],
+        all.to_vec(),
+        out,
+    )
+}
+
+fn word(dimension: Dimension) -> String {
+    format!("{dimension:?}").to_lowercase()
+}
+
+/// One line for each container: how much is known, and whether it is enough.
+pub(crate) fn summary(baseline: &Baseline, place: &str) -> String {
+    let mut text = format!(
+        "{place}: {}, {} windows",
+        workload_name(&baseline.metadata.workload),
+        baseline.windows.len()
+    );
+    for container in &baseline.containers {
+        let worst = container
+            .coverage
+            .iter()
+            .min_by(|a, b| a.1.estimate.total_cmp(&b.1.estimate));
+        let verdict = match worst {
+            Some((dimension, coverage)) if coverage.verdict.starts_with("long enough") => {
+                let _ = dimension;
+                coverage.verdict.clone()
+            }
+            Some((dimension, coverage)) => format!(
+                "{} covered to {}: {}",
+                word(*dimension),
+                percent(coverage.estimate),
+                coverage.verdict
+            ),
+            None => "nothing was seen".to_owned(),
+        };
+        text += &format!("\n{}: {verdict}", container.name);
+    }
+    text
+}
+
+/// Everything that is known, with how often it was seen; `explain` says what wildcards stand for.
+pub(crate) fn table(
+    baseline: &Baseline,
+    style: Style,
+    explain: bool,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let bold = |text: &str| {
+        if style.colour {
+            format!("\x1b[1m{text}\x1b[0m")
+        } else {
+            text.to_owned()
+        }
+    };
+    writeln!(
+        out,
+        "\n{}",
+        bold(&escape(&workload_name(&baseline.metadata.workload)))
+    )?;
+    let line =
+        |out: &mut dyn Write, name: &str, text: &str| writeln!(out, "  {name:<9} {}", escape(text));
+    line(out, "name", &baseline.metadata.name)?;
+    let seconds: f64 = baseline
+        .windows
+        .iter()
+        .map(|window| window.window_seconds)
+        .sum();
+    let starts = baseline
+        .windows
+        .iter()
+        .filter(|window| window.from_start)
+        .count();
+    line(
+        out,
+        "windows",
+        &format!(
+            "{}, {seconds:.0} s in all, {starts} with a start",
+            baseline.windows.len()
+        ),
+    )?;
+    if baseline.metadata.locked {
+        line(out, "locked", "yes: changes by --force only")?;
+    }
+    for note in &baseline.metadata.notes {
+        line(out, "note", note)?;
+    }
+    for container in &baseline.containers {
+        writeln!(out, "\n{}", bold(&escape(&container.name)))?;
+        let covered = container
+            .coverage
+            .iter()
+            .map(|(dimension, coverage)| {
+                let trend: Vec<String> =
+                    coverage.trend.iter().map(|value| percent(*value)).collect();
+                vec![
+                    word(*dimension),
+                    rows_of(container, *dimension).to_string(),
+                    percent(coverage.estimate),
+                    format!("{:.0}", coverage.unseen_rows),
+                    trend.join(" "),
+                    coverage.verdict.clone(),
+                ]
+            })
+            .collect();
+        rows(
+            &[
+                "DIMENSION",
+                "ROWS",
+                "COVERED",
+                "UNSEEN ≥",
+                "AFTER EACH WINDOW",
+                "VERDICT",
+            ],
+            covered,
+            out,
+        )?;
+        contents(container, explain, out)?;
+    }
+    Ok(())
+}
+
+fn seen(seen: &Seen) -> String {
+    if seen.accepted && seen.support.seen == 0 {
+        return "accepted".to_owned();
+    }
+    format!("{}/{}", seen.support.seen, seen.support.of)
+}
+
+#[expect(clippy::too_many_lines, reason = "one section for each dimension")]
+fn contents(container: &BaselineContainer, explain: bool, out: &mut dyn Write) -> io::Result<()> {
+    let mut section = |title: &str, all: Vec<(&Seen, String)>| -> io::Result<()> {
+        if all.is_empty() {
+            return Ok(());
+        }
+        writeln!(out, "\n  {title}")?;
+        for (row, text) in all {
+            writeln!(out, "    {:<9} {}", seen(row), escape(&text))?;
+            if explain {
+                for wildcard in &row.explain {
+                    let by = match (&wildcard.rule, wildcard.by) {
+                        (Some(rule), _) => format!("rule {rule}"),
+                        (None, ExplainedBy::Learned) => "learned".to_owned(),
+                        (None, ExplainedBy::Rule) => "rule".to_owned(),
+                    };
+                    let values: Vec<&str> = wildcard.values.iter().map(String::as_str).collect();
+                    writeln!(
+                        out,
+                        "              part {} ({by}): {}",
+                        wildcard.part,
+                        escape(&values.join(", "))
+                    )?;
+                }
+            }
+        }
+        Ok(())
+    };
+    macro_rules! all {
+        ($field:ident, |$row:ident| $text:expr) => {
+            container
+                .$field
+                .iter()
+                .map(|$row| (&$row.seen, $text))
+                .collect()
+        };
+    }
+    let join = |words: &mut dyn Iterator<Item = String>| words.collect::<Vec<_>>().join(" ");
+    section(
+        "Processes",
+        all!(processes, |row| format!(
+            "uid {} {} [{}]",
+            row.uid,
+            row.argv.join(" "),
+            row.exe
+        )),
+    )?;
+    section(
+        "Executions",
+        all!(edges, |row| format!("{} → {}", row.parent, row.child)),
+    )?;
+    section(
+        "System calls",
+        all!(syscalls, |row| format!(
+            "{} {} {}",
+            row.exe,
+            row.name,
+            join(&mut row.errors.iter().cloned())
+        )),
+    )?;
+    section(
+        "Files",
+        all!(files, |row| {
+            let done = row
+                .operations
+                .iter()
+                .map(|operation| format!("{operation:?}").to_lowercase());
+            format!(
+                "{} by {}: {}",
+                row.path,
+                row.exe,
+                join(&mut done.chain(row.errors.iter().cloned()))
+            )
+        }),
+    )?;
+    section(
+        "Peers",
+        all!(network, |row| format!(
+            "{} {:?} {:?} {} {}",
+            row.exe, row.direction, row.protocol, row.peer, row.port
+        )
+        .to_lowercase()),
+    )?;
+    section(
+        "Listeners",
+        all!(listen, |row| format!(
+            "{} {:?} {} {}",
+            row.exe, row.protocol, row.address, row.port
+        )
+        .to_lowercase()),
+    )?;
+    section(
+        "Names asked for",
+        all!(dns, |row| format!(
+            "{} {} {}",
+            row.exe, row.name, row.record_type
+        )),
+    )?;
+    section(
+        "Capabilities",
+        all!(capabilities, |row| format!(
+            "{} {}{}",
+            row.exe,
+            row.name,
+            if row.used { "" } else { " (refused)" }
+        )),
+    )?;
+    section(
+        "Events",
+        all!(events, |row| {
+            let details = row
+                .details
+                .iter()
+                .map(|(name, value)| format!("{name}={value}"));
+            format!(
+                "{} {:?} {}",
+                row.exe,
+                row.event_type,
+                join(&mut details.into_iter())
+            )
+        }),
+    )
+}

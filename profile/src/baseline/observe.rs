@@ -1,0 +1,482 @@
+//! A Profile as rows of a Baseline: names instead of addresses, shapes instead of what varies by
+//! its nature, and for each row where in the Profile it stands.
+
+use super::rows::{Row, add_explain, add_seen};
+use super::shape::{self, Context};
+use crate::model::{
+    BaselineWindow, BaselineWorkload, CapabilityRow, Container, Dimension, DimensionState,
+    Direction, DnsRow, EdgeRow, EventRow, EventType, Explain, ExplainedBy, FileRow, ListenRow,
+    Network, PeerRow, ProcessRow, Profile, Remote, SeccompMode, Seen, Support, SyscallRow,
+    WindowCounts,
+};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::IpAddr;
+
+/// The name of the only container on one machine.
+pub(crate) const LOCAL: &str = "local";
+
+/// A row, and where in the Profile it stands.
+#[derive(Clone, Debug)]
+pub(crate) struct Fact<R> {
+    pub(crate) row: R,
+    /// Number of the container, and of the row in its list.
+    pub(crate) at: Vec<(u32, u32)>,
+}
+
+/// Rows of all instances of one container.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Facts {
+    pub(crate) image_digests: BTreeSet<String>,
+    pub(crate) from_start: bool,
+    pub(crate) windows: Vec<BaselineWindow>,
+    pub(crate) processes: Vec<Fact<ProcessRow>>,
+    pub(crate) edges: Vec<Fact<EdgeRow>>,
+    pub(crate) syscalls: Vec<Fact<SyscallRow>>,
+    pub(crate) files: Vec<Fact<FileRow>>,
+    pub(crate) network: Vec<Fact<PeerRow>>,
+    pub(crate) listen: Vec<Fact<ListenRow>>,
+    pub(crate) dns: Vec<Fact<DnsRow>>,
+    pub(crate) capabilities: Vec<Fact<CapabilityRow>>,
+    pub(crate) events: Vec<Fact<EventRow>>,
+}
+
+/// The name under which a container's rows are kept.
+pub(crate) fn container_name(container: &Container) -> String {
+    if container.pod.is_none() {
+        LOCAL.to_owned()
+    } else {
+        container.container.clone()
+    }
+}
+
+/// Whose container it is.
+pub(crate) fn workload(container: &Container) -> BaselineWorkload {
+    if let Some(owner) = &container.owner {
+        return BaselineWorkload {
+            kind: owner.kind.clone(),
+            namespace: owner
+                .namespace
+                .clone()
+                .or_else(|| container.namespace.clone()),
+            name: owner.name.clone(),
+        };
+    }
+    match &container.pod {
+        Some(pod) => BaselineWorkload {
+            kind: "Pod".to_owned(),
+            namespace: container.namespace.clone(),
+            name: pod.clone(),
+        },
+        None => BaselineWorkload {
+            kind: "Program".to_owned(),
+            namespace: None,
+            name: container
+                .processes
+                .first()
+                .map(|process| process.exe.clone())
+                .unwrap_or_default(),
+        },
+    }
+}
+
+/// The rows of a Profile, by container name.
+pub(crate) fn observe(profile: &Profile) -> BTreeMap<String, Facts> {
+    let incomplete: BTreeMap<Dimension, String> = profile
+        .completeness
+        .dimensions
+        .iter()
+        .filter(|(_, state)| state.state != DimensionState::Complete)
+        .map(|(dimension, state)| {
+            let word = if state.state == DimensionState::Missing {
+                "missing"
+            } else {
+                "partial"
+            };
+            (*dimension, format!("{word}: {}", state.reasons.join("; ")))
+        })
+        .collect();
+    let mut all: BTreeMap<String, Facts> = BTreeMap::new();
+    for (number, container) in profile.containers.iter().enumerate() {
+        let facts = all.entry(container_name(container)).or_default();
+        let id = container.container_id.as_deref().unwrap_or_default();
+        let window = BaselineWindow {
+            container: container_name(container),
+            started_at: profile.session.started_at.clone().unwrap_or_default(),
+            session: profile.session.id.clone(),
+            instance: container
+                .pod
+                .as_ref()
+                .map(|pod| format!("{pod}/{}", id.get(..12).unwrap_or(id)))
+                .unwrap_or_default(),
+            window_seconds: profile.session.window_seconds.unwrap_or(0.0),
+            from_start: container.from_start,
+            complete: profile.completeness.complete,
+            incomplete: incomplete.clone(),
+        };
+        facts.from_start |= container.from_start;
+        facts.image_digests.extend(container.image_digest.clone());
+        let place = facts.windows.len();
+        facts.windows.push(window);
+        let observer = Observer {
+            container,
+            number: u32::try_from(number).unwrap_or(u32::MAX),
+            window: place,
+            context: context(container),
+        };
+        observer.fill(facts);
+    }
+    for facts in all.values_mut() {
+        facts.unite();
+    }
+    all
+}
+
+/// Long names that are the container's own.
+fn context(container: &Container) -> Context {
+    let names = [&container.pod, &container.pod_uid, &container.container_id];
+    let own_names = names
+        .into_iter()
+        .flatten()
+        .filter(|name| name.len() >= 8)
+        .cloned()
+        .collect();
+    Context { own_names }
+}
+
+struct Observer<'a> {
+    container: &'a Container,
+    number: u32,
+    window: usize,
+    context: Context,
+}
+
+impl Observer<'_> {
+    /// What was seen of one row.
+    fn seen(&self, count: u64, explain: Vec<Explain>) -> Seen {
+        let mut counts = vec![0; self.window + 1];
+        counts[self.window] = count.max(1);
+        Seen {
+            support: Support {
+                counts: WindowCounts(counts),
+                ..Support::default()
+            },
+            explain,
+            ..Seen::default()
+        }
+    }
+
+    fn fact<R>(&self, row: R, index: usize) -> Fact<R> {
+        Fact {
+            row,
+            at: vec![(self.number, u32::try_from(index).unwrap_or(u32::MAX))],
+        }
+    }
+
+    fn fill(&self, facts: &mut Facts) {
+        self.processes(facts);
+        self.files(facts);
+        self.network(facts);
+        for (index, call) in self.container.syscalls.iter().enumerate() {
+            let row = SyscallRow {
+                exe: self.exe(&call.exe),
+                abi: call.abi,
+                name: call.name.clone(),
+                errors: call.errors.keys().cloned().collect(),
+                seen: self.seen(call.calls, Vec::new()),
+            };
+            facts.syscalls.push(self.fact(row, index));
+        }
+        for (index, question) in self.container.dns.iter().enumerate() {
+            let row = DnsRow {
+                exe: self.exe(&question.exe),
+                name: question.name.to_ascii_lowercase(),
+                record_type: question.record_type.clone(),
+                seen: self.seen(question.count, Vec::new()),
+            };
+            facts.dns.push(self.fact(row, index));
+        }
+        for (index, capability) in self.container.capabilities.iter().enumerate() {
+            let row = CapabilityRow {
+                exe: self.exe(&capability.exe),
+                name: capability.name.clone(),
+                used: capability.used > 0,
+                denied: capability.denied > 0,
+                seen: self.seen(capability.used + capability.denied, Vec::new()),
+            };
+            facts.capabilities.push(self.fact(row, index));
+        }
+        self.events(facts);
+    }
+
+    /// An executable's path: only what a rule knows to vary is left out.
+    fn exe(&self, exe: &str) -> String {
+        shape::path(exe, &self.context).pattern
+    }
+
+    fn processes(&self, facts: &mut Facts) {
+        let by_id: HashMap<&str, &str> = self
+            .container
+            .processes
+            .iter()
+            .map(|process| (process.id.as_str(), process.exe.as_str()))
+            .collect();
+        for (index, process) in self.container.processes.iter().enumerate() {
+            let mut explain = Vec::new();
+            let mut argv = Vec::with_capacity(process.argv.len());
+            for (part, argument) in process.argv.iter().enumerate() {
+                let (pattern, rule) = shape::argument(argument, &self.context);
+                if let Some(rule) = rule {
+                    add_explain(
+                        &mut explain,
+                        Explain {
+                            part: u32::try_from(part).unwrap_or(u32::MAX),
+                            by: ExplainedBy::Rule,
+                            rule: Some(rule.to_owned()),
+                            values: BTreeSet::from([argument.clone()]),
+                        },
+                    );
+                }
+                argv.push(pattern);
+            }
+            let exe = self.exe(&process.exe);
+            if let Some(parent) = process.parent.as_deref().and_then(|id| by_id.get(id)) {
+                let row = EdgeRow {
+                    parent: self.exe(parent),
+                    child: exe.clone(),
+                    seen: self.seen(process.count, Vec::new()),
+                };
+                facts.edges.push(self.fact(row, index));
+            }
+            let sets = process.capabilities.as_ref();
+            let row = ProcessRow {
+                exe,
+                argv,
+                uid: process.uid,
+                origin: process.origin,
+                capabilities: sets
+                    .map(|sets| sets.effective.iter().cloned().collect())
+                    .unwrap_or_default(),
+                no_new_privs: process.no_new_privs,
+                seccomp: process.seccomp.map(|mode| mode != SeccompMode::Disabled),
+                layer: process.layer,
+                seen: self.seen(process.count, explain),
+            };
+            facts.processes.push(self.fact(row, index));
+        }
+    }
+
+    fn files(&self, facts: &mut Facts) {
+        for (index, file) in self.container.files.iter().enumerate() {
+            let shape = shape::path(&file.path, &self.context);
+            let count = file.operations.values().chain(file.errors.values()).sum();
+            let mut operations: BTreeSet<_> = file.operations.keys().copied().collect();
+            if file.mmap_write > 0 {
+                operations.insert(crate::model::FileOperation::Write);
+            }
+            let row = FileRow {
+                exe: self.exe(&file.exe),
+                path: shape.pattern,
+                operations,
+                errors: file.errors.keys().cloned().collect(),
+                seen: self.seen(count, shape.explain),
+            };
+            facts.files.push(self.fact(row, index));
+        }
+    }
+
+    fn network(&self, facts: &mut Facts) {
+        for (index, network) in self.container.network.iter().enumerate() {
+            let count = network.connections + network.datagrams_sent + network.datagrams_received;
+            if network.direction == Direction::Listen {
+                let (address, port) = self.listener(network);
+                let row = ListenRow {
+                    exe: self.exe(&network.exe),
+                    protocol: network.protocol,
+                    address,
+                    port,
+                    seen: self.seen(1, Vec::new()),
+                };
+                facts.listen.push(self.fact(row, index));
+                continue;
+            }
+            let (peer, explain) = self.peer(network);
+            let port = match network.direction {
+                Direction::Inbound => network.local.as_ref().and_then(|end| end.port),
+                _ => network.remote.as_ref().and_then(|end| end.port),
+            };
+            let row = PeerRow {
+                exe: self.exe(&network.exe),
+                protocol: network.protocol,
+                direction: network.direction,
+                peer,
+                port: port.map(|port| port.to_string()).unwrap_or_default(),
+                reached: count > 0 || network.bytes_sent > 0 || network.bytes_received > 0,
+                failures: network.failures.keys().cloned().collect(),
+                seen: self.seen(count + network.failures.values().sum::<u64>(), explain),
+            };
+            facts.network.push(self.fact(row, index));
+        }
+    }
+
+    fn listener(&self, network: &Network) -> (String, String) {
+        let Some(end) = &network.local else {
+            return (String::new(), String::new());
+        };
+        if let Some(path) = &end.path {
+            return (shape::path(path, &self.context).pattern, String::new());
+        }
+        let address = end.address.clone().unwrap_or_default();
+        let own = address
+            .parse::<IpAddr>()
+            .is_ok_and(|address| !address.is_loopback() && !address.is_unspecified());
+        let address = if own && self.container.pod.is_some() {
+            "pod".to_owned()
+        } else {
+            address
+        };
+        (
+            address,
+            end.port.map(|port| port.to_string()).unwrap_or_default(),
+        )
+    }
+
+    fn peer(&self, network: &Network) -> (String, Vec<Explain>) {
+        let path = network
+            .remote
+            .as_ref()
+            .and_then(|end| end.path.as_ref())
+            .or_else(|| network.local.as_ref().and_then(|end| end.path.as_ref()));
+        if let Some(path) = path {
+            let shape = shape::path(path, &self.context);
+            return (shape.pattern, shape.explain);
+        }
+        let Some(remote) = &network.remote else {
+            return (
+                if network.direction == Direction::Inbound {
+                    "any"
+                } else {
+                    ""
+                }
+                .to_owned(),
+                Vec::new(),
+            );
+        };
+        let name = name(remote).unwrap_or_else(|| {
+            let address = remote.address.clone().unwrap_or_default();
+            match network.direction {
+                Direction::Inbound => class(&address).to_owned(),
+                _ => address,
+            }
+        });
+        (name, Vec::new())
+    }
+
+    fn events(&self, facts: &mut Facts) {
+        let by_id: HashMap<&str, &str> = self
+            .container
+            .processes
+            .iter()
+            .map(|process| (process.id.as_str(), process.exe.as_str()))
+            .collect();
+        for (index, event) in self.container.events.iter().enumerate() {
+            let exe = event
+                .process
+                .as_deref()
+                .and_then(|id| by_id.get(id))
+                .copied()
+                .unwrap_or_default();
+            let row = EventRow {
+                exe: self.exe(exe),
+                event_type: event.event_type,
+                details: event
+                    .details
+                    .iter()
+                    .filter(|(name, _)| matters(event.event_type, name))
+                    .map(|(name, value)| (name.clone(), value.clone()))
+                    .collect(),
+                seen: self.seen(event.count, Vec::new()),
+            };
+            facts.events.push(self.fact(row, index));
+        }
+    }
+}
+
+/// What the cluster or a resolver calls a peer.
+fn name(remote: &Remote) -> Option<String> {
+    if let Some(workload) = &remote.workload {
+        return Some(format!(
+            "{}/{}/{}",
+            workload.kind, workload.namespace, workload.name
+        ));
+    }
+    if let Some(service) = &remote.service {
+        return Some(format!("service/{}/{}", service.namespace, service.name));
+    }
+    if let Some(pod) = &remote.pod {
+        return Some(format!("Pod/{}/{}", pod.namespace, pod.name));
+    }
+    if remote.node.is_some() {
+        return Some("node".to_owned());
+    }
+    remote.names.first().map(|name| format!("name/{name}"))
+}
+
+/// What kind of address it is.
+fn class(address: &str) -> &'static str {
+    match address.parse::<IpAddr>() {
+        Ok(address) if address.is_loopback() => "loopback",
+        Ok(IpAddr::V4(address)) if address.is_private() || address.is_link_local() => "private",
+        Ok(IpAddr::V6(address)) if address.is_unique_local() || address.is_unicast_link_local() => {
+            "private"
+        }
+        Ok(_) => "public",
+        Err(_) => "any",
+    }
+}
+
+/// Details that say what was done, not to whom or by which number.
+fn matters(event_type: EventType, name: &str) -> bool {
+    match event_type {
+        EventType::Ptrace => name == "request",
+        EventType::Mount => name == "fstype" || name == "call",
+        EventType::Perf => false,
+        EventType::Credentials => matches!(name, "toUid" | "gained"),
+        _ => true,
+    }
+}
+
+impl Facts {
+    fn unite(&mut self) {
+        unite(&mut self.processes);
+        unite(&mut self.edges);
+        unite(&mut self.syscalls);
+        unite(&mut self.files);
+        unite(&mut self.network);
+        unite(&mut self.listen);
+        unite(&mut self.dns);
+        unite(&mut self.capabilities);
+        unite(&mut self.events);
+    }
+}
+
+/// Rows of one key become one; sorted by key.
+fn unite<R: Row>(facts: &mut Vec<Fact<R>>) {
+    let mut keyed: Vec<(R::Key, Fact<R>)> = std::mem::take(facts)
+        .into_iter()
+        .map(|fact| (fact.row.key(), fact))
+        .collect();
+    keyed.sort_by(|a, b| (&a.0, &a.1.at).cmp(&(&b.0, &b.1.at)));
+    let mut last: Option<R::Key> = None;
+    for (key, fact) in keyed {
+        if last.as_ref() == Some(&key)
+            && let Some(kept) = facts.last_mut()
+        {
+            kept.row.add(&fact.row);
+            add_seen(kept.row.seen_mut(), fact.row.seen());
+            kept.at.extend(fact.at);
+            continue;
+        }
+        last = Some(key);
+        facts.push(fact);
+    }
+}

@@ -1,0 +1,183 @@
+//! Files.
+
+use super::matcher::Paths;
+use super::severity::{self, Access, FileContext};
+use super::{Comparison, list};
+use crate::baseline::{Fact, Row};
+use crate::model::{Change, FileRow, MountKind, Severity};
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+impl Comparison<'_> {
+    pub(super) fn files(&mut self) {
+        let facts = self.facts;
+        let paths = Paths::new(&self.known.files);
+        // Folders by what executables do to files in them.
+        let mut folders: HashMap<(&str, &str), BTreeSet<Access>> = HashMap::new();
+        for row in &self.known.files {
+            let folder = row.path.rsplit_once('/').map_or("", |(folder, _)| folder);
+            folders
+                .entry((row.exe.as_str(), folder))
+                .or_default()
+                .extend(severity::accesses(row));
+        }
+        let mut used: HashSet<*const FileRow> = HashSet::new();
+        for Fact { row, at } in &facts.files {
+            let covering = paths.covering(&row.exe, &row.path);
+            let mut known: BTreeSet<Access> = BTreeSet::new();
+            let mut errors: BTreeSet<&String> = BTreeSet::new();
+            for other in &covering {
+                used.insert(std::ptr::from_ref(*other));
+                known.extend(severity::accesses(other));
+                errors.extend(&other.errors);
+            }
+            let folder = row.path.rsplit_once('/').map_or("", |(folder, _)| folder);
+            let usual = folders.get(&(row.exe.as_str(), folder));
+            let own = severity::accesses(row);
+            for access in own.difference(&known) {
+                // Whoever is known to get a file may fail to, and once more asked for may be read.
+                if *access == Access::Attempt && !covering.is_empty() {
+                    continue;
+                }
+                let context = FileContext {
+                    is_usual_folder: usual.is_some_and(|usual| is_usual(*access, usual)),
+                    writes_it: known.contains(&Access::Write),
+                    starts_anew: *access == Access::Execute
+                        && self.started_anew.contains(row.path.as_str()),
+                    new_exe: !paths.knows(&row.exe) || !self.known_exes.contains(row.exe.as_str()),
+                    ..self.file_context(at)
+                };
+                let judgement = severity::file(*access, &row.path, context);
+                // A program that is new is told as such, with what it needs to begin.
+                let hard = judgement.0 >= Severity::High && *access != Access::Execute;
+                let judgement = self.start(&row.exe, judgement, hard);
+                let value = one_access(row, *access);
+                let key = format!("{} {} {}", row.exe, access.verb(), row.path);
+                let (change, uncovered, nearest) = if covering.is_empty() {
+                    let nearest = nearest_path(&self.known.files, row);
+                    (
+                        Change::New,
+                        "no row of the baseline covers the path for this executable",
+                        nearest,
+                    )
+                } else {
+                    (
+                        Change::Changed,
+                        "the baseline has the path, with other operations",
+                        covering.first().map(|row| row.text()),
+                    )
+                };
+                self.report(
+                    change, &value, at, "files", judgement, &key, uncovered, nearest,
+                );
+            }
+            let refused: BTreeSet<String> = row
+                .errors
+                .iter()
+                .filter(|name| {
+                    matches!(name.as_str(), "EACCES" | "EPERM" | "EROFS") && !errors.contains(name)
+                })
+                .cloned()
+                .collect();
+            if !refused.is_empty() && !covering.is_empty() {
+                let judgement = self.start(
+                    &row.exe,
+                    (Severity::Low, "it is refused what it was not before"),
+                    false,
+                );
+                let key = format!("{} fails at {} with {}", row.exe, row.path, list(&refused));
+                let value = FileRow {
+                    operations: BTreeSet::new(),
+                    errors: refused,
+                    ..row.clone()
+                };
+                self.report(
+                    Change::Changed,
+                    &value,
+                    at,
+                    "files",
+                    judgement,
+                    &key,
+                    "the baseline has the path, not this failure",
+                    covering.first().map(|row| row.text()),
+                );
+            }
+        }
+        self.gone::<FileRow>(&self.known.files, |row| {
+            used.contains(&std::ptr::from_ref(row))
+        });
+    }
+
+    /// What the profile says of a file besides its path.
+    fn file_context(&self, at: &[(u32, u32)]) -> FileContext {
+        let Some(file) = at.first().and_then(|(container, row)| {
+            self.profile
+                .containers
+                .get(*container as usize)?
+                .files
+                .get(*row as usize)
+        }) else {
+            return FileContext::default();
+        };
+        let is_host = file.host_resource == Some(true)
+            || file
+                .mount
+                .as_ref()
+                .is_some_and(|mount| mount.kind == MountKind::HostPath);
+        let mode = file
+            .mode
+            .as_deref()
+            .and_then(|mode| u32::from_str_radix(mode, 8).ok());
+        FileContext {
+            layer: file.layer,
+            is_host,
+            mode: mode.unwrap_or(0),
+            ..FileContext::default()
+        }
+    }
+}
+
+/// The part of a row that one kind of access is: accepting it accepts no more.
+fn one_access(row: &FileRow, access: Access) -> FileRow {
+    FileRow {
+        operations: row
+            .operations
+            .iter()
+            .filter(|operation| Access::of(**operation) == access)
+            .copied()
+            .collect(),
+        errors: if access == Access::Attempt {
+            row.errors.clone()
+        } else {
+            BTreeSet::new()
+        },
+        ..row.clone()
+    }
+}
+
+/// Whoever writes files in a folder also names them, and throws them away.
+fn is_usual(access: Access, known: &BTreeSet<Access>) -> bool {
+    known.contains(&access)
+        || (access == Access::Rename && known.contains(&Access::Write))
+        || (access == Access::Truncate && known.contains(&Access::Write))
+}
+
+/// The known path that shares the longest beginning.
+fn nearest_path(known: &[FileRow], row: &FileRow) -> Option<String> {
+    // Rows are sorted by executable and path: the neighbours of its place share the most.
+    let place = known.partition_point(|other| (&other.exe, &other.path) < (&row.exe, &row.path));
+    let shared = |other: &FileRow| {
+        other
+            .path
+            .split('/')
+            .zip(row.path.split('/'))
+            .take_while(|(a, b)| a == b)
+            .count()
+    };
+    [place.checked_sub(1), Some(place)]
+        .into_iter()
+        .flatten()
+        .filter_map(|place| known.get(place))
+        .filter(|other| other.exe == row.exe && shared(other) > 1)
+        .max_by_key(|other| shared(other))
+        .map(Row::text)
+}

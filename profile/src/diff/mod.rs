@@ -1,0 +1,650 @@
+//! A Baseline and a Profile to a Drift: what is new, what changed, what is gone, and what it means.
+//!
+//! Nothing is concluded from what is missing: a dimension that either side can't be relied on for
+//! is named under `notComparable` and gives no rows.
+
+mod calls;
+mod files;
+mod frequency;
+mod matcher;
+mod network;
+mod processes;
+mod rights;
+mod severity;
+mod syscalls;
+
+use crate::baseline::{
+    self, BaselineError, Fact, Facts, LOCAL, Row, check_same, from_profiles, observe, select,
+    workload_name,
+};
+use crate::model::{
+    API_VERSION, Baseline, BaselineContainer, BaselineWindow, Change, Container, Dimension, Drift,
+    DriftKind, DriftRow, DriftSide, DriftSummary, FileOperation, FileRow, NotComparable, Phase,
+    ProcessRow, Profile, RowValue, SCHEMA_VERSION, Severity,
+};
+use severity::Judgement;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+/// Pointers kept as evidence of one row.
+const MAX_EVIDENCE: usize = 8;
+/// Values named in a reason.
+const MAX_NAMED: usize = 6;
+
+/// How to compare.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Names of the two sides for the document and its commands.
+    pub baseline_name: String,
+    /// See `baseline_name`.
+    pub profile_name: String,
+    /// Compare although the workloads or architectures differ.
+    pub force: bool,
+    /// Workload, of a profile that holds several.
+    pub workload: Option<String>,
+    /// Also tell what became significantly more or less frequent.
+    pub frequency: bool,
+}
+
+/// Compares a Profile with a Baseline.
+///
+/// ```
+/// use procmon_profile::baseline::from_profiles;
+/// use procmon_profile::diff::{Options, diff};
+/// use procmon_profile::model::{Container, Process, Profile};
+/// let profile = Profile {
+///     containers: vec![Container {
+///         processes: vec![Process { id: "p1".into(), exe: "/app".into(), count: 1, ..Process::default() }],
+///         ..Container::default()
+///     }],
+///     ..Profile::default()
+/// };
+/// let baseline = from_profiles("app", &[profile.clone()], None)?;
+/// assert!(diff(&baseline, &profile, &Options::default())?.rows.is_empty());
+/// # Ok::<(), procmon_profile::baseline::BaselineError>(())
+/// ```
+pub fn diff(
+    baseline: &Baseline,
+    profile: &Profile,
+    options: &Options,
+) -> Result<Drift, BaselineError> {
+    let wanted = options.workload.as_deref();
+    let selected;
+    let (workload, profile) = match select(profile, wanted) {
+        Ok((workload, kept)) => {
+            // Pointers are into the whole document: only copy when something is left out.
+            if kept.containers.len() == profile.containers.len() {
+                (workload, profile)
+            } else {
+                selected = kept;
+                (workload, &selected)
+            }
+        }
+        Err(BaselineError::SeveralWorkloads(_)) if wanted.is_none() => {
+            let own = workload_name(&baseline.metadata.workload);
+            let (workload, kept) = select(profile, Some(&own))?;
+            selected = kept;
+            (workload, &selected)
+        }
+        Err(error) => return Err(error),
+    };
+    if !options.force {
+        let other = Baseline {
+            metadata: crate::model::BaselineMetadata {
+                workload: workload.clone(),
+                architectures: baseline::architectures(profile),
+                ..crate::model::BaselineMetadata::default()
+            },
+            containers: programs(profile),
+            ..Baseline::default()
+        };
+        check_same(baseline, &other)?;
+    }
+    let mut drift = Drift {
+        api_version: API_VERSION.to_owned(),
+        schema_version: SCHEMA_VERSION.to_owned(),
+        kind: DriftKind::Drift,
+        baseline: DriftSide {
+            name: options.baseline_name.clone(),
+            workload: baseline.metadata.workload.clone(),
+            sessions: sessions(&baseline.windows),
+        },
+        profile: DriftSide {
+            name: options.profile_name.clone(),
+            workload,
+            sessions: vec![profile.session.id.clone()],
+        },
+        ..Drift::default()
+    };
+    for node in profile.nodes.iter().filter(|node| node.error.is_some()) {
+        drift.notes.push(format!(
+            "node {} has no part in the profile: nothing is said of what runs there",
+            node.name
+        ));
+    }
+    let whole = drift.notes.is_empty();
+    let observed = observe(profile);
+    for (name, facts) in &observed {
+        match baseline
+            .containers
+            .iter()
+            .find(|container| container.name == *name)
+        {
+            Some(known) => {
+                let windows: Vec<&BaselineWindow> = baseline
+                    .windows
+                    .iter()
+                    .filter(|window| window.container == *name)
+                    .collect();
+                Comparison::new(known, windows, name, facts, profile, whole)
+                    .run(&mut drift, options);
+            }
+            None => drift.notes.push(format!(
+                "the baseline has no container {name}: it is compared with nothing"
+            )),
+        }
+        if !baseline
+            .containers
+            .iter()
+            .any(|container| container.name == *name)
+        {
+            let nothing = BaselineContainer {
+                name: name.clone(),
+                ..BaselineContainer::default()
+            };
+            Comparison::new(&nothing, Vec::new(), name, facts, profile, whole)
+                .run(&mut drift, options);
+        }
+    }
+    for known in baseline
+        .containers
+        .iter()
+        .filter(|known| !observed.contains_key(&known.name))
+    {
+        drift
+            .notes
+            .push(format!("container {} is not in the profile", known.name));
+    }
+    finish(&mut drift);
+    Ok(drift)
+}
+
+/// Compares one Profile with another, as if the first were a Baseline.
+pub fn between(one: &Profile, other: &Profile, options: &Options) -> Result<Drift, BaselineError> {
+    let baseline = from_profiles(
+        &options.baseline_name,
+        std::slice::from_ref(one),
+        options.workload.as_deref(),
+    )?;
+    diff(&baseline, other, options)
+}
+
+/// Each pod of a Profile against all others of it: one Drift for each pod, by its name.
+pub fn odd_one_out(
+    profile: &Profile,
+    options: &Options,
+) -> Result<BTreeMap<String, Drift>, BaselineError> {
+    let pods: BTreeSet<String> = profile
+        .containers
+        .iter()
+        .filter_map(|container| container.pod.clone())
+        .collect();
+    let part = |wanted: &dyn Fn(&Container) -> bool| {
+        let mut part = profile.clone();
+        part.containers.retain(|container| wanted(container));
+        part
+    };
+    let mut all = BTreeMap::new();
+    for pod in &pods {
+        if pods.len() < 2 {
+            break;
+        }
+        let others = part(&|container| container.pod.as_ref() != Some(pod));
+        let own = part(&|container| container.pod.as_ref() == Some(pod));
+        let options = Options {
+            baseline_name: "the other pods".to_owned(),
+            profile_name: pod.clone(),
+            force: true,
+            ..options.clone()
+        };
+        all.insert(pod.clone(), between(&others, &own, &options)?);
+    }
+    Ok(all)
+}
+
+fn sessions(windows: &[BaselineWindow]) -> Vec<String> {
+    let all: BTreeSet<String> = windows
+        .iter()
+        .map(|window| window.session.clone())
+        .collect();
+    all.into_iter().collect()
+}
+
+/// What tells one program on one machine from another.
+fn programs(profile: &Profile) -> Vec<BaselineContainer> {
+    let processes = profile
+        .containers
+        .iter()
+        .flat_map(|container| &container.processes)
+        .map(|process| ProcessRow {
+            exe: process.exe.clone(),
+            ..ProcessRow::default()
+        })
+        .collect();
+    vec![BaselineContainer {
+        name: LOCAL.to_owned(),
+        processes,
+        ..BaselineContainer::default()
+    }]
+}
+
+/// Sorts rows, counts them, and decides whether everything could be compared.
+pub fn finish(drift: &mut Drift) {
+    drift.rows.sort_by(|a, b| {
+        let key = |row: &DriftRow| {
+            (
+                row.container.clone(),
+                std::cmp::Reverse(row.severity),
+                row.dimension,
+                row.change,
+                row.key.clone(),
+            )
+        };
+        key(a).cmp(&key(b))
+    });
+    drift.rows.dedup_by(|next, kept| next.id == kept.id);
+    drift.not_comparable.sort();
+    drift.not_comparable.dedup();
+    drift.notes.sort();
+    drift.comparable = drift.not_comparable.is_empty()
+        && !drift.notes.iter().any(|note| note.starts_with("node "));
+    let mut summary = DriftSummary::default();
+    for severity in Severity::ALL {
+        summary.by_severity.insert(severity, 0);
+    }
+    for row in &drift.rows {
+        match row.change {
+            Change::New => summary.new += 1,
+            Change::Changed => summary.changed += 1,
+            Change::Gone => summary.gone += 1,
+        }
+        *summary.by_severity.entry(row.severity).or_insert(0) += 1;
+    }
+    drift.summary = summary;
+}
+
+/// One container of both sides.
+struct Comparison<'a> {
+    known: &'a BaselineContainer,
+    windows: Vec<&'a BaselineWindow>,
+    name: &'a str,
+    facts: &'a Facts,
+    profile: &'a Profile,
+    /// The profile saw a start and the baseline never did: what is ordinary may belong to it.
+    start_unknown: bool,
+    /// Programs that the baseline knows only as running already, and that were executed now.
+    started_anew: HashSet<&'a str>,
+    /// Every node answered.
+    whole: bool,
+    known_exes: HashSet<&'a str>,
+    rows: Vec<DriftRow>,
+    /// Rows that may belong to a start.
+    n_start: usize,
+}
+
+impl<'a> Comparison<'a> {
+    fn new(
+        known: &'a BaselineContainer,
+        windows: Vec<&'a BaselineWindow>,
+        name: &'a str,
+        facts: &'a Facts,
+        profile: &'a Profile,
+        whole: bool,
+    ) -> Self {
+        let saw_start = windows.iter().any(|window| window.from_start);
+        let known_exes = known.processes.iter().map(|row| row.exe.as_str()).collect();
+        Self {
+            known,
+            start_unknown: facts.from_start && !saw_start && !windows.is_empty(),
+            started_anew: started_anew(known, facts, saw_start),
+            windows,
+            name,
+            facts,
+            profile,
+            whole,
+            known_exes,
+            rows: Vec::new(),
+            n_start: 0,
+        }
+    }
+
+    fn run(mut self, drift: &mut Drift, options: &Options) {
+        let mut comparable = Vec::new();
+        for dimension in Dimension::ALL {
+            match self.reason_not_to(dimension) {
+                None => comparable.push(dimension),
+                Some(reason) if reason.is_empty() => {}
+                Some(reason) => drift.not_comparable.push(NotComparable {
+                    container: self.name.to_owned(),
+                    dimension,
+                    reason,
+                }),
+            }
+        }
+        for dimension in comparable {
+            match dimension {
+                Dimension::Processes => self.processes(),
+                Dimension::Syscalls => self.syscalls(),
+                Dimension::Files => self.files(),
+                Dimension::Network => {
+                    self.network();
+                    self.listen();
+                }
+                Dimension::Dns => self.dns(),
+                Dimension::Capabilities => self.capabilities(),
+                Dimension::Events => self.events(),
+            }
+            if options.frequency {
+                self.frequency(dimension);
+            }
+        }
+        if self.n_start > 0 {
+            drift.notes.push(format!(
+                "container {}: the baseline never saw the start of what starts here: {} rows that may belong to it are info only; add a window with a start to the baseline",
+                self.name, self.n_start
+            ));
+        }
+        let new_digests: Vec<&String> = self
+            .facts
+            .image_digests
+            .difference(&self.known.image_digests)
+            .collect();
+        if !self.known.image_digests.is_empty() && !new_digests.is_empty() {
+            drift.notes.push(format!(
+                "container {}: the image is another one ({}) than the baseline's",
+                self.name,
+                new_digests
+                    .iter()
+                    .map(|digest| digest.as_str())
+                    .collect::<Vec<_>>()
+                    .join(", ")
+            ));
+        }
+        drift.rows.append(&mut self.rows);
+    }
+
+    /// Why a dimension gives no rows: empty when neither side has it, so that nothing is lost.
+    fn reason_not_to(&self, dimension: Dimension) -> Option<String> {
+        let here: BTreeSet<&String> = self
+            .facts
+            .windows
+            .iter()
+            .filter_map(|window| window.incomplete.get(&dimension))
+            .collect();
+        let there: Vec<Option<&String>> = self
+            .windows
+            .iter()
+            .map(|window| window.incomplete.get(&dimension))
+            .collect();
+        let none_there = !there.is_empty() && there.iter().all(Option::is_some);
+        let is_missing = |reason: &&String| reason.starts_with("missing");
+        if !here.is_empty()
+            && here.iter().all(is_missing)
+            && none_there
+            && there.iter().flatten().all(is_missing)
+        {
+            return Some(String::new());
+        }
+        if let Some(reason) = here.first() {
+            return Some(format!("in the profile it is {reason}"));
+        }
+        if none_there {
+            let reason = there
+                .into_iter()
+                .flatten()
+                .next()
+                .map_or("", String::as_str);
+            return Some(format!("in every window of the baseline it is {reason}"));
+        }
+        None
+    }
+
+    /// A key with the names of the profile in place of patterns: what a person looks for.
+    fn with_names(&self, key: &str, value: &RowValue, at: &[(u32, u32)]) -> String {
+        let Some((container, row)) = at.first() else {
+            return key.to_owned();
+        };
+        let Some(container) = self.profile.containers.get(*container as usize) else {
+            return key.to_owned();
+        };
+        let row = *row as usize;
+        let names = match value {
+            RowValue::File(file) => container.files.get(row).map(|seen| {
+                vec![
+                    (file.path.clone(), &seen.path),
+                    (file.exe.clone(), &seen.exe),
+                ]
+            }),
+            RowValue::Process(process) => container.processes.get(row).map(|seen| {
+                let argv = process.argv.iter().cloned().zip(&seen.argv);
+                std::iter::once((process.exe.clone(), &seen.exe))
+                    .chain(argv)
+                    .collect()
+            }),
+            RowValue::Peer(peer) => container.network.get(row).and_then(|seen| {
+                let path = seen.remote.as_ref().and_then(|end| end.path.as_ref());
+                Some(vec![(peer.peer.clone(), path?)])
+            }),
+            _ => None,
+        };
+        let mut key = key.to_owned();
+        for (pattern, name) in names.into_iter().flatten() {
+            if pattern.contains('*') && pattern != *name {
+                key = key.replacen(&pattern, name, 1);
+            }
+        }
+        key
+    }
+
+    /// Where rows stand in the profile.
+    fn evidence(&self, at: &[(u32, u32)], list: &str) -> Vec<String> {
+        let _ = self;
+        at.iter()
+            .take(MAX_EVIDENCE)
+            .map(|(container, row)| format!("/containers/{container}/{list}/{row}"))
+            .collect()
+    }
+
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one for each part of the document's row"
+    )]
+    fn report<R: Row>(
+        &mut self,
+        change: Change,
+        row: &R,
+        at: &[(u32, u32)],
+        list: &str,
+        (severity, why): Judgement,
+        key: &str,
+        uncovered: &str,
+        nearest: Option<String>,
+    ) {
+        let reason = if uncovered.is_empty() {
+            why.to_owned()
+        } else {
+            format!("{uncovered}: {why}")
+        };
+        let id = id(self.name, R::DIMENSION, change, key);
+        let value = row.clone().value();
+        let key = self.with_names(key, &value, at);
+        self.rows.push(DriftRow {
+            id,
+            change,
+            dimension: R::DIMENSION,
+            container: self.name.to_owned(),
+            severity,
+            key,
+            value,
+            reason,
+            nearest,
+            evidence: self.evidence(at, list),
+            accept: String::new(),
+        });
+    }
+
+    /// Ordinary rows of a start that the baseline never saw are no more than info.
+    fn start(&mut self, exe: &str, (severity, why): Judgement, hard: bool) -> Judgement {
+        let unknown = self.start_unknown || self.started_anew.contains(exe);
+        if unknown && !hard && severity > Severity::Info {
+            self.n_start += 1;
+            return (Severity::Info, why);
+        }
+        (severity, why)
+    }
+
+    /// Rows of the baseline that the profile lacks: only those of every window can be gone.
+    fn gone<R: Row>(&mut self, known: &[R], has: impl Fn(&R) -> bool) {
+        if !self.whole {
+            return;
+        }
+        for row in known {
+            let seen = row.seen();
+            let in_phase = match seen.phase {
+                Phase::Start => self.facts.from_start,
+                Phase::Steady | Phase::Both => true,
+            };
+            let always = seen.support.seen == seen.support.of && seen.support.of > 1;
+            if !seen.accepted && in_phase && always && !has(row) {
+                let windows = seen.support.of;
+                self.report(
+                    Change::Gone,
+                    row,
+                    &[],
+                    "",
+                    (Severity::Info, "this profile does not have it"),
+                    &row.text(),
+                    &format!("all {windows} windows of the baseline have it"),
+                    None,
+                );
+            }
+        }
+    }
+
+    /// Rows of both sides that are significantly more or less frequent: see `frequency`.
+    fn frequency(&mut self, dimension: Dimension) {
+        match dimension {
+            Dimension::Syscalls => {
+                self.frequencies(&self.known.syscalls, &self.facts.syscalls, "syscalls");
+            }
+            Dimension::Files => self.frequencies(&self.known.files, &self.facts.files, "files"),
+            Dimension::Network => {
+                self.frequencies(&self.known.network, &self.facts.network, "network");
+            }
+            Dimension::Processes => {
+                self.frequencies(&self.known.processes, &self.facts.processes, "processes");
+            }
+            _ => {}
+        }
+    }
+
+    fn frequencies<R: Row>(&mut self, known: &[R], own: &[Fact<R>], dimension_list: &str) {
+        let by_key: BTreeMap<R::Key, &R> = known.iter().map(|row| (row.key(), row)).collect();
+        let seconds = |windows: &mut dyn Iterator<Item = &BaselineWindow>| -> Vec<f64> {
+            windows.map(|window| window.window_seconds).collect()
+        };
+        let before = seconds(&mut self.windows.iter().copied());
+        let now = seconds(&mut self.facts.windows.iter());
+        let mut tested: Vec<(frequency::Test, &R, &Fact<R>)> = Vec::new();
+        for fact in own {
+            if let Some(row) = by_key.get(&fact.row.key())
+                && let Some(test) = frequency::test(
+                    &row.seen().support.counts.0,
+                    &before,
+                    &fact.row.seen().support.counts.0,
+                    &now,
+                )
+            {
+                tested.push((test, row, fact));
+            }
+        }
+        let significant =
+            frequency::holm(&tested.iter().map(|(test, _, _)| test.p).collect::<Vec<_>>());
+        let chosen: Vec<_> = tested
+            .into_iter()
+            .zip(significant)
+            .filter(|(_, yes)| *yes)
+            .map(|(row, _)| row)
+            .collect();
+        for (test, row, fact) in chosen {
+            let key = format!(
+                "{} {} often",
+                row.text(),
+                if test.ratio > 1.0 { "more" } else { "less" }
+            );
+            let uncovered = format!(
+                "{:.1} times as often as in the baseline (conditional binomial test with the spread of its windows, p = {:.1e}, Holm's correction at 0.01)",
+                test.ratio, test.p
+            );
+            self.report(
+                Change::Changed,
+                &fact.row,
+                &fact.at,
+                dimension_list,
+                (Severity::Info, "its frequency changed"),
+                &key,
+                &uncovered,
+                Some(row.text()),
+            );
+        }
+    }
+}
+
+/// Programs that the baseline knows only as running already, and that were executed in the profile.
+fn started_anew<'a>(
+    known: &'a BaselineContainer,
+    facts: &Facts,
+    saw_start: bool,
+) -> HashSet<&'a str> {
+    let executed = |row: &FileRow| row.operations.contains(&FileOperation::Exec);
+    let before: HashSet<&str> = known
+        .files
+        .iter()
+        .filter(|row| executed(row))
+        .map(|row| row.path.as_str())
+        .collect();
+    let now: HashSet<&str> = facts
+        .files
+        .iter()
+        .map(|fact| &fact.row)
+        .filter(|row| executed(row))
+        .map(|row| row.path.as_str())
+        .collect();
+    known
+        .processes
+        .iter()
+        .map(|row| row.exe.as_str())
+        .filter(|exe| !saw_start && now.contains(exe) && !before.contains(exe))
+        .collect()
+}
+
+/// A name for a difference.
+fn id(container: &str, dimension: Dimension, change: Change, key: &str) -> String {
+    use sha2::Digest as _;
+    let mut hash = sha2::Sha256::new();
+    hash.update(format!("{container}\0{dimension:?}\0{change:?}\0{key}"));
+    let digest = hash.finalize();
+    let digits = digest
+        .iter()
+        .take(5)
+        .fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
+    format!("{digits:010x}")
+}
+
+fn list<T: ToString>(values: &BTreeSet<T>) -> String {
+    values
+        .iter()
+        .take(MAX_NAMED)
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(", ")
+}

@@ -1,0 +1,279 @@
+//! Processes: programs, arguments, rights, and who executes whom.
+
+use super::{Comparison, list, matcher, severity};
+use crate::baseline::{Fact, Row};
+use crate::model::{Change, EdgeRow, Layer, ProcessRow, Severity};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+impl Comparison<'_> {
+    pub(super) fn processes(&mut self) {
+        let facts = self.facts;
+        let mut by_exe: HashMap<&str, Vec<&ProcessRow>> = HashMap::new();
+        for row in &self.known.processes {
+            by_exe.entry(row.exe.as_str()).or_default().push(row);
+        }
+        let mut new_exes: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+        let mut used: HashSet<*const ProcessRow> = HashSet::new();
+        for (place, Fact { row, at }) in facts.processes.iter().enumerate() {
+            let Some(rows) = by_exe.get(row.exe.as_str()) else {
+                new_exes.entry(row.exe.as_str()).or_default().push(place);
+                continue;
+            };
+            let covering: Vec<&&ProcessRow> = rows
+                .iter()
+                .filter(|known| covers_arguments(&known.argv, &row.argv))
+                .collect();
+            for known in &covering {
+                used.insert(std::ptr::from_ref(**known));
+            }
+            if covering.is_empty() {
+                let nearest = rows
+                    .iter()
+                    .max_by_key(|known| common(&known.argv, &row.argv));
+                let judgement = self.start(&row.exe, severity::new_arguments(row), false);
+                self.report(
+                    Change::New,
+                    row,
+                    at,
+                    "processes",
+                    judgement,
+                    &row.text(),
+                    "no row of the baseline has arguments of this shape",
+                    nearest.map(|known| known.text()),
+                );
+            }
+            self.privileges(row, at, rows);
+        }
+        for (exe, places) in new_exes {
+            self.new_program(exe, &places);
+        }
+        let present: HashSet<&str> = facts
+            .processes
+            .iter()
+            .map(|fact| fact.row.exe.as_str())
+            .collect();
+        self.gone(&self.known.processes, |row| {
+            used.contains(&std::ptr::from_ref(row)) || present.contains(row.exe.as_str())
+        });
+        self.edges();
+    }
+
+    /// A program that the baseline does not know: its worst row tells of it, the others are info.
+    fn new_program(&mut self, exe: &str, places: &[usize]) {
+        let facts = self.facts;
+        let rows = || places.iter().map(|place| &facts.processes[*place]);
+        let worst = |fact: &&Fact<ProcessRow>| severity::new_program(&fact.row).0;
+        let Some(first) = rows().rev().max_by_key(worst) else {
+            return;
+        };
+        let commands: BTreeSet<String> = rows().map(|fact| fact.row.argv.join(" ")).collect();
+        let uncovered = format!("the baseline never saw it run (`{}`)", list(&commands));
+        let judged = severity::new_program(&first.row);
+        let judgement = self.start(exe, judged, judged.0 > Severity::High);
+        let last_part = |path: &str| path.rsplit('/').next().unwrap_or_default().to_owned();
+        let nearest = self
+            .known
+            .processes
+            .iter()
+            .find(|known| last_part(&known.exe) == last_part(exe))
+            .map(Row::text);
+        let key = format!("{exe} runs");
+        self.report(
+            Change::New,
+            &first.row,
+            &first.at,
+            "processes",
+            judgement,
+            &key,
+            &uncovered,
+            nearest,
+        );
+        for Fact { row, at } in rows().filter(|fact| fact.row.key() != first.row.key()) {
+            let told = (Severity::Info, "the program is new, and told as such");
+            self.report(
+                Change::New,
+                row,
+                at,
+                "processes",
+                told,
+                &row.text(),
+                "",
+                None,
+            );
+        }
+    }
+
+    /// A known program that holds rights which it never had.
+    #[expect(clippy::too_many_lines, reason = "one step for each right")]
+    fn privileges(&mut self, row: &ProcessRow, at: &[(u32, u32)], known: &[&ProcessRow]) {
+        let nearest = known
+            .iter()
+            .find(|known| known.uid == row.uid)
+            .or(known.first());
+        let nearest = nearest.map(|known| known.text());
+        let uids: BTreeSet<u32> = known.iter().map(|known| known.uid).collect();
+        if !uids.contains(&row.uid) {
+            let judgement = if row.uid == 0 {
+                (Severity::High, "it runs as root, which it never did")
+            } else {
+                (Severity::Medium, "it runs as another user")
+            };
+            let judgement = self.start(&row.exe, judgement, false);
+            let key = format!("{} runs as uid {}", row.exe, row.uid);
+            self.report(
+                Change::Changed,
+                row,
+                at,
+                "processes",
+                judgement,
+                &key,
+                &format!("the baseline has uid {}", list(&uids)),
+                nearest.clone(),
+            );
+            return;
+        }
+        let same_uid = || known.iter().filter(|known| known.uid == row.uid);
+        let held: BTreeSet<&String> = same_uid().flat_map(|known| &known.capabilities).collect();
+        let more: Vec<&str> = row
+            .capabilities
+            .iter()
+            .filter(|name| !held.contains(name))
+            .map(String::as_str)
+            .collect();
+        if !more.is_empty() {
+            let judgement = self.start(
+                &row.exe,
+                (Severity::High, "it holds rights that it never had"),
+                false,
+            );
+            let key = format!("{} holds {}", row.exe, more.join(" "));
+            self.report(
+                Change::Changed,
+                row,
+                at,
+                "processes",
+                judgement,
+                &key,
+                "the baseline's processes of that user do not",
+                nearest.clone(),
+            );
+        }
+        let all =
+            |get: fn(&ProcessRow) -> Option<bool>| same_uid().all(|known| get(known) == Some(true));
+        if row.no_new_privs == Some(false) && all(|known| known.no_new_privs) {
+            let judgement = self.start(
+                &row.exe,
+                (Severity::High, "it can gain rights by executing"),
+                false,
+            );
+            let key = format!("{} runs without no_new_privs", row.exe);
+            self.report(
+                Change::Changed,
+                row,
+                at,
+                "processes",
+                judgement,
+                &key,
+                "the baseline always has it",
+                nearest.clone(),
+            );
+        }
+        if row.seccomp == Some(false) && all(|known| known.seccomp) {
+            let judgement = self.start(
+                &row.exe,
+                (Severity::High, "no filter stands between it and the kernel"),
+                false,
+            );
+            let key = format!("{} runs without a seccomp filter", row.exe);
+            self.report(
+                Change::Changed,
+                row,
+                at,
+                "processes",
+                judgement,
+                &key,
+                "the baseline always has one",
+                nearest.clone(),
+            );
+        }
+        if matches!(row.layer, Some(Layer::Upper | Layer::Memfd))
+            && known
+                .iter()
+                .all(|known| known.layer.is_some() && known.layer != row.layer)
+        {
+            let key = format!("{} was replaced", row.exe);
+            self.report(
+                Change::Changed,
+                row,
+                at,
+                "processes",
+                (Severity::Critical, "its file was written since the image"),
+                &key,
+                "the baseline's came from elsewhere",
+                nearest,
+            );
+        }
+    }
+
+    fn edges(&mut self) {
+        let known: HashSet<(&str, &str)> = self
+            .known
+            .edges
+            .iter()
+            .map(|row| (row.parent.as_str(), row.child.as_str()))
+            .collect();
+        for Fact { row, at } in &self.facts.edges {
+            let pair = (row.parent.as_str(), row.child.as_str());
+            if known.contains(&pair) || pair.0 == pair.1 {
+                continue;
+            }
+            let judgement = if self.known_exes.contains(pair.1) {
+                self.start(&row.child, severity::new_edge(&row.child), false)
+            } else {
+                (Severity::Info, "the program is new, and told as such")
+            };
+            let nearest = self
+                .known
+                .edges
+                .iter()
+                .find(|edge| edge.child == row.child)
+                .map(Row::text);
+            self.report(
+                Change::New,
+                row,
+                at,
+                "processes",
+                judgement,
+                &row.text(),
+                "no such edge is in the baseline",
+                nearest,
+            );
+        }
+        let present: HashSet<(&str, &str)> = self
+            .facts
+            .edges
+            .iter()
+            .map(|fact| (fact.row.parent.as_str(), fact.row.child.as_str()))
+            .collect();
+        self.gone::<EdgeRow>(&self.known.edges, |row| {
+            present.contains(&(row.parent.as_str(), row.child.as_str()))
+        });
+    }
+}
+
+fn covers_arguments(known: &[String], argv: &[String]) -> bool {
+    known.len() == argv.len()
+        && known
+            .iter()
+            .zip(argv)
+            .all(|(pattern, argument)| pattern == argument || matcher::matches(pattern, argument))
+}
+
+/// Arguments that two command lines share.
+fn common(known: &[String], argv: &[String]) -> usize {
+    known
+        .iter()
+        .zip(argv)
+        .filter(|(known, own)| known == own)
+        .count()
+}

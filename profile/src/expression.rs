@@ -1,0 +1,326 @@
+//! Conditions that a user writes, in CEL, Kubernetes' own expression language.
+//!
+//! An expression is bounded before it runs: it is short, its brackets are not deep, and a loop over
+//! a list (`exists`, `all`, …) holds no other loop. What it looks at is one row, so that time and
+//! memory stay below the product of the two; regular expressions run in linear time.
+
+use crate::model::{DriftRow, RowValue};
+use cel::common::ast::Expr;
+use cel::{Context, IdedExpr, Program, Value};
+use serde_json::Value as Json;
+use std::fmt;
+
+/// The longest expression.
+const MAX_LENGTH: usize = 2_000;
+/// Brackets within brackets.
+const MAX_DEPTH: usize = 24;
+/// Loops in one expression.
+const MAX_LOOPS: usize = 8;
+
+/// Names that an expression may use, all of them strings but `value`.
+pub const VARIABLES: [&str; 12] = [
+    "change",
+    "dimension",
+    "container",
+    "severity",
+    "key",
+    "reason",
+    "exe",
+    "path",
+    "name",
+    "peer",
+    "port",
+    "value",
+];
+
+/// Why an expression can't be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ExpressionError {
+    /// Too long, too deep, or loops within loops.
+    TooLarge(String),
+    /// Not CEL.
+    Syntax(String),
+    /// A name that rows do not have.
+    Unknown(String),
+    /// It gave no truth value for a row.
+    NoTruth(String),
+}
+
+impl fmt::Display for ExpressionError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooLarge(what) => write!(f, "the expression {what}"),
+            Self::Syntax(what) => write!(f, "the expression is no CEL: {what}"),
+            Self::Unknown(name) => {
+                write!(
+                    f,
+                    "rows have no `{name}`; they have {}",
+                    VARIABLES.join(", ")
+                )
+            }
+            Self::NoTruth(what) => write!(f, "the expression is neither true nor false: {what}"),
+        }
+    }
+}
+
+impl std::error::Error for ExpressionError {}
+
+/// A condition on rows of a Drift.
+pub struct Condition {
+    program: Program,
+}
+
+impl fmt::Debug for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Condition")
+    }
+}
+
+impl Condition {
+    /// Parses a condition and checks its bounds.
+    ///
+    /// ```
+    /// use procmon_profile::expression::Condition;
+    /// assert!(Condition::parse("dimension == 'files' && path.startsWith('/tmp/')").is_ok());
+    /// assert!(Condition::parse("pth == 'x'").is_err());
+    /// ```
+    pub fn parse(text: &str) -> Result<Self, ExpressionError> {
+        if text.len() > MAX_LENGTH {
+            return Err(ExpressionError::TooLarge(format!(
+                "has {} bytes, more than {MAX_LENGTH}",
+                text.len()
+            )));
+        }
+        let (mut depth, mut signs) = (0_usize, 0_usize);
+        for character in text.chars() {
+            match character {
+                '(' | '[' | '{' => depth += 1,
+                ')' | ']' | '}' => depth = depth.saturating_sub(1),
+                // Each is a level of its own to the parser.
+                '!' | '-' | '?' => signs += 1,
+                _ => {}
+            }
+            if depth > MAX_DEPTH || signs > 4 * MAX_DEPTH {
+                return Err(ExpressionError::TooLarge(format!(
+                    "is nested deeper than {MAX_DEPTH} levels"
+                )));
+            }
+        }
+        let program = Program::compile(text).map_err(|error| {
+            ExpressionError::Syntax(
+                error
+                    .to_string()
+                    .lines()
+                    .next()
+                    .unwrap_or_default()
+                    .to_owned(),
+            )
+        })?;
+        let mut loops = 0;
+        check(program.expression(), false, &mut loops)?;
+        if loops > MAX_LOOPS {
+            return Err(ExpressionError::TooLarge(format!(
+                "has more than {MAX_LOOPS} loops"
+            )));
+        }
+        // Names that a loop binds are not the row's.
+        let bound = bound_names(program.expression());
+        let references = program.references();
+        let mut names: Vec<&str> = references
+            .variables()
+            .into_iter()
+            .filter(|name| {
+                !VARIABLES.contains(name)
+                    && !bound.iter().any(|bound| bound == name)
+                    && !name.starts_with('@')
+            })
+            .collect();
+        names.sort_unstable();
+        match names.first() {
+            Some(name) => Err(ExpressionError::Unknown((*name).to_owned())),
+            None => Ok(Self { program }),
+        }
+    }
+
+    /// Whether a row fits.
+    pub fn holds(&self, row: &DriftRow) -> Result<bool, ExpressionError> {
+        let wrong = |what: String| ExpressionError::NoTruth(what);
+        let json = serde_json::to_value(row).map_err(|error| wrong(error.to_string()))?;
+        let inner = json["value"]
+            .as_object()
+            .and_then(|value| value.values().next())
+            .cloned()
+            .unwrap_or_default();
+        let mut context = Context::default();
+        for name in VARIABLES {
+            let value = match name {
+                "value" => inner.clone(),
+                "exe" if matches!(row.value, RowValue::Edge(_)) => inner["parent"].clone(),
+                "path" if matches!(row.value, RowValue::File(_)) => inner["path"].clone(),
+                "change" | "dimension" | "container" | "severity" | "key" | "reason" => {
+                    json[name].clone()
+                }
+                _ => inner[name].clone(),
+            };
+            let value = if value.is_null() {
+                Json::from("")
+            } else {
+                value
+            };
+            context
+                .add_variable(name, value)
+                .map_err(|error| wrong(error.to_string()))?;
+        }
+        match self.program.execute(&context) {
+            Ok(Value::Bool(truth)) => Ok(truth),
+            Ok(other) => Err(wrong(format!("it gives {other:?}"))),
+            Err(error) => Err(wrong(error.to_string())),
+        }
+    }
+}
+
+/// Refuses loops within loops.
+fn check(expression: &IdedExpr, in_loop: bool, loops: &mut usize) -> Result<(), ExpressionError> {
+    if let Expr::Comprehension(comprehension) = &expression.expr {
+        *loops += 1;
+        if in_loop {
+            return Err(ExpressionError::TooLarge(
+                "has a loop within a loop".to_owned(),
+            ));
+        }
+        check(&comprehension.iter_range, true, loops)?;
+        for part in [
+            &comprehension.accu_init,
+            &comprehension.loop_cond,
+            &comprehension.loop_step,
+            &comprehension.result,
+        ] {
+            check(part, true, loops)?;
+        }
+        return Ok(());
+    }
+    for child in children(expression) {
+        check(child, in_loop, loops)?;
+    }
+    Ok(())
+}
+
+fn children(expression: &IdedExpr) -> Vec<&IdedExpr> {
+    use cel::common::ast::EntryExpr;
+    match &expression.expr {
+        Expr::Call(call) => call
+            .target
+            .iter()
+            .map(AsRef::as_ref)
+            .chain(&call.args)
+            .collect(),
+        Expr::List(list) => list.elements.iter().collect(),
+        Expr::Select(select) => vec![&select.operand],
+        Expr::Map(map) => map
+            .entries
+            .iter()
+            .flat_map(|entry| match &entry.expr {
+                EntryExpr::MapEntry(entry) => vec![&entry.key, &entry.value],
+                EntryExpr::StructField(field) => vec![&field.value],
+            })
+            .collect(),
+        Expr::Comprehension(comprehension) => vec![
+            &comprehension.iter_range,
+            &comprehension.accu_init,
+            &comprehension.loop_cond,
+            &comprehension.loop_step,
+            &comprehension.result,
+        ],
+        _ => Vec::new(),
+    }
+}
+
+fn bound_names(expression: &IdedExpr) -> Vec<String> {
+    let mut names = Vec::new();
+    if let Expr::Comprehension(comprehension) = &expression.expr {
+        names.push(comprehension.iter_var.clone());
+        names.extend(comprehension.iter_var2.clone());
+        names.push(comprehension.accu_var.clone());
+    }
+    for child in children(expression) {
+        names.extend(bound_names(child));
+    }
+    names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Change, Dimension, FileRow, Severity};
+
+    fn row() -> DriftRow {
+        DriftRow {
+            id: "0".into(),
+            change: Change::New,
+            dimension: Dimension::Files,
+            container: "web".into(),
+            severity: Severity::Low,
+            key: "/x reads /tmp/a".into(),
+            value: RowValue::File(FileRow {
+                exe: "/x".into(),
+                path: "/tmp/a".into(),
+                operations: [crate::model::FileOperation::Open].into(),
+                ..FileRow::default()
+            }),
+            reason: String::new(),
+            nearest: None,
+            evidence: Vec::new(),
+            accept: String::new(),
+        }
+    }
+
+    #[test]
+    fn conditions_look_at_a_row() {
+        for (text, expected) in [
+            ("dimension == 'files' && path.startsWith('/tmp/')", true),
+            ("severity in ['high', 'critical']", false),
+            ("path.matches('^/tmp/[a-z]$')", true),
+            ("value.operations.exists(o, o == 'open')", true),
+            ("value.operations.all(o, o == 'read')", false),
+            ("peer != ''", false),
+            ("exe == '/x' && container == 'web' && change == 'new'", true),
+        ] {
+            let condition =
+                Condition::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"));
+            assert_eq!(condition.holds(&row()), Ok(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn hostile_conditions_are_refused() {
+        let deep = format!("{}true{}", "(".repeat(5000), ")".repeat(5000));
+        let signs = "!".repeat(1900) + "true";
+        let long = format!("'{}' == ''", "a".repeat(5000));
+        for text in [
+            deep.as_str(),
+            signs.as_str(),
+            long.as_str(),
+            "value.operations.all(a, value.operations.all(b, a == b))",
+            "nosuch == 'x'",
+            "dimension ==",
+            "",
+        ] {
+            assert!(
+                Condition::parse(text).is_err(),
+                "{}",
+                &text[..text.len().min(40)]
+            );
+        }
+        assert!(
+            Condition::parse("key")
+                .unwrap_or_else(|e| panic!("{e}"))
+                .holds(&row())
+                .is_err()
+        );
+        // A regular expression that others take exponential time for.
+        let slow = Condition::parse("key.matches('(a|aa)+$')").unwrap_or_else(|e| panic!("{e}"));
+        let mut long = row();
+        long.key = "a".repeat(50_000) + "b";
+        assert_eq!(slow.holds(&long), Ok(false));
+    }
+}

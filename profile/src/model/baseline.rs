@@ -1,0 +1,431 @@
+//! The Baseline document: what several windows of one workload showed, generalized.
+
+use super::{Abi, Dimension, Direction, EventType, FileOperation, Layer, Origin, Protocol};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What a workload is known to do. Equal facts give equal bytes: everything is sorted.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Baseline {
+    /// Always `procmon/v1`.
+    pub api_version: String,
+    /// Version of the fields.
+    pub schema_version: String,
+    /// Always `Baseline`.
+    pub kind: BaselineKind,
+    /// Whose it is.
+    pub metadata: BaselineMetadata,
+    /// What it was made from, sorted by container, start, session and instance.
+    pub windows: Vec<BaselineWindow>,
+    /// By container name.
+    pub containers: Vec<BaselineContainer>,
+}
+
+/// The `kind` of a Baseline.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub enum BaselineKind {
+    /// The only one.
+    #[default]
+    Baseline,
+}
+
+/// Whose baseline it is, and who may change it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct BaselineMetadata {
+    /// Its name.
+    pub name: String,
+    /// The workload.
+    pub workload: BaselineWorkload,
+    /// Architectures of the nodes, in Kubernetes' words.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub architectures: BTreeSet<String>,
+    /// Changes only by force.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub locked: bool,
+    /// Who did what by force, who accepted what.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub notes: BTreeSet<String>,
+}
+
+/// The topmost controller of the pods; on one machine, the program that was begun with.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct BaselineWorkload {
+    /// `Deployment`, …, `Pod`; `Program` on one machine.
+    pub kind: String,
+    /// Its namespace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+    /// Its name; the path of an executable on one machine.
+    pub name: String,
+}
+
+/// One window of one instance of one container.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct BaselineWindow {
+    /// Name of the container.
+    pub container: String,
+    /// When it opened; empty when the profile does not say.
+    pub started_at: String,
+    /// The session.
+    pub session: String,
+    /// The pod and the container's id, where there are such.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub instance: String,
+    /// Its length.
+    pub window_seconds: f64,
+    /// The container started within it.
+    pub from_start: bool,
+    /// All dimensions that this kernel can show were complete.
+    pub complete: bool,
+    /// Dimensions that can't be relied on, and why.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub incomplete: BTreeMap<Dimension, String>,
+}
+
+/// What one container, by its name, is known to do.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct BaselineContainer {
+    /// Its name; `local` on one machine.
+    pub name: String,
+    /// Digests of the images that it was seen with.
+    #[serde(default)]
+    pub image_digests: BTreeSet<String>,
+    /// Programs with the shapes of their arguments.
+    #[serde(default)]
+    pub processes: Vec<ProcessRow>,
+    /// Which program executes which.
+    #[serde(default)]
+    pub edges: Vec<EdgeRow>,
+    /// System calls.
+    #[serde(default)]
+    pub syscalls: Vec<SyscallRow>,
+    /// Files.
+    #[serde(default)]
+    pub files: Vec<FileRow>,
+    /// Peers.
+    #[serde(default)]
+    pub network: Vec<PeerRow>,
+    /// Listening sockets.
+    #[serde(default)]
+    pub listen: Vec<ListenRow>,
+    /// Names asked of a resolver.
+    #[serde(default)]
+    pub dns: Vec<DnsRow>,
+    /// Capabilities asked for.
+    #[serde(default)]
+    pub capabilities: Vec<CapabilityRow>,
+    /// Rare and telling operations.
+    #[serde(default)]
+    pub events: Vec<EventRow>,
+    /// Whether the windows were long enough, by dimension.
+    #[serde(default)]
+    pub coverage: BTreeMap<Dimension, Coverage>,
+}
+
+/// In which windows a row was seen.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Seen {
+    /// In how many of how many windows.
+    pub support: Support,
+    /// Start of the first window that has it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub first_seen: String,
+    /// Start of the last window that has it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub last_seen: String,
+    /// Whether it belongs to the start.
+    pub phase: Phase,
+    /// Somebody said that it is right; no window shows it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub accepted: bool,
+    /// What its wildcards stand for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub explain: Vec<Explain>,
+}
+
+/// Windows that have a row.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Support {
+    /// Windows that have the row.
+    pub seen: u32,
+    /// Windows of the container whose dimension is complete, or that have the row.
+    pub of: u32,
+    /// How often in each of the container's windows, in their order.
+    pub counts: WindowCounts,
+}
+
+/// Counts by window of the container, as numbers separated by spaces; those left out at the end are 0.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+#[cfg_attr(
+    feature = "schema",
+    derive(schemars::JsonSchema),
+    schemars(with = "String")
+)]
+pub struct WindowCounts(pub Vec<u64>);
+
+impl From<WindowCounts> for String {
+    fn from(counts: WindowCounts) -> Self {
+        let words: Vec<String> = counts.0.iter().map(u64::to_string).collect();
+        words.join(" ")
+    }
+}
+
+impl TryFrom<String> for WindowCounts {
+    type Error = std::num::ParseIntError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.split_ascii_whitespace()
+            .map(str::parse)
+            .collect::<Result<_, _>>()
+            .map(Self)
+    }
+}
+
+/// When in the life of a container something happens.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub enum Phase {
+    /// Only in windows that saw the container start.
+    Start,
+    /// Only in windows of a container that ran.
+    #[default]
+    Steady,
+    /// In both.
+    Both,
+}
+
+/// What one wildcard stands for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Explain {
+    /// Which part of the pattern: of a path, the component counted from 0; of arguments, the argument.
+    pub part: u32,
+    /// Who made it.
+    pub by: ExplainedBy,
+    /// Name of the rule, of one that a rule made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
+    /// Up to 10 of the values, the first in their order.
+    pub values: BTreeSet<String>,
+}
+
+/// What made a wildcard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub enum ExplainedBy {
+    /// The windows show that the part varies.
+    Learned,
+    /// A built-in rule.
+    Rule,
+}
+
+/// A program with arguments of one shape.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct ProcessRow {
+    /// Path of the executable.
+    pub exe: String,
+    /// Arguments, with `*` for what varies.
+    pub argv: Vec<String>,
+    /// Effective user id.
+    pub uid: u32,
+    /// How it came into the container.
+    pub origin: Origin,
+    /// Effective capabilities that some of them had.
+    #[serde(default)]
+    pub capabilities: BTreeSet<String>,
+    /// All of them had `no_new_privs`; absent when unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub no_new_privs: Option<bool>,
+    /// All of them had a seccomp filter; absent when unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seccomp: Option<bool>,
+    /// Where the executable's bytes came from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub layer: Option<Layer>,
+    /// In which windows.
+    #[serde(flatten)]
+    pub seen: Seen,
+}
+
+/// One program executes another.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct EdgeRow {
+    /// Path of the parent's executable.
+    pub parent: String,
+    /// Path of the child's executable.
+    pub child: String,
+    /// In which windows.
+    #[serde(flatten)]
+    pub seen: Seen,
+}
+
+/// One system call of one executable.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct SyscallRow {
+    /// Path of the executable.
+    pub exe: String,
+    /// The calling convention.
+    pub abi: Abi,
+    /// Its name.
+    pub name: String,
+    /// Names of the errnos that it failed with.
+    #[serde(default)]
+    pub errors: BTreeSet<String>,
+    /// In which windows.
+    #[serde(flatten)]
+    pub seen: Seen,
+}
+
+/// One file, or files of one pattern, as one executable uses them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct FileRow {
+    /// Path of the executable.
+    pub exe: String,
+    /// Path; `*` stands for what varies within a component, `**` for any components, `\*` for a star.
+    pub path: String,
+    /// What is done to it.
+    #[serde(default)]
+    pub operations: BTreeSet<FileOperation>,
+    /// Names of the errnos that calls on it failed with.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub errors: BTreeSet<String>,
+    /// In which windows.
+    #[serde(flatten)]
+    pub seen: Seen,
+}
+
+/// One peer of one executable.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct PeerRow {
+    /// Path of the executable.
+    pub exe: String,
+    /// Protocol of the socket.
+    pub protocol: Protocol,
+    /// Who began.
+    pub direction: Direction,
+    /// `Deployment/NAMESPACE/NAME`, `service/NAMESPACE/NAME`, `node/NAME`, `name/DNS`, an address, a
+    /// CIDR, a path; of inbound rows without such a name `loopback`, `private` or `public`.
+    pub peer: String,
+    /// Port of the service: the remote one of outbound rows, the local one of inbound rows; `*` for
+    /// ephemeral ones; empty without ports.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub port: String,
+    /// Connections were made or payload moved.
+    pub reached: bool,
+    /// Names of the errnos of what failed.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub failures: BTreeSet<String>,
+    /// In which windows.
+    #[serde(flatten)]
+    pub seen: Seen,
+}
+
+/// One listening socket.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct ListenRow {
+    /// Path of the executable.
+    pub exe: String,
+    /// Protocol of the socket.
+    pub protocol: Protocol,
+    /// Address, or path of a Unix socket; the pod's own address is `pod`.
+    pub address: String,
+    /// Port; `*` for ephemeral ones; empty without ports.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub port: String,
+    /// In which windows.
+    #[serde(flatten)]
+    pub seen: Seen,
+}
+
+/// One name asked of a resolver.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct DnsRow {
+    /// Path of the executable.
+    pub exe: String,
+    /// The name; a `*` for a first label that varies.
+    pub name: String,
+    /// `A`, `AAAA`, …
+    #[serde(rename = "type")]
+    pub record_type: String,
+    /// In which windows.
+    #[serde(flatten)]
+    pub seen: Seen,
+}
+
+/// One capability of one executable.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct CapabilityRow {
+    /// Path of the executable.
+    pub exe: String,
+    /// `CAP_…`.
+    pub name: String,
+    /// A check was granted.
+    pub used: bool,
+    /// A check was refused.
+    pub denied: bool,
+    /// In which windows.
+    #[serde(flatten)]
+    pub seen: Seen,
+}
+
+/// One kind of rare operation of one executable.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct EventRow {
+    /// Path of the executable; empty when it is not known.
+    pub exe: String,
+    /// What it was.
+    #[serde(rename = "type")]
+    pub event_type: EventType,
+    /// What matters of its details.
+    #[serde(default)]
+    pub details: BTreeMap<String, String>,
+    /// In which windows.
+    #[serde(flatten)]
+    pub seen: Seen,
+}
+
+/// Whether the windows were long enough for one dimension.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Coverage {
+    /// The estimated share of what happens that the baseline holds, 0 to 1: the smaller of two
+    /// Good–Turing estimates, by observations and by windows.
+    pub estimate: f64,
+    /// The same after each window more.
+    pub trend: Vec<f64>,
+    /// Rows that the baseline holds.
+    pub rows: u64,
+    /// At least so many rows are still unseen: Chao's lower bound.
+    pub unseen_rows: f64,
+    /// That it is long enough, or how much more to record.
+    pub verdict: String,
+}

@@ -1,0 +1,199 @@
+//! The Drift document: how a Profile differs from a Baseline.
+
+use super::{
+    BaselineWorkload, CapabilityRow, Dimension, DnsRow, EdgeRow, EventRow, FileRow, ListenRow,
+    PeerRow, ProcessRow, SyscallRow,
+};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// What is new, gone or changed.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Drift {
+    /// Always `procmon/v1`.
+    pub api_version: String,
+    /// Version of the fields.
+    pub schema_version: String,
+    /// Always `Drift`.
+    pub kind: DriftKind,
+    /// What was compared with.
+    pub baseline: DriftSide,
+    /// What was compared.
+    pub profile: DriftSide,
+    /// Every dimension could be compared.
+    pub comparable: bool,
+    /// Differences: by container, then the most severe first.
+    pub rows: Vec<DriftRow>,
+    /// What could not be compared. Nothing is concluded from it.
+    #[serde(default)]
+    pub not_comparable: Vec<NotComparable>,
+    /// Sentences for the reader.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+    /// Numbers of rows.
+    pub summary: DriftSummary,
+}
+
+/// The `kind` of a Drift.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub enum DriftKind {
+    /// The only one.
+    #[default]
+    Drift,
+}
+
+/// One of the two that were compared.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct DriftSide {
+    /// File, `cm/NAME` or target, as the user named it.
+    pub name: String,
+    /// The workload.
+    pub workload: BaselineWorkload,
+    /// Sessions that it was made from.
+    pub sessions: Vec<String>,
+}
+
+/// One difference.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct DriftRow {
+    /// Ten hexadecimal digits that name this difference: equal for equal differences.
+    pub id: String,
+    /// What kind of difference.
+    pub change: Change,
+    /// The dimension.
+    pub dimension: Dimension,
+    /// Name of the container.
+    pub container: String,
+    /// What it means.
+    pub severity: Severity,
+    /// What differs, in words that stay the same.
+    pub key: String,
+    /// The row that accepting adds; of a row that is gone, the baseline's.
+    pub value: RowValue,
+    /// Why the baseline does not cover it, and why it matters.
+    pub reason: String,
+    /// Key of the baseline's row that comes nearest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nearest: Option<String>,
+    /// JSON pointers into the profile.
+    #[serde(default)]
+    pub evidence: Vec<String>,
+    /// The command that accepts it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub accept: String,
+}
+
+/// A kind of difference.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub enum Change {
+    /// The baseline has no such row.
+    New,
+    /// The baseline has the row, but not all that it does now.
+    Changed,
+    /// The baseline saw it in every window, and this profile does not.
+    Gone,
+}
+
+/// How severe something is. The order is from least to most.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub enum Severity {
+    /// Worth knowing.
+    #[default]
+    Info,
+    /// Unusual, mostly harmless.
+    Low,
+    /// To be looked at.
+    Medium,
+    /// Likely to be harmful.
+    High,
+    /// Harmful unless somebody knows better.
+    Critical,
+}
+
+impl Severity {
+    /// All of them, the most severe first.
+    pub const ALL: [Self; 5] = [
+        Self::Critical,
+        Self::High,
+        Self::Medium,
+        Self::Low,
+        Self::Info,
+    ];
+
+    /// Its word in documents.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+            Self::Critical => "critical",
+        }
+    }
+}
+
+/// A row of a Baseline, of any dimension.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub enum RowValue {
+    /// Of `processes`.
+    Process(ProcessRow),
+    /// Of `edges`.
+    Edge(EdgeRow),
+    /// Of `syscalls`.
+    Syscall(SyscallRow),
+    /// Of `files`.
+    File(FileRow),
+    /// Of `network`.
+    Peer(PeerRow),
+    /// Of `listen`.
+    Listen(ListenRow),
+    /// Of `dns`.
+    Dns(DnsRow),
+    /// Of `capabilities`.
+    Capability(CapabilityRow),
+    /// Of `events`.
+    Event(EventRow),
+}
+
+/// What could not be compared, and why.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct NotComparable {
+    /// Name of the container.
+    pub container: String,
+    /// The dimension.
+    pub dimension: Dimension,
+    /// Why.
+    pub reason: String,
+}
+
+/// Numbers of rows.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct DriftSummary {
+    /// Rows that are new.
+    pub new: u64,
+    /// Rows that are gone.
+    pub gone: u64,
+    /// Rows that changed.
+    pub changed: u64,
+    /// Rows by severity.
+    pub by_severity: BTreeMap<Severity, u64>,
+}

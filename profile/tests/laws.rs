@@ -1,0 +1,403 @@
+//! Laws of baselines and drift, on thousands of generated profiles.
+#![cfg(feature = "compare")]
+#![expect(clippy::unwrap_used, reason = "a panic shows the line")]
+
+use procmon_profile::baseline::{accept, from_profiles, is_protected, merge};
+use procmon_profile::diff::{Options, diff};
+use procmon_profile::model::{
+    Abi, Baseline, CapabilityMethod, CapabilityUse, Change, Completeness, Container, Dimension,
+    DimensionCompleteness, DimensionState, Direction, Endpoint, Event, EventType, File,
+    FileOperation, Network, Process, Profile, Protocol, Remote, Session, Syscall,
+};
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+
+const EXES: [&str; 3] = ["/usr/sbin/app", "/bin/sh", "/tmp/tmp.Ab3dEf9Z/x"];
+const FOLDERS: [&str; 8] = [
+    "/var/lib/app",
+    "/var/lib/app/base/5",
+    "/tmp",
+    "/data/job1",
+    "/data/job2",
+    "/data/other",
+    "/etc/app",
+    "/home/u",
+];
+const NAMES: [&str; 14] = [
+    "a",
+    "b",
+    "c",
+    "d",
+    "e",
+    "x1",
+    "x2",
+    "x3",
+    "f.log",
+    "g.log",
+    "log.1",
+    "log.2",
+    ".ssh/id_rsa",
+    "tmpab12cd34",
+];
+const OPERATIONS: [FileOperation; 6] = [
+    FileOperation::Open,
+    FileOperation::Read,
+    FileOperation::Write,
+    FileOperation::Unlink,
+    FileOperation::Rename,
+    FileOperation::MmapExec,
+];
+
+fn file() -> impl Strategy<Value = File> {
+    (
+        0..EXES.len(),
+        0..FOLDERS.len(),
+        0..NAMES.len(),
+        prop::collection::vec(0..OPERATIONS.len(), 0..3),
+        any::<bool>(),
+    )
+        .prop_map(|(exe, folder, name, operations, failed)| File {
+            path: format!("{}/{}", FOLDERS[folder], NAMES[name]),
+            exe: EXES[exe].into(),
+            operations: operations
+                .into_iter()
+                .map(|place| (OPERATIONS[place], 1))
+                .collect(),
+            errors: if failed {
+                [("ENOENT".to_owned(), 2)].into()
+            } else {
+                BTreeMap::new()
+            },
+            ..File::default()
+        })
+}
+
+fn process() -> impl Strategy<Value = Process> {
+    (
+        0..EXES.len(),
+        prop::collection::vec(
+            prop::sample::select(vec!["-v", "1", "2", "x7", "word", "--f=3"]),
+            0..3,
+        ),
+        0..2_u32,
+    )
+        .prop_map(|(exe, argv, uid)| Process {
+            id: String::new(),
+            exe: EXES[exe].into(),
+            argv: std::iter::once("app")
+                .chain(argv)
+                .map(str::to_owned)
+                .collect(),
+            uid,
+            count: 1,
+            ..Process::default()
+        })
+}
+
+fn network() -> impl Strategy<Value = Network> {
+    (
+        0..EXES.len(),
+        0..6_u8,
+        prop::sample::select(vec![80_u16, 443, 40_001, 40_002, 40_003, 50_001]),
+        0..3_u8,
+    )
+        .prop_map(|(exe, host, port, direction)| {
+            let address = Some(format!("10.1.{}.{host}", host % 2));
+            let (direction, local, remote) = match direction {
+                0 => (
+                    Direction::Inbound,
+                    Some(Endpoint {
+                        port: Some(port),
+                        ..Endpoint::default()
+                    }),
+                    Some(Remote {
+                        address,
+                        ..Remote::default()
+                    }),
+                ),
+                1 => (
+                    Direction::Listen,
+                    Some(Endpoint {
+                        address: Some("0.0.0.0".into()),
+                        port: Some(port),
+                        path: None,
+                    }),
+                    None,
+                ),
+                _ => (
+                    Direction::Outbound,
+                    None,
+                    Some(Remote {
+                        address,
+                        port: Some(port),
+                        ..Remote::default()
+                    }),
+                ),
+            };
+            Network {
+                exe: EXES[exe].into(),
+                protocol: Protocol::Tcp,
+                direction,
+                local,
+                remote,
+                connections: 1,
+                datagrams_sent: 0,
+                datagrams_received: 0,
+                failures: BTreeMap::new(),
+                bytes_sent: 1,
+                bytes_received: 1,
+                path: Vec::new(),
+            }
+        })
+}
+
+fn call() -> impl Strategy<Value = Syscall> {
+    (
+        0..EXES.len(),
+        prop::sample::select(vec!["read", "ptrace", "socket", "mount", "chmod"]),
+        any::<bool>(),
+    )
+        .prop_map(|(exe, name, failed)| Syscall {
+            name: name.into(),
+            abi: Abi::X86_64,
+            exe: EXES[exe].into(),
+            calls: 3,
+            errors: if failed {
+                [("EPERM".to_owned(), 1)].into()
+            } else {
+                BTreeMap::new()
+            },
+            restarted: 0,
+            unfinished: 0,
+            no_return: 0,
+            denied_by_seccomp: 0,
+            latency_ns: None,
+            arguments: BTreeMap::new(),
+        })
+}
+
+fn container() -> impl Strategy<Value = Container> {
+    (
+        prop::collection::vec(process(), 1..5),
+        prop::collection::vec(file(), 0..12),
+        prop::collection::vec(network(), 0..8),
+        prop::collection::vec(call(), 0..5),
+        any::<bool>(),
+        prop::collection::vec(0..3_usize, 0..3),
+    )
+        .prop_map(
+            |(mut processes, files, network, syscalls, from_start, more)| {
+                for (number, process) in processes.iter_mut().enumerate() {
+                    process.id = format!("p{}", number + 1);
+                    process.parent = (number > 0).then(|| format!("p{number}"));
+                }
+                Container {
+                    container: "main".into(),
+                    namespace: Some("shop".into()),
+                    pod: Some("web".into()),
+                    from_start,
+                    processes,
+                    files,
+                    network,
+                    syscalls,
+                    capabilities: more
+                        .iter()
+                        .map(|exe| CapabilityUse {
+                            exe: EXES[*exe].into(),
+                            name: "CAP_CHOWN".into(),
+                            used: 1,
+                            denied: 0,
+                            probed: None,
+                            method: CapabilityMethod::Tracepoint,
+                        })
+                        .collect(),
+                    events: more
+                        .iter()
+                        .map(|number| Event {
+                            time: String::new(),
+                            event_type: EventType::Unshare,
+                            process: Some("p1".into()),
+                            count: 1,
+                            details: [("namespaces".to_owned(), format!("n{number}"))].into(),
+                        })
+                        .collect(),
+                    ..Container::default()
+                }
+            },
+        )
+}
+
+/// A profile; the number makes its session another one than others'.
+fn profile(number: usize) -> impl Strategy<Value = Profile> {
+    (container(), any::<u32>()).prop_map(move |(container, random)| {
+        let mut profile = Profile {
+            session: Session {
+                id: format!("{number}-{random}"),
+                started_at: Some(format!("2026-01-0{}T00:00:00Z", number % 9 + 1)),
+                window_seconds: Some(3.0),
+                ..Session::default()
+            },
+            containers: vec![container],
+            completeness: complete(),
+            ..Profile::default()
+        };
+        procmon_profile::merge::normalize(&mut profile);
+        profile
+    })
+}
+
+fn complete() -> Completeness {
+    let state = DimensionCompleteness {
+        state: DimensionState::Complete,
+        reasons: Vec::new(),
+    };
+    Completeness {
+        complete: true,
+        dimensions: Dimension::ALL
+            .into_iter()
+            .map(|dimension| (dimension, state.clone()))
+            .collect(),
+        ..Completeness::default()
+    }
+}
+
+/// Rows as text: what differs between two baselines is then short.
+fn lines(baseline: &Baseline) -> Vec<String> {
+    let value = serde_json::to_value(baseline).unwrap();
+    let mut lines = Vec::new();
+    for container in value["containers"].as_array().unwrap() {
+        for (name, rows) in container.as_object().unwrap() {
+            for row in rows.as_array().into_iter().flatten() {
+                lines.push(format!("{name} {row}"));
+            }
+            if rows.is_object() {
+                lines.push(format!("{name} {rows}"));
+            }
+        }
+    }
+    lines.push(value["windows"].to_string());
+    lines.push(value["metadata"].to_string());
+    lines
+}
+
+/// Two baselines are the same, or else which rows only one has.
+fn same(left: &Baseline, right: &Baseline) -> Result<(), TestCaseError> {
+    let (a, b) = (lines(left), lines(right));
+    let only = |a: &[String], b: &[String]| {
+        a.iter()
+            .filter(|line| !b.contains(line))
+            .cloned()
+            .collect::<Vec<_>>()
+    };
+    let (left_only, right_only) = (only(&a, &b), only(&b, &a));
+    prop_assert!(
+        left_only.is_empty() && right_only.is_empty(),
+        "left: {left_only:#?}\nright: {right_only:#?}"
+    );
+    prop_assert_eq!(left, right);
+    Ok(())
+}
+
+fn of(profiles: &[Profile]) -> Baseline {
+    from_profiles("web", profiles, None).unwrap()
+}
+
+fn keys(baseline: &Baseline, profile: &Profile) -> Vec<String> {
+    let drift = diff(baseline, profile, &Options::default()).unwrap();
+    drift
+        .rows
+        .into_iter()
+        .filter(|row| row.change != Change::Gone)
+        .map(|row| row.key)
+        .collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_profile_does_not_differ_from_itself(one in profile(1)) {
+        let drift = diff(&of(std::slice::from_ref(&one)), &one, &Options::default()).unwrap();
+        prop_assert!(drift.rows.is_empty(), "{:#?}", drift.rows);
+    }
+
+    #[test]
+    fn what_a_baseline_was_made_from_is_not_new(one in profile(1), two in profile(2), three in profile(3)) {
+        let baseline = of(&[one.clone(), two.clone(), three.clone()]);
+        for profile in [&one, &two, &three] {
+            let keys = keys(&baseline, profile);
+            prop_assert!(keys.is_empty(), "{keys:#?}");
+        }
+    }
+
+    #[test]
+    fn merging_is_commutative(one in profile(1), two in profile(2)) {
+        let (one, two) = (of(&[one]), of(&[two]));
+        same(&merge(one.clone(), two.clone()).unwrap(), &merge(two, one).unwrap())?;
+    }
+
+    #[test]
+    fn merging_is_associative(one in profile(1), two in profile(2), three in profile(3)) {
+        let (one, two, three) = (of(&[one]), of(&[two]), of(&[three]));
+        let left = merge(merge(one.clone(), two.clone()).unwrap(), three.clone()).unwrap();
+        let right = merge(one, merge(two, three).unwrap()).unwrap();
+        same(&left, &right)?;
+    }
+
+    #[test]
+    fn merging_and_making_at_once_are_the_same(one in profile(1), two in profile(2), three in profile(3)) {
+        let at_once = of(&[one.clone(), two.clone(), three.clone()]);
+        let merged = merge(merge(of(&[one]), of(&[two])).unwrap(), of(&[three])).unwrap();
+        same(&at_once, &merged)?;
+    }
+
+    #[test]
+    fn saving_again_changes_nothing(one in profile(1), two in profile(2)) {
+        let baseline = of(&[one, two]);
+        let again = procmon_profile::baseline::normalize(baseline.clone()).unwrap();
+        prop_assert_eq!(&baseline, &again);
+        let text = serde_json::to_string(&baseline).unwrap();
+        prop_assert_eq!(serde_json::from_str::<Baseline>(&text).unwrap(), baseline);
+    }
+
+    #[test]
+    fn accepting_a_drift_makes_it_vanish(one in profile(1), two in profile(2), three in profile(3)) {
+        let mut baseline = of(&[one, two]);
+        let drift = diff(&baseline, &three, &Options::default()).unwrap();
+        accept(&mut baseline, &drift, |_| true);
+        let left = diff(&baseline, &three, &Options::default()).unwrap();
+        prop_assert!(left.rows.is_empty(), "{:#?}", left.rows);
+    }
+
+    #[test]
+    fn accepting_one_row_accepts_no_more(one in profile(1), two in profile(2)) {
+        let mut baseline = of(&[one]);
+        let drift = diff(&baseline, &two, &Options::default()).unwrap();
+        let files: Vec<_> = drift.rows.iter().filter(|row| row.dimension == Dimension::Files && row.change != Change::Gone).collect();
+        if let [first, others @ ..] = files.as_slice() {
+            accept(&mut baseline, &drift, |id| id == first.id);
+            let left = keys(&baseline, &two);
+            prop_assert!(!left.contains(&first.key));
+            for other in others {
+                prop_assert!(left.contains(&other.key), "{} went with {}", other.key, first.key);
+            }
+        }
+    }
+
+    #[test]
+    fn no_wildcard_hides_a_protected_path(profiles in prop::collection::vec(profile(1), 1..5), intruder in file()) {
+        let sessions: Vec<Profile> = profiles.into_iter().enumerate().map(|(number, mut profile)| {
+            profile.session.id = format!("s{number}");
+            profile
+        }).collect();
+        let known = |path: &str, exe: &str| sessions.iter().flat_map(|p| &p.containers).flat_map(|c| &c.files).any(|f| f.path == path && f.exe == exe);
+        let baseline = of(&sessions);
+        let path = intruder.path.replace("/a", "/zzz");
+        if is_protected(&path) && !known(&path, &intruder.exe) && !intruder.operations.is_empty() {
+            let mut seen = sessions[0].clone();
+            seen.containers[0].files = vec![File { path: path.clone(), ..intruder }];
+            let keys = keys(&baseline, &seen);
+            prop_assert!(keys.iter().any(|key| key.ends_with(&path)), "{path} is hidden: {keys:?}");
+        }
+    }
+}
