@@ -4,7 +4,7 @@ ENV := source tests/setup/env.sh &&
 # Back traces need lines, nothing needs variables.
 export CARGO_PROFILE_DEV_DEBUG ?= line-tables-only
 
-.PHONY: build setup demo test lint cluster-up cluster-down
+.PHONY: build setup demo test lint package cluster-up cluster-down
 .DEFAULT_GOAL := build
 
 build: setup
@@ -27,6 +27,9 @@ lint:
 	@$(ENV) cargo fmt --all --check
 	@$(ENV) PROCMON_PROBE_DIR=$(CURDIR)/target/lint cargo clippy --workspace --all-targets -- -D warnings
 	@$(ENV) cargo deny --log-level error check licenses bans sources
+
+package: build
+	@krew/package.sh $(VERSION)
 
 cluster-up:
 	@tests/cluster/cluster.sh install
