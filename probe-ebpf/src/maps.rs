@@ -101,7 +101,8 @@ pub(crate) static PEER_ROWS: Array<NetworkRow> = Array::with_max_entries(16_384,
 /// Rows not in use.
 #[map]
 pub(crate) static FREE_PEER_ROWS: Queue<u32> = Queue::with_max_entries(16_384, 0);
-/// TCP sockets that were connected or accepted, by `struct sock`, until they close. Full: `Loss::Sockets`.
+/// TCP sockets that were connected or accepted, by `struct sock`, until the kernel destroys them: a
+/// closed one is still read from. Full: `Loss::Sockets`.
 #[map]
 pub(crate) static SOCKETS: HashMap<u64, SocketState> = HashMap::with_max_entries(65_536, 0);
 /// Row of the last datagram sent by an unconnected socket, by inode number: a hint for datagrams

@@ -120,6 +120,7 @@ pub(crate) fn find(btf: &Btf, arch: &str) -> (Offsets, Vec<&'static str>) {
         sk_type = "sock"."sk_type",
         sk_err = "sock"."sk_err",
         sk_userlocks = "sock"."sk_userlocks",
+        inet_sport = "inet_sock"."inet_sport",
         unix_addr = "unix_sock"."addr",
         unix_peer = "unix_sock"."peer",
         unix_address_len = "unix_address"."len",

@@ -1,7 +1,7 @@
 //! Connections and datagrams over loopback, client and server in one program: all of its traffic.
 #![expect(
     unsafe_code,
-    reason = "fork, sendmmsg and recvmmsg, which std does not offer"
+    reason = "fork and calls on sockets that std does not offer"
 )]
 
 use serde_json::{Value, json};
@@ -9,7 +9,7 @@ use std::io::{IoSlice, Read as _, Write as _};
 use std::net::{
     IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket,
 };
-use std::os::fd::AsRawFd as _;
+use std::os::fd::{AsRawFd, FromRawFd as _, OwnedFd};
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::net::{SocketAddr as UnixAddr, UnixDatagram, UnixListener, UnixStream};
 use std::time::Duration;
@@ -87,6 +87,160 @@ fn tcp(address: IpAddr, rows: &mut Vec<Value>) {
         failures: json!({}),
     };
     rows.extend(tcp_rows(&address.to_string(), there.port(), &client));
+}
+
+/// Closes with a reset.
+fn reset(stream: TcpStream) {
+    let linger = libc::linger {
+        l_onoff: 1,
+        l_linger: 0,
+    };
+    // SAFETY: a descriptor that is open, and a structure that outlives the call.
+    let result = unsafe {
+        libc::setsockopt(
+            stream.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_LINGER,
+            (&raw const linger).cast(),
+            8,
+        )
+    };
+    assert_eq!(result, 0);
+    drop(stream);
+}
+
+/// Connections that the kernel has closed stay what they were: read and written after a reset, read
+/// after both sides were shut down, accepted after a reset.
+fn closed_connections(rows: &mut Vec<Value>) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("bind");
+    let there = listener.local_addr().expect("an address");
+    let pair = || {
+        let client = TcpStream::connect(there).expect("connect");
+        (client, listener.accept().expect("accept").0)
+    };
+    let (client, mut server) = pair();
+    server.write_all(&[b'x'; 50]).expect("write");
+    // What it has not read makes it a reset.
+    drop(client);
+    assert!(server.read(&mut [0; 10]).is_err());
+    assert!(server.write(b"into nothing").is_err());
+
+    let (mut client, mut server) = pair();
+    client.write_all(&[b'y'; 70]).expect("write");
+    client.shutdown(Shutdown::Write).expect("shutdown");
+    server.shutdown(Shutdown::Write).expect("shutdown");
+    assert_eq!(client.read(&mut [0; 10]).expect("read"), 0);
+    let mut rest = Vec::new();
+    server.read_to_end(&mut rest).expect("read");
+    assert_eq!(rest.len(), 70);
+
+    reset(TcpStream::connect(there).expect("connect"));
+    let (mut server, _) = listener.accept().expect("accept");
+    assert!(server.read(&mut [0; 10]).is_err());
+
+    let [mut outbound, listen, mut inbound] = tcp_rows(
+        "127.0.0.1",
+        there.port(),
+        &Client {
+            connections: 3,
+            sent: 70,
+            received: 0,
+            failures: json!({}),
+        },
+    );
+    outbound["bytesReceived"] = 0.into();
+    inbound["bytesSent"] = 50.into();
+    inbound["failures"] = json!({"ECONNRESET": 2, "EPIPE": 1});
+    rows.extend([outbound, listen, inbound]);
+}
+
+/// A socket that may share its port.
+fn raw_tcp() -> OwnedFd {
+    let one = 1;
+    // SAFETY: numbers, and a local that outlives the call; the descriptor is new.
+    unsafe {
+        let fd = libc::socket(libc::AF_INET, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0);
+        assert!(fd >= 0);
+        let result = libc::setsockopt(
+            fd,
+            libc::SOL_SOCKET,
+            libc::SO_REUSEADDR,
+            (&raw const one).cast::<libc::c_void>(),
+            4,
+        );
+        assert_eq!(result, 0);
+        OwnedFd::from_raw_fd(fd)
+    }
+}
+
+/// An address of this machine for the kernel.
+fn loopback(port: u16) -> libc::sockaddr_in {
+    libc::sockaddr_in {
+        sin_family: libc::sa_family_t::try_from(libc::AF_INET).expect("a small number"),
+        sin_port: port.to_be(),
+        sin_addr: libc::in_addr {
+            s_addr: u32::from(Ipv4Addr::LOCALHOST).to_be(),
+        },
+        sin_zero: [0; 8],
+    }
+}
+
+fn connect(fd: &impl AsRawFd, address: &libc::sockaddr_in) -> Result<(), libc::c_int> {
+    // SAFETY: the address outlives the call.
+    match unsafe { libc::connect(fd.as_raw_fd(), (&raw const *address).cast(), 16) } {
+        0 => Ok(()),
+        _ => Err(std::io::Error::last_os_error().raw_os_error().unwrap_or(0)),
+    }
+}
+
+/// Connections that fail in other ways than by a refusal while the program waits: each counts once.
+fn failing_connections(rows: &mut Vec<Value>) {
+    // The pair of ports is in use.
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("bind");
+    let port = listener.local_addr().expect("an address").port();
+    let own = loopback(0);
+    let (first, second) = (raw_tcp(), raw_tcp());
+    // SAFETY: addresses that outlive the calls.
+    unsafe {
+        assert_eq!(
+            libc::bind(first.as_raw_fd(), (&raw const own).cast(), 16),
+            0
+        );
+        let mut bound = own;
+        let mut length = 16;
+        libc::getsockname(first.as_raw_fd(), (&raw mut bound).cast(), &raw mut length);
+        assert_eq!(
+            libc::bind(second.as_raw_fd(), (&raw const bound).cast(), 16),
+            0
+        );
+    }
+    assert_eq!(connect(&first, &loopback(port)), Ok(()));
+    assert_eq!(connect(&second, &loopback(port)), Err(libc::EADDRNOTAVAIL));
+    drop(listener.accept().expect("accept"));
+    let client = Client {
+        connections: 1,
+        sent: 0,
+        received: 0,
+        failures: json!({"EADDRNOTAVAIL": 1}),
+    };
+    rows.extend(tcp_rows("127.0.0.1", port, &client));
+
+    // Refused in the background, and asked for the outcome by another connect.
+    let unused = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        .and_then(|listener| listener.local_addr())
+        .expect("a port")
+        .port();
+    let socket = raw_tcp();
+    // SAFETY: numbers only.
+    unsafe { libc::fcntl(socket.as_raw_fd(), libc::F_SETFL, libc::O_NONBLOCK) };
+    assert_eq!(connect(&socket, &loopback(unused)), Err(libc::EINPROGRESS));
+    assert_eq!(connect(&socket, &loopback(unused)), Err(libc::ECONNREFUSED));
+    rows.extend([
+        json!({"protocol": "tcp", "direction": "outbound", "local": null, "remote": {"address": "127.0.0.1", "port": unused},
+            "connections": 0, "bytesSent": 0, "bytesReceived": 0, "failures": {"ECONNREFUSED": 1}}),
+        json!({"protocol": "tcp", "direction": "listen", "local": {"address": "127.0.0.1", "port": unused}, "remote": null,
+            "connections": 0}),
+    ]);
 }
 
 /// The server is a child, and the client connects by an IPv4 address mapped into IPv6.
@@ -271,6 +425,8 @@ fn main() {
         tcp(address, &mut rows);
         udp(address, &mut rows);
     }
+    closed_connections(&mut rows);
+    failing_connections(&mut rows);
     many_datagrams(&mut rows);
     unix(&folder, &mut rows);
     procmon_tests::tell(&json!({"network": rows}));

@@ -119,6 +119,7 @@ pub struct Offsets {
     pub sk_err: u32,
     pub sk_userlocks: u32,
     pub sk_userlocks_shift: u32,
+    pub inet_sport: u32,
     pub unix_addr: u32,
     pub unix_peer: u32,
     pub unix_address_len: u32,

@@ -106,6 +106,10 @@ pub(crate) fn is_unset(address: &[u8; 16]) -> bool {
 pub(crate) fn ends(sk: u64, out: &mut Ends) {
     out.family = family(sk);
     out.local_port = read(sk, offset!(sk_num));
+    if out.local_port == 0 {
+        // A closed TCP sock gives its port back, but keeps what stood in its headers.
+        out.local_port = u16::from_be(read(sk, offset!(inet_sport)));
+    }
     out.remote_port = u16::from_be(read(sk, offset!(sk_dport)));
     if out.family == AF_INET6 {
         out.remote = from_words(read(sk, offset!(sk_v6_daddr)));

@@ -1,8 +1,9 @@
 //! Network: which peer a socket belongs to, and what went through it.
 //!
-//! Called at the entry and return of system calls, where the current task is the owner. Hook
-//! (tp_btf): inet_sock_set_state(sk, oldstate, newstate), the same in 5.10 … 7.x; it runs on
-//! whatever task was there, so only its step to SYN_SENT, taken inside connect, looks at the task.
+//! Called at the entry and return of system calls, where the current task is the owner. Hooks
+//! (tp_btf): inet_sock_set_state(sk, oldstate, newstate) and tcp_destroy_sock(sk), the same in
+//! 5.10 … 7.x; they run on whatever task was there, so only the step to SYN_SENT, taken inside
+//! connect, looks at the task.
 
 use super::{file::errno, label};
 use crate::kernel::sock::{self, AF_INET, AF_INET6, AF_UNIX, Ends, SOCK_DGRAM, SOCK_STREAM};
@@ -18,7 +19,7 @@ use procmon_probe_ebpf::abi::{
     ABI_COMPAT, CALL_RECVFROM, CALL_SENDMMSG, CALL_SENDMSG, CALL_SENDTO, CallKind,
     DIRECTION_INBOUND, DIRECTION_LISTEN, DIRECTION_OUTBOUND, EVENT_NETWORK, ListenKey, Loss,
     NetworkEvent, NetworkRow, ROWS_NETWORK, SOCKET_CONNECTED, SOCKET_CONNECTING, SOCKET_FAILED,
-    SOCKET_IN_BACKGROUND, SocketState, TASK_PENDING, UNIX_PATH,
+    SOCKET_SETTLED, SOCKET_UNEXPLAINED, SocketState, TASK_PENDING, UNIX_PATH,
 };
 
 const TCP_ESTABLISHED: i32 = 1;
@@ -372,15 +373,18 @@ pub(crate) extern "C" fn connected(regs: u64, kind: u64, result: i64) -> u32 {
     if let Some(state) = SOCKETS.get_ptr_mut(sk) {
         // SAFETY: a map value.
         unsafe {
-            if (*state).stage == SOCKET_FAILED {
-                let _ = SOCKETS.remove(sk);
+            if !is_failure(failure) {
                 return 0;
             }
-            if (*state).stage == SOCKET_CONNECTING && result < 0 {
-                (*state).stage = SOCKET_IN_BACKGROUND;
+            let stage = (*state).stage;
+            if stage == SOCKET_UNEXPLAINED {
+                add_errno(ROWS_NETWORK, (*state).row, failure);
+            }
+            if stage == SOCKET_UNEXPLAINED || stage == SOCKET_FAILED {
+                (*state).stage = SOCKET_SETTLED;
+                return 0;
             }
         }
-        return 0;
     }
     if failure == 0 {
         if result < 0 {
@@ -440,10 +444,7 @@ pub(crate) extern "C" fn accepted(result: i64) -> u32 {
         return 0;
     }
     count_connection(row - 1);
-    // A connection that was closed already would never leave the map.
-    if sock::state(sk) as i32 != TCP_CLOSE {
-        remember(sk, row - 1, DIRECTION_INBOUND, SOCKET_CONNECTED);
-    }
+    remember(sk, row - 1, DIRECTION_INBOUND, SOCKET_CONNECTED);
     0
 }
 
@@ -718,13 +719,20 @@ extern "C" fn unconnected_row(exe: u32, sk: u64, address: u64, length: u32) -> u
 fn on_inet_sock_set_state(ctx: BtfTracePointContext) -> i32 {
     if open() {
         let sk: *const u8 = ctx.arg(0);
-        let _ = state_changed(number_of(sk), ctx.arg(1), ctx.arg(2));
+        let _ = state_changed(number_of(sk), ctx.arg(2));
     }
     0
 }
 
+#[btf_tracepoint(function = "tcp_destroy_sock")]
+fn on_tcp_destroy_sock(ctx: BtfTracePointContext) -> i32 {
+    let sk: *const u8 = ctx.arg(0);
+    let _ = SOCKETS.remove(number_of(sk));
+    0
+}
+
 #[inline(always)]
-fn state_changed(sk: u64, from: i32, to: i32) -> Option<()> {
+fn state_changed(sk: u64, to: i32) -> Option<()> {
     if to == TCP_SYN_SENT {
         let record = label::current()?;
         let buffer = scratch(0)?;
@@ -747,22 +755,21 @@ fn state_changed(sk: u64, from: i32, to: i32) -> Option<()> {
     let state = SOCKETS.get_ptr_mut(sk)?;
     // SAFETY: a map value.
     unsafe {
-        if from == TCP_SYN_SENT && to == TCP_ESTABLISHED {
+        if (*state).stage != SOCKET_CONNECTING {
+            return None;
+        }
+        if to == TCP_ESTABLISHED {
             (*state).stage = SOCKET_CONNECTED;
             count_connection((*state).row);
-        } else if from == TCP_SYN_SENT && to == TCP_CLOSE {
+        } else if to == TCP_CLOSE {
             let errno = sock::error(sk);
-            if errno != 0 {
+            if errno == 0 {
+                (*state).stage = SOCKET_UNEXPLAINED;
+            } else {
+                // connect, now or when it is called again, must not count the failure again.
+                (*state).stage = SOCKET_FAILED;
                 add_errno(ROWS_NETWORK, (*state).row, errno);
             }
-            if (*state).stage == SOCKET_IN_BACKGROUND {
-                let _ = SOCKETS.remove(sk);
-            } else {
-                // connect, which waits, must not count the failure again.
-                (*state).stage = SOCKET_FAILED;
-            }
-        } else if to == TCP_CLOSE {
-            let _ = SOCKETS.remove(sk);
         }
     }
     Some(())

@@ -26,7 +26,7 @@ use aya::maps::{Array, HashMap as BpfMap, RingBuf};
 use procmon_probe_ebpf::abi::{
     CapabilityKey, CapabilityRow, ContainerEvent, EVENT_CONTAINER, EVENT_EXE, EVENT_EXEC,
     EVENT_EXIT, EVENT_FILE, EVENT_FORK, EVENT_NETWORK, EVENT_RARE, ExeEvent, FileMeta, Loss,
-    N_LOSSES, ProcessEvent, RowErrno, SENTINEL_CONTAINER, TASK_MAY_BE_IN_CALL,
+    N_LOSSES, ProcessEvent, RowErrno, SENTINEL_CONTAINER, SocketState, TASK_MAY_BE_IN_CALL,
 };
 use std::collections::{BTreeMap, HashMap};
 
@@ -79,6 +79,7 @@ pub(crate) struct Sentinel {
     pub(crate) execs: bool,
     pub(crate) exits: bool,
     pub(crate) refused: bool,
+    pub(crate) destroyed: bool,
     pub(crate) capabilities: bool,
     pub(crate) freed: bool,
 }
@@ -201,6 +202,12 @@ impl Drained {
         seen.refused = counted.errnos.iter().any(|((table, _), errnos)| {
             *table == procmon_probe_ebpf::abi::ROWS_NETWORK && errnos.contains_key(&ECONNREFUSED)
         });
+        let sockets: BpfMap<_, u64, SocketState> = capture
+            .ebpf
+            .map("SOCKETS")
+            .context("no map SOCKETS")?
+            .try_into()?;
+        seen.destroyed = seen.refused && sockets.keys().next().is_none();
         seen.capabilities = !counted.capabilities.is_empty();
         // The kernel frees a task a grace period after its end.
         for _ in 0..20 {
