@@ -77,11 +77,11 @@ const ROWS: &[Row] = &[
     ("accept4", CALL_ACCEPT, 0, 0, 0, NONE),
     ("listen", CALL_LISTEN, 0, 0, 0, NONE),
     ("sendto", CALL_SENDTO, 0, 4, 5, NONE),
-    ("recvfrom", CALL_RECVFROM, 0, 4, 0, NONE),
+    ("recvfrom", CALL_RECVFROM, 0, 4, 3, NONE),
     ("sendmsg", CALL_SENDMSG, 0, 1, 0, NONE),
-    ("recvmsg", CALL_RECVMSG, 0, 1, 0, NONE),
+    ("recvmsg", CALL_RECVMSG, 0, 1, 2, NONE),
     ("sendmmsg", CALL_SENDMMSG, 0, 1, 0, NONE),
-    ("recvmmsg", CALL_RECVMMSG, 0, 1, 0, NONE),
+    ("recvmmsg", CALL_RECVMMSG, 0, 1, 3, NONE),
 ];
 
 /// Calls that change credentials.

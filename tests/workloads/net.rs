@@ -326,6 +326,15 @@ fn udp(address: IpAddr, rows: &mut Vec<Value>) {
     let (sender, receiver, there) = udp_pair(address);
     for _ in 0..3 {
         sender.send_to(&[b's'; 7], there).expect("send");
+        // What was only looked at has not been received.
+        receiver.peek_from(&mut buffer).expect("peek");
+        // SAFETY: a zeroed structure without buffers, which outlives the call.
+        let peeked = unsafe {
+            let mut message: libc::msghdr = std::mem::zeroed();
+            let flags = libc::MSG_PEEK | libc::MSG_TRUNC;
+            libc::recvmsg(receiver.as_raw_fd(), &raw mut message, flags)
+        };
+        assert_eq!(peeked, 7);
         receiver.recv_from(&mut buffer).expect("recv");
     }
     rows.extend(datagram_rows(

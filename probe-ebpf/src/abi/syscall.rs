@@ -172,15 +172,15 @@ pub const CALL_ACCEPT: u8 = 12;
 pub const CALL_LISTEN: u8 = 13;
 /// sendto: descriptor `a`, address `b`, its length `c`.
 pub const CALL_SENDTO: u8 = 14;
-/// recvfrom: descriptor `a`, address `b`.
+/// recvfrom: descriptor `a`, address `b`, flags `c`.
 pub const CALL_RECVFROM: u8 = 15;
 /// sendmsg: descriptor `a`, struct msghdr `b`.
 pub const CALL_SENDMSG: u8 = 16;
-/// recvmsg: descriptor `a`, struct msghdr `b`.
+/// recvmsg: descriptor `a`, struct msghdr `b`, flags `c`.
 pub const CALL_RECVMSG: u8 = 17;
 /// sendmmsg: descriptor `a`, array of struct mmsghdr `b`.
 pub const CALL_SENDMMSG: u8 = 18;
-/// recvmmsg: descriptor `a`, array of struct mmsghdr `b`.
+/// recvmmsg: descriptor `a`, array of struct mmsghdr `b`, flags `c`.
 pub const CALL_RECVMMSG: u8 = 19;
 /// Changes credentials.
 pub const CALL_CREDENTIALS: u8 = 20;

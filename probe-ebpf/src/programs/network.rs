@@ -38,6 +38,9 @@ const NOTHING_YET: u32 = u32::MAX - 1;
 const CAME_IN: u32 = 1 << 31;
 /// In a length: others begin.
 const OTHERS_BEGIN: u32 = 1 << 30;
+/// Flags of a receiving call: what it returns stays in the queue, or was never received.
+const MSG_PEEK: u64 = 2;
+const MSG_ERRQUEUE: u64 = 0x2000;
 /// Messages looked at in one sendmmsg or recvmmsg.
 const MAX_MESSAGES: usize = 32;
 
@@ -555,6 +558,14 @@ fn sends(kind: u8) -> bool {
     matches!(kind, CALL_SENDTO | CALL_SENDMSG | CALL_SENDMMSG)
 }
 
+/// The call looks at what it does not take.
+#[inline(always)]
+fn only_looks(regs: u64, abi: u32, kind: CallKind, result: i64) -> bool {
+    result >= 0
+        && !sends(kind.kind)
+        && regs::argument(regs, abi, kind.c) & (MSG_PEEK | MSG_ERRQUEUE) != 0
+}
+
 /// sendto, recvfrom, sendmsg or recvmsg has returned.
 #[unsafe(no_mangle)]
 #[inline(never)]
@@ -565,6 +576,9 @@ pub(crate) extern "C" fn transferred(regs: u64, kind: u64, result: i64) -> u32 {
     };
     // SAFETY: a map value of the current task.
     let abi = unsafe { (*record).abi };
+    if only_looks(regs, abi, kind, result) {
+        return 0;
+    }
     let (address, length) = match kind.kind {
         CALL_SENDTO => (
             regs::argument(regs, abi, kind.b),
@@ -590,6 +604,9 @@ pub(crate) extern "C" fn transferred_many(regs: u64, kind: u64, result: i64) -> 
     };
     // SAFETY: a map value of the current task.
     let abi = unsafe { (*record).abi };
+    if only_looks(regs, abi, kind, result) {
+        return 0;
+    }
     let descriptor = regs::argument(regs, abi, kind.a) & 0xffff_ffff;
     let descriptor = descriptor | u64::from(!sends(kind.kind)) << 32;
     let headers = regs::argument(regs, abi, kind.b);
