@@ -345,6 +345,48 @@ fn udp(address: IpAddr, rows: &mut Vec<Value>) {
     ));
 }
 
+/// Sockets that are connected, disconnected, and used again.
+fn disconnected(rows: &mut Vec<Value>) {
+    let nobody = libc::sockaddr_in {
+        sin_family: 0,
+        ..loopback(0)
+    };
+    for address in [
+        IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(Ipv6Addr::LOCALHOST),
+    ] {
+        let (sender, receiver, there) = udp_pair(address);
+        sender.connect(there).expect("connect");
+        assert_eq!(connect(&sender, &nobody), Ok(()));
+        sender.send_to(&[b'a'; 9], there).expect("send");
+        receiver.recv(&mut [0; 9]).expect("recv");
+        rows.extend(datagram_rows(
+            &address.to_string(),
+            there.port(),
+            (1, 9),
+            (0, 0),
+        ));
+        // A server that does not ask who sends.
+        let last = rows.len() - 1;
+        rows[last]["remote"] = Value::Null;
+    }
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("bind");
+    let port = listener.local_addr().expect("an address").port();
+    let socket = raw_tcp();
+    for _ in 0..2 {
+        assert_eq!(connect(&socket, &loopback(port)), Ok(()));
+        drop(listener.accept().expect("accept"));
+        assert_eq!(connect(&socket, &nobody), Ok(()));
+    }
+    let client = Client {
+        connections: 2,
+        sent: 0,
+        received: 0,
+        failures: json!({}),
+    };
+    rows.extend(tcp_rows("127.0.0.1", port, &client));
+}
+
 /// Five datagrams by one sendmmsg, received by one recvmmsg.
 fn many_datagrams(rows: &mut Vec<Value>) {
     const N: usize = 5;
@@ -436,6 +478,7 @@ fn main() {
     }
     closed_connections(&mut rows);
     failing_connections(&mut rows);
+    disconnected(&mut rows);
     many_datagrams(&mut rows);
     unix(&folder, &mut rows);
     procmon_tests::tell(&json!({"network": rows}));

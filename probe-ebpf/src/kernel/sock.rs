@@ -3,6 +3,7 @@
 use super::read;
 use crate::maps::offset;
 
+pub(crate) const AF_UNSPEC: u16 = 0;
 pub(crate) const AF_UNIX: u16 = 1;
 pub(crate) const AF_INET: u16 = 2;
 pub(crate) const AF_INET6: u16 = 10;

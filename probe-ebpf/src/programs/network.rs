@@ -6,7 +6,9 @@
 //! connect, looks at the task.
 
 use super::{file::errno, label};
-use crate::kernel::sock::{self, AF_INET, AF_INET6, AF_UNIX, Ends, SOCK_DGRAM, SOCK_STREAM};
+use crate::kernel::sock::{
+    self, AF_INET, AF_INET6, AF_UNIX, AF_UNSPEC, Ends, SOCK_DGRAM, SOCK_STREAM,
+};
 use crate::kernel::{file, number_of, regs, task};
 use crate::maps::{
     FREE_PEER_ROWS, LAST_SENT, LISTENERS, PEER_ROWS, PEERS, SOCKETS, Scratch, add, add_errno, emit,
@@ -162,7 +164,13 @@ extern "C" fn inet_row(exe: u32, sk: u64) -> u32 {
     let Some(buffer) = scratch(0) else { return 0 };
     let mut ends = Ends::default();
     sock::ends(sk, &mut ends);
-    if ends.remote_port == 0 && sock::is_unset(&ends.remote) {
+    // What was disconnected keeps some of its former peer.
+    let is_connected = if sock::socket_type(sk) == SOCK_STREAM {
+        ends.remote_port != 0
+    } else {
+        i32::from(sock::state(sk)) == TCP_ESTABLISHED
+    };
+    if !is_connected {
         return 0;
     }
     // SAFETY: an entry is copied out of the map.
@@ -372,6 +380,18 @@ pub(crate) extern "C" fn connected(regs: u64, kind: u64, result: i64) -> u32 {
         return 0;
     }
     let failure = errno(result);
+    let address = regs::argument(regs, abi, kind.b);
+    let mut family = 0_u16;
+    // SAFETY: a local; the helper checks the address.
+    let unread =
+        unsafe { bpf_probe_read_user((&raw mut family).cast(), 2, address as *const _) } != 0;
+    if family == AF_UNSPEC && !unread {
+        // Nobody is the peer any more.
+        if failure == 0 {
+            let _ = SOCKETS.remove(sk);
+        }
+        return 0;
+    }
     // TCP was counted at its change of state, when it came that far.
     if let Some(state) = SOCKETS.get_ptr_mut(sk) {
         // SAFETY: a map value.
@@ -403,8 +423,7 @@ pub(crate) extern "C" fn connected(regs: u64, kind: u64, result: i64) -> u32 {
         return 0;
     }
     if is_failure(failure) {
-        let address = regs::argument(regs, abi, kind.b);
-        let length = regs::argument(regs, abi, kind.c) as u32;
+        let length = regs::argument(regs, abi, kind.c) as u32 & 0xffff;
         let row = address_row(exe, sk, address, length);
         if row != 0 {
             add_errno(ROWS_NETWORK, row - 1, failure);
