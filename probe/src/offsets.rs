@@ -125,6 +125,7 @@ pub(crate) fn find(btf: &Btf, arch: &str) -> (Offsets, Vec<&'static str>) {
         unix_peer = "unix_sock"."peer",
         unix_address_len = "unix_address"."len",
         unix_address_name = "unix_address"."name",
+        unix_address_refcnt = "unix_address"."refcnt",
     }
     out.upid_size = btf.size("upid").unwrap_or(16);
     out.inode_size = btf.size("inode").unwrap_or(NO_OFFSET);

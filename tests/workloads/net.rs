@@ -427,6 +427,35 @@ fn many_datagrams(rows: &mut Vec<Value>) {
     rows.extend(datagram_rows("127.0.0.1", there.port(), (5, 45), (0, 0)));
 }
 
+/// A client with a name of its own, as X clients and D-Bus have it.
+fn named_client(path: &str, rows: &mut Vec<Value>) {
+    let listener = UnixListener::bind(path).expect("bind");
+    // SAFETY: addresses that outlive the calls; the descriptor is new.
+    let mut client = unsafe {
+        let fd = libc::socket(libc::AF_UNIX, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0);
+        let mut address: libc::sockaddr_un = std::mem::zeroed();
+        address.sun_family = libc::sa_family_t::try_from(libc::AF_UNIX).expect("a small number");
+        // The kernel gives it an abstract name.
+        assert_eq!(libc::bind(fd, (&raw const address).cast(), 2), 0);
+        for (to, from) in address.sun_path.iter_mut().zip(path.bytes()) {
+            *to = from.cast_signed();
+        }
+        let length = u32::try_from(size_of_val(&address)).expect("a small number");
+        assert_eq!(libc::connect(fd, (&raw const address).cast(), length), 0);
+        UnixStream::from_raw_fd(fd)
+    };
+    let (mut server, _) = listener.accept().expect("accept");
+    client.write_all(&[b'c'; 40]).expect("write");
+    server.read_exact(&mut [0; 40]).expect("read");
+    server.write_all(&[b's'; 50]).expect("write");
+    client.read_exact(&mut [0; 50]).expect("read");
+    rows.extend([
+        json!({"protocol": "unix-stream", "direction": "outbound", "remote": {"path": path}, "connections": 1, "bytesSent": 40, "bytesReceived": 50}),
+        json!({"protocol": "unix-stream", "direction": "inbound", "local": {"path": path}, "connections": 1, "bytesSent": 50, "bytesReceived": 40}),
+        json!({"protocol": "unix-stream", "direction": "listen", "local": {"path": path}, "connections": 0}),
+    ]);
+}
+
 /// Unix sockets by path, by abstract name, and a pair, which has no row.
 fn unix(folder: &str, rows: &mut Vec<Value>) {
     let path = format!("{folder}/stream");
@@ -449,6 +478,7 @@ fn unix(folder: &str, rows: &mut Vec<Value>) {
             json!({"protocol": "unix-stream", "direction": "listen", "local": {"path": shown}, "connections": 0}),
         ]);
     }
+    named_client(&format!("{folder}/server"), rows);
     let path = format!("{folder}/dgram");
     let receiver = UnixDatagram::bind(&path).expect("bind");
     let sender = UnixDatagram::unbound().expect("socket");

@@ -124,6 +124,7 @@ pub struct Offsets {
     pub unix_peer: u32,
     pub unix_address_len: u32,
     pub unix_address_name: u32,
+    pub unix_address_refcnt: u32,
     pub regs_nr: u32,
     pub regs_args: [u32; 8],
     pub regs_compat_args: [u32; 8],

@@ -141,6 +141,13 @@ pub(crate) fn unix_name(sk: u64) -> (u64, u32) {
     )
 }
 
+/// A Unix sock shares its name with others: an accepted one has the very name of the listener.
+#[inline(always)]
+pub(crate) fn shares_unix_name(sk: u64) -> bool {
+    let address: u64 = read(sk, offset!(unix_addr));
+    read::<u32>(address, offset!(unix_address_refcnt)) > 1
+}
+
 /// The sock at the other end of a Unix sock.
 #[inline(always)]
 pub(crate) fn unix_peer(sk: u64) -> u64 {

@@ -269,14 +269,17 @@ extern "C" fn unix_row(exe: u32, sk: u64) -> u32 {
     if peer == 0 {
         return 0;
     }
-    // An accepted socket has the listener's name, one that connected has none.
-    if sock::socket_type(sk) != SOCK_DGRAM && sock::unix_name(sk).0 != 0 {
+    let (name, length) = sock::unix_name(peer);
+    // An accepted socket has the listener's name. One that connected has none, or its own.
+    if sock::socket_type(sk) != SOCK_DGRAM
+        && sock::unix_name(sk).0 != 0
+        && (name == 0 || sock::shares_unix_name(sk))
+    {
         return unix_own_row(exe, sk);
     }
     let event = begin(buffer, exe, sk);
     // SAFETY: the buffer is ours.
     unsafe { (*event).key.direction = DIRECTION_OUTBOUND };
-    let (name, length) = sock::unix_name(peer);
     if !unix_path(name, length, false, true) {
         return 0;
     }
