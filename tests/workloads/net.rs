@@ -387,6 +387,22 @@ fn disconnected(rows: &mut Vec<Value>) {
     rows.extend(tcp_rows("127.0.0.1", port, &client));
 }
 
+/// A client that asked for its port, as DHCP and NTP clients do, sends first and is answered.
+fn fixed_client(rows: &mut Vec<Value>) {
+    let (_, server, there) = udp_pair(IpAddr::V4(Ipv4Addr::LOCALHOST));
+    let (_, client, _) = udp_pair(IpAddr::V4(Ipv4Addr::LOCALHOST));
+    let mut buffer = [0; 100];
+    for _ in 0..3 {
+        client.send_to(&[b'f'; 11], there).expect("send");
+        let (_, from) = server.recv_from(&mut buffer).expect("recv");
+        server.send_to(&[b'g'; 22], from).expect("send");
+        client.recv_from(&mut buffer).expect("recv");
+        server.send_to(&[b'h'; 3], from).expect("send");
+        client.recv(&mut buffer).expect("recv");
+    }
+    rows.extend(datagram_rows("127.0.0.1", there.port(), (3, 33), (6, 75)));
+}
+
 /// Five datagrams by one sendmmsg, received by one recvmmsg.
 fn many_datagrams(rows: &mut Vec<Value>) {
     const N: usize = 5;
@@ -509,6 +525,7 @@ fn main() {
     closed_connections(&mut rows);
     failing_connections(&mut rows);
     disconnected(&mut rows);
+    fixed_client(&mut rows);
     many_datagrams(&mut rows);
     unix(&folder, &mut rows);
     procmon_tests::tell(&json!({"network": rows}));

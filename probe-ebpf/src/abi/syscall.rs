@@ -184,5 +184,7 @@ pub const CALL_SENDMMSG: u8 = 18;
 pub const CALL_RECVMMSG: u8 = 19;
 /// Changes credentials.
 pub const CALL_CREDENTIALS: u8 = 20;
+/// socket: returns a descriptor.
+pub const CALL_SOCKET: u8 = 22;
 /// Does something rare: argument values go into an event of type `op`.
 pub const CALL_EVENT: u8 = 21;

@@ -36,10 +36,16 @@ const EINPROGRESS: u16 = 115;
 const RECEIVES_FIRST: u32 = u32::MAX;
 /// In place of what LAST_SENT does not hold.
 const NOTHING_YET: u32 = u32::MAX - 1;
+/// In LAST_SENT: the socket was made within the window.
+const YOUNG: u32 = u32::MAX - 2;
+/// In LAST_SENT, beside a row: it was the first datagram of a socket made within the window.
+const WE_BEGAN: u32 = 1 << 30;
 /// In a length: the datagram came in.
 const CAME_IN: u32 = 1 << 31;
 /// In a length: others begin.
 const OTHERS_BEGIN: u32 = 1 << 30;
+/// In a length: the program begins, whatever port it chose.
+const WE_BEGIN: u32 = 1 << 29;
 /// Flags of a receiving call: what it returns stays in the queue, or was never received.
 const MSG_PEEK: u64 = 2;
 const MSG_ERRQUEUE: u64 = 0x2000;
@@ -301,8 +307,15 @@ extern "C" fn unix_own_row(exe: u32, sk: u64) -> u32 {
     peer_row()
 }
 
+/// Others come to this datagram socket, as far as its port and a length's `OTHERS_BEGIN` and
+/// `WE_BEGIN` say.
+#[inline(always)]
+fn others_come(sk: u64, length: u32) -> bool {
+    length & OTHERS_BEGIN != 0 || (length & WE_BEGIN == 0 && sock::is_bound_by_user(sk))
+}
+
 /// Row plus 1 of an address that the program gave, or that the kernel wrote for it. `length` may
-/// say `OTHERS_BEGIN`.
+/// say `OTHERS_BEGIN` or `WE_BEGIN`.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn address_row(exe: u32, sk: u64, address: u64, length: u32) -> u32 {
@@ -310,7 +323,7 @@ extern "C" fn address_row(exe: u32, sk: u64, address: u64, length: u32) -> u32 {
     let event = begin(buffer, exe, sk);
     let family = sock::family(sk);
     let is_datagram = sock::socket_type(sk) == SOCK_DGRAM;
-    let inbound = is_datagram && (length & OTHERS_BEGIN != 0 || sock::is_bound_by_user(sk));
+    let inbound = is_datagram && others_come(sk, length);
     if family == AF_UNIX {
         // SAFETY: the buffer is ours.
         unsafe { (*event).key.direction = DIRECTION_OUTBOUND };
@@ -366,6 +379,21 @@ fn sock_of(descriptor: u32) -> (u64, u64) {
         sock::of_socket(file::socket(socket_file)),
         file::number(inode),
     )
+}
+
+/// socket has returned: nothing was sent yet.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn made(result: i64) -> u32 {
+    if result < 0 {
+        return 0;
+    }
+    let (sk, number) = sock_of(result as u32);
+    let family = sock::family(sk);
+    if sk != 0 && sock::socket_type(sk) == SOCK_DGRAM && (family == AF_INET || family == AF_INET6) {
+        let _ = LAST_SENT.insert(number, YOUNG, 0);
+    }
+    0
 }
 
 /// connect has returned.
@@ -426,7 +454,7 @@ pub(crate) extern "C" fn connected(regs: u64, kind: u64, result: i64) -> u32 {
         return 0;
     }
     if is_failure(failure) {
-        let length = regs::argument(regs, abi, kind.c) as u32 & 0xffff;
+        let length = regs::argument(regs, abi, kind.c) as u32 & 0xffff | WE_BEGIN;
         let row = address_row(exe, sk, address, length);
         if row != 0 {
             add_errno(ROWS_NETWORK, row - 1, failure);
@@ -700,23 +728,26 @@ extern "C" fn message(descriptor: u64, address: u64, length: u32, result: i64) -
             // Numbers, not options: the verifier refuses the undefined half of an option.
             // SAFETY: a number is copied out of the map.
             let mut hint = unsafe { LAST_SENT.get(number) }.map_or(NOTHING_YET, |row| *row);
-            if inward && hint == NOTHING_YET && result >= 0 {
+            if inward && (hint == NOTHING_YET || hint == YOUNG) && result >= 0 {
                 let _ = LAST_SENT.insert(number, RECEIVES_FIRST, 0);
                 hint = RECEIVES_FIRST;
             }
             let others_begin = hint == RECEIVES_FIRST;
             // By arithmetic: the verifier does not see that two branches on one fact are the same.
-            let how =
-                length & 0xffff | (descriptor >> 32 << 31) as u32 | u32::from(others_begin) << 30;
+            let has_sent = hint < YOUNG;
+            let we_began = u32::from(hint == YOUNG) | (hint >> 30 & u32::from(has_sent));
+            let how = length & 0xffff
+                | (descriptor >> 32 << 31) as u32
+                | u32::from(others_begin) << 30
+                | we_began << 29;
             let other = unconnected_row(exe, sk, address, how);
-            let has_sent = hint < NOTHING_YET;
             row = if other == 0 && row == 0 && inward && has_sent {
-                hint + 1
+                (hint & !WE_BEGAN) + 1
             } else {
                 other
             };
             if row != 0 && !inward && !others_begin {
-                let _ = LAST_SENT.insert(number, row - 1, 0);
+                let _ = LAST_SENT.insert(number, row - 1 | we_began << 30, 0);
             }
         }
     }
@@ -726,7 +757,7 @@ extern "C" fn message(descriptor: u64, address: u64, length: u32, result: i64) -
     0
 }
 
-/// Row plus 1 for a message of an unconnected socket; `length` may say `CAME_IN`, `OTHERS_BEGIN`.
+/// Row plus 1 for a message of an unconnected socket; `length` may say `CAME_IN`, `OTHERS_BEGIN`, `WE_BEGIN`.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn unconnected_row(exe: u32, sk: u64, address: u64, length: u32) -> u32 {
@@ -742,7 +773,7 @@ extern "C" fn unconnected_row(exe: u32, sk: u64, address: u64, length: u32) -> u
     if address != 0 || (family != AF_INET && family != AF_INET6) {
         return address_row(exe, sk, address, length & !CAME_IN);
     }
-    if !inward || (length & OTHERS_BEGIN == 0 && !sock::is_bound_by_user(sk)) {
+    if !inward || !others_come(sk, length) {
         return 0;
     }
     // A server that does not ask who sends.
