@@ -243,6 +243,50 @@ fn failing_connections(rows: &mut Vec<Value>) {
     ]);
 }
 
+/// One connection over MPTCP, where the kernel has it, and one that is refused.
+fn mptcp(rows: &mut Vec<Value>) {
+    const IPPROTO_MPTCP: libc::c_int = 262;
+    let socket = || {
+        // SAFETY: numbers only; the descriptor is new.
+        let fd = unsafe { libc::socket(libc::AF_INET, libc::SOCK_STREAM, IPPROTO_MPTCP) };
+        // SAFETY: as above.
+        (fd >= 0).then(|| unsafe { OwnedFd::from_raw_fd(fd) })
+    };
+    let Some(listener) = socket() else { return };
+    let mut address = loopback(0);
+    // SAFETY: addresses that outlive the calls.
+    unsafe {
+        let mut length = 16;
+        let fd = listener.as_raw_fd();
+        assert_eq!(libc::bind(fd, (&raw const address).cast(), 16), 0);
+        assert_eq!(libc::listen(fd, 5), 0);
+        libc::getsockname(fd, (&raw mut address).cast(), &raw mut length);
+    }
+    let listener = TcpListener::from(listener);
+    let client = socket().expect("a socket");
+    assert_eq!(connect(&client, &address), Ok(()));
+    let mut client = TcpStream::from(client);
+    let (mut server, _) = listener.accept().expect("accept");
+    client.write_all(&[b'1'; 120]).expect("write");
+    server.read_exact(&mut [0; 120]).expect("read");
+    server.write_all(&[b'2'; 30]).expect("write");
+    client.read_exact(&mut [0; 30]).expect("read");
+    drop((client, server, listener));
+    let refused = socket().expect("a socket");
+    assert_eq!(connect(&refused, &address), Err(libc::ECONNREFUSED));
+    let port = u16::from_be(address.sin_port);
+    let ends = Client {
+        connections: 1,
+        sent: 120,
+        received: 30,
+        failures: json!({"ECONNREFUSED": 1}),
+    };
+    rows.extend(tcp_rows("127.0.0.1", port, &ends).map(|mut row| {
+        row["protocol"] = "mptcp".into();
+        row
+    }));
+}
+
 /// The server is a child, and the client connects by an IPv4 address mapped into IPv6.
 fn across_processes(rows: &mut Vec<Value>) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("bind");
@@ -524,6 +568,7 @@ fn main() {
     }
     closed_connections(&mut rows);
     failing_connections(&mut rows);
+    mptcp(&mut rows);
     disconnected(&mut rows);
     fixed_client(&mut rows);
     many_datagrams(&mut rows);

@@ -7,7 +7,7 @@
 
 use super::{file::errno, label};
 use crate::kernel::sock::{
-    self, AF_INET, AF_INET6, AF_UNIX, AF_UNSPEC, Ends, SOCK_DGRAM, SOCK_STREAM,
+    self, AF_INET, AF_INET6, AF_UNIX, AF_UNSPEC, Ends, IPPROTO_MPTCP, SOCK_DGRAM, SOCK_STREAM,
 };
 use crate::kernel::{file, number_of, regs, task};
 use crate::maps::{
@@ -797,12 +797,17 @@ fn on_inet_sock_set_state(ctx: BtfTracePointContext) -> i32 {
 #[btf_tracepoint(function = "tcp_destroy_sock")]
 fn on_tcp_destroy_sock(ctx: BtfTracePointContext) -> i32 {
     let sk: *const u8 = ctx.arg(0);
-    let _ = SOCKETS.remove(number_of(sk));
+    let _ = SOCKETS.remove(sock::of_program(number_of(sk)));
     0
 }
 
 #[inline(always)]
-fn state_changed(sk: u64, to: i32) -> Option<()> {
+fn state_changed(flow: u64, to: i32) -> Option<()> {
+    // What carries an MPTCP connection tells its state first, and with an error.
+    let sk = sock::of_program(flow);
+    if sk == 0 || sock::protocol(flow) == IPPROTO_MPTCP {
+        return None;
+    }
     if to == TCP_SYN_SENT {
         let record = label::current()?;
         let buffer = scratch(0)?;
@@ -812,7 +817,7 @@ fn state_changed(sk: u64, to: i32) -> Option<()> {
             return None;
         }
         let mut ends = Ends::default();
-        sock::ends(sk, &mut ends);
+        sock::ends(flow, &mut ends);
         let event = begin(buffer, exe, sk);
         // SAFETY: the buffer is ours.
         unsafe { set_ends(event, &ends, DIRECTION_OUTBOUND) };
@@ -832,7 +837,7 @@ fn state_changed(sk: u64, to: i32) -> Option<()> {
             (*state).stage = SOCKET_CONNECTED;
             count_connection((*state).row);
         } else if to == TCP_CLOSE {
-            let errno = sock::error(sk);
+            let errno = sock::error(flow);
             if errno == 0 {
                 (*state).stage = SOCKET_UNEXPLAINED;
             } else {
