@@ -161,6 +161,52 @@ fn an_executed_program_is_a_file_too() {
     assert_eq!(executed["operations"]["exec"], 24);
 }
 
+/// The only row of a process with these arguments.
+fn process<'a>(document: &'a Value, argv: &[&str]) -> &'a Value {
+    let found: Vec<&Value> = rows(document, "processes")
+        .filter(|row| row["argv"] == Value::from(argv))
+        .collect();
+    assert_eq!(found.len(), 1, "{argv:?}: {found:?}");
+    found[0]
+}
+
+/// Profiles a shell script.
+fn script(text: &str) -> Value {
+    let (_folder, base) = folder();
+    let document = base.join("p.json");
+    let status = local(&document, &["--", "/bin/sh", "-c", text])
+        .stdout(Stdio::null())
+        .status()
+        .unwrap();
+    assert!(status.success(), "{text}: {status}");
+    read(&document)
+}
+
+#[test]
+fn a_program_belongs_to_the_shell_that_started_it() {
+    if !has_bpf() {
+        return;
+    }
+    // A shell, a part of it that goes on by itself, and a part of that.
+    let document =
+        script("/bin/echo outer; ( /bin/echo inner; ( /bin/echo deep; true ); true ); true");
+    let shells: Vec<&Value> = rows(&document, "processes")
+        .filter(|row| row["argv"][0] == "/bin/sh")
+        .collect();
+    assert_eq!(shells.len(), 2, "{shells:?}");
+    let (outer, inner) = if shells[0]["parent"].is_null() {
+        (shells[0], shells[1])
+    } else {
+        (shells[1], shells[0])
+    };
+    assert_eq!(inner["parent"], outer["id"]);
+    assert_eq!(inner["count"], 2);
+    for (word, shell) in [("outer", outer), ("inner", inner), ("deep", inner)] {
+        let echo = process(&document, &["/bin/echo", word]);
+        assert_eq!(echo["parent"], shell["id"], "{echo}");
+    }
+}
+
 #[test]
 fn nothing_of_other_programs_is_in_the_profile() {
     if !has_bpf() {

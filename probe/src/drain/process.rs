@@ -48,6 +48,8 @@ pub(crate) struct Row {
 #[derive(Clone, Debug)]
 struct Live {
     image: usize,
+    /// Image of the process that forked it: generations that share an image have different ones.
+    parent: Option<usize>,
     first_ns: u64,
     last_ns: u64,
     started_before: bool,
@@ -112,6 +114,7 @@ impl Processes {
             event.tgid,
             Live {
                 image,
+                parent,
                 first_ns: event.time,
                 last_ns: event.time,
                 started_before: found && event.flags & TASK_ENTERED == 0,
@@ -175,10 +178,7 @@ impl Processes {
         let before = self.live.remove(&process.tgid);
         let was_runtime = process.flags & TASK_RUNTIME != 0;
         let (parent, origin) = match &before {
-            Some(live) => {
-                let image = &self.images[live.image];
-                (image.parent, image.origin)
-            }
+            Some(live) => (live.parent, self.images[live.image].origin),
             None => (None, Origin::Entrypoint),
         };
         let came_from_outside = was_runtime && process.flags & TASK_ENTERED != 0;
@@ -217,6 +217,7 @@ impl Processes {
             process.tgid,
             Live {
                 image,
+                parent,
                 first_ns,
                 last_ns: process.time,
                 started_before: false,
