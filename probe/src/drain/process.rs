@@ -198,6 +198,19 @@ impl Processes {
                         && process.flags & procmon_probe_ebpf::abi::TASK_PENDING != 0,
                 );
                 if !pending {
+                    // The new program has what the process had, but for ids and capabilities.
+                    let privileges = Privileges {
+                        uid: event.uid_before,
+                        gid: event.gid_before,
+                        effective: event.effective_before,
+                        permitted: event.permitted_before,
+                        ..process.privileges
+                    };
+                    let live = Live {
+                        last_ns: process.time,
+                        privileges,
+                        ..live
+                    };
                     self.finish(process.tgid, live, None);
                 }
                 first
