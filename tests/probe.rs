@@ -135,6 +135,29 @@ fn privileges_given_up_refused_and_used_are_seen() {
 }
 
 #[test]
+fn an_event_of_a_child_that_executes_belongs_to_a_process() {
+    if !has_bpf() {
+        return;
+    }
+    let (_folder, base) = folder();
+    let document = base.join("p.json");
+    let status = local(&document, &["--"])
+        .arg(workload::path("credentials", Linked::Static))
+        .arg("drop")
+        .status()
+        .unwrap();
+    assert!(status.success(), "{status}");
+    let document = read(&document);
+    let own = rows(&document, "processes")
+        .find(|row| row["parent"].is_null())
+        .expect("the command has a row");
+    let change = rows(&document, "events")
+        .find(|event| event["details"]["toUid"] == "65534")
+        .expect("a change of credentials");
+    assert_eq!(change["process"], own["id"], "{change}");
+}
+
+#[test]
 fn a_profile_holds_no_peer_but_those_that_were_there() {
     if !has_bpf() {
         return;

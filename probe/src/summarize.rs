@@ -1,6 +1,6 @@
 //! Samples and what the node knows, to parts of a Profile.
 
-use crate::drain::{Counted, Drained, FileSample, PeerSample, RareSample, event};
+use crate::drain::{Counted, Drained, FileSample, PeerSample, Processes, RareSample, event};
 use crate::hooks::{Capture, WANTED};
 use crate::label::Slots;
 use crate::node::{Listener, Node};
@@ -119,18 +119,9 @@ fn processes(
             continue;
         };
         let exe = facts.drained.exes.get(&image.exe);
-        // A forked stage that only executed something else has no row: its parent stands in.
-        let mut parent = image.parent;
-        while let Some(number) = parent
-            && !ids.contains_key(&number)
-        {
-            parent = table.images[number].parent;
-        }
         container.processes.push(Process {
             id,
-            parent: parent
-                .and_then(|parent| ids.get(&parent))
-                .map(|(_, id)| id.clone()),
+            parent: row_of(table, &ids, image.parent).map(|(_, id)| id.clone()),
             exe: facts.drained.path_of(image.exe),
             argv: image.argv.clone(),
             argv_truncated: image.truncated,
@@ -161,6 +152,22 @@ fn processes(
     ids.into_iter()
         .map(|(image, (_, id))| (image, id))
         .collect()
+}
+
+/// What stands for an image. A forked stage that only executed something else has no row: its
+/// parent stands in.
+fn row_of<'a, T>(
+    table: &Processes,
+    rows: &'a HashMap<usize, T>,
+    mut image: Option<usize>,
+) -> Option<&'a T> {
+    while let Some(number) = image {
+        if let Some(row) = rows.get(&number) {
+            return Some(row);
+        }
+        image = table.images[number].parent;
+    }
+    None
 }
 
 fn sets(privileges: &Privileges) -> CapabilitySets {
@@ -530,7 +537,7 @@ fn events(
         container.events.push(Event {
             time: facts.clock.time(seen.time),
             event_type,
-            process: image.and_then(|image| ids.get(&image)).cloned(),
+            process: row_of(&facts.drained.processes, ids, *image).cloned(),
             count: event::count(facts.capture, &seen.key)?,
             details,
         });

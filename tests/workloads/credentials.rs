@@ -129,6 +129,14 @@ fn main() {
     if folder == "idle" {
         return;
     }
+    if folder == "drop" {
+        child(|| {
+            // SAFETY: numbers only.
+            assert_eq!(unsafe { libc::setresuid(65534, 65534, 65534) }, 0);
+            become_true(c"nobody");
+        });
+        return;
+    }
     if folder == "step-down" {
         // SAFETY: numbers only.
         unsafe {
