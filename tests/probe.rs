@@ -231,6 +231,29 @@ fn a_program_belongs_to_the_shell_that_started_it() {
 }
 
 #[test]
+fn a_program_that_is_gone_removed_a_file_where_the_link_led() {
+    if !has_bpf() {
+        return;
+    }
+    let (_folder, base) = folder();
+    std::fs::create_dir(base.join("real")).unwrap();
+    std::fs::write(base.join("real/file"), "").unwrap();
+    std::os::unix::fs::symlink("real", base.join("link")).unwrap();
+    let document = base.join("p.json");
+    let status = local(&document, &["--", "/bin/rm"])
+        .arg(base.join("link/file"))
+        .status()
+        .unwrap();
+    assert!(status.success(), "{status}");
+    let document = read(&document);
+    let path = base.join("real/file").display().to_string();
+    let removed = rows(&document, "files")
+        .find(|row| row["operations"]["unlink"] == 1)
+        .expect("a file was removed");
+    assert_eq!(removed["path"], path.as_str());
+}
+
+#[test]
 fn nothing_of_other_programs_is_in_the_profile() {
     if !has_bpf() {
         return;

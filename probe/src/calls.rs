@@ -7,12 +7,29 @@ use procmon_probe_ebpf::abi::{
     CALL_ACCEPT, CALL_CONNECT, CALL_COPY, CALL_CREDENTIALS, CALL_DESCRIPTOR, CALL_EVENT, CALL_EXEC,
     CALL_LISTEN, CALL_MAP, CALL_NAME, CALL_OPEN, CALL_READ, CALL_RECVFROM, CALL_RECVMMSG,
     CALL_RECVMSG, CALL_RENAME, CALL_SENDMMSG, CALL_SENDMSG, CALL_SENDTO, CALL_SOCKET,
-    CALL_UNLINKAT, CALL_WRITE, CallKind, DENSE_NUMBERS, FileOp, NO_ARG, RARE_BPF, RARE_KEYCTL,
-    RARE_MODULE_LOAD, RARE_MOUNT, RARE_PERF, RARE_PTRACE, RARE_SETNS, RARE_UNSHARE,
-    RARE_USERFAULTFD,
+    CALL_UNLINKAT, CALL_WRITE, CallKind, DENSE_NUMBERS, FileOp, NAMES_FLAGS, NAMES_FOLLOW, NO_ARG,
+    RARE_BPF, RARE_KEYCTL, RARE_MODULE_LOAD, RARE_MOUNT, RARE_PERF, RARE_PTRACE, RARE_SETNS,
+    RARE_UNSHARE, RARE_USERFAULTFD,
 };
 use procmon_profile::model::Abi;
 use procmon_profile::tables::syscall_number;
+
+/// Calls that follow a symbolic link at the end of their name.
+const FOLLOW: &[(&str, u8)] = &[
+    ("chmod", NAMES_FOLLOW),
+    ("fchmodat", NAMES_FOLLOW),
+    ("fchmodat2", NAMES_FOLLOW | NAMES_FLAGS | 3),
+    ("chown", NAMES_FOLLOW),
+    ("chown32", NAMES_FOLLOW),
+    ("fchownat", NAMES_FOLLOW | NAMES_FLAGS | 4),
+    ("truncate", NAMES_FOLLOW),
+    ("truncate64", NAMES_FOLLOW),
+    ("setxattr", NAMES_FOLLOW),
+    ("removexattr", NAMES_FOLLOW),
+    ("setxattrat", NAMES_FOLLOW | NAMES_FLAGS | 2),
+    ("removexattrat", NAMES_FOLLOW | NAMES_FLAGS | 2),
+    ("execveat", NAMES_FLAGS | 4),
+];
 
 /// Name, kind, positions a, b, c, file operation.
 type Row = (&'static str, u8, u8, u8, u8, FileOp);
@@ -39,22 +56,30 @@ const ROWS: &[Row] = &[
     ("creat", CALL_OPEN, CWD, 0, 0, FileOp::Open),
     ("openat", CALL_OPEN, 0, 1, 0, FileOp::Open),
     ("openat2", CALL_OPEN, 0, 1, 0, FileOp::Open),
+    ("open_by_handle_at", CALL_OPEN, 0, NO_ARG, 0, FileOp::Open),
     ("fchmod", CALL_DESCRIPTOR, 0, 0, 0, FileOp::Chmod),
     ("fchown", CALL_DESCRIPTOR, 0, 0, 0, FileOp::Chown),
+    ("fchown32", CALL_DESCRIPTOR, 0, 0, 0, FileOp::Chown),
     ("ftruncate", CALL_DESCRIPTOR, 0, 0, 0, FileOp::Truncate),
+    ("ftruncate64", CALL_DESCRIPTOR, 0, 0, 0, FileOp::Truncate),
     ("fsetxattr", CALL_DESCRIPTOR, 0, 0, 0, FileOp::Setxattr),
     ("fremovexattr", CALL_DESCRIPTOR, 0, 0, 0, FileOp::Setxattr),
     ("chmod", CALL_NAME, CWD, 0, 0, FileOp::Chmod),
     ("fchmodat", CALL_NAME, 0, 1, 0, FileOp::Chmod),
     ("fchmodat2", CALL_NAME, 0, 1, 0, FileOp::Chmod),
     ("chown", CALL_NAME, CWD, 0, 0, FileOp::Chown),
+    ("chown32", CALL_NAME, CWD, 0, 0, FileOp::Chown),
     ("lchown", CALL_NAME, CWD, 0, 0, FileOp::Chown),
+    ("lchown32", CALL_NAME, CWD, 0, 0, FileOp::Chown),
     ("fchownat", CALL_NAME, 0, 1, 0, FileOp::Chown),
     ("truncate", CALL_NAME, CWD, 0, 0, FileOp::Truncate),
+    ("truncate64", CALL_NAME, CWD, 0, 0, FileOp::Truncate),
     ("setxattr", CALL_NAME, CWD, 0, 0, FileOp::Setxattr),
     ("lsetxattr", CALL_NAME, CWD, 0, 0, FileOp::Setxattr),
     ("removexattr", CALL_NAME, CWD, 0, 0, FileOp::Setxattr),
     ("lremovexattr", CALL_NAME, CWD, 0, 0, FileOp::Setxattr),
+    ("setxattrat", CALL_NAME, 0, 1, 0, FileOp::Setxattr),
+    ("removexattrat", CALL_NAME, 0, 1, 0, FileOp::Setxattr),
     ("unlink", CALL_NAME, CWD, 0, 0, FileOp::Unlink),
     ("unlinkat", CALL_UNLINKAT, 0, 1, 2, FileOp::Unlink),
     ("rmdir", CALL_NAME, CWD, 0, 0, FileOp::Rmdir),
@@ -164,6 +189,11 @@ pub(crate) fn table(abi: Abi) -> Vec<CallKind> {
                 at_entry: u8::from(at_entry(*kind)),
                 ..CallKind::default()
             };
+        }
+    }
+    for (name, how) in FOLLOW {
+        if let Some(entry) = number(name).and_then(|number| kinds.get_mut(number)) {
+            entry.names = *how;
         }
     }
     for name in CREDENTIALS {

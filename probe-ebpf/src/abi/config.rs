@@ -171,8 +171,10 @@ pub struct State {
     pub scan: u32,
     /// Changes with every change of a label: makes cached labels stale.
     pub epoch: u64,
+    /// Changes when a symbolic link may have changed: names lead elsewhere then.
+    pub links: u64,
 }
-records! { State = 16 }
+records! { State = 24 }
 
 /// The task iterator lists every process with the cgroups above it.
 pub const SCAN_LIST: u32 = 0;

@@ -101,10 +101,15 @@ pub struct CallKind {
     pub at_entry: u8,
     /// Not 0: mapping memory, which asks for CAP_SYS_ADMIN without need.
     pub maps_memory: u8,
-    /// Padding.
-    pub pad: u8,
+    /// How a name is looked up: of `NAMES_…`.
+    pub names: u8,
 }
 records! { CallKind = 8 }
+
+/// In [`CallKind::names`]: a symbolic link at the end of the name is followed.
+pub const NAMES_FOLLOW: u8 = 0x80;
+/// In [`CallKind::names`]: the argument at the position of the low bits holds `AT_…` flags.
+pub const NAMES_FLAGS: u8 = 0x40;
 
 impl CallKind {
     /// As one number: functions that the verifier checks by themselves take numbers only.
@@ -118,14 +123,14 @@ impl CallKind {
             self.op,
             self.at_entry,
             self.maps_memory,
-            self.pad,
+            self.names,
         ])
     }
 
     /// From one number.
     #[must_use]
     pub fn from_word(word: u64) -> Self {
-        let [kind, a, b, c, op, at_entry, maps_memory, pad] = word.to_le_bytes();
+        let [kind, a, b, c, op, at_entry, maps_memory, names] = word.to_le_bytes();
         Self {
             kind,
             a,
@@ -134,7 +139,7 @@ impl CallKind {
             op,
             at_entry,
             maps_memory,
-            pad,
+            names,
         }
     }
 }
@@ -148,7 +153,7 @@ pub const CALL_PLAIN: u8 = 0;
 pub const CALL_READ: u8 = 1;
 /// Writes result bytes to descriptor `a`.
 pub const CALL_WRITE: u8 = 2;
-/// Returns a descriptor; the name is argument `b` below directory descriptor `a`.
+/// Returns a descriptor; the name is argument `b` below directory descriptor `a`, if it has one.
 pub const CALL_OPEN: u8 = 3;
 /// Operation `op` on descriptor `a`.
 pub const CALL_DESCRIPTOR: u8 = 4;

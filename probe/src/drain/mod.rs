@@ -120,7 +120,7 @@ impl Drained {
         let kind: u32 = sys::record(bytes)?;
         match kind {
             EVENT_FORK => self.processes.forked(&sys::record(bytes)?, node),
-            EVENT_EXEC => self.processes.executed(bytes)?,
+            EVENT_EXEC => self.processes.executed(bytes, node)?,
             EVENT_EXIT => self.processes.exited(&sys::record(bytes)?),
             EVENT_EXE => {
                 let event: ExeEvent = sys::record(bytes)?;
@@ -139,7 +139,7 @@ impl Drained {
                 node.seen(event.container, event.tgid);
             }
             EVENT_FILE => {
-                let sample = FileSample::new(bytes, &self.exes, node)?;
+                let sample = FileSample::new(bytes, &self.exes, &self.processes, node)?;
                 self.files.push(sample);
             }
             EVENT_NETWORK => self.peers.push(PeerSample::new(bytes)?),

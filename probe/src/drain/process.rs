@@ -82,6 +82,9 @@ impl Processes {
             return;
         }
         node.seen(event.container, event.tgid);
+        if event.flags & TASK_RUNTIME == 0 {
+            node.entered(event.container, event.tgid);
+        }
         self.seen += 1;
         let found = event.flags & TASK_MAY_BE_IN_CALL != 0;
         let parent = self
@@ -161,12 +164,13 @@ impl Processes {
     }
 
     /// A process executed a program.
-    pub(crate) fn executed(&mut self, bytes: &[u8]) -> Option<()> {
+    pub(crate) fn executed(&mut self, bytes: &[u8], node: &mut Node) -> Option<()> {
         let event: ExecEvent = sys::record(bytes)?;
         let process = event.process;
         if process.container == SENTINEL_CONTAINER {
             return Some(());
         }
+        node.entered(process.container, process.tgid);
         let rest = bytes.get(size_of::<ExecEvent>()..)?;
         let (arguments, rest) = rest.split_at_checked(event.argv_len as usize)?;
         let cwd = (event.cwd_len != u32::MAX)
@@ -302,6 +306,14 @@ impl Processes {
     /// The image of a process that runs.
     pub(crate) fn image_of(&self, tgid: u32) -> Option<usize> {
         self.live.get(&tgid).map(|live| live.image)
+    }
+
+    /// The id of a process as its own PID namespace knows it.
+    pub(crate) fn own_pid(&self, tgid: u32) -> u32 {
+        match self.live.get(&tgid) {
+            Some(live) if live.privileges.ns_pid != 0 => live.privileges.ns_pid,
+            _ => tgid,
+        }
     }
 
     fn image(&mut self, image: Image) -> usize {
