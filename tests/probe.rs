@@ -254,6 +254,36 @@ fn a_program_that_is_gone_removed_a_file_where_the_link_led() {
 }
 
 #[test]
+fn what_is_done_without_being_seen_makes_its_dimensions_partial() {
+    if !has_bpf() {
+        return;
+    }
+    for (name, argument, files) in [
+        ("files", "ring", true),
+        ("files", "asynchronous", true),
+        ("calls", "socketcall", false),
+    ] {
+        let (_folder, base) = folder();
+        let document = base.join("p.json");
+        let status = local(&document, &["--"])
+            .arg(workload::path(name, Linked::Static))
+            .arg(argument)
+            .status()
+            .unwrap();
+        // The kernel may not have it.
+        if status.code() == Some(3) {
+            continue;
+        }
+        assert!(status.success(), "{argument}: {status}");
+        let document = read(&document);
+        let of_files = if files { "partial" } else { "complete" };
+        assert_eq!(state(&document, "files"), of_files, "{argument}");
+        assert_eq!(state(&document, "network"), "partial", "{argument}");
+        assert_eq!(document["completeness"]["complete"], false);
+    }
+}
+
+#[test]
 fn nothing_of_other_programs_is_in_the_profile() {
     if !has_bpf() {
         return;

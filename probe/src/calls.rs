@@ -7,9 +7,9 @@ use procmon_probe_ebpf::abi::{
     CALL_ACCEPT, CALL_CONNECT, CALL_COPY, CALL_CREDENTIALS, CALL_DESCRIPTOR, CALL_EVENT, CALL_EXEC,
     CALL_LISTEN, CALL_MAP, CALL_NAME, CALL_OPEN, CALL_READ, CALL_RECVFROM, CALL_RECVMMSG,
     CALL_RECVMSG, CALL_RENAME, CALL_SENDMMSG, CALL_SENDMSG, CALL_SENDTO, CALL_SOCKET,
-    CALL_UNLINKAT, CALL_WRITE, CallKind, DENSE_NUMBERS, FileOp, NAMES_FLAGS, NAMES_FOLLOW, NO_ARG,
-    RARE_BPF, RARE_KEYCTL, RARE_MODULE_LOAD, RARE_MOUNT, RARE_PERF, RARE_PTRACE, RARE_SETNS,
-    RARE_UNSHARE, RARE_USERFAULTFD,
+    CALL_SOCKETCALL, CALL_UNLINKAT, CALL_WRITE, CallKind, DENSE_NUMBERS, FileOp, NAMES_FLAGS,
+    NAMES_FOLLOW, NO_ARG, RARE_BPF, RARE_KEYCTL, RARE_MODULE_LOAD, RARE_MOUNT, RARE_PERF,
+    RARE_PTRACE, RARE_SETNS, RARE_UNSHARE, RARE_USERFAULTFD,
 };
 use procmon_profile::model::Abi;
 use procmon_profile::tables::syscall_number;
@@ -98,6 +98,7 @@ const ROWS: &[Row] = &[
     ("mmap2", CALL_MAP, 4, 2, 3, NONE),
     ("execve", CALL_EXEC, CWD, 0, 0, FileOp::Exec),
     ("execveat", CALL_EXEC, 0, 1, 0, FileOp::Exec),
+    ("socketcall", CALL_SOCKETCALL, 0, 0, 0, NONE),
     ("socket", CALL_SOCKET, 0, 0, 0, NONE),
     ("connect", CALL_CONNECT, 0, 1, 2, NONE),
     ("accept", CALL_ACCEPT, 0, 0, 0, NONE),
@@ -122,6 +123,15 @@ const CREDENTIALS: &[&str] = &[
     "setfsuid",
     "setfsgid",
     "setgroups",
+    "setuid32",
+    "setgid32",
+    "setreuid32",
+    "setregid32",
+    "setresuid32",
+    "setresgid32",
+    "setfsuid32",
+    "setfsgid32",
+    "setgroups32",
     "capset",
     "prctl",
     "setns",
@@ -177,7 +187,12 @@ fn at_entry(kind: u8) -> bool {
 /// The table for one abi, by number.
 pub(crate) fn table(abi: Abi) -> Vec<CallKind> {
     let mut kinds = vec![CallKind::default(); DENSE_NUMBERS];
-    let number = |name| syscall_number(abi, name).map(|number| number as usize);
+    let number = |name: &str| {
+        // i386's own mmap takes its arguments in memory; its C library uses mmap2.
+        let known = abi != Abi::I386 || name != "mmap";
+        let number = known.then(|| syscall_number(abi, name)).flatten()?;
+        Some(number as usize)
+    };
     for (name, kind, a, b, c, op) in ROWS {
         if let Some(entry) = number(name).and_then(|number| kinds.get_mut(number)) {
             *entry = CallKind {
@@ -233,5 +248,22 @@ mod tests {
         assert_eq!(table[82].kind, CALL_RENAME);
         assert_eq!(table[9].maps_memory, 1);
         assert_eq!(table[39].kind, 0);
+    }
+
+    #[test]
+    fn the_32_bit_names_of_calls_are_known() {
+        let table = table(Abi::I386);
+        for (number, kind, op) in [
+            (193, CALL_NAME, FileOp::Truncate),
+            (194, CALL_DESCRIPTOR, FileOp::Truncate),
+            (198, CALL_NAME, FileOp::Chown),
+            (207, CALL_DESCRIPTOR, FileOp::Chown),
+            (212, CALL_NAME, FileOp::Chown),
+        ] {
+            assert_eq!((table[number].kind, table[number].op), (kind, op as u8));
+        }
+        assert_eq!(table[213].kind, CALL_CREDENTIALS);
+        assert_eq!(table[102].kind, CALL_SOCKETCALL);
+        assert_eq!(table[90].kind, 0);
     }
 }

@@ -61,6 +61,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) node: &'a Node,
     pub(crate) clock: &'a Clock,
     pub(crate) listeners: &'a [Listener],
+    /// A process held an io_uring when the window opened.
+    pub(crate) has_ring: bool,
     pub(crate) arch: &'a str,
 }
 
@@ -689,11 +691,12 @@ pub(crate) fn completeness(
     }
     for (map, count) in &facts.counted.lost {
         for dimension in dimensions_of(map) {
-            add(
-                *dimension,
-                DimensionState::Partial,
-                format!("map {map} was full: {count} times"),
-            );
+            let reason = if *map == "MESSAGES" {
+                format!("messages and calls of sockets that were not looked at: {count}")
+            } else {
+                format!("map {map} was full: {count} times")
+            };
+            add(*dimension, DimensionState::Partial, reason);
         }
     }
     if facts.counted.lost_ring > 0 {
@@ -723,17 +726,31 @@ pub(crate) fn completeness(
             ),
         );
     }
-    let uring = containers
-        .iter()
-        .flat_map(|container| &container.syscalls)
-        .any(|syscall| syscall.name == "io_uring_enter" && syscall.calls > 0);
-    if uring {
-        for dimension in [Dimension::Files, Dimension::Network] {
-            add(
-                dimension,
-                DimensionState::Partial,
-                "io_uring was used: its requests are not by path or peer".to_owned(),
-            );
+    // A ring whose kernel thread polls needs no call but its making.
+    let calls_of = |names: &[&str]| {
+        containers
+            .iter()
+            .flat_map(|container| &container.syscalls)
+            .any(|call| {
+                names.contains(&call.name.as_str())
+                    && call.calls > call.errors.values().sum::<u64>()
+            })
+    };
+    for (used, what) in [
+        (
+            facts.has_ring || calls_of(&["io_uring_enter", "io_uring_setup"]),
+            "io_uring",
+        ),
+        (calls_of(&["io_submit"]), "asynchronous I/O (io_submit)"),
+    ] {
+        if used {
+            for dimension in [Dimension::Files, Dimension::Network] {
+                add(
+                    dimension,
+                    DimensionState::Partial,
+                    format!("{what} was used: its requests are not by path or peer"),
+                );
+            }
         }
     }
     if let Some(cut) = cut {
@@ -772,6 +789,14 @@ fn dimensions_of(map: &str) -> &'static [Dimension] {
         "SYSCALL_ROWS" => &[Dimension::Syscalls],
         "FILE_ROWS" => &[Dimension::Files],
         "NETWORK_ROWS" | "SOCKETS" | "MESSAGES" => &[Dimension::Network],
+        "EXES" => &[
+            Dimension::Processes,
+            Dimension::Syscalls,
+            Dimension::Files,
+            Dimension::Network,
+            Dimension::Capabilities,
+            Dimension::Events,
+        ],
         "CAPABILITIES" => &[Dimension::Capabilities],
         "EVENTS" => &[Dimension::Events],
         _ => &[Dimension::Syscalls, Dimension::Files, Dimension::Network],

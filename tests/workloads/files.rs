@@ -461,8 +461,58 @@ fn others(at: &impl Fn(&str) -> String, rows: &mut Vec<Value>) {
     ));
 }
 
+/// Makes an io_uring, which a kernel thread may serve without a further call. False where there
+/// is none.
+fn ring() -> bool {
+    let mut parameters = [0_u8; 120];
+    // SAFETY: the structure has the size that the kernel gives it, and outlives the call.
+    unsafe { libc::syscall(libc::SYS_io_uring_setup, 1, parameters.as_mut_ptr()) >= 0 }
+}
+
+/// Reads asynchronously. False where the kernel can't.
+fn asynchronous() -> bool {
+    #[repr(C)]
+    #[derive(Default)]
+    struct Request {
+        data: u64,
+        key: u32,
+        flags: u32,
+        operation: u16,
+        priority: i16,
+        descriptor: u32,
+        buffer: u64,
+        bytes: u64,
+        offset: u64,
+        rest: [u64; 2],
+    }
+    let zero = File::open("/dev/zero").expect("open");
+    let mut buffer = [0_u8; 8];
+    let mut request = Request {
+        descriptor: u32::try_from(zero.as_raw_fd()).expect("a small number"),
+        buffer: buffer.as_mut_ptr() as u64,
+        bytes: 8,
+        ..Request::default()
+    };
+    let requests = [&raw mut request];
+    let mut context = 0_u64;
+    // SAFETY: everything outlives the calls; destroying the context waits for the request.
+    unsafe {
+        if libc::syscall(libc::SYS_io_setup, 1, &raw mut context) != 0 {
+            return false;
+        }
+        let submitted = libc::syscall(libc::SYS_io_submit, context, 1, requests.as_ptr());
+        libc::syscall(libc::SYS_io_destroy, context);
+        submitted == 1
+    }
+}
+
 fn main() {
     let base = std::env::args().nth(1).expect("a folder");
+    match base.as_str() {
+        "ring" => std::process::exit(if ring() { 0 } else { 3 }),
+        "asynchronous" => std::process::exit(if asynchronous() { 0 } else { 3 }),
+        _ => {}
+    }
     let at = |name: &str| format!("{base}/{name}");
     let mut rows = Vec::new();
     descriptors(&at, &mut rows);

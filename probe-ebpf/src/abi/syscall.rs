@@ -191,5 +191,7 @@ pub const CALL_RECVMMSG: u8 = 19;
 pub const CALL_CREDENTIALS: u8 = 20;
 /// socket: returns a descriptor.
 pub const CALL_SOCKET: u8 = 22;
+/// socketcall: a call on sockets that argument `a` names.
+pub const CALL_SOCKETCALL: u8 = 23;
 /// Does something rare: argument values go into an event of type `op`.
 pub const CALL_EVENT: u8 = 21;

@@ -381,6 +381,26 @@ fn sock_of(descriptor: u32) -> (u64, u64) {
     )
 }
 
+/// socketcall, whose arguments lie in memory, has returned: those that would count are lost.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn called_by_number(regs: u64, kind: u64) -> u32 {
+    // connect, listen, accept, send, recv, sendto, recvfrom, sendmsg, recvmsg, accept4, recvmmsg,
+    // sendmmsg: include/uapi/linux/net.h.
+    const COUNTED: u64 = 0x1f_1e38;
+    let kind = CallKind::from_word(kind);
+    let Some(record) = label::current() else {
+        return 0;
+    };
+    // SAFETY: a map value of the current task.
+    let abi = unsafe { (*record).abi };
+    let call = regs::argument(regs, abi, kind.a) & 0xffff_ffff;
+    if call < 32 && COUNTED >> call & 1 != 0 {
+        lost(Loss::Messages);
+    }
+    0
+}
+
 /// socket has returned: nothing was sent yet.
 #[unsafe(no_mangle)]
 #[inline(never)]
@@ -688,15 +708,16 @@ pub(crate) extern "C" fn transferred_many(regs: u64, kind: u64, result: i64) -> 
 /// Address and length of the name in a struct msghdr.
 #[inline(always)]
 fn message_name(header: u64, abi: u32) -> (u64, u32) {
-    if abi == ABI_COMPAT {
-        return (0, 0);
+    // Two locals, no array: its zeroing would be a loop, which kernels before 6.4 refuse here.
+    let (mut name, mut length) = (0_u64, 0_u32);
+    let pointer = if abi == ABI_COMPAT { 4 } else { 8 };
+    // SAFETY: locals; the helper checks the address, and zeroes what it can't read.
+    unsafe {
+        bpf_probe_read_user((&raw mut name).cast(), pointer, header as *const _);
+        let after = header + u64::from(pointer);
+        bpf_probe_read_user((&raw mut length).cast(), 4, after as *const _);
     }
-    let mut words = [0_u64; 2];
-    // SAFETY: a local; the helper checks the address.
-    if unsafe { bpf_probe_read_user((&raw mut words).cast(), 16, header as *const _) } != 0 {
-        return (0, 0);
-    }
-    (words[0], words[1] as u32)
+    (name, length)
 }
 
 /// One message was sent or, with bit 32 of `descriptor`, received.

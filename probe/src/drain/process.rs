@@ -303,6 +303,11 @@ impl Processes {
         self.live.len()
     }
 
+    /// Those that run.
+    pub(crate) fn tgids(&self) -> impl Iterator<Item = u32> {
+        self.live.keys().copied()
+    }
+
     /// The image of a process that runs.
     pub(crate) fn image_of(&self, tgid: u32) -> Option<usize> {
         self.live.get(&tgid).map(|live| live.image)

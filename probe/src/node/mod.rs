@@ -8,7 +8,7 @@ mod sockets;
 
 pub(crate) use mounts::MountFacts;
 pub(crate) use names::Given;
-pub(crate) use sockets::{Listener, listeners};
+pub(crate) use sockets::{Listener, holds_ring, listeners};
 
 use crate::drain::Image;
 use procfs_core::FromBufRead as _;
