@@ -135,6 +135,29 @@ fn privileges_given_up_refused_and_used_are_seen() {
 }
 
 #[test]
+fn an_event_of_a_child_that_executes_belongs_to_a_process() {
+    if !has_bpf() {
+        return;
+    }
+    let (_folder, base) = folder();
+    let document = base.join("p.json");
+    let status = local(&document, &["--"])
+        .arg(workload::path("credentials", Linked::Static))
+        .arg("drop")
+        .status()
+        .unwrap();
+    assert!(status.success(), "{status}");
+    let document = read(&document);
+    let own = rows(&document, "processes")
+        .find(|row| row["parent"].is_null())
+        .expect("the command has a row");
+    let change = rows(&document, "events")
+        .find(|event| event["details"]["toUid"] == "65534")
+        .expect("a change of credentials");
+    assert_eq!(change["process"], own["id"], "{change}");
+}
+
+#[test]
 fn a_profile_holds_no_peer_but_those_that_were_there() {
     if !has_bpf() {
         return;
@@ -159,6 +182,105 @@ fn an_executed_program_is_a_file_too() {
         })
         .expect("the program is a file");
     assert_eq!(executed["operations"]["exec"], 24);
+}
+
+/// The only row of a process with these arguments.
+fn process<'a>(document: &'a Value, argv: &[&str]) -> &'a Value {
+    let found: Vec<&Value> = rows(document, "processes")
+        .filter(|row| row["argv"] == Value::from(argv))
+        .collect();
+    assert_eq!(found.len(), 1, "{argv:?}: {found:?}");
+    found[0]
+}
+
+/// Profiles a shell script.
+fn script(text: &str) -> Value {
+    let (_folder, base) = folder();
+    let document = base.join("p.json");
+    let status = local(&document, &["--", "/bin/sh", "-c", text])
+        .stdout(Stdio::null())
+        .status()
+        .unwrap();
+    assert!(status.success(), "{text}: {status}");
+    read(&document)
+}
+
+#[test]
+fn a_program_belongs_to_the_shell_that_started_it() {
+    if !has_bpf() {
+        return;
+    }
+    // A shell, a part of it that goes on by itself, and a part of that.
+    let document =
+        script("/bin/echo outer; ( /bin/echo inner; ( /bin/echo deep; true ); true ); true");
+    let shells: Vec<&Value> = rows(&document, "processes")
+        .filter(|row| row["argv"][0] == "/bin/sh")
+        .collect();
+    assert_eq!(shells.len(), 2, "{shells:?}");
+    let (outer, inner) = if shells[0]["parent"].is_null() {
+        (shells[0], shells[1])
+    } else {
+        (shells[1], shells[0])
+    };
+    assert_eq!(inner["parent"], outer["id"]);
+    assert_eq!(inner["count"], 2);
+    for (word, shell) in [("outer", outer), ("inner", inner), ("deep", inner)] {
+        let echo = process(&document, &["/bin/echo", word]);
+        assert_eq!(echo["parent"], shell["id"], "{echo}");
+    }
+}
+
+#[test]
+fn a_program_that_is_gone_removed_a_file_where_the_link_led() {
+    if !has_bpf() {
+        return;
+    }
+    let (_folder, base) = folder();
+    std::fs::create_dir(base.join("real")).unwrap();
+    std::fs::write(base.join("real/file"), "").unwrap();
+    std::os::unix::fs::symlink("real", base.join("link")).unwrap();
+    let document = base.join("p.json");
+    let status = local(&document, &["--", "/bin/rm"])
+        .arg(base.join("link/file"))
+        .status()
+        .unwrap();
+    assert!(status.success(), "{status}");
+    let document = read(&document);
+    let path = base.join("real/file").display().to_string();
+    let removed = rows(&document, "files")
+        .find(|row| row["operations"]["unlink"] == 1)
+        .expect("a file was removed");
+    assert_eq!(removed["path"], path.as_str());
+}
+
+#[test]
+fn what_is_done_without_being_seen_makes_its_dimensions_partial() {
+    if !has_bpf() {
+        return;
+    }
+    for (name, argument, files) in [
+        ("files", "ring", true),
+        ("files", "asynchronous", true),
+        ("calls", "socketcall", false),
+    ] {
+        let (_folder, base) = folder();
+        let document = base.join("p.json");
+        let status = local(&document, &["--"])
+            .arg(workload::path(name, Linked::Static))
+            .arg(argument)
+            .status()
+            .unwrap();
+        // The kernel may not have it.
+        if status.code() == Some(3) {
+            continue;
+        }
+        assert!(status.success(), "{argument}: {status}");
+        let document = read(&document);
+        let of_files = if files { "partial" } else { "complete" };
+        assert_eq!(state(&document, "files"), of_files, "{argument}");
+        assert_eq!(state(&document, "network"), "partial", "{argument}");
+        assert_eq!(document["completeness"]["complete"], false);
+    }
 }
 
 #[test]

@@ -101,12 +101,14 @@ pub(crate) static PEER_ROWS: Array<NetworkRow> = Array::with_max_entries(16_384,
 /// Rows not in use.
 #[map]
 pub(crate) static FREE_PEER_ROWS: Queue<u32> = Queue::with_max_entries(16_384, 0);
-/// TCP sockets that were connected or accepted, by `struct sock`, until they close. Full: `Loss::Sockets`.
+/// TCP sockets that were connected or accepted, by `struct sock`, until the kernel destroys them: a
+/// closed one is still read from. Full: `Loss::Sockets`.
 #[map]
 pub(crate) static SOCKETS: HashMap<u64, SocketState> = HashMap::with_max_entries(65_536, 0);
 /// Row of the last datagram sent by an unconnected socket, by inode number: a hint for datagrams
-/// received without an address; `RECEIVES_FIRST` when the first one came in, so that others begin.
-/// Full: the oldest hint goes, and such a datagram has no remote end.
+/// received without an address; `RECEIVES_FIRST` when the first one came in, so that others begin;
+/// `YOUNG` when there was none since the target made the socket. Full: the oldest hint goes, such a
+/// datagram has no remote end, and a port that the program chose is a server's.
 #[map]
 pub(crate) static LAST_SENT: LruHashMap<u64, u32> = LruHashMap::with_max_entries(8_192, 0);
 /// Ports listened on. Full: connections that were open before the window may be taken for outbound; `Loss::Sockets`.

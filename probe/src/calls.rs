@@ -6,12 +6,30 @@
 use procmon_probe_ebpf::abi::{
     CALL_ACCEPT, CALL_CONNECT, CALL_COPY, CALL_CREDENTIALS, CALL_DESCRIPTOR, CALL_EVENT, CALL_EXEC,
     CALL_LISTEN, CALL_MAP, CALL_NAME, CALL_OPEN, CALL_READ, CALL_RECVFROM, CALL_RECVMMSG,
-    CALL_RECVMSG, CALL_RENAME, CALL_SENDMMSG, CALL_SENDMSG, CALL_SENDTO, CALL_UNLINKAT, CALL_WRITE,
-    CallKind, DENSE_NUMBERS, FileOp, NO_ARG, RARE_BPF, RARE_KEYCTL, RARE_MODULE_LOAD, RARE_MOUNT,
-    RARE_PERF, RARE_PTRACE, RARE_SETNS, RARE_UNSHARE, RARE_USERFAULTFD,
+    CALL_RECVMSG, CALL_RENAME, CALL_SENDMMSG, CALL_SENDMSG, CALL_SENDTO, CALL_SOCKET,
+    CALL_SOCKETCALL, CALL_UNLINKAT, CALL_WRITE, CallKind, DENSE_NUMBERS, FileOp, NAMES_FLAGS,
+    NAMES_FOLLOW, NO_ARG, RARE_BPF, RARE_KEYCTL, RARE_MODULE_LOAD, RARE_MOUNT, RARE_PERF,
+    RARE_PTRACE, RARE_SETNS, RARE_UNSHARE, RARE_USERFAULTFD,
 };
 use procmon_profile::model::Abi;
 use procmon_profile::tables::syscall_number;
+
+/// Calls that follow a symbolic link at the end of their name.
+const FOLLOW: &[(&str, u8)] = &[
+    ("chmod", NAMES_FOLLOW),
+    ("fchmodat", NAMES_FOLLOW),
+    ("fchmodat2", NAMES_FOLLOW | NAMES_FLAGS | 3),
+    ("chown", NAMES_FOLLOW),
+    ("chown32", NAMES_FOLLOW),
+    ("fchownat", NAMES_FOLLOW | NAMES_FLAGS | 4),
+    ("truncate", NAMES_FOLLOW),
+    ("truncate64", NAMES_FOLLOW),
+    ("setxattr", NAMES_FOLLOW),
+    ("removexattr", NAMES_FOLLOW),
+    ("setxattrat", NAMES_FOLLOW | NAMES_FLAGS | 2),
+    ("removexattrat", NAMES_FOLLOW | NAMES_FLAGS | 2),
+    ("execveat", NAMES_FLAGS | 4),
+];
 
 /// Name, kind, positions a, b, c, file operation.
 type Row = (&'static str, u8, u8, u8, u8, FileOp);
@@ -38,22 +56,30 @@ const ROWS: &[Row] = &[
     ("creat", CALL_OPEN, CWD, 0, 0, FileOp::Open),
     ("openat", CALL_OPEN, 0, 1, 0, FileOp::Open),
     ("openat2", CALL_OPEN, 0, 1, 0, FileOp::Open),
+    ("open_by_handle_at", CALL_OPEN, 0, NO_ARG, 0, FileOp::Open),
     ("fchmod", CALL_DESCRIPTOR, 0, 0, 0, FileOp::Chmod),
     ("fchown", CALL_DESCRIPTOR, 0, 0, 0, FileOp::Chown),
+    ("fchown32", CALL_DESCRIPTOR, 0, 0, 0, FileOp::Chown),
     ("ftruncate", CALL_DESCRIPTOR, 0, 0, 0, FileOp::Truncate),
+    ("ftruncate64", CALL_DESCRIPTOR, 0, 0, 0, FileOp::Truncate),
     ("fsetxattr", CALL_DESCRIPTOR, 0, 0, 0, FileOp::Setxattr),
     ("fremovexattr", CALL_DESCRIPTOR, 0, 0, 0, FileOp::Setxattr),
     ("chmod", CALL_NAME, CWD, 0, 0, FileOp::Chmod),
     ("fchmodat", CALL_NAME, 0, 1, 0, FileOp::Chmod),
     ("fchmodat2", CALL_NAME, 0, 1, 0, FileOp::Chmod),
     ("chown", CALL_NAME, CWD, 0, 0, FileOp::Chown),
+    ("chown32", CALL_NAME, CWD, 0, 0, FileOp::Chown),
     ("lchown", CALL_NAME, CWD, 0, 0, FileOp::Chown),
+    ("lchown32", CALL_NAME, CWD, 0, 0, FileOp::Chown),
     ("fchownat", CALL_NAME, 0, 1, 0, FileOp::Chown),
     ("truncate", CALL_NAME, CWD, 0, 0, FileOp::Truncate),
+    ("truncate64", CALL_NAME, CWD, 0, 0, FileOp::Truncate),
     ("setxattr", CALL_NAME, CWD, 0, 0, FileOp::Setxattr),
     ("lsetxattr", CALL_NAME, CWD, 0, 0, FileOp::Setxattr),
     ("removexattr", CALL_NAME, CWD, 0, 0, FileOp::Setxattr),
     ("lremovexattr", CALL_NAME, CWD, 0, 0, FileOp::Setxattr),
+    ("setxattrat", CALL_NAME, 0, 1, 0, FileOp::Setxattr),
+    ("removexattrat", CALL_NAME, 0, 1, 0, FileOp::Setxattr),
     ("unlink", CALL_NAME, CWD, 0, 0, FileOp::Unlink),
     ("unlinkat", CALL_UNLINKAT, 0, 1, 2, FileOp::Unlink),
     ("rmdir", CALL_NAME, CWD, 0, 0, FileOp::Rmdir),
@@ -72,16 +98,18 @@ const ROWS: &[Row] = &[
     ("mmap2", CALL_MAP, 4, 2, 3, NONE),
     ("execve", CALL_EXEC, CWD, 0, 0, FileOp::Exec),
     ("execveat", CALL_EXEC, 0, 1, 0, FileOp::Exec),
+    ("socketcall", CALL_SOCKETCALL, 0, 0, 0, NONE),
+    ("socket", CALL_SOCKET, 0, 0, 0, NONE),
     ("connect", CALL_CONNECT, 0, 1, 2, NONE),
     ("accept", CALL_ACCEPT, 0, 0, 0, NONE),
     ("accept4", CALL_ACCEPT, 0, 0, 0, NONE),
     ("listen", CALL_LISTEN, 0, 0, 0, NONE),
     ("sendto", CALL_SENDTO, 0, 4, 5, NONE),
-    ("recvfrom", CALL_RECVFROM, 0, 4, 0, NONE),
+    ("recvfrom", CALL_RECVFROM, 0, 4, 3, NONE),
     ("sendmsg", CALL_SENDMSG, 0, 1, 0, NONE),
-    ("recvmsg", CALL_RECVMSG, 0, 1, 0, NONE),
+    ("recvmsg", CALL_RECVMSG, 0, 1, 2, NONE),
     ("sendmmsg", CALL_SENDMMSG, 0, 1, 0, NONE),
-    ("recvmmsg", CALL_RECVMMSG, 0, 1, 0, NONE),
+    ("recvmmsg", CALL_RECVMMSG, 0, 1, 3, NONE),
 ];
 
 /// Calls that change credentials.
@@ -95,6 +123,15 @@ const CREDENTIALS: &[&str] = &[
     "setfsuid",
     "setfsgid",
     "setgroups",
+    "setuid32",
+    "setgid32",
+    "setreuid32",
+    "setregid32",
+    "setresuid32",
+    "setresgid32",
+    "setfsuid32",
+    "setfsgid32",
+    "setgroups32",
     "capset",
     "prctl",
     "setns",
@@ -150,7 +187,12 @@ fn at_entry(kind: u8) -> bool {
 /// The table for one abi, by number.
 pub(crate) fn table(abi: Abi) -> Vec<CallKind> {
     let mut kinds = vec![CallKind::default(); DENSE_NUMBERS];
-    let number = |name| syscall_number(abi, name).map(|number| number as usize);
+    let number = |name: &str| {
+        // i386's own mmap takes its arguments in memory; its C library uses mmap2.
+        let known = abi != Abi::I386 || name != "mmap";
+        let number = known.then(|| syscall_number(abi, name)).flatten()?;
+        Some(number as usize)
+    };
     for (name, kind, a, b, c, op) in ROWS {
         if let Some(entry) = number(name).and_then(|number| kinds.get_mut(number)) {
             *entry = CallKind {
@@ -162,6 +204,11 @@ pub(crate) fn table(abi: Abi) -> Vec<CallKind> {
                 at_entry: u8::from(at_entry(*kind)),
                 ..CallKind::default()
             };
+        }
+    }
+    for (name, how) in FOLLOW {
+        if let Some(entry) = number(name).and_then(|number| kinds.get_mut(number)) {
+            entry.names = *how;
         }
     }
     for name in CREDENTIALS {
@@ -201,5 +248,22 @@ mod tests {
         assert_eq!(table[82].kind, CALL_RENAME);
         assert_eq!(table[9].maps_memory, 1);
         assert_eq!(table[39].kind, 0);
+    }
+
+    #[test]
+    fn the_32_bit_names_of_calls_are_known() {
+        let table = table(Abi::I386);
+        for (number, kind, op) in [
+            (193, CALL_NAME, FileOp::Truncate),
+            (194, CALL_DESCRIPTOR, FileOp::Truncate),
+            (198, CALL_NAME, FileOp::Chown),
+            (207, CALL_DESCRIPTOR, FileOp::Chown),
+            (212, CALL_NAME, FileOp::Chown),
+        ] {
+            assert_eq!((table[number].kind, table[number].op), (kind, op as u8));
+        }
+        assert_eq!(table[213].kind, CALL_CREDENTIALS);
+        assert_eq!(table[102].kind, CALL_SOCKETCALL);
+        assert_eq!(table[90].kind, 0);
     }
 }

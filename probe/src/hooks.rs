@@ -98,6 +98,12 @@ pub(crate) const WANTED: &[Wanted] = &[
         without: &[(Dimension::Network, false)],
     },
     Wanted {
+        program: "on_tcp_destroy_sock",
+        name: "tcp_destroy_sock",
+        cgroup_only: false,
+        without: &[(Dimension::Network, false)],
+    },
+    Wanted {
         program: "on_cap_capable",
         name: "cap_capable",
         cgroup_only: false,

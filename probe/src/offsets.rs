@@ -120,15 +120,23 @@ pub(crate) fn find(btf: &Btf, arch: &str) -> (Offsets, Vec<&'static str>) {
         sk_type = "sock"."sk_type",
         sk_err = "sock"."sk_err",
         sk_userlocks = "sock"."sk_userlocks",
+        inet_sport = "inet_sock"."inet_sport",
+        tcp_is_mptcp = "tcp_sock"."is_mptcp",
+        csk_ulp_data = "inet_connection_sock"."icsk_ulp_data",
+        subflow_conn = "mptcp_subflow_context"."conn",
         unix_addr = "unix_sock"."addr",
         unix_peer = "unix_sock"."peer",
         unix_address_len = "unix_address"."len",
         unix_address_name = "unix_address"."name",
+        unix_address_refcnt = "unix_address"."refcnt",
     }
     out.upid_size = btf.size("upid").unwrap_or(16);
     out.inode_size = btf.size("inode").unwrap_or(NO_OFFSET);
     out.sk_userlocks_shift = btf
         .member("sock", "sk_userlocks")
+        .map_or(0, |member| member.bits % 8);
+    out.tcp_is_mptcp_shift = btf
+        .member("tcp_sock", "is_mptcp")
         .map_or(0, |member| member.bits % 8);
     registers(btf, arch, &mut out);
     let needed = [

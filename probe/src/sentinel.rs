@@ -64,6 +64,7 @@ pub(crate) fn prove(capture: &mut Capture) -> Result<()> {
         ("sched_process_exec", seen.execs),
         ("sched_process_exit", seen.exits),
         ("inet_sock_set_state", seen.refused),
+        ("tcp_destroy_sock", seen.destroyed),
         ("cap_capable", seen.capabilities),
         ("sched_process_free", seen.freed),
     ] {

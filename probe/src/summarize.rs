@@ -1,6 +1,6 @@
 //! Samples and what the node knows, to parts of a Profile.
 
-use crate::drain::{Counted, Drained, FileSample, PeerSample, RareSample, event};
+use crate::drain::{Counted, Drained, FileSample, PeerSample, Processes, RareSample, event};
 use crate::hooks::{Capture, WANTED};
 use crate::label::Slots;
 use crate::node::{Listener, Node};
@@ -61,6 +61,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) node: &'a Node,
     pub(crate) clock: &'a Clock,
     pub(crate) listeners: &'a [Listener],
+    /// A process held an io_uring when the window opened.
+    pub(crate) has_ring: bool,
     pub(crate) arch: &'a str,
 }
 
@@ -119,18 +121,9 @@ fn processes(
             continue;
         };
         let exe = facts.drained.exes.get(&image.exe);
-        // A forked stage that only executed something else has no row: its parent stands in.
-        let mut parent = image.parent;
-        while let Some(number) = parent
-            && !ids.contains_key(&number)
-        {
-            parent = table.images[number].parent;
-        }
         container.processes.push(Process {
             id,
-            parent: parent
-                .and_then(|parent| ids.get(&parent))
-                .map(|(_, id)| id.clone()),
+            parent: row_of(table, &ids, image.parent).map(|(_, id)| id.clone()),
             exe: facts.drained.path_of(image.exe),
             argv: image.argv.clone(),
             argv_truncated: image.truncated,
@@ -161,6 +154,22 @@ fn processes(
     ids.into_iter()
         .map(|(image, (_, id))| (image, id))
         .collect()
+}
+
+/// What stands for an image. A forked stage that only executed something else has no row: its
+/// parent stands in.
+fn row_of<'a, T>(
+    table: &Processes,
+    rows: &'a HashMap<usize, T>,
+    mut image: Option<usize>,
+) -> Option<&'a T> {
+    while let Some(number) = image {
+        if let Some(row) = rows.get(&number) {
+            return Some(row);
+        }
+        image = table.images[number].parent;
+    }
+    None
 }
 
 fn sets(privileges: &Privileges) -> CapabilitySets {
@@ -530,7 +539,7 @@ fn events(
         container.events.push(Event {
             time: facts.clock.time(seen.time),
             event_type,
-            process: image.and_then(|image| ids.get(&image)).cloned(),
+            process: row_of(&facts.drained.processes, ids, *image).cloned(),
             count: event::count(facts.capture, &seen.key)?,
             details,
         });
@@ -682,11 +691,12 @@ pub(crate) fn completeness(
     }
     for (map, count) in &facts.counted.lost {
         for dimension in dimensions_of(map) {
-            add(
-                *dimension,
-                DimensionState::Partial,
-                format!("map {map} was full: {count} times"),
-            );
+            let reason = if *map == "MESSAGES" {
+                format!("messages and calls of sockets that were not looked at: {count}")
+            } else {
+                format!("map {map} was full: {count} times")
+            };
+            add(*dimension, DimensionState::Partial, reason);
         }
     }
     if facts.counted.lost_ring > 0 {
@@ -716,17 +726,31 @@ pub(crate) fn completeness(
             ),
         );
     }
-    let uring = containers
-        .iter()
-        .flat_map(|container| &container.syscalls)
-        .any(|syscall| syscall.name == "io_uring_enter" && syscall.calls > 0);
-    if uring {
-        for dimension in [Dimension::Files, Dimension::Network] {
-            add(
-                dimension,
-                DimensionState::Partial,
-                "io_uring was used: its requests are not by path or peer".to_owned(),
-            );
+    // A ring whose kernel thread polls needs no call but its making.
+    let calls_of = |names: &[&str]| {
+        containers
+            .iter()
+            .flat_map(|container| &container.syscalls)
+            .any(|call| {
+                names.contains(&call.name.as_str())
+                    && call.calls > call.errors.values().sum::<u64>()
+            })
+    };
+    for (used, what) in [
+        (
+            facts.has_ring || calls_of(&["io_uring_enter", "io_uring_setup"]),
+            "io_uring",
+        ),
+        (calls_of(&["io_submit"]), "asynchronous I/O (io_submit)"),
+    ] {
+        if used {
+            for dimension in [Dimension::Files, Dimension::Network] {
+                add(
+                    dimension,
+                    DimensionState::Partial,
+                    format!("{what} was used: its requests are not by path or peer"),
+                );
+            }
         }
     }
     if let Some(cut) = cut {
@@ -765,6 +789,14 @@ fn dimensions_of(map: &str) -> &'static [Dimension] {
         "SYSCALL_ROWS" => &[Dimension::Syscalls],
         "FILE_ROWS" => &[Dimension::Files],
         "NETWORK_ROWS" | "SOCKETS" | "MESSAGES" => &[Dimension::Network],
+        "EXES" => &[
+            Dimension::Processes,
+            Dimension::Syscalls,
+            Dimension::Files,
+            Dimension::Network,
+            Dimension::Capabilities,
+            Dimension::Events,
+        ],
         "CAPABILITIES" => &[Dimension::Capabilities],
         "EVENTS" => &[Dimension::Events],
         _ => &[Dimension::Syscalls, Dimension::Files, Dimension::Network],

@@ -281,38 +281,6 @@ pub(crate) fn close_nothing() {
     unsafe { libc::syscall(libc::SYS_close, -1) };
 }
 
-/// A path as the kernel sees it below a root directory, symbolic links and `..` resolved within it.
-pub(crate) fn open_below(root: &std::fs::File, path: &OsStr) -> io::Result<OwnedFd> {
-    #[repr(C)]
-    struct OpenHow {
-        flags: u64,
-        mode: u64,
-        resolve: u64,
-    }
-    const RESOLVE_IN_ROOT: u64 = 0x10;
-    let path =
-        CString::new(path.as_bytes()).map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))?;
-    let how = OpenHow {
-        flags: (libc::O_PATH | libc::O_CLOEXEC).cast_unsigned().into(),
-        mode: 0,
-        resolve: RESOLVE_IN_ROOT,
-    };
-    // SAFETY: path and structure live until the call returns, whose result is a descriptor of ours.
-    unsafe {
-        let fd = libc::syscall(
-            libc::SYS_openat2,
-            root.as_raw_fd(),
-            path.as_ptr(),
-            &raw const how,
-            size_of::<OpenHow>(),
-        );
-        if fd < 0 {
-            return Err(io::Error::last_os_error());
-        }
-        Ok(OwnedFd::from_raw_fd(i32::try_from(fd).unwrap_or(-1)))
-    }
-}
-
 /// Magic number of the file system that a path lies on.
 pub(crate) fn file_system_magic(path: &std::path::Path) -> io::Result<u32> {
     let path = CString::new(path.as_os_str().as_bytes())

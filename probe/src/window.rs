@@ -109,6 +109,7 @@ struct Prepared {
     node: Node,
     drained: Drained,
     listeners: Vec<Listener>,
+    has_ring: bool,
     command: Option<Command>,
 }
 
@@ -171,12 +172,14 @@ fn prepare(request: &Request, stdout: Option<i32>) -> Result<Prepared, Unable> {
         node::listeners(&processes)
     };
     announce_listeners(&mut capture, &listeners)?;
+    let has_ring = command.is_none() && drained.processes.tgids().any(node::holds_ring);
     Ok(Prepared {
         capture,
         slots,
         node,
         drained,
         listeners,
+        has_ring,
         command,
     })
 }
@@ -422,6 +425,7 @@ impl Prepared {
             node: &self.node,
             clock,
             listeners: &self.listeners,
+            has_ring: self.has_ring,
             arch,
         };
         let containers = summarize::containers(&facts)?;

@@ -98,6 +98,33 @@ fn getppid_by_the_32_bit_gate() {
     }
 }
 
+/// A 32-bit call with a first and a second argument.
+#[cfg(target_arch = "x86_64")]
+fn by_the_32_bit_gate(number: u32, first: u32, second: u32) -> i32 {
+    let mut result = number;
+    // SAFETY: the caller's arguments; the gate clears r8 to r11. The compiler keeps rbx for itself.
+    unsafe {
+        std::arch::asm!("xchg {first}, rbx", "int 0x80", "xchg {first}, rbx", first = inout(reg) u64::from(first) => _,
+            inout("eax") result, in("ecx") second, in("edx") 0, out("r8") _, out("r9") _, out("r10") _, out("r11") _);
+    }
+    result.cast_signed()
+}
+
+/// A text that 32-bit calls can reach.
+#[cfg(target_arch = "x86_64")]
+fn low_text(text: &std::ffi::CStr) -> u32 {
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_32BIT;
+    let protection = libc::PROT_READ | libc::PROT_WRITE;
+    let bytes = text.to_bytes_with_nul();
+    // SAFETY: new memory, which is longer than the text.
+    unsafe {
+        let memory = libc::mmap(std::ptr::null_mut(), 4096, protection, flags, -1, 0);
+        assert_ne!(memory, libc::MAP_FAILED);
+        std::ptr::copy_nonoverlapping(bytes.as_ptr(), memory.cast(), bytes.len());
+        u32::try_from(memory as usize).expect("low memory")
+    }
+}
+
 /// 32-bit calls, where the kernel takes them: a child finds out.
 #[cfg(target_arch = "x86_64")]
 fn compat() -> Option<Value> {
@@ -118,6 +145,10 @@ fn compat() -> Option<Value> {
     for _ in 0..24 {
         getppid_by_the_32_bit_gate();
     }
+    // chown32, truncate64.
+    let name = low_text(c"/nonexistent/compat");
+    assert_eq!(by_the_32_bit_gate(212, name, 0), -libc::ENOENT);
+    assert_eq!(by_the_32_bit_gate(193, name, 0), -libc::ENOENT);
     Some(json!({"name": "getppid", "abi": "i386", "calls": 25, "errors": {}}))
 }
 
@@ -126,7 +157,23 @@ fn compat() -> Option<Value> {
     None
 }
 
+/// Sends what can't be sent by a call that says in memory what it does.
+fn socketcall() {
+    #[cfg(target_arch = "x86_64")]
+    if compat().is_some() {
+        assert_eq!(by_the_32_bit_gate(102, 9, 0), -libc::EFAULT);
+        return;
+    }
+    std::process::exit(3);
+}
+
 fn main() {
+    if std::env::args()
+        .nth(1)
+        .is_some_and(|argument| argument == "socketcall")
+    {
+        return socketcall();
+    }
     for _ in 0..SINGLE {
         // SAFETY: takes no arguments.
         unsafe { libc::syscall(libc::SYS_getppid) };
@@ -173,10 +220,15 @@ fn main() {
         json!({"name": "waitid", "calls": INTERRUPTS + 1, "errors": {}, "restarted": INTERRUPTS, "unfinished": 0}),
         json!({"name": "pause", "calls": 1, "errors": {}}),
     ];
-    calls.extend(compat());
-    procmon_tests::tell(&json!({
-        "syscalls": calls,
-        "files": [{"path": "/nonexistent/procmon", "operations": {}, "bytesRead": 0, "bytesWritten": 0,
-            "errors": {"ENOENT": 7}, "nameSource": "argument"}],
-    }));
+    let compat = compat();
+    let files = compat
+        .as_ref()
+        .map(|_| json!({"path": "/nonexistent/compat", "operations": {}, "errors": {"ENOENT": 2}}));
+    calls.extend(compat);
+    let mut files = Vec::from_iter(files);
+    files.push(
+        json!({"path": "/nonexistent/procmon", "operations": {}, "bytesRead": 0, "bytesWritten": 0,
+            "errors": {"ENOENT": 7}, "nameSource": "argument"}),
+    );
+    procmon_tests::tell(&json!({"syscalls": calls, "files": files}));
 }

@@ -28,6 +28,16 @@ fn become_true(argument: &std::ffi::CStr) {
     panic!("execv: {}", std::io::Error::last_os_error());
 }
 
+/// Executes this program, which gives its privileges up and executes another.
+fn step_down() {
+    let own = std::env::current_exe().expect("this program");
+    let own = std::ffi::CString::new(own.into_os_string().into_encoded_bytes()).expect("a path");
+    let argv = [own.as_ptr(), c"step-down".as_ptr(), std::ptr::null()];
+    // SAFETY: a list that ends with a null pointer and outlives the call.
+    unsafe { libc::execv(argv[0], argv.as_ptr()) };
+    panic!("execv: {}", std::io::Error::last_os_error());
+}
+
 /// getpriority fails with EPERM from now on.
 fn filter() {
     let step = |code: u32, jt: u8, jf: u8, k: u32| libc::sock_filter {
@@ -119,6 +129,23 @@ fn main() {
     if folder == "idle" {
         return;
     }
+    if folder == "drop" {
+        child(|| {
+            // SAFETY: numbers only.
+            assert_eq!(unsafe { libc::setresuid(65534, 65534, 65534) }, 0);
+            become_true(c"nobody");
+        });
+        return;
+    }
+    if folder == "step-down" {
+        // SAFETY: numbers only.
+        unsafe {
+            assert_eq!(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+            assert_eq!(libc::setresgid(4321, 4321, 4321), 0);
+            assert_eq!(libc::setresuid(1234, 1234, 1234), 0);
+        }
+        become_true(c"stepped-down");
+    }
     let folder = std::ffi::CString::new(folder).expect("a path");
     child(|| {
         // SAFETY: a constant name and numbers.
@@ -156,11 +183,17 @@ fn main() {
         assert_eq!(unsafe { libc::ptrace(libc::PTRACE_TRACEME, 0, 0, 0) }, 0);
     });
     child(from_memory);
+    child(step_down);
+    let own = std::env::args().next().expect("a name");
     procmon_tests::tell(&json!({
         "processes": [
             {"argv": ["/bin/true", "nobody"], "uid": 65534, "gid": 65534, "count": 1, "exits": {"0": 1}},
             {"argv": ["/bin/true", "no-new-privs"], "uid": 0, "noNewPrivs": true, "seccomp": "disabled", "count": 1},
             {"argv": ["/bin/true", "filtered"], "seccomp": "filter", "noNewPrivs": true, "count": 1},
+            {"argv": [own, "step-down"], "uid": 1234, "gid": 4321, "noNewPrivs": true, "count": 1,
+                "capabilities": {"effective": [], "permitted": []}},
+            {"argv": ["/bin/true", "stepped-down"], "uid": 1234, "gid": 4321, "noNewPrivs": true, "count": 1,
+                "capabilities": {"effective": [], "permitted": []}},
             {"argv": ["from-memory", "idle"], "layer": "memfd", "count": 1, "exits": {"0": 1}},
         ],
         "syscalls": [

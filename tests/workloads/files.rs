@@ -294,6 +294,117 @@ fn names(at: &impl Fn(&str) -> String, rows: &mut Vec<Value>) {
     ]);
 }
 
+/// Names that lead through symbolic links. The links stay: what they lead to is looked up when the
+/// probe gets to it.
+fn links(at: &impl Fn(&str) -> String, rows: &mut Vec<Value>) {
+    for folder in ["k", "k/x", "k/y", "k/y/z", "k/one", "k/two"] {
+        fs::create_dir(at(folder)).expect("mkdir");
+    }
+    for file in ["k/f", "k/y/dd", "k/y/z/g", "k/one/a", "k/two/a"] {
+        fs::write(at(file), b"12").expect("write");
+    }
+    for (target, link) in [("../y/z", "k/x/l"), ("f", "k/s"), ("one", "k/switched")] {
+        std::os::unix::fs::symlink(target, at(link)).expect("symlink");
+    }
+    let link = c(&at("k/s"));
+    let file = File::open(at("k/f")).expect("open");
+    // SAFETY: names that live until the calls return, descriptors that are open.
+    let attribute = unsafe {
+        // These change what the link leads to.
+        assert_eq!(libc::chmod(link.as_ptr(), 0o600), 0);
+        assert_eq!(libc::chown(link.as_ptr(), 0, 0), 0);
+        assert_eq!(libc::truncate(link.as_ptr(), 1), 0);
+        assert_eq!(libc::fchmodat(libc::AT_FDCWD, link.as_ptr(), 0o600, 0), 0);
+        assert_eq!(libc::fchownat(libc::AT_FDCWD, link.as_ptr(), 0, 0, 0), 0);
+        // This one is the descriptor's own file.
+        let empty = libc::fchownat(file.as_raw_fd(), c"".as_ptr(), 0, 0, libc::AT_EMPTY_PATH);
+        assert_eq!(empty, 0);
+        // These change the link.
+        assert_eq!(libc::lchown(link.as_ptr(), 0, 0), 0);
+        let flags = libc::AT_SYMLINK_NOFOLLOW;
+        assert_eq!(
+            libc::fchownat(libc::AT_FDCWD, link.as_ptr(), 0, 0, flags),
+            0
+        );
+        libc::setxattr(
+            link.as_ptr(),
+            c"user.procmon".as_ptr(),
+            b"1".as_ptr().cast(),
+            1,
+            0,
+        )
+    };
+    let mut operations =
+        json!({"open": 2, "create": 1, "write": 1, "chmod": 2, "chown": 3, "truncate": 1});
+    let mut errors = json!({});
+    match attribute {
+        0 => operations["setxattr"] = 1.into(),
+        _ => errors["EOPNOTSUPP"] = 1.into(),
+    }
+    if open_by_handle(&file) {
+        operations["open"] = 3.into();
+    }
+    fs::remove_file(at("k/x/l/../dd")).expect("unlink");
+    fs::remove_file(at("k/x/l/g")).expect("unlink");
+    fs::remove_file(at("k/switched/a")).expect("unlink");
+    // What was before is looked up by now.
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    std::os::unix::fs::symlink("two", at("k/new")).expect("symlink");
+    fs::rename(at("k/new"), at("k/switched")).expect("rename");
+    fs::remove_file(at("k/switched/a")).expect("unlink");
+    assert!(File::open("/proc/self/none").is_err());
+    let none = json!({});
+    rows.extend([
+        row(&at("k/f"), &operations, 0, 2, &errors),
+        row(&at("k/s"), &json!({"symlink": 1, "chown": 2}), 0, 0, &none),
+        row(
+            &format!("/proc/{}/none", std::process::id()),
+            &none,
+            0,
+            0,
+            &json!({"ENOENT": 1}),
+        ),
+    ]);
+    rows.extend(["k/y/dd", "k/y/z/g", "k/one/a", "k/two/a"].map(|path| {
+        let operations = json!({"open": 1, "create": 1, "write": 1, "unlink": 1});
+        row(&at(path), &operations, 0, 2, &none)
+    }));
+}
+
+/// Opens a file by its handle. False where the file system has none.
+fn open_by_handle(file: &File) -> bool {
+    #[repr(C)]
+    struct Handle {
+        bytes: libc::c_uint,
+        kind: libc::c_int,
+        handle: [u8; 128],
+    }
+    let mut handle = Handle {
+        bytes: 128,
+        kind: 0,
+        handle: [0; 128],
+    };
+    let mut mount = 0;
+    // SAFETY: the handle has the room that it says, and lives until the calls return.
+    unsafe {
+        let found = libc::syscall(
+            libc::SYS_name_to_handle_at,
+            file.as_raw_fd(),
+            c"".as_ptr(),
+            &raw mut handle,
+            &raw mut mount,
+            libc::AT_EMPTY_PATH,
+        );
+        found == 0
+            && libc::syscall(
+                libc::SYS_open_by_handle_at,
+                file.as_raw_fd(),
+                &raw mut handle,
+                libc::O_RDONLY,
+            ) >= 0
+    }
+}
+
 /// Many files, one file by many threads, a device, and a name that is no text.
 fn others(at: &impl Fn(&str) -> String, rows: &mut Vec<Value>) {
     for number in 0..MANY {
@@ -350,13 +461,64 @@ fn others(at: &impl Fn(&str) -> String, rows: &mut Vec<Value>) {
     ));
 }
 
+/// Makes an io_uring, which a kernel thread may serve without a further call. False where there
+/// is none.
+fn ring() -> bool {
+    let mut parameters = [0_u8; 120];
+    // SAFETY: the structure has the size that the kernel gives it, and outlives the call.
+    unsafe { libc::syscall(libc::SYS_io_uring_setup, 1, parameters.as_mut_ptr()) >= 0 }
+}
+
+/// Reads asynchronously. False where the kernel can't.
+fn asynchronous() -> bool {
+    #[repr(C)]
+    #[derive(Default)]
+    struct Request {
+        data: u64,
+        key: u32,
+        flags: u32,
+        operation: u16,
+        priority: i16,
+        descriptor: u32,
+        buffer: u64,
+        bytes: u64,
+        offset: u64,
+        rest: [u64; 2],
+    }
+    let zero = File::open("/dev/zero").expect("open");
+    let mut buffer = [0_u8; 8];
+    let mut request = Request {
+        descriptor: u32::try_from(zero.as_raw_fd()).expect("a small number"),
+        buffer: buffer.as_mut_ptr() as u64,
+        bytes: 8,
+        ..Request::default()
+    };
+    let requests = [&raw mut request];
+    let mut context = 0_u64;
+    // SAFETY: everything outlives the calls; destroying the context waits for the request.
+    unsafe {
+        if libc::syscall(libc::SYS_io_setup, 1, &raw mut context) != 0 {
+            return false;
+        }
+        let submitted = libc::syscall(libc::SYS_io_submit, context, 1, requests.as_ptr());
+        libc::syscall(libc::SYS_io_destroy, context);
+        submitted == 1
+    }
+}
+
 fn main() {
     let base = std::env::args().nth(1).expect("a folder");
+    match base.as_str() {
+        "ring" => std::process::exit(if ring() { 0 } else { 3 }),
+        "asynchronous" => std::process::exit(if asynchronous() { 0 } else { 3 }),
+        _ => {}
+    }
     let at = |name: &str| format!("{base}/{name}");
     let mut rows = Vec::new();
     descriptors(&at, &mut rows);
     vectors(&at, &mut rows);
     names(&at, &mut rows);
     others(&at, &mut rows);
+    links(&at, &mut rows);
     procmon_tests::tell(&json!({"files": rows}));
 }

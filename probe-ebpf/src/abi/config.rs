@@ -119,10 +119,16 @@ pub struct Offsets {
     pub sk_err: u32,
     pub sk_userlocks: u32,
     pub sk_userlocks_shift: u32,
+    pub inet_sport: u32,
+    pub tcp_is_mptcp: u32,
+    pub tcp_is_mptcp_shift: u32,
+    pub csk_ulp_data: u32,
+    pub subflow_conn: u32,
     pub unix_addr: u32,
     pub unix_peer: u32,
     pub unix_address_len: u32,
     pub unix_address_name: u32,
+    pub unix_address_refcnt: u32,
     pub regs_nr: u32,
     pub regs_args: [u32; 8],
     pub regs_compat_args: [u32; 8],
@@ -165,8 +171,10 @@ pub struct State {
     pub scan: u32,
     /// Changes with every change of a label: makes cached labels stale.
     pub epoch: u64,
+    /// Changes when a symbolic link may have changed: names lead elsewhere then.
+    pub links: u64,
 }
-records! { State = 16 }
+records! { State = 24 }
 
 /// The task iterator lists every process with the cgroups above it.
 pub const SCAN_LIST: u32 = 0;

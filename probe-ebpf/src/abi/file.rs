@@ -40,7 +40,7 @@ pub struct FileKey {
     pub kind: u32,
     /// Inode number; of the directory that the name is relative to, when named.
     pub inode: u64,
-    /// Inode number of the parent directory.
+    /// Inode number of the parent directory; what else makes the name lead elsewhere, when named.
     pub parent: u64,
     /// Hash and length of the last name; hash of the whole name, when named.
     pub name: u64,
@@ -59,6 +59,8 @@ records! { FileKey = 56 }
 pub const FILE_KEY_SETTLED: u32 = 0;
 /// Found by an argument.
 pub const FILE_KEY_NAMED: u32 = 1;
+/// Found by an argument whose last part is followed when it is a symbolic link.
+pub const FILE_KEY_FOLLOWED: u32 = 2;
 
 /// Counts of one file; updated by atomic addition. Failures are in the map `ERRNOS`.
 #[repr(C)]
@@ -110,6 +112,8 @@ pub const FILE_UNREACHABLE: u32 = 4;
 pub const FILE_TRUNCATED: u32 = 8;
 /// The name comes from the caller's memory; the walked path is the directory it is relative to.
 pub const FILE_NAMED: u32 = 16;
+/// A symbolic link at the end of the name was followed.
+pub const FILE_FOLLOWED: u32 = 64;
 /// The name could not be read.
 pub const FILE_NAME_UNREADABLE: u32 = 32;
 

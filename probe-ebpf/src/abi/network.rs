@@ -75,10 +75,12 @@ records! { SocketState = 8 }
 pub const SOCKET_CONNECTING: u8 = 1;
 /// Connected.
 pub const SOCKET_CONNECTED: u8 = 2;
-/// Failed, and counted: connect has yet to return.
+/// Failed, and counted: connect has yet to say so.
 pub const SOCKET_FAILED: u8 = 3;
-/// The outcome of connect is open, and connect has returned.
-pub const SOCKET_IN_BACKGROUND: u8 = 4;
+/// Failed, and connect has said so.
+pub const SOCKET_SETTLED: u8 = 4;
+/// Closed before it was connected, without an error of its own: connect says why.
+pub const SOCKET_UNEXPLAINED: u8 = 5;
 
 /// A port that a socket listens on.
 #[repr(C)]

@@ -93,8 +93,16 @@ pub struct ExecEvent {
     pub argv_full: u32,
     /// Not 0: a script; its name was executed.
     pub script: u32,
+    /// Effective user id before.
+    pub uid_before: u32,
+    /// Effective group id before.
+    pub gid_before: u32,
+    /// Effective capabilities before.
+    pub effective_before: u64,
+    /// Permitted capabilities before.
+    pub permitted_before: u64,
 }
-records! { ExecEvent = 128 }
+records! { ExecEvent = 152 }
 
 /// First sight of an executable in a container: followed by `path_len` bytes of names, the last one first.
 #[repr(C)]

@@ -101,10 +101,15 @@ pub struct CallKind {
     pub at_entry: u8,
     /// Not 0: mapping memory, which asks for CAP_SYS_ADMIN without need.
     pub maps_memory: u8,
-    /// Padding.
-    pub pad: u8,
+    /// How a name is looked up: of `NAMES_…`.
+    pub names: u8,
 }
 records! { CallKind = 8 }
+
+/// In [`CallKind::names`]: a symbolic link at the end of the name is followed.
+pub const NAMES_FOLLOW: u8 = 0x80;
+/// In [`CallKind::names`]: the argument at the position of the low bits holds `AT_…` flags.
+pub const NAMES_FLAGS: u8 = 0x40;
 
 impl CallKind {
     /// As one number: functions that the verifier checks by themselves take numbers only.
@@ -118,14 +123,14 @@ impl CallKind {
             self.op,
             self.at_entry,
             self.maps_memory,
-            self.pad,
+            self.names,
         ])
     }
 
     /// From one number.
     #[must_use]
     pub fn from_word(word: u64) -> Self {
-        let [kind, a, b, c, op, at_entry, maps_memory, pad] = word.to_le_bytes();
+        let [kind, a, b, c, op, at_entry, maps_memory, names] = word.to_le_bytes();
         Self {
             kind,
             a,
@@ -134,7 +139,7 @@ impl CallKind {
             op,
             at_entry,
             maps_memory,
-            pad,
+            names,
         }
     }
 }
@@ -148,7 +153,7 @@ pub const CALL_PLAIN: u8 = 0;
 pub const CALL_READ: u8 = 1;
 /// Writes result bytes to descriptor `a`.
 pub const CALL_WRITE: u8 = 2;
-/// Returns a descriptor; the name is argument `b` below directory descriptor `a`.
+/// Returns a descriptor; the name is argument `b` below directory descriptor `a`, if it has one.
 pub const CALL_OPEN: u8 = 3;
 /// Operation `op` on descriptor `a`.
 pub const CALL_DESCRIPTOR: u8 = 4;
@@ -172,17 +177,21 @@ pub const CALL_ACCEPT: u8 = 12;
 pub const CALL_LISTEN: u8 = 13;
 /// sendto: descriptor `a`, address `b`, its length `c`.
 pub const CALL_SENDTO: u8 = 14;
-/// recvfrom: descriptor `a`, address `b`.
+/// recvfrom: descriptor `a`, address `b`, flags `c`.
 pub const CALL_RECVFROM: u8 = 15;
 /// sendmsg: descriptor `a`, struct msghdr `b`.
 pub const CALL_SENDMSG: u8 = 16;
-/// recvmsg: descriptor `a`, struct msghdr `b`.
+/// recvmsg: descriptor `a`, struct msghdr `b`, flags `c`.
 pub const CALL_RECVMSG: u8 = 17;
 /// sendmmsg: descriptor `a`, array of struct mmsghdr `b`.
 pub const CALL_SENDMMSG: u8 = 18;
-/// recvmmsg: descriptor `a`, array of struct mmsghdr `b`.
+/// recvmmsg: descriptor `a`, array of struct mmsghdr `b`, flags `c`.
 pub const CALL_RECVMMSG: u8 = 19;
 /// Changes credentials.
 pub const CALL_CREDENTIALS: u8 = 20;
+/// socket: returns a descriptor.
+pub const CALL_SOCKET: u8 = 22;
+/// socketcall: a call on sockets that argument `a` names.
+pub const CALL_SOCKETCALL: u8 = 23;
 /// Does something rare: argument values go into an event of type `op`.
 pub const CALL_EVENT: u8 = 21;

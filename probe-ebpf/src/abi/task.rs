@@ -51,12 +51,14 @@ pub struct TaskRecord {
     pub gid: u32,
     /// Effective capabilities when last looked at.
     pub caps: u64,
+    /// Permitted capabilities when last looked at.
+    pub permitted: u64,
     /// Not 0: an entry of the map `TASKS` leads here.
     pub live: u32,
     /// Padding.
     pub pad: u32,
 }
-records! { TaskRecord = 64 }
+records! { TaskRecord = 72 }
 
 /// The task that ran last on a CPU, and its slot.
 #[repr(C)]

@@ -28,6 +28,12 @@ pub(crate) fn effective(cred: u64) -> u64 {
     read(cred, offset!(cred_cap_effective))
 }
 
+/// Permitted capabilities.
+#[inline(always)]
+pub(crate) fn permitted(cred: u64) -> u64 {
+    read(cred, offset!(cred_cap_permitted))
+}
+
 /// Everything that a process is allowed, and where it lives.
 #[inline(always)]
 pub(crate) fn privileges(task: u64, out: *mut Privileges) {
@@ -43,7 +49,7 @@ pub(crate) fn privileges(task: u64, out: *mut Privileges) {
         (*out).uid = uid(cred);
         (*out).gid = gid(cred);
         (*out).effective = effective(cred);
-        (*out).permitted = read(cred, offset!(cred_cap_permitted));
+        (*out).permitted = permitted(cred);
         (*out).bounding = read(cred, offset!(cred_cap_bset));
         (*out).seccomp = read(task, offset!(task_seccomp_mode));
         (*out).no_new_privs = (read::<u64>(task, offset!(task_atomic_flags)) & 1) as u32;

@@ -2,10 +2,14 @@
 
 use super::read;
 use crate::maps::offset;
+use procmon_probe_ebpf::abi::NO_OFFSET;
 
+pub(crate) const AF_UNSPEC: u16 = 0;
 pub(crate) const AF_UNIX: u16 = 1;
 pub(crate) const AF_INET: u16 = 2;
 pub(crate) const AF_INET6: u16 = 10;
+const IPPROTO_TCP: u16 = 6;
+pub(crate) const IPPROTO_MPTCP: u16 = 262;
 pub(crate) const SOCK_STREAM: u8 = 1;
 pub(crate) const SOCK_DGRAM: u8 = 2;
 /// `SOCK_BINDPORT_LOCK`, include/net/sock.h: the port was chosen by bind.
@@ -43,6 +47,20 @@ pub(crate) fn socket_type(sk: u64) -> u8 {
 #[inline(always)]
 pub(crate) fn protocol(sk: u64) -> u16 {
     read(sk, offset!(sk_protocol))
+}
+
+/// The sock that the program has: of a TCP sock that carries an MPTCP connection, the connection's.
+/// 0 when it can't be told.
+#[inline(always)]
+pub(crate) fn of_program(sk: u64) -> u64 {
+    if offset!(tcp_is_mptcp) == NO_OFFSET
+        || offset!(subflow_conn) == NO_OFFSET
+        || protocol(sk) != IPPROTO_TCP
+        || read::<u8>(sk, offset!(tcp_is_mptcp)) >> (offset!(tcp_is_mptcp_shift) & 7) & 1 == 0
+    {
+        return sk;
+    }
+    read(read(sk, offset!(csk_ulp_data)), offset!(subflow_conn))
 }
 
 /// `TCP_…` state.
@@ -106,6 +124,10 @@ pub(crate) fn is_unset(address: &[u8; 16]) -> bool {
 pub(crate) fn ends(sk: u64, out: &mut Ends) {
     out.family = family(sk);
     out.local_port = read(sk, offset!(sk_num));
+    if out.local_port == 0 {
+        // A closed TCP sock gives its port back, but keeps what stood in its headers.
+        out.local_port = u16::from_be(read(sk, offset!(inet_sport)));
+    }
     out.remote_port = u16::from_be(read(sk, offset!(sk_dport)));
     if out.family == AF_INET6 {
         out.remote = from_words(read(sk, offset!(sk_v6_daddr)));
@@ -134,6 +156,13 @@ pub(crate) fn unix_name(sk: u64) -> (u64, u32) {
         address + u64::from(offset!(unix_address_name)) + 2,
         length.saturating_sub(2),
     )
+}
+
+/// A Unix sock shares its name with others: an accepted one has the very name of the listener.
+#[inline(always)]
+pub(crate) fn shares_unix_name(sk: u64) -> bool {
+    let address: u64 = read(sk, offset!(unix_addr));
+    read::<u32>(address, offset!(unix_address_refcnt)) > 1
 }
 
 /// The sock at the other end of a Unix sock.

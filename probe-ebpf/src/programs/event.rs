@@ -65,6 +65,7 @@ pub(crate) extern "C" fn credentials_changed(task: u64) -> u32 {
     let (uid, gid, caps) = (cred::uid(cred), cred::gid(cred), cred::effective(cred));
     // SAFETY: a map value of the current task.
     unsafe {
+        (*record).permitted = cred::permitted(cred);
         let before = ((*record).uid, (*record).gid, (*record).caps);
         if before == (uid, gid, caps) {
             return 0;

@@ -8,13 +8,14 @@ use super::{label, network, process::current_tgid};
 use crate::kernel::{file, path, read, regs, task};
 use crate::maps::{
     FILE_ROWS, FILES, FREE_FILE_ROWS, SCRATCH_MASK, Scratch, add, add_errno, emit, lost, offset,
-    opaque, scratch, take,
+    opaque, scratch, state, take,
 };
 use aya_ebpf::helpers::generated::{bpf_probe_read_kernel_str, bpf_probe_read_user_str};
 use procmon_probe_ebpf::abi::{
     CALL_COPY, CALL_EXEC, CALL_MAP, CALL_READ, CALL_RENAME, CALL_UNLINKAT, CALL_WRITE, CallKind,
-    EVENT_FILE, FILE_KEY_NAMED, FILE_KEY_SETTLED, FILE_NAMED, FileEvent, FileKey, FileMeta, FileOp,
-    FileRow, Loss, MAX_ARGV, N_FILE_OPS, NO_ARG, ROWS_FILES,
+    EVENT_FILE, FILE_FOLLOWED, FILE_KEY_FOLLOWED, FILE_KEY_NAMED, FILE_KEY_SETTLED, FILE_NAMED,
+    FileEvent, FileKey, FileMeta, FileOp, FileRow, Loss, MAX_ARGV, N_FILE_OPS, NAMES_FLAGS,
+    NAMES_FOLLOW, NO_ARG, ROWS_FILES,
 };
 
 const PROT_WRITE: u64 = 2;
@@ -22,6 +23,17 @@ const PROT_EXEC: u64 = 4;
 const MAP_SHARED: u64 = 1;
 const AT_REMOVEDIR: u64 = 0x200;
 const AT_FDCWD: u32 = -100_i32 as u32;
+const AT_SYMLINK_NOFOLLOW: u64 = 0x100;
+const AT_EMPTY_PATH: u64 = 0x1000;
+/// How a name is looked up: a symbolic link at its end is followed.
+const FOLLOW: u64 = 1;
+/// The first eight bytes of names below /proc/self and /proc/thread-self.
+const PROC_SELF: u64 = u64::from_le_bytes(*b"/proc/se");
+const PROC_THREAD_SELF: u64 = u64::from_le_bytes(*b"/proc/th");
+/// How a name is looked up: an empty one means the descriptor.
+const EMPTY: u64 = 2;
+/// Changes of symbolic links after which names lead elsewhere: more would fill the table of rows.
+const MAX_LINK_CHANGES: u64 = 1024;
 
 /// Counts one operation.
 #[inline(always)]
@@ -147,7 +159,7 @@ fn new_row(buffer: *mut Scratch, key: &FileKey, end: u64) -> u32 {
 /// Row plus 1 of a name given as an argument, relative to a directory descriptor.
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn named_row(exe: u32, directory: u32, name: u64) -> u32 {
+extern "C" fn named_row(exe: u32, directory: u32, name: u64, how: u64) -> u32 {
     let Some(buffer) = scratch(0) else { return 0 };
     let start = size_of::<FileEvent>();
     // SAFETY: the buffer is larger than the record and the longest name; the helper checks the address.
@@ -158,22 +170,36 @@ extern "C" fn named_row(exe: u32, directory: u32, name: u64) -> u32 {
             name as *const _,
         )
     };
+    // Of an empty text older kernels do not count the NUL.
+    if (length == 0 || length == 1) && how & EMPTY != 0 {
+        return settled_row(exe, task::file(task::current(), directory));
+    }
     if length <= 1 || length > MAX_ARGV as i64 {
         return 0;
     }
-    finish_named(exe, directory, length as u64)
+    finish_named(exe, directory, length as u64 | how << 32)
 }
 
-/// The rest of `named_row`, once the name is in the buffer.
+/// The rest of `named_row`, once the name is in the buffer. The upper half of `length` says how it
+/// is looked up.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn finish_named(exe: u32, directory: u32, length: u64) -> u32 {
+    let follow = (length >> 32 & FOLLOW) as u32;
     let length = length & 0x1fff;
     let start = size_of::<FileEvent>();
     let hash = hash_name(length);
     let Some(buffer) = scratch(0) else { return 0 };
     // SAFETY: the buffer is larger than the offset.
     let absolute = unsafe { (*buffer).bytes[start] } == b'/';
+    // SAFETY: as above, and aligned as the buffer is.
+    let first = unsafe { *(*buffer).bytes.as_ptr().add(start).cast::<u64>() };
+    // /proc/self is another directory for every process.
+    let own = if first == PROC_SELF || first == PROC_THREAD_SELF {
+        u64::from(current_tgid()) << 32
+    } else {
+        0
+    };
     let mut mount = 0;
     let mut dentry = 0;
     if !absolute {
@@ -194,9 +220,9 @@ extern "C" fn finish_named(exe: u32, directory: u32, length: u64) -> u32 {
     let inode = file::dentry_inode(dentry);
     let key = FileKey {
         exe,
-        kind: FILE_KEY_NAMED,
+        kind: FILE_KEY_NAMED + follow,
         inode: file::number(inode),
-        parent: 0,
+        parent: own + link_changes(),
         name: hash,
         mount,
         above: if dentry == 0 { 0 } else { above(dentry) },
@@ -217,13 +243,35 @@ extern "C" fn finish_named(exe: u32, directory: u32, length: u64) -> u32 {
     // SAFETY: the buffer is larger than the record, and nothing else uses it.
     unsafe {
         (*event).meta = FileMeta {
-            flags: FILE_NAMED | (end >> 32) as u32,
+            flags: FILE_NAMED | follow * FILE_FOLLOWED | (end >> 32) as u32,
             ..FileMeta::default()
         };
         (*event).name_len = length as u32;
         (*event).path_len = (end as u32).wrapping_sub(from as u32);
     }
     new_row(buffer, &key, end)
+}
+
+/// How often symbolic links may have changed.
+#[inline(always)]
+fn link_changes() -> u64 {
+    // SAFETY: a map value; other CPUs add to it.
+    state().map_or(0, |state| unsafe {
+        core::ptr::read_volatile(&raw const (*state).links)
+    })
+}
+
+/// A symbolic link was made, or a name was replaced that may be one.
+#[inline(always)]
+fn links_changed(op: u8) {
+    let changes = link_changes();
+    if (op == FileOp::Symlink as u8 || (op == FileOp::Rename as u8 && changes != 0))
+        && changes < MAX_LINK_CHANGES
+        && let Some(state) = state()
+    {
+        // SAFETY: a map value.
+        add(unsafe { &raw mut (*state).links }, 1);
+    }
 }
 
 /// A hash of the name in the buffer, eight bytes at a time.
@@ -370,7 +418,10 @@ pub(crate) extern "C" fn opened(regs: u64, kind: u64, result: i64) -> u32 {
         return 0;
     };
     if result < 0 {
-        named(regs, kind, result);
+        // A handle is no name.
+        if CallKind::from_word(kind).b != NO_ARG {
+            named(regs, kind, result);
+        }
         return 0;
     }
     let file = task::file(task::current(), result as u32);
@@ -405,6 +456,16 @@ pub(crate) extern "C" fn named(regs: u64, kind: u64, result: i64) -> u32 {
     }
     // SAFETY: a map value of the current task.
     let (exe, abi) = unsafe { ((*record).exe, (*record).abi) };
+    let mut how = u64::from(kind.names & NAMES_FOLLOW != 0) * FOLLOW;
+    if kind.names & NAMES_FLAGS != 0 {
+        let flags = regs::argument(regs, abi, kind.names);
+        if flags & AT_SYMLINK_NOFOLLOW != 0 {
+            how = 0;
+        }
+        if flags & AT_EMPTY_PATH != 0 {
+            how |= EMPTY;
+        }
+    }
     let mut op = kind.op;
     if kind.kind == CALL_UNLINKAT && regs::argument(regs, abi, kind.c) & AT_REMOVEDIR != 0 {
         op = FileOp::Rmdir as u8;
@@ -412,9 +473,21 @@ pub(crate) extern "C" fn named(regs: u64, kind: u64, result: i64) -> u32 {
     if kind.kind == CALL_RENAME {
         let directory = if kind.a == NO_ARG { kind.c } else { kind.c + 1 };
         let at = if kind.a == NO_ARG { NO_ARG } else { kind.c };
-        one_name(exe, regs, abi, at, directory, op, result);
+        one_name(
+            exe,
+            regs,
+            abi,
+            u32::from(at) << 8 | u32::from(directory),
+            op,
+            how,
+            result,
+        );
     }
-    one_name(exe, regs, abi, kind.a, kind.b, op, result);
+    let places = u32::from(kind.a) << 8 | u32::from(kind.b);
+    one_name(exe, regs, abi, places, op, how, result);
+    if result == 0 {
+        links_changed(op);
+    }
     0
 }
 
@@ -426,14 +499,16 @@ fn one_name_done(row: u32, op: u8, result: i64) {
     }
 }
 
+/// The same, by the positions of directory and name among the arguments.
 #[inline(always)]
-fn one_name(exe: u32, regs: u64, abi: u32, directory: u8, name: u8, op: u8, result: i64) {
+fn one_name(exe: u32, regs: u64, abi: u32, places: u32, op: u8, how: u64, result: i64) {
+    let (directory, name) = ((places >> 8) as u8, places as u8);
     let descriptor = if directory == NO_ARG {
         AT_FDCWD
     } else {
         regs::argument(regs, abi, directory) as u32
     };
-    let row = named_row(exe, descriptor, regs::argument(regs, abi, name));
+    let row = named_row(exe, descriptor, regs::argument(regs, abi, name), how);
     one_name_done(row, op, result);
 }
 
@@ -460,10 +535,11 @@ pub(crate) extern "C" fn executed(user: u32, program: u64, bprm_script: u64) -> 
         )
     };
     if length > 1 && length <= MAX_ARGV as i64 {
-        let row = finish_named(user, AT_FDCWD, length as u64);
+        let row = finish_named(user, AT_FDCWD, length as u64 | FOLLOW << 32);
         one_name_done(row, FileOp::Exec as u8, 0);
     }
     0
 }
 
 const _: () = assert!(size_of::<FileEvent>() + MAX_ARGV < SCRATCH_MASK);
+const _: () = assert!(FILE_KEY_FOLLOWED == FILE_KEY_NAMED + 1);

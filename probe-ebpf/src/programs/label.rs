@@ -73,6 +73,7 @@ pub(crate) fn insert(task: u64, container: u32, exe: u32, flags: u32) -> Option<
             uid: cred::uid(cred),
             gid: cred::gid(cred),
             caps: cred::effective(cred),
+            permitted: cred::permitted(cred),
             live: 1,
             ..TaskRecord::default()
         };

@@ -1,11 +1,14 @@
 //! Network: which peer a socket belongs to, and what went through it.
 //!
-//! Called at the entry and return of system calls, where the current task is the owner. Hook
-//! (tp_btf): inet_sock_set_state(sk, oldstate, newstate), the same in 5.10 … 7.x; it runs on
-//! whatever task was there, so only its step to SYN_SENT, taken inside connect, looks at the task.
+//! Called at the entry and return of system calls, where the current task is the owner. Hooks
+//! (tp_btf): inet_sock_set_state(sk, oldstate, newstate) and tcp_destroy_sock(sk), the same in
+//! 5.10 … 7.x; they run on whatever task was there, so only the step to SYN_SENT, taken inside
+//! connect, looks at the task.
 
 use super::{file::errno, label};
-use crate::kernel::sock::{self, AF_INET, AF_INET6, AF_UNIX, Ends, SOCK_DGRAM, SOCK_STREAM};
+use crate::kernel::sock::{
+    self, AF_INET, AF_INET6, AF_UNIX, AF_UNSPEC, Ends, IPPROTO_MPTCP, SOCK_DGRAM, SOCK_STREAM,
+};
 use crate::kernel::{file, number_of, regs, task};
 use crate::maps::{
     FREE_PEER_ROWS, LAST_SENT, LISTENERS, PEER_ROWS, PEERS, SOCKETS, Scratch, add, add_errno, emit,
@@ -18,7 +21,7 @@ use procmon_probe_ebpf::abi::{
     ABI_COMPAT, CALL_RECVFROM, CALL_SENDMMSG, CALL_SENDMSG, CALL_SENDTO, CallKind,
     DIRECTION_INBOUND, DIRECTION_LISTEN, DIRECTION_OUTBOUND, EVENT_NETWORK, ListenKey, Loss,
     NetworkEvent, NetworkRow, ROWS_NETWORK, SOCKET_CONNECTED, SOCKET_CONNECTING, SOCKET_FAILED,
-    SOCKET_IN_BACKGROUND, SocketState, TASK_PENDING, UNIX_PATH,
+    SOCKET_SETTLED, SOCKET_UNEXPLAINED, SocketState, TASK_PENDING, UNIX_PATH,
 };
 
 const TCP_ESTABLISHED: i32 = 1;
@@ -33,10 +36,19 @@ const EINPROGRESS: u16 = 115;
 const RECEIVES_FIRST: u32 = u32::MAX;
 /// In place of what LAST_SENT does not hold.
 const NOTHING_YET: u32 = u32::MAX - 1;
+/// In LAST_SENT: the socket was made within the window.
+const YOUNG: u32 = u32::MAX - 2;
+/// In LAST_SENT, beside a row: it was the first datagram of a socket made within the window.
+const WE_BEGAN: u32 = 1 << 30;
 /// In a length: the datagram came in.
 const CAME_IN: u32 = 1 << 31;
 /// In a length: others begin.
 const OTHERS_BEGIN: u32 = 1 << 30;
+/// In a length: the program begins, whatever port it chose.
+const WE_BEGIN: u32 = 1 << 29;
+/// Flags of a receiving call: what it returns stays in the queue, or was never received.
+const MSG_PEEK: u64 = 2;
+const MSG_ERRQUEUE: u64 = 0x2000;
 /// Messages looked at in one sendmmsg or recvmmsg.
 const MAX_MESSAGES: usize = 32;
 
@@ -158,7 +170,13 @@ extern "C" fn inet_row(exe: u32, sk: u64) -> u32 {
     let Some(buffer) = scratch(0) else { return 0 };
     let mut ends = Ends::default();
     sock::ends(sk, &mut ends);
-    if ends.remote_port == 0 && sock::is_unset(&ends.remote) {
+    // What was disconnected keeps some of its former peer.
+    let is_connected = if sock::socket_type(sk) == SOCK_STREAM {
+        ends.remote_port != 0
+    } else {
+        i32::from(sock::state(sk)) == TCP_ESTABLISHED
+    };
+    if !is_connected {
         return 0;
     }
     // SAFETY: an entry is copied out of the map.
@@ -257,14 +275,17 @@ extern "C" fn unix_row(exe: u32, sk: u64) -> u32 {
     if peer == 0 {
         return 0;
     }
-    // An accepted socket has the listener's name, one that connected has none.
-    if sock::socket_type(sk) != SOCK_DGRAM && sock::unix_name(sk).0 != 0 {
+    let (name, length) = sock::unix_name(peer);
+    // An accepted socket has the listener's name. One that connected has none, or its own.
+    if sock::socket_type(sk) != SOCK_DGRAM
+        && sock::unix_name(sk).0 != 0
+        && (name == 0 || sock::shares_unix_name(sk))
+    {
         return unix_own_row(exe, sk);
     }
     let event = begin(buffer, exe, sk);
     // SAFETY: the buffer is ours.
     unsafe { (*event).key.direction = DIRECTION_OUTBOUND };
-    let (name, length) = sock::unix_name(peer);
     if !unix_path(name, length, false, true) {
         return 0;
     }
@@ -286,8 +307,15 @@ extern "C" fn unix_own_row(exe: u32, sk: u64) -> u32 {
     peer_row()
 }
 
+/// Others come to this datagram socket, as far as its port and a length's `OTHERS_BEGIN` and
+/// `WE_BEGIN` say.
+#[inline(always)]
+fn others_come(sk: u64, length: u32) -> bool {
+    length & OTHERS_BEGIN != 0 || (length & WE_BEGIN == 0 && sock::is_bound_by_user(sk))
+}
+
 /// Row plus 1 of an address that the program gave, or that the kernel wrote for it. `length` may
-/// say `OTHERS_BEGIN`.
+/// say `OTHERS_BEGIN` or `WE_BEGIN`.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn address_row(exe: u32, sk: u64, address: u64, length: u32) -> u32 {
@@ -295,7 +323,7 @@ extern "C" fn address_row(exe: u32, sk: u64, address: u64, length: u32) -> u32 {
     let event = begin(buffer, exe, sk);
     let family = sock::family(sk);
     let is_datagram = sock::socket_type(sk) == SOCK_DGRAM;
-    let inbound = is_datagram && (length & OTHERS_BEGIN != 0 || sock::is_bound_by_user(sk));
+    let inbound = is_datagram && others_come(sk, length);
     if family == AF_UNIX {
         // SAFETY: the buffer is ours.
         unsafe { (*event).key.direction = DIRECTION_OUTBOUND };
@@ -353,6 +381,41 @@ fn sock_of(descriptor: u32) -> (u64, u64) {
     )
 }
 
+/// socketcall, whose arguments lie in memory, has returned: those that would count are lost.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn called_by_number(regs: u64, kind: u64) -> u32 {
+    // connect, listen, accept, send, recv, sendto, recvfrom, sendmsg, recvmsg, accept4, recvmmsg,
+    // sendmmsg: include/uapi/linux/net.h.
+    const COUNTED: u64 = 0x1f_1e38;
+    let kind = CallKind::from_word(kind);
+    let Some(record) = label::current() else {
+        return 0;
+    };
+    // SAFETY: a map value of the current task.
+    let abi = unsafe { (*record).abi };
+    let call = regs::argument(regs, abi, kind.a) & 0xffff_ffff;
+    if call < 32 && COUNTED >> call & 1 != 0 {
+        lost(Loss::Messages);
+    }
+    0
+}
+
+/// socket has returned: nothing was sent yet.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn made(result: i64) -> u32 {
+    if result < 0 {
+        return 0;
+    }
+    let (sk, number) = sock_of(result as u32);
+    let family = sock::family(sk);
+    if sk != 0 && sock::socket_type(sk) == SOCK_DGRAM && (family == AF_INET || family == AF_INET6) {
+        let _ = LAST_SENT.insert(number, YOUNG, 0);
+    }
+    0
+}
+
 /// connect has returned.
 #[unsafe(no_mangle)]
 #[inline(never)]
@@ -368,19 +431,34 @@ pub(crate) extern "C" fn connected(regs: u64, kind: u64, result: i64) -> u32 {
         return 0;
     }
     let failure = errno(result);
+    let address = regs::argument(regs, abi, kind.b);
+    let mut family = 0_u16;
+    // SAFETY: a local; the helper checks the address.
+    let unread =
+        unsafe { bpf_probe_read_user((&raw mut family).cast(), 2, address as *const _) } != 0;
+    if family == AF_UNSPEC && !unread {
+        // Nobody is the peer any more.
+        if failure == 0 {
+            let _ = SOCKETS.remove(sk);
+        }
+        return 0;
+    }
     // TCP was counted at its change of state, when it came that far.
     if let Some(state) = SOCKETS.get_ptr_mut(sk) {
         // SAFETY: a map value.
         unsafe {
-            if (*state).stage == SOCKET_FAILED {
-                let _ = SOCKETS.remove(sk);
+            if !is_failure(failure) {
                 return 0;
             }
-            if (*state).stage == SOCKET_CONNECTING && result < 0 {
-                (*state).stage = SOCKET_IN_BACKGROUND;
+            let stage = (*state).stage;
+            if stage == SOCKET_UNEXPLAINED {
+                add_errno(ROWS_NETWORK, (*state).row, failure);
+            }
+            if stage == SOCKET_UNEXPLAINED || stage == SOCKET_FAILED {
+                (*state).stage = SOCKET_SETTLED;
+                return 0;
             }
         }
-        return 0;
     }
     if failure == 0 {
         if result < 0 {
@@ -396,8 +474,7 @@ pub(crate) extern "C" fn connected(regs: u64, kind: u64, result: i64) -> u32 {
         return 0;
     }
     if is_failure(failure) {
-        let address = regs::argument(regs, abi, kind.b);
-        let length = regs::argument(regs, abi, kind.c) as u32;
+        let length = regs::argument(regs, abi, kind.c) as u32 & 0xffff | WE_BEGIN;
         let row = address_row(exe, sk, address, length);
         if row != 0 {
             add_errno(ROWS_NETWORK, row - 1, failure);
@@ -440,10 +517,7 @@ pub(crate) extern "C" fn accepted(result: i64) -> u32 {
         return 0;
     }
     count_connection(row - 1);
-    // A connection that was closed already would never leave the map.
-    if sock::state(sk) as i32 != TCP_CLOSE {
-        remember(sk, row - 1, DIRECTION_INBOUND, SOCKET_CONNECTED);
-    }
+    remember(sk, row - 1, DIRECTION_INBOUND, SOCKET_CONNECTED);
     0
 }
 
@@ -554,6 +628,14 @@ fn sends(kind: u8) -> bool {
     matches!(kind, CALL_SENDTO | CALL_SENDMSG | CALL_SENDMMSG)
 }
 
+/// The call looks at what it does not take.
+#[inline(always)]
+fn only_looks(regs: u64, abi: u32, kind: CallKind, result: i64) -> bool {
+    result >= 0
+        && !sends(kind.kind)
+        && regs::argument(regs, abi, kind.c) & (MSG_PEEK | MSG_ERRQUEUE) != 0
+}
+
 /// sendto, recvfrom, sendmsg or recvmsg has returned.
 #[unsafe(no_mangle)]
 #[inline(never)]
@@ -564,6 +646,9 @@ pub(crate) extern "C" fn transferred(regs: u64, kind: u64, result: i64) -> u32 {
     };
     // SAFETY: a map value of the current task.
     let abi = unsafe { (*record).abi };
+    if only_looks(regs, abi, kind, result) {
+        return 0;
+    }
     let (address, length) = match kind.kind {
         CALL_SENDTO => (
             regs::argument(regs, abi, kind.b),
@@ -589,6 +674,9 @@ pub(crate) extern "C" fn transferred_many(regs: u64, kind: u64, result: i64) -> 
     };
     // SAFETY: a map value of the current task.
     let abi = unsafe { (*record).abi };
+    if only_looks(regs, abi, kind, result) {
+        return 0;
+    }
     let descriptor = regs::argument(regs, abi, kind.a) & 0xffff_ffff;
     let descriptor = descriptor | u64::from(!sends(kind.kind)) << 32;
     let headers = regs::argument(regs, abi, kind.b);
@@ -620,15 +708,16 @@ pub(crate) extern "C" fn transferred_many(regs: u64, kind: u64, result: i64) -> 
 /// Address and length of the name in a struct msghdr.
 #[inline(always)]
 fn message_name(header: u64, abi: u32) -> (u64, u32) {
-    if abi == ABI_COMPAT {
-        return (0, 0);
+    // Two locals, no array: its zeroing would be a loop, which kernels before 6.4 refuse here.
+    let (mut name, mut length) = (0_u64, 0_u32);
+    let pointer = if abi == ABI_COMPAT { 4 } else { 8 };
+    // SAFETY: locals; the helper checks the address, and zeroes what it can't read.
+    unsafe {
+        bpf_probe_read_user((&raw mut name).cast(), pointer, header as *const _);
+        let after = header + u64::from(pointer);
+        bpf_probe_read_user((&raw mut length).cast(), 4, after as *const _);
     }
-    let mut words = [0_u64; 2];
-    // SAFETY: a local; the helper checks the address.
-    if unsafe { bpf_probe_read_user((&raw mut words).cast(), 16, header as *const _) } != 0 {
-        return (0, 0);
-    }
-    (words[0], words[1] as u32)
+    (name, length)
 }
 
 /// One message was sent or, with bit 32 of `descriptor`, received.
@@ -660,23 +749,26 @@ extern "C" fn message(descriptor: u64, address: u64, length: u32, result: i64) -
             // Numbers, not options: the verifier refuses the undefined half of an option.
             // SAFETY: a number is copied out of the map.
             let mut hint = unsafe { LAST_SENT.get(number) }.map_or(NOTHING_YET, |row| *row);
-            if inward && hint == NOTHING_YET && result >= 0 {
+            if inward && (hint == NOTHING_YET || hint == YOUNG) && result >= 0 {
                 let _ = LAST_SENT.insert(number, RECEIVES_FIRST, 0);
                 hint = RECEIVES_FIRST;
             }
             let others_begin = hint == RECEIVES_FIRST;
             // By arithmetic: the verifier does not see that two branches on one fact are the same.
-            let how =
-                length & 0xffff | (descriptor >> 32 << 31) as u32 | u32::from(others_begin) << 30;
+            let has_sent = hint < YOUNG;
+            let we_began = u32::from(hint == YOUNG) | (hint >> 30 & u32::from(has_sent));
+            let how = length & 0xffff
+                | (descriptor >> 32 << 31) as u32
+                | u32::from(others_begin) << 30
+                | we_began << 29;
             let other = unconnected_row(exe, sk, address, how);
-            let has_sent = hint < NOTHING_YET;
             row = if other == 0 && row == 0 && inward && has_sent {
-                hint + 1
+                (hint & !WE_BEGAN) + 1
             } else {
                 other
             };
             if row != 0 && !inward && !others_begin {
-                let _ = LAST_SENT.insert(number, row - 1, 0);
+                let _ = LAST_SENT.insert(number, row - 1 | we_began << 30, 0);
             }
         }
     }
@@ -686,7 +778,7 @@ extern "C" fn message(descriptor: u64, address: u64, length: u32, result: i64) -
     0
 }
 
-/// Row plus 1 for a message of an unconnected socket; `length` may say `CAME_IN`, `OTHERS_BEGIN`.
+/// Row plus 1 for a message of an unconnected socket; `length` may say `CAME_IN`, `OTHERS_BEGIN`, `WE_BEGIN`.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn unconnected_row(exe: u32, sk: u64, address: u64, length: u32) -> u32 {
@@ -702,7 +794,7 @@ extern "C" fn unconnected_row(exe: u32, sk: u64, address: u64, length: u32) -> u
     if address != 0 || (family != AF_INET && family != AF_INET6) {
         return address_row(exe, sk, address, length & !CAME_IN);
     }
-    if !inward || (length & OTHERS_BEGIN == 0 && !sock::is_bound_by_user(sk)) {
+    if !inward || !others_come(sk, length) {
         return 0;
     }
     // A server that does not ask who sends.
@@ -718,13 +810,25 @@ extern "C" fn unconnected_row(exe: u32, sk: u64, address: u64, length: u32) -> u
 fn on_inet_sock_set_state(ctx: BtfTracePointContext) -> i32 {
     if open() {
         let sk: *const u8 = ctx.arg(0);
-        let _ = state_changed(number_of(sk), ctx.arg(1), ctx.arg(2));
+        let _ = state_changed(number_of(sk), ctx.arg(2));
     }
     0
 }
 
+#[btf_tracepoint(function = "tcp_destroy_sock")]
+fn on_tcp_destroy_sock(ctx: BtfTracePointContext) -> i32 {
+    let sk: *const u8 = ctx.arg(0);
+    let _ = SOCKETS.remove(sock::of_program(number_of(sk)));
+    0
+}
+
 #[inline(always)]
-fn state_changed(sk: u64, from: i32, to: i32) -> Option<()> {
+fn state_changed(flow: u64, to: i32) -> Option<()> {
+    // What carries an MPTCP connection tells its state first, and with an error.
+    let sk = sock::of_program(flow);
+    if sk == 0 || sock::protocol(flow) == IPPROTO_MPTCP {
+        return None;
+    }
     if to == TCP_SYN_SENT {
         let record = label::current()?;
         let buffer = scratch(0)?;
@@ -734,7 +838,7 @@ fn state_changed(sk: u64, from: i32, to: i32) -> Option<()> {
             return None;
         }
         let mut ends = Ends::default();
-        sock::ends(sk, &mut ends);
+        sock::ends(flow, &mut ends);
         let event = begin(buffer, exe, sk);
         // SAFETY: the buffer is ours.
         unsafe { set_ends(event, &ends, DIRECTION_OUTBOUND) };
@@ -747,22 +851,21 @@ fn state_changed(sk: u64, from: i32, to: i32) -> Option<()> {
     let state = SOCKETS.get_ptr_mut(sk)?;
     // SAFETY: a map value.
     unsafe {
-        if from == TCP_SYN_SENT && to == TCP_ESTABLISHED {
+        if (*state).stage != SOCKET_CONNECTING {
+            return None;
+        }
+        if to == TCP_ESTABLISHED {
             (*state).stage = SOCKET_CONNECTED;
             count_connection((*state).row);
-        } else if from == TCP_SYN_SENT && to == TCP_CLOSE {
-            let errno = sock::error(sk);
-            if errno != 0 {
+        } else if to == TCP_CLOSE {
+            let errno = sock::error(flow);
+            if errno == 0 {
+                (*state).stage = SOCKET_UNEXPLAINED;
+            } else {
+                // connect, now or when it is called again, must not count the failure again.
+                (*state).stage = SOCKET_FAILED;
                 add_errno(ROWS_NETWORK, (*state).row, errno);
             }
-            if (*state).stage == SOCKET_IN_BACKGROUND {
-                let _ = SOCKETS.remove(sk);
-            } else {
-                // connect, which waits, must not count the failure again.
-                (*state).stage = SOCKET_FAILED;
-            }
-        } else if to == TCP_CLOSE {
-            let _ = SOCKETS.remove(sk);
         }
     }
     Some(())

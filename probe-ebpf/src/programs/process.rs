@@ -171,6 +171,10 @@ extern "C" fn exec_event(task: u64, flags: u32, script: u32) -> u32 {
         (*event).process.flags = flags;
         (*event).script = script;
         (*event).argv_full = full as u32;
+        (*event).uid_before = (*record).uid;
+        (*event).gid_before = (*record).gid;
+        (*event).effective_before = (*record).caps;
+        (*event).permitted_before = (*record).permitted;
         let wanted = wanted & (MAX_ARGV as u64 - 1);
         let failed = bpf_probe_read_user(
             (*buffer).bytes.as_mut_ptr().add(head).cast(),

@@ -16,9 +16,9 @@ use procmon_probe_ebpf::abi::{
     ABI_COMPAT, ABI_NATIVE, CALL_ACCEPT, CALL_CONNECT, CALL_COPY, CALL_CREDENTIALS,
     CALL_DESCRIPTOR, CALL_EVENT, CALL_EXEC, CALL_LISTEN, CALL_MAP, CALL_NAME, CALL_OPEN,
     CALL_PLAIN, CALL_READ, CALL_RECVFROM, CALL_RECVMMSG, CALL_RECVMSG, CALL_RENAME, CALL_SENDMMSG,
-    CALL_SENDMSG, CALL_SENDTO, CALL_UNLINKAT, CALL_WRITE, CallKind, DENSE_NUMBERS, Loss,
-    ROW_ERRNOS, ROWS_SYSCALLS, SyscallKey, SyscallRow, TASK_MAY_BE_IN_CALL, TASK_PENDING,
-    TASK_ROLLED_BACK, TaskRecord,
+    CALL_SENDMSG, CALL_SENDTO, CALL_SOCKET, CALL_SOCKETCALL, CALL_UNLINKAT, CALL_WRITE, CallKind,
+    DENSE_NUMBERS, Loss, ROW_ERRNOS, ROWS_SYSCALLS, SyscallKey, SyscallRow, TASK_MAY_BE_IN_CALL,
+    TASK_PENDING, TASK_ROLLED_BACK, TaskRecord,
 };
 
 /// `mmap` of memory without a file.
@@ -294,6 +294,8 @@ extern "C" fn effect(regs: u64, word: u64, result: i64) -> u32 {
         }
         CALL_OPEN => file::opened(regs, word, result),
         CALL_NAME | CALL_UNLINKAT | CALL_RENAME | CALL_EXEC => file::named(regs, word, result),
+        CALL_SOCKET => network::made(result),
+        CALL_SOCKETCALL => network::called_by_number(regs, word),
         CALL_CONNECT => network::connected(regs, word, result),
         CALL_ACCEPT => network::accepted(result),
         CALL_LISTEN => network::listening(regs, word, result),

@@ -1,13 +1,13 @@
 //! Files: from names and directories to resolved paths.
 
-use super::{Exe, join};
+use super::{Exe, Processes, join};
 use crate::hooks::Capture;
-use crate::node::{MountFacts, Node};
+use crate::node::{Given, MountFacts, Node};
 use crate::sys;
 use anyhow::{Context as _, Result};
 use aya::maps::Array;
 use procmon_probe_ebpf::abi::{
-    FILE_NAMED, FILE_TRUNCATED, FILE_UNREACHABLE, FileEvent, FileMeta, FileRow,
+    FILE_FOLLOWED, FILE_NAMED, FILE_TRUNCATED, FILE_UNREACHABLE, FileEvent, FileMeta, FileRow,
 };
 use procmon_profile::text;
 use std::collections::HashMap;
@@ -41,7 +41,12 @@ pub(crate) fn text(path: &[u8], flags: u32) -> String {
 
 impl FileSample {
     /// Reads a record of the ring buffer.
-    pub(crate) fn new(bytes: &[u8], exes: &HashMap<u32, Exe>, node: &mut Node) -> Option<Self> {
+    pub(crate) fn new(
+        bytes: &[u8],
+        exes: &HashMap<u32, Exe>,
+        processes: &Processes,
+        node: &mut Node,
+    ) -> Option<Self> {
         let event: FileEvent = sys::record(bytes)?;
         let rest = bytes.get(size_of::<FileEvent>()..)?;
         let (name, rest) = rest.split_at_checked(event.name_len as usize)?;
@@ -54,10 +59,15 @@ impl FileSample {
                 .iter()
                 .position(|byte| *byte == 0)
                 .unwrap_or(name.len());
-            text(
-                &node.resolve(container, &join(names), &name[..end]),
-                event.meta.flags,
-            )
+            let given = Given {
+                container,
+                tgid: event.tgid,
+                pid: processes.own_pid(event.tgid),
+                directory: &join(names),
+                name: &name[..end],
+                follow: event.meta.flags & FILE_FOLLOWED != 0,
+            };
+            text(&node.resolve(&given), event.meta.flags)
         } else {
             text(&join(names), event.meta.flags)
         };

@@ -26,7 +26,7 @@ use aya::maps::{Array, HashMap as BpfMap, RingBuf};
 use procmon_probe_ebpf::abi::{
     CapabilityKey, CapabilityRow, ContainerEvent, EVENT_CONTAINER, EVENT_EXE, EVENT_EXEC,
     EVENT_EXIT, EVENT_FILE, EVENT_FORK, EVENT_NETWORK, EVENT_RARE, ExeEvent, FileMeta, Loss,
-    N_LOSSES, ProcessEvent, RowErrno, SENTINEL_CONTAINER, TASK_MAY_BE_IN_CALL,
+    N_LOSSES, ProcessEvent, RowErrno, SENTINEL_CONTAINER, SocketState, TASK_MAY_BE_IN_CALL,
 };
 use std::collections::{BTreeMap, HashMap};
 
@@ -79,6 +79,7 @@ pub(crate) struct Sentinel {
     pub(crate) execs: bool,
     pub(crate) exits: bool,
     pub(crate) refused: bool,
+    pub(crate) destroyed: bool,
     pub(crate) capabilities: bool,
     pub(crate) freed: bool,
 }
@@ -119,7 +120,7 @@ impl Drained {
         let kind: u32 = sys::record(bytes)?;
         match kind {
             EVENT_FORK => self.processes.forked(&sys::record(bytes)?, node),
-            EVENT_EXEC => self.processes.executed(bytes)?,
+            EVENT_EXEC => self.processes.executed(bytes, node)?,
             EVENT_EXIT => self.processes.exited(&sys::record(bytes)?),
             EVENT_EXE => {
                 let event: ExeEvent = sys::record(bytes)?;
@@ -138,7 +139,7 @@ impl Drained {
                 node.seen(event.container, event.tgid);
             }
             EVENT_FILE => {
-                let sample = FileSample::new(bytes, &self.exes, node)?;
+                let sample = FileSample::new(bytes, &self.exes, &self.processes, node)?;
                 self.files.push(sample);
             }
             EVENT_NETWORK => self.peers.push(PeerSample::new(bytes)?),
@@ -201,6 +202,12 @@ impl Drained {
         seen.refused = counted.errnos.iter().any(|((table, _), errnos)| {
             *table == procmon_probe_ebpf::abi::ROWS_NETWORK && errnos.contains_key(&ECONNREFUSED)
         });
+        let sockets: BpfMap<_, u64, SocketState> = capture
+            .ebpf
+            .map("SOCKETS")
+            .context("no map SOCKETS")?
+            .try_into()?;
+        seen.destroyed = seen.refused && sockets.keys().next().is_none();
         seen.capabilities = !counted.capabilities.is_empty();
         // The kernel frees a task a grace period after its end.
         for _ in 0..20 {

@@ -48,6 +48,8 @@ pub(crate) struct Row {
 #[derive(Clone, Debug)]
 struct Live {
     image: usize,
+    /// Image of the process that forked it: generations that share an image have different ones.
+    parent: Option<usize>,
     first_ns: u64,
     last_ns: u64,
     started_before: bool,
@@ -80,6 +82,9 @@ impl Processes {
             return;
         }
         node.seen(event.container, event.tgid);
+        if event.flags & TASK_RUNTIME == 0 {
+            node.entered(event.container, event.tgid);
+        }
         self.seen += 1;
         let found = event.flags & TASK_MAY_BE_IN_CALL != 0;
         let parent = self
@@ -112,6 +117,7 @@ impl Processes {
             event.tgid,
             Live {
                 image,
+                parent,
                 first_ns: event.time,
                 last_ns: event.time,
                 started_before: found && event.flags & TASK_ENTERED == 0,
@@ -158,12 +164,13 @@ impl Processes {
     }
 
     /// A process executed a program.
-    pub(crate) fn executed(&mut self, bytes: &[u8]) -> Option<()> {
+    pub(crate) fn executed(&mut self, bytes: &[u8], node: &mut Node) -> Option<()> {
         let event: ExecEvent = sys::record(bytes)?;
         let process = event.process;
         if process.container == SENTINEL_CONTAINER {
             return Some(());
         }
+        node.entered(process.container, process.tgid);
         let rest = bytes.get(size_of::<ExecEvent>()..)?;
         let (arguments, rest) = rest.split_at_checked(event.argv_len as usize)?;
         let cwd = (event.cwd_len != u32::MAX)
@@ -175,10 +182,7 @@ impl Processes {
         let before = self.live.remove(&process.tgid);
         let was_runtime = process.flags & TASK_RUNTIME != 0;
         let (parent, origin) = match &before {
-            Some(live) => {
-                let image = &self.images[live.image];
-                (image.parent, image.origin)
-            }
+            Some(live) => (live.parent, self.images[live.image].origin),
             None => (None, Origin::Entrypoint),
         };
         let came_from_outside = was_runtime && process.flags & TASK_ENTERED != 0;
@@ -198,6 +202,19 @@ impl Processes {
                         && process.flags & procmon_probe_ebpf::abi::TASK_PENDING != 0,
                 );
                 if !pending {
+                    // The new program has what the process had, but for ids and capabilities.
+                    let privileges = Privileges {
+                        uid: event.uid_before,
+                        gid: event.gid_before,
+                        effective: event.effective_before,
+                        permitted: event.permitted_before,
+                        ..process.privileges
+                    };
+                    let live = Live {
+                        last_ns: process.time,
+                        privileges,
+                        ..live
+                    };
                     self.finish(process.tgid, live, None);
                 }
                 first
@@ -217,6 +234,7 @@ impl Processes {
             process.tgid,
             Live {
                 image,
+                parent,
                 first_ns,
                 last_ns: process.time,
                 started_before: false,
@@ -285,9 +303,22 @@ impl Processes {
         self.live.len()
     }
 
+    /// Those that run.
+    pub(crate) fn tgids(&self) -> impl Iterator<Item = u32> {
+        self.live.keys().copied()
+    }
+
     /// The image of a process that runs.
     pub(crate) fn image_of(&self, tgid: u32) -> Option<usize> {
         self.live.get(&tgid).map(|live| live.image)
+    }
+
+    /// The id of a process as its own PID namespace knows it.
+    pub(crate) fn own_pid(&self, tgid: u32) -> u32 {
+        match self.live.get(&tgid) {
+            Some(live) if live.privileges.ns_pid != 0 => live.privileges.ns_pid,
+            _ => tgid,
+        }
     }
 
     fn image(&mut self, image: Image) -> usize {

@@ -3,13 +3,14 @@
 //! Everything here is read from /proc while the processes live; what is gone by then stays unknown.
 
 mod mounts;
+mod names;
 mod sockets;
 
 pub(crate) use mounts::MountFacts;
-pub(crate) use sockets::{Listener, listeners};
+pub(crate) use names::Given;
+pub(crate) use sockets::{Listener, holds_ring, listeners};
 
 use crate::drain::Image;
-use crate::sys;
 use procfs_core::FromBufRead as _;
 use procfs_core::process::Status;
 use procmon_probe_ebpf::abi::Privileges;
@@ -26,8 +27,6 @@ use std::path::Path;
 pub(crate) const NAMESPACES: [&str; 7] = ["mnt", "pid", "net", "ipc", "uts", "user", "cgroup"];
 /// Times that the mounts of one container are read again.
 const MAX_MOUNT_READS: u32 = 64;
-/// Resolved directories remembered.
-const MAX_DIRECTORIES: usize = 16_384;
 /// Most bytes read of a command line.
 const MAX_COMMAND_LINE: u64 = 4096;
 
@@ -46,7 +45,6 @@ struct Known {
 pub(crate) struct Node {
     host: [u32; 7],
     containers: BTreeMap<u32, Known>,
-    directories: HashMap<(u32, Vec<u8>), Vec<u8>>,
     /// Namespaces are shared by the containers of one pod.
     pub(crate) has_pods: bool,
 }
@@ -104,57 +102,64 @@ impl Node {
         known.mounts.get(&id).cloned()
     }
 
-    /// The path of `name`, which a process of the container gave relative to `directory`:
-    /// symbolic links of all but the last part are resolved within the container.
-    pub(crate) fn resolve(&mut self, container: u32, directory: &[u8], name: &[u8]) -> Vec<u8> {
-        let mut path = if name.starts_with(b"/") {
-            Vec::new()
-        } else {
-            directory.to_vec()
-        };
-        path.push(b'/');
-        path.extend_from_slice(name);
-        let path = lexical(&path);
-        let Some(slash) = path.iter().rposition(|byte| *byte == b'/') else {
-            return path;
-        };
-        let (parent, last) = path.split_at(slash);
-        if parent.is_empty() {
-            return path;
+    /// A process runs the container's own program: its root is the container's. Kept from now on,
+    /// since processes may be gone when names have to be resolved.
+    pub(crate) fn entered(&mut self, container: u32, tgid: u32) {
+        let known = self.containers.entry(container).or_default();
+        if known.root.is_none() {
+            known.root = File::open(format!("/proc/{tgid}/root")).ok();
         }
-        let key = (container, parent.to_vec());
-        let resolved = if let Some(resolved) = self.directories.get(&key) {
-            resolved.clone()
+    }
+
+    /// The path that a name leads to, as the mount namespace of the caller has it.
+    pub(crate) fn resolve(&self, given: &Given<'_>) -> Vec<u8> {
+        let (base, prefix) = self.root_of(given);
+        let start = if given.name.starts_with(b"/") {
+            b""
         } else {
-            let resolved = self
-                .resolve_directory(container, parent)
-                .unwrap_or_else(|| parent.to_vec());
-            if self.directories.len() < MAX_DIRECTORIES {
-                self.directories.insert(key, resolved.clone());
-            }
-            resolved
+            given.directory
         };
-        let mut path = if resolved == b"/" {
-            Vec::new()
-        } else {
-            resolved
-        };
-        path.extend_from_slice(last);
+        let start = start.strip_prefix(prefix.as_slice()).unwrap_or(start);
+        let mut path = prefix;
+        path.extend(names::walk(
+            start,
+            given.name,
+            given.follow,
+            given.pid,
+            |path| {
+                let path = [base.as_bytes(), path].concat();
+                let target = std::fs::read_link(OsStr::from_bytes(&path)).ok()?;
+                Some(target.into_os_string().into_encoded_bytes())
+            },
+        ));
         path
     }
 
-    fn resolve_directory(&mut self, container: u32, path: &[u8]) -> Option<Vec<u8>> {
-        let known = self.containers.get_mut(&container)?;
-        if known.root.is_none() {
-            known.root = known
-                .processes
-                .iter()
-                .find_map(|process| File::open(format!("/proc/{process}/root")).ok());
+    /// A way to the root of a caller, or of its container when it is gone; and where that root lies
+    /// when it is a directory of its mount namespace.
+    fn root_of(&self, given: &Given<'_>) -> (String, Vec<u8>) {
+        let own = format!("/proc/{}/root", given.tgid);
+        if let Ok(link) = std::fs::read_link(&own) {
+            let link = link.into_os_string().into_encoded_bytes();
+            let prefix = if link == b"/" { Vec::new() } else { link };
+            // A process may hold a directory outside of its root.
+            if given.name.starts_with(b"/") || given.directory.starts_with(&prefix) {
+                return (own, prefix);
+            }
         }
-        let fd = sys::open_below(known.root.as_ref()?, OsStr::from_bytes(path)).ok()?;
-        use std::os::fd::AsRawFd as _;
-        let link = std::fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd())).ok()?;
-        Some(link.as_os_str().as_bytes().to_vec())
+        let known = self
+            .containers
+            .get(&given.container)
+            .and_then(|known| known.root.as_ref());
+        let base = match known {
+            Some(root) => {
+                use std::os::fd::AsRawFd as _;
+                format!("/proc/self/fd/{}", root.as_raw_fd())
+            }
+            None if self.is_host(given.container) => "/proc/1/root".to_owned(),
+            None => "/nowhere".to_owned(),
+        };
+        (base, Vec::new())
     }
 
     /// Arguments of a running process, whether they were cut, and its working directory.
@@ -247,39 +252,4 @@ fn namespace(process: &str, name: &str) -> Option<u32> {
     let link = std::fs::read_link(Path::new("/proc").join(process).join("ns").join(name)).ok()?;
     let text = link.to_str()?;
     text.split_once('[')?.1.strip_suffix(']')?.parse().ok()
-}
-
-/// Takes out empty parts and `.`, and applies `..`, without looking at the file system.
-fn lexical(path: &[u8]) -> Vec<u8> {
-    let mut parts: Vec<&[u8]> = Vec::new();
-    for part in path.split(|byte| *byte == b'/') {
-        match part {
-            b"" | b"." => {}
-            b".." => {
-                parts.pop();
-            }
-            part => parts.push(part),
-        }
-    }
-    let mut clean = Vec::with_capacity(path.len());
-    for part in parts {
-        clean.push(b'/');
-        clean.extend_from_slice(part);
-    }
-    if clean.is_empty() {
-        clean.push(b'/');
-    }
-    clean
-}
-
-#[cfg(test)]
-mod tests {
-    use super::lexical;
-
-    #[test]
-    fn paths_are_made_clean() {
-        assert_eq!(lexical(b"/a//b/./c/"), b"/a/b/c");
-        assert_eq!(lexical(b"/a/../../b"), b"/b");
-        assert_eq!(lexical(b"//"), b"/");
-    }
 }

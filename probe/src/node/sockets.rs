@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::{BufReader, Read as _};
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Most bytes read of one table of sockets.
 const MAX_BYTES: u64 = 64 << 20;
@@ -101,14 +101,22 @@ fn open(process: u32, table: &str) -> Option<BufReader<std::io::Take<File>>> {
     Some(BufReader::new(file.take(MAX_BYTES)))
 }
 
+/// What the descriptors of a process lead to.
+fn descriptors(process: u32) -> impl Iterator<Item = PathBuf> {
+    std::fs::read_dir(Path::new("/proc").join(process.to_string()).join("fd"))
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok())
+}
+
+/// A process has an io_uring open.
+pub(crate) fn holds_ring(process: u32) -> bool {
+    descriptors(process).any(|link| link.as_os_str() == "anon_inode:[io_uring]")
+}
+
 /// Inode numbers of the sockets that a process holds.
 fn sockets_of(process: u32) -> Vec<u64> {
-    let Ok(entries) = std::fs::read_dir(Path::new("/proc").join(process.to_string()).join("fd"))
-    else {
-        return Vec::new();
-    };
-    entries
-        .filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok())
+    descriptors(process)
         .filter_map(|link| {
             let text = link.to_str()?;
             text.strip_prefix("socket:[")?
