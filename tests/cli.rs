@@ -220,3 +220,33 @@ fn completion_scripts_are_printed_for_every_shell() {
         );
     }
 }
+
+#[test]
+fn credentials_on_a_command_line_reach_no_part_of_the_document() {
+    if !procmon_tests::has_bpf() {
+        return;
+    }
+    let given = [
+        "-u",
+        "me:hunter2",
+        "--data",
+        "password=hunter2",
+        "-H",
+        "X-Api-Key: hunter2",
+        "http://u:hunter2@127.0.0.1:9/?token=hunter2",
+    ];
+    let mut seen = 0;
+    for form in ["json", "wide", "name"] {
+        // Whether curl is there or not: its name and arguments are what counts.
+        let output = Command::new(plugin())
+            .args(["profile", "--local", "-o", form, "--", "bash", "-c"])
+            .args(["exec -a curl sleep \"$@\" 2>/dev/null", "curl"])
+            .args(given)
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(!text.contains("hunter2"), "{form}: {text}");
+        seen += text.matches("***").count();
+    }
+    assert!(seen > 10, "{seen}");
+}

@@ -226,7 +226,14 @@ fn run_local(args: &Args, output: Output) -> Result<Code> {
             Ended::Code(_) => Err(failure.context("cannot profile on this machine")),
         };
     }
-    let profile = merge(session, vec![capture]);
+    let title = is_command.then(|| session.target.name.clone());
+    let mut profile = merge(session, vec![capture]);
+    if let Some(title) = title {
+        // The probe names it by the command line as it was given.
+        for container in &mut profile.containers {
+            container.container.clone_from(&title);
+        }
+    }
     let code = finish(&profile, args, output)?;
     match run.wait()? {
         Ended::Interrupted => Ok(Code::Interrupted),
