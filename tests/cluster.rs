@@ -744,16 +744,16 @@ fn start(namespace: &Namespace<'_>, document: &std::path::Path, args: &[&str]) -
 /// Waits until the session's pod runs, so that its window is open.
 fn wait_for_probe(namespace: &Namespace<'_>) {
     wait_for("the probe", SOON, || {
-        namespace
-            .kubectl(&[
-                "get",
-                "pods",
-                "-l",
-                "app.kubernetes.io/managed-by=kubectl-procmon",
-                "-o",
-                "jsonpath={.items[*].status.phase}",
-            ])
-            .contains("Running")
+        let output = namespace.cluster.try_kubectl(&[
+            "logs",
+            "-n",
+            &namespace.name,
+            "-l",
+            "app.kubernetes.io/managed-by=kubectl-procmon",
+            "--tail=-1",
+        ]);
+        String::from_utf8_lossy(&output.stdout)
+            .contains("hello")
             .then_some(())
     });
     std::thread::sleep(Duration::from_secs(1));
@@ -916,6 +916,39 @@ fn an_api_server_that_is_gone_for_a_while_costs_nothing() {
     way.cut.store(true, Ordering::SeqCst);
     std::thread::sleep(Duration::from_secs(3));
     way.cut.store(false, Ordering::SeqCst);
+#[test]
+fn a_window_that_somebody_else_cuts_is_partial() {
+    let Some(cluster) = cluster() else { return };
+    let namespace = Namespace::new(cluster, "evicted");
+    namespace.apply(&shell_pod("busy", BUSY));
+    namespace.wait_ready("app=busy");
+    let folder = tempfile::tempdir().unwrap();
+    for kind in ["pod", "job"] {
+        let path = folder.path().join("p.json");
+        let running = start(&namespace, &path, &["pod/busy", "--duration", "20s"]);
+        wait_for_probe(&namespace);
+        let _ = namespace.kubectl(&[
+            "delete",
+            kind,
+            "--wait=false",
+            "-l",
+            "app.kubernetes.io/managed-by=kubectl-procmon",
+        ]);
+        assert!(running.wait(SOON).success());
+        let document = procmon_tests::document::read(&path);
+        assert_eq!(document["session"]["endedEarly"], false, "{kind}");
+        assert_eq!(document["completeness"]["complete"], false, "{kind}");
+        let files = &document["completeness"]["dimensions"]["files"];
+        assert_eq!(files["state"], "partial", "{kind}: {files}");
+        let reason = files["reasons"].to_string();
+        assert!(
+            reason.contains("of 20.0 s by somebody else"),
+            "{kind}: {reason}"
+        );
+        assert!(rows(&document, "processes").any(|row| row["argv"][0] == "/bin/true"));
+    }
+}
+
     assert!(running.wait(SOON).success());
     check_complete(&procmon_tests::document::read(&path));
     assert_eq!(namespace.objects(), ["pod/busy".to_owned()].into());

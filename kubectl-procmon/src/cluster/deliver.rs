@@ -25,6 +25,8 @@ pub(crate) struct Delivery {
     pub(crate) client: Client,
     pub(crate) namespace: String,
     pub(crate) session: String,
+    /// Length of the window.
+    pub(crate) seconds: f64,
     /// Seconds until the anchor takes everything away.
     pub(crate) deadline: u64,
     expires: String,
@@ -64,6 +66,7 @@ impl Delivery {
             client,
             namespace: plan.probe_namespace.clone(),
             session: session.to_owned(),
+            seconds: options.seconds,
             deadline,
             expires,
             started: Instant::now(),

@@ -307,7 +307,15 @@ async fn read(
     };
     let Ok(stream) = delivery.pods().log_stream(name, &params).await else {
         return Ok(());
+    let was_asked = interrupts.load(Ordering::SeqCst) > 0;
     };
+    let fault = fault
+        .or_else(|| cut.map(|cut| cut.to_string()))
+        .or_else(|| {
+            (!was_asked)
+                .then(|| crate::session::cut_from_outside(&parts, Some(delivery.seconds)))
+                .flatten()
+        });
     let mut stream = std::pin::pin!(stream);
     let mut line = Vec::new();
     loop {

@@ -129,6 +129,8 @@ async fn profile(options: Arc<Options>) -> Result<Outcome> {
             .map(|(node, reason)| failed(node, reason.clone())),
     );
     let mut profile = merge(session, captures);
+    // Windows that somebody else ended are partial instead.
+    profile.session.ended_early &= interrupts.load(Ordering::SeqCst) > 0;
     enrich::enrich(&client, &plan, options.container.as_deref(), &mut profile).await;
     normalize(&mut profile);
     Ok(Outcome::Profile(Box::new(profile)))

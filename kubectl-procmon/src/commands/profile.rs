@@ -251,6 +251,7 @@ fn finish(profile: &Profile, args: &Args, output: Output) -> Result<Code> {
         Style::plain()
     };
     render::render(profile, args.rendering.output, style, &mut text)
+    profile.session.ended_early &= run.was_interrupted();
         .context("cannot render the profile")?;
     output.write(&text)?;
     Ok(if args.require_complete && !profile.completeness.complete {
