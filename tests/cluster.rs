@@ -276,6 +276,37 @@ fn one_container_of_a_pod_is_told_from_the_others() {
 }
 
 #[test]
+fn a_container_that_has_ended_is_refused_with_its_reason() {
+    let Some(cluster) = cluster() else { return };
+    let namespace = Namespace::new(cluster, "ended");
+    namespace.apply(&pod(
+        "ended",
+        &format!(
+            "initContainers:\n{}containers:\n{}{}",
+            shell("init", "true"),
+            shell("main", BUSY),
+            shell("again", "sleep 1; false")
+        ),
+    ));
+    wait_for("the pod", SOON, || {
+        (namespace.kubectl(&["get", "pod", "ended", "-o", "jsonpath={.status.phase}"]) == "Running")
+            .then_some(())
+    });
+    refused(
+        &namespace,
+        &["pod/ended", "-c", "init"],
+        &[
+            "container `init` is not running (terminated: Completed)",
+            "these run: ",
+            "main",
+        ],
+    );
+    // One that starts again is waited for.
+    let document = namespace.profile(&["pod/ended", "-c", "again", "--duration", "1s"]);
+    check_sums(&document);
+}
+
+#[test]
 fn an_image_that_holds_one_program_and_nothing_else_is_enough() {
     let Some(cluster) = cluster().filter(|cluster| cluster.is_own()) else {
         return;
