@@ -251,6 +251,7 @@ fn run_local(args: &Args, output: Output) -> Result<Code> {
     }
     let title = is_command.then(|| session.target.name.clone());
     let mut profile = merge(session, vec![capture]);
+    profile.session.ended_early &= run.was_interrupted();
     if let Some(title) = title {
         // The probe names it by the command line as it was given.
         for container in &mut profile.containers {
@@ -274,7 +275,6 @@ fn finish(profile: &Profile, args: &Args, output: Output) -> Result<Code> {
         Style::plain()
     };
     render::render(profile, args.rendering.output, style, &mut text)
-    profile.session.ended_early &= run.was_interrupted();
         .context("cannot render the profile")?;
     output.write(&text)?;
     Ok(if args.require_complete && !profile.completeness.complete {
