@@ -220,3 +220,108 @@ fn completion_scripts_are_printed_for_every_shell() {
         );
     }
 }
+
+#[test]
+fn credentials_on_a_command_line_reach_no_part_of_the_document() {
+    if !procmon_tests::has_bpf() {
+        return;
+    }
+    let given = [
+        "-u",
+        "me:hunter2",
+        "--data",
+        "password=hunter2",
+        "-H",
+        "X-Api-Key: hunter2",
+        "http://u:hunter2@127.0.0.1:9/?token=hunter2",
+    ];
+    let mut seen = 0;
+    for form in ["json", "wide", "name"] {
+        // Whether curl is there or not: its name and arguments are what counts.
+        let output = Command::new(plugin())
+            .args(["profile", "--local", "-o", form, "--", "bash", "-c"])
+            .args(["exec -a curl sleep \"$@\" 2>/dev/null", "curl"])
+            .args(given)
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(!text.contains("hunter2"), "{form}: {text}");
+        seen += text.matches("***").count();
+    }
+    assert!(seen > 10, "{seen}");
+}
+
+#[test]
+fn what_is_for_this_machine_is_not_mixed_with_what_is_for_a_cluster() {
+    for args in [
+        &["pod/web", "--pid", "1"][..],
+        &["pod/web", "--cgroup", "/"],
+        &["pod/web", "--", "true"],
+        &["-l", "app=web", "--", "true"],
+        &["--local", "-n", "x", "--", "true"],
+        &["--local", "--context", "x", "--", "true"],
+    ] {
+        refused(&[&["profile"], args].concat(), &["--local", "hint:"]);
+    }
+}
+
+#[test]
+fn a_connection_that_cannot_be_is_refused_with_its_reason() {
+    let kubeconfig = file(
+        b"apiVersion: v1\nkind: Config\ncurrent-context: here\n\
+          contexts: [{name: here, context: {cluster: kind, user: me}}]\n\
+          clusters: [{name: kind, cluster: {server: \"https://127.0.0.1:1\"}}]\n\
+          users: [{name: me, user: {token: hunter2}}]\n",
+    );
+    let path = kubeconfig.path().to_str().unwrap();
+    let check = |args: &[&str], says: &[&str]| {
+        refused(
+            &[&["profile", "pod/x", "--kubeconfig", path], args].concat(),
+            says,
+        );
+    };
+    check(
+        &[],
+        &["https://127.0.0.1:1/", "Connection refused", "hint:"],
+    );
+    check(&["-s", "127.0.0.1:2"], &["https://127.0.0.1:2/"]);
+    check(&["-s", "a b"], &["`a b` is no address"]);
+    check(&["-s", "ftp://host"], &["no address"]);
+    check(&["--context", "nope"], &["no context `nope`", "here"]);
+    check(&["--cluster", "nope"], &["no cluster `nope`", "kind"]);
+    check(&["--user", "nope"], &["no user `nope`", "me"]);
+    check(
+        &["--certificate-authority", "/nonexistent"],
+        &["/nonexistent"],
+    );
+    check(
+        &[
+            "--client-key",
+            "/nonexistent",
+            "--client-certificate",
+            "/nonexistent",
+        ],
+        &["/nonexistent"],
+    );
+    let broken = file(b"users:\n- name: [hunter2\n  token: hunter2: x\n");
+    let output = run(&[
+        "profile",
+        "pod/x",
+        "--kubeconfig",
+        broken.path().to_str().unwrap(),
+    ]);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{errors}");
+    assert!(
+        errors.contains("line ") && !errors.contains("hunter2"),
+        "{errors}"
+    );
+    // Of a list of files those that are not there are left out.
+    let output = Command::new(plugin())
+        .args(["profile", "pod/x"])
+        .env("KUBECONFIG", format!("/nonexistent:{path}"))
+        .output()
+        .unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(errors.contains("Connection refused"), "{errors}");
+}

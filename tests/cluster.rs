@@ -276,6 +276,37 @@ fn one_container_of_a_pod_is_told_from_the_others() {
 }
 
 #[test]
+fn a_container_that_has_ended_is_refused_with_its_reason() {
+    let Some(cluster) = cluster() else { return };
+    let namespace = Namespace::new(cluster, "ended");
+    namespace.apply(&pod(
+        "ended",
+        &format!(
+            "initContainers:\n{}containers:\n{}{}",
+            shell("init", "true"),
+            shell("main", BUSY),
+            shell("again", "sleep 1; false")
+        ),
+    ));
+    wait_for("the pod", SOON, || {
+        (namespace.kubectl(&["get", "pod", "ended", "-o", "jsonpath={.status.phase}"]) == "Running")
+            .then_some(())
+    });
+    refused(
+        &namespace,
+        &["pod/ended", "-c", "init"],
+        &[
+            "container `init` is not running (terminated: Completed)",
+            "these run: ",
+            "main",
+        ],
+    );
+    // One that starts again is waited for.
+    let document = namespace.profile(&["pod/ended", "-c", "again", "--duration", "1s"]);
+    check_sums(&document);
+}
+
+#[test]
 fn an_image_that_holds_one_program_and_nothing_else_is_enough() {
     let Some(cluster) = cluster().filter(|cluster| cluster.is_own()) else {
         return;
@@ -442,6 +473,91 @@ fn rights_that_are_missing_are_named_and_the_least_set_is_enough() {
     wait_for("the collector", SOON, || {
         (namespace.objects() == ["pod/quiet".to_owned()].into()).then_some(())
     });
+}
+
+/// Binds a user of the namespace's own to these rules; its name.
+fn user_with(namespace: &Namespace<'_>, name: &str, rules: &str) -> String {
+    let user = format!("{}-{name}", namespace.name);
+    namespace.apply(&format!(
+        "{{apiVersion: rbac.authorization.k8s.io/v1, kind: Role, metadata: {{name: {name}}}, rules: [{rules}]}}\n---\n\
+         {{apiVersion: rbac.authorization.k8s.io/v1, kind: RoleBinding, metadata: {{name: {name}}}, \
+         roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: Role, name: {name}}}, \
+         subjects: [{{apiGroup: rbac.authorization.k8s.io, kind: User, name: {user}}}]}}"
+    ));
+    user
+}
+
+#[test]
+fn a_right_that_lacks_during_a_session_is_named_at_once() {
+    let Some(cluster) = cluster() else { return };
+    let namespace = Namespace::new(cluster, "lacks");
+    namespace.apply(&shell_pod("busy", BUSY));
+    namespace.wait_ready("app=busy");
+    let rules = |pods: &str, log: &str, jobs: &str| {
+        format!(
+            "{{apiGroups: [\"\"], resources: [pods], verbs: [{pods}]}}, \
+             {{apiGroups: [\"\"], resources: [{log}], verbs: [get]}}, \
+             {{apiGroups: [\"\"], resources: [configmaps], verbs: [create]}}, \
+             {{apiGroups: [batch], resources: [jobs], verbs: [{jobs}]}}"
+        )
+    };
+    let all = "get, create, watch, delete";
+    for (name, rules, says) in [
+        (
+            "watch",
+            rules("get, create, delete", "pods/log", "create, delete"),
+            "verbs: [\"watch\"]",
+        ),
+        (
+            "log",
+            rules(all, "services", "create, delete"),
+            "resources: [\"pods/log\"]",
+        ),
+    ] {
+        let user = user_with(&namespace, name, &rules);
+        let began = Instant::now();
+        refused(
+            &namespace,
+            &["pod/busy", "--as", &user, "--duration", "2s"],
+            &["hint:", says],
+        );
+        assert!(began.elapsed() < Duration::from_secs(30), "{name}");
+    }
+    let user = user_with(&namespace, "delete", &rules(all, "pods/log", "create"));
+    let began = Instant::now();
+    let output = namespace
+        .plugin(&["profile", "pod/busy", "--as", &user, "--duration", "2s"])
+        .output()
+        .unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+    assert!(began.elapsed() < Duration::from_secs(30), "{errors}");
+    for text in [
+        "by itself at",
+        "verbs: [\"delete\"]",
+        "resources: [\"jobs\"]",
+    ] {
+        assert!(errors.contains(text), "no {text} in {errors}");
+    }
+    // Who may change Jobs lets the anchor's deadline come; who may not change pods deletes them.
+    let user = user_with(
+        &namespace,
+        "patch",
+        &rules(all, "pods/log", "create, patch"),
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("p.json");
+    let running = start(
+        &namespace,
+        &path,
+        &["pod/busy", "--as", &user, "--duration", "60s"],
+    );
+    wait_for_probe(&namespace);
+    running.signal(libc::SIGINT);
+    assert!(running.wait(SOON).success());
+    let document = procmon_tests::document::read(&path);
+    check_complete(&document);
+    assert_eq!(document["session"]["endedEarly"], true);
 }
 
 #[test]
@@ -741,19 +857,19 @@ fn start(namespace: &Namespace<'_>, document: &std::path::Path, args: &[&str]) -
     )
 }
 
-/// Waits until the session's pod runs, so that its window is open.
+/// Waits until the session's window is open: its first frame says so.
 fn wait_for_probe(namespace: &Namespace<'_>) {
     wait_for("the probe", SOON, || {
-        namespace
-            .kubectl(&[
-                "get",
-                "pods",
-                "-l",
-                "app.kubernetes.io/managed-by=kubectl-procmon",
-                "-o",
-                "jsonpath={.items[*].status.phase}",
-            ])
-            .contains("Running")
+        let output = namespace.cluster.try_kubectl(&[
+            "logs",
+            "-n",
+            &namespace.name,
+            "-l",
+            "app.kubernetes.io/managed-by=kubectl-procmon",
+            "--tail=-1",
+        ]);
+        String::from_utf8_lossy(&output.stdout)
+            .contains("hello")
             .then_some(())
     });
     std::thread::sleep(Duration::from_secs(1));
@@ -798,6 +914,39 @@ fn interrupts_end_the_window_early_and_leave_nothing() {
     running.signal(libc::SIGINT);
     assert_eq!(running.wait(SOON).code(), Some(130));
     check_nothing_new(&namespace, &before);
+}
+
+#[test]
+fn a_window_that_somebody_else_cuts_is_partial() {
+    let Some(cluster) = cluster() else { return };
+    let namespace = Namespace::new(cluster, "evicted");
+    namespace.apply(&shell_pod("busy", BUSY));
+    namespace.wait_ready("app=busy");
+    let folder = tempfile::tempdir().unwrap();
+    for kind in ["pod", "job"] {
+        let path = folder.path().join("p.json");
+        let running = start(&namespace, &path, &["pod/busy", "--duration", "20s"]);
+        wait_for_probe(&namespace);
+        let _ = namespace.kubectl(&[
+            "delete",
+            kind,
+            "--wait=false",
+            "-l",
+            "app.kubernetes.io/managed-by=kubectl-procmon",
+        ]);
+        assert!(running.wait(SOON).success());
+        let document = procmon_tests::document::read(&path);
+        assert_eq!(document["session"]["endedEarly"], false, "{kind}");
+        assert_eq!(document["completeness"]["complete"], false, "{kind}");
+        let files = &document["completeness"]["dimensions"]["files"];
+        assert_eq!(files["state"], "partial", "{kind}: {files}");
+        let reason = files["reasons"].to_string();
+        assert!(
+            reason.contains("of 20.0 s by somebody else"),
+            "{kind}: {reason}"
+        );
+        assert!(rows(&document, "processes").any(|row| row["argv"][0] == "/bin/true"));
+    }
 }
 
 #[test]

@@ -29,7 +29,7 @@ pub(crate) fn nothing_captured(capture: &NodeCapture) -> Option<anyhow::Error> {
 }
 
 /// A cause that carries its own advice.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Advised {
     pub(crate) message: String,
     pub(crate) hint: String,
@@ -54,6 +54,10 @@ pub(crate) fn advised(message: impl Into<String>, hint: impl Into<String>) -> an
 
 /// What to do next, where something is known to help.
 pub(crate) fn of(error: &anyhow::Error) -> Option<String> {
+    // Advice that was added as context is no link of the chain by its own type.
+    if let Some(advised) = error.downcast_ref::<Advised>() {
+        return Some(advised.hint.clone());
+    }
     error.chain().find_map(|cause| {
         if let Some(advised) = cause.downcast_ref::<Advised>() {
             return Some(advised.hint.clone());

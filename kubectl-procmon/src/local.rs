@@ -81,9 +81,13 @@ pub(crate) fn run(
         .context("cannot start the probe")?;
     drop(writer);
     forward(&interrupts, probe.id());
-    let capture = read(BufReader::new(File::from(OwnedFd::from(frames))), window);
+    let seconds = request.window.seconds;
+    let mut capture = read(BufReader::new(File::from(OwnedFd::from(frames))), window)?;
+    if interrupts.load(Ordering::SeqCst) == 0 && capture.fault.is_none() {
+        capture.fault = crate::session::cut_from_outside(&capture.parts, seconds);
+    }
     Ok(LocalRun {
-        capture: capture?,
+        capture,
         probe,
         interrupts,
     })
@@ -208,6 +212,11 @@ impl LocalRun {
                 .and_then(|code| u8::try_from(code).ok())
                 .unwrap_or(2),
         ))
+    }
+
+    /// The user ended the window.
+    pub(crate) fn was_interrupted(&self) -> bool {
+        self.interrupts.load(Ordering::SeqCst) > 0
     }
 
     /// Why there is nothing to show.

@@ -3,6 +3,7 @@
 use anyhow::{Context as _, Result};
 use procmon_profile::mask::mask_argv;
 use procmon_profile::model::{LabelMode, Session, Target, Tool};
+use procmon_profile::wire::{Part, WindowReport};
 use std::hash::{BuildHasher as _, Hasher as _};
 
 /// A new session for a target.
@@ -26,6 +27,29 @@ pub(crate) fn new(target: Target, label_mode: LabelMode, requested: Option<f64>)
         label_mode,
         ..Session::default()
     }
+}
+
+/// Why a window is partial that ended before its time although the user did not ask for it: somebody
+/// deleted or evicted the probe. None where the probe itself gives another reason.
+pub(crate) fn cut_from_outside(parts: &[Part], requested: Option<f64>) -> Option<String> {
+    let window = parts.iter().find_map(|part| match part {
+        Part::Window(window) => Some(window),
+        _ => None,
+    })?;
+    let has_own_reason = |window: &WindowReport| {
+        let mut reasons = window.dimensions.values().flat_map(|state| &state.reasons);
+        reasons.any(|reason| {
+            reason.contains("the window") || reason.contains("the reader of the frames")
+        })
+    };
+    if !window.ended_early || has_own_reason(window) {
+        return None;
+    }
+    let of = requested.map_or_else(String::new, |seconds| format!(" of {seconds:.1} s"));
+    Some(format!(
+        "stopped after {:.1} s{of} by somebody else",
+        window.seconds
+    ))
 }
 
 /// Ten random hexadecimal digits, from the keys that std takes from the system.
@@ -87,6 +111,31 @@ fn seconds(text: &str) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use procmon_profile::completeness::worsen;
+    use procmon_profile::model::{Dimension, DimensionState};
+
+    #[test]
+    fn a_window_that_somebody_else_ended_says_so() {
+        let mut window = WindowReport {
+            seconds: 2.04,
+            ..WindowReport::default()
+        };
+        let cut =
+            |window: &WindowReport| cut_from_outside(&[Part::Window(window.clone())], Some(8.0));
+        assert_eq!(cut(&window), None);
+        window.ended_early = true;
+        assert_eq!(
+            cut(&window).as_deref(),
+            Some("stopped after 2.0 s of 8.0 s by somebody else")
+        );
+        worsen(
+            &mut window.dimensions,
+            Dimension::Files,
+            DimensionState::Partial,
+            "the memory limit was near: the window was ended".to_owned(),
+        );
+        assert_eq!(cut(&window), None);
+    }
 
     #[test]
     fn durations_are_read_as_kubectl_does() {

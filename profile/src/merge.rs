@@ -1,6 +1,7 @@
 //! Parts of several nodes to one Profile, in an order that depends on nothing but the facts.
 
 use crate::completeness::worsen;
+use crate::mask::mask_argv;
 use crate::model::{
     API_VERSION, Container, Dimension, DimensionState, File, Kind, NameSource, Network, Node,
     Process, Profile, SCHEMA_VERSION, Session, Syscall,
@@ -79,7 +80,16 @@ fn take(
     }
     for part in rows {
         match part {
-            Part::Processes { container, rows } => add!(container, processes, rows),
+            Part::Processes {
+                container,
+                mut rows,
+            } => {
+                // A recorded stream may be of a probe that knew fewer credentials.
+                for row in &mut rows {
+                    mask_argv(&mut row.argv);
+                }
+                add!(container, processes, rows);
+            }
             Part::Syscalls { container, rows } => add!(container, syscalls, rows),
             Part::Files { container, rows } => add!(container, files, rows),
             Part::Network { container, rows } => add!(container, network, rows),

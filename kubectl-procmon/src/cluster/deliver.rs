@@ -3,7 +3,7 @@
 //! until all of it is gone.
 
 use super::Options;
-use super::client::explain;
+use super::client::{explain, is_refusal};
 use super::pod::{self, Identity, Settings};
 use super::target::{NodeTarget, Plan, SESSION_LABEL};
 use crate::hint::advised;
@@ -25,6 +25,8 @@ pub(crate) struct Delivery {
     pub(crate) client: Client,
     pub(crate) namespace: String,
     pub(crate) session: String,
+    /// Length of the window.
+    pub(crate) seconds: f64,
     /// Seconds until the anchor takes everything away.
     pub(crate) deadline: u64,
     expires: String,
@@ -64,6 +66,7 @@ impl Delivery {
             client,
             namespace: plan.probe_namespace.clone(),
             session: session.to_owned(),
+            seconds: options.seconds,
             deadline,
             expires,
             started: Instant::now(),
@@ -301,16 +304,28 @@ impl Delivery {
         self.pods.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Ends all windows early: the probes get SIGTERM, and their logs stay.
-    pub(crate) async fn stop_windows(&self) {
+    /// Ends all windows early: the probes get SIGTERM, and their logs stay. Without the right to
+    /// change pods they are deleted with grace: what they still write comes over the open streams.
+    pub(crate) async fn stop_windows(&self) -> Result<()> {
         let names: Vec<String> = self.names().iter().cloned().collect();
         let patch = Patch::Merge(json!({"spec": {"activeDeadlineSeconds": 1}}));
         for name in names {
-            let _ = self
+            let patched = self
                 .pods()
                 .patch(&name, &PatchParams::default(), &patch)
                 .await;
+            let Err(refused) = patched else { continue };
+            if !is_refusal(&refused) {
+                continue;
+            }
+            let deleted = self.pods().delete(&name, &DeleteParams::default()).await;
+            if deleted.is_err_and(|error| is_refusal(&error)) {
+                return Err(explain(refused).context(
+                    "cannot end the window early: it goes on, and a second interrupt aborts it",
+                ));
+            }
         }
+        Ok(())
     }
 
     /// Deletes what a failed attempt made.
@@ -332,8 +347,23 @@ impl Delivery {
         for name in &names {
             self.delete_pod(name).await;
         }
+        let mut is_shortened = false;
         loop {
-            let deleted = self.delete_anchor().await;
+            let mut deleted = self.delete_anchor().await;
+            if let Err(refused) = deleted {
+                if is_refusal(&refused) && !is_shortened {
+                    if !self.shorten_anchor().await {
+                        return Err(explain(refused).context(format!(
+                            "cannot delete Job `{}` in namespace `{}`: the cluster removes it and what it owns by itself at {}",
+                            self.anchor_name(),
+                            self.namespace,
+                            self.expires
+                        )));
+                    }
+                    is_shortened = true;
+                }
+                deleted = if is_shortened { Ok(()) } else { Err(refused) };
+            }
             if deleted.is_ok() && self.is_gone().await {
                 return Ok(());
             }
@@ -347,6 +377,15 @@ impl Delivery {
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
+    }
+
+    /// Lets the anchor's deadline come at once, for those who may change Jobs but not delete them.
+    async fn shorten_anchor(&self) -> bool {
+        let patch = Patch::Merge(json!({"spec": {"activeDeadlineSeconds": 1}}));
+        Api::<Job>::namespaced(self.client.clone(), &self.namespace)
+            .patch(&self.anchor_name(), &PatchParams::default(), &patch)
+            .await
+            .is_ok()
     }
 
     async fn delete_anchor(&self) -> Result<(), kube::Error> {

@@ -43,6 +43,11 @@ pub(super) async fn enrich(
             kept.push(row);
         }
     }
+    if let Some(wanted) = container.filter(|_| kept.is_empty()) {
+        profile.completeness.notes.push(format!(
+            "container `{wanted}` did nothing within the window, or did not run"
+        ));
+    }
     for row in &mut kept {
         for peer in &mut row.network {
             if let Some(remote) = &mut peer.remote

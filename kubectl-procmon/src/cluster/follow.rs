@@ -1,9 +1,10 @@
 //! From a created pod to its capture: why it can't start, its log as a stream of frames, again from
 //! the start after a broken connection.
 
+use super::client::{advice, is_refusal};
 use super::deliver::Delivery;
 use super::target::{NodeTarget, SESSION_LABEL};
-use crate::hint::advised;
+use crate::hint::{Advised, advised};
 use crate::progress::Window as ProgressWindow;
 use anyhow::{Context as _, Result, anyhow};
 use futures::{AsyncBufReadExt as _, StreamExt as _};
@@ -31,40 +32,57 @@ pub(super) struct State {
     gone: bool,
 }
 
-pub(super) type States = Receiver<BTreeMap<String, State>>;
+/// What the watch has told.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    pods: BTreeMap<String, State>,
+    /// The API server does not let this user watch.
+    refused: Option<Advised>,
+}
+
+pub(super) type States = Receiver<Known>;
 
 /// Watches the session's pods until nobody asks any more.
 pub(super) fn watch(delivery: &Arc<Delivery>) -> States {
-    let (sender, receiver) = channel(BTreeMap::new());
+    let (sender, receiver) = channel(Known::default());
     let delivery = Arc::clone(delivery);
     tokio::spawn(async move {
         while !sender.is_closed() && !delivery.is_over() {
-            watch_once(&delivery, &sender).await;
+            if let Err(refused) = watch_once(&delivery, &sender).await {
+                sender.send_modify(|known| known.refused = Some(refused));
+                return;
+            }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     });
     receiver
 }
 
-async fn watch_once(delivery: &Delivery, sender: &Sender<BTreeMap<String, State>>) {
+/// Watches until the stream ends, however it does. An error: it is refused for good.
+async fn watch_once(delivery: &Delivery, sender: &Sender<Known>) -> Result<(), Advised> {
     let params = WatchParams::default()
         .labels(&format!("{SESSION_LABEL}={}", delivery.session))
         .timeout(290);
     // From version 0 the watch begins with what is there.
-    let Ok(stream) = delivery.pods().watch(&params, "0").await else {
-        return;
+    let stream = match delivery.pods().watch(&params, "0").await {
+        Ok(stream) => stream,
+        Err(error) => return refusal(error).map_or(Ok(()), Err),
     };
     let mut stream = std::pin::pin!(stream);
-    while let Some(Ok(event)) = stream.next().await {
+    while let Some(event) = stream.next().await {
+        let event = match event {
+            Ok(event) => event,
+            Err(error) => return refusal(error).map_or(Ok(()), Err),
+        };
         let (pod, gone) = match event {
             WatchEvent::Added(pod) | WatchEvent::Modified(pod) => (pod, false),
             WatchEvent::Deleted(pod) => (pod, true),
-            WatchEvent::Error(_) => return,
+            WatchEvent::Error(_) => return Ok(()),
             WatchEvent::Bookmark(_) => continue,
         };
         let name = pod.metadata.name.clone().unwrap_or_default();
-        sender.send_modify(|states| {
-            states.insert(
+        sender.send_modify(|known| {
+            known.pods.insert(
                 name,
                 State {
                     gone,
@@ -73,6 +91,12 @@ async fn watch_once(delivery: &Delivery, sender: &Sender<BTreeMap<String, State>
             );
         });
     }
+    Ok(())
+}
+
+/// A refusal, which trying again would not change.
+fn refusal(error: kube::Error) -> Option<Advised> {
+    is_refusal(&error).then(|| advice(error))
 }
 
 fn state(pod: &Pod) -> State {
@@ -165,11 +189,14 @@ async fn start(
     interrupts: &AtomicU32,
 ) -> Result<Started> {
     loop {
-        let state = states
-            .borrow_and_update()
-            .get(name)
-            .cloned()
-            .unwrap_or_default();
+        let (state, refused) = {
+            let known = states.borrow_and_update();
+            let state = known.pods.get(name).cloned().unwrap_or_default();
+            (state, known.refused.clone())
+        };
+        if let Some(refused) = refused {
+            return Err(anyhow::Error::from(refused).context("cannot watch the probe's pod"));
+        }
         if state.running
             || state.ended.as_ref().is_some_and(|(_, reason, _)| {
                 reason != "StartError" && reason != "ContainerCannotRun"
@@ -255,12 +282,16 @@ async fn follow(
         match read(delivery, name, &mut decoder, &show, interrupts).await {
             Ok(()) => {}
             Err(Interrupted::Fault(text)) => fault = Some(text),
+            Err(Interrupted::Refused(refused)) => {
+                return Err(anyhow::Error::from(refused)
+                    .context(format!("cannot read the log of the probe's pod `{name}`")));
+            }
             Err(Interrupted::Twice) => return Err(anyhow!("interrupted")),
         }
         if decoder.ended() || fault.is_some() {
             break;
         }
-        let state = states.borrow().get(name).cloned().unwrap_or_default();
+        let state = states.borrow().pods.get(name).cloned().unwrap_or_default();
         if state.ended.is_some() || state.gone || state.phase == "Failed" {
             reads_after_end += 1;
             if reads_after_end > 5 {
@@ -276,11 +307,19 @@ async fn follow(
     }
     let failure = decoder.failure().cloned();
     let fault = fault.map(|text| format!("{text}; {} frames arrived", decoder.next_seq()));
+    let was_asked = interrupts.load(Ordering::SeqCst) > 0;
     let (parts, cut) = decoder.finish();
+    let fault = fault
+        .or_else(|| cut.map(|cut| cut.to_string()))
+        .or_else(|| {
+            (!was_asked)
+                .then(|| crate::session::cut_from_outside(&parts, Some(delivery.seconds)))
+                .flatten()
+        });
     Ok(NodeCapture {
         node: node.name.clone(),
         parts,
-        fault: fault.or_else(|| cut.map(|cut| cut.to_string())),
+        fault,
         failure,
     })
 }
@@ -288,6 +327,8 @@ async fn follow(
 enum Interrupted {
     /// What arrived is not a stream of a probe.
     Fault(String),
+    /// The user may not read logs.
+    Refused(Advised),
     /// The user aborts.
     Twice,
 }
@@ -305,8 +346,11 @@ async fn read(
         follow: true,
         ..LogParams::default()
     };
-    let Ok(stream) = delivery.pods().log_stream(name, &params).await else {
-        return Ok(());
+    let stream = match delivery.pods().log_stream(name, &params).await {
+        Ok(stream) => stream,
+        Err(error) => {
+            return refusal(error).map_or(Ok(()), |refused| Err(Interrupted::Refused(refused)));
+        }
     };
     let mut stream = std::pin::pin!(stream);
     let mut line = Vec::new();

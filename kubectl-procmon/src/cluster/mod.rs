@@ -112,7 +112,7 @@ async fn profile(options: Arc<Options>) -> Result<Outcome> {
     progress.finish();
     let left = delivery.clean_up().await;
     if let Err(error) = left {
-        warn(&format!("{error:#}"));
+        warn(&error);
     }
     if interrupts.load(Ordering::SeqCst) > 1 {
         return Ok(Outcome::Interrupted);
@@ -130,6 +130,8 @@ async fn profile(options: Arc<Options>) -> Result<Outcome> {
             .map(|(node, reason)| failed(node, reason.clone())),
     );
     let mut profile = merge(session, captures);
+    // Windows that somebody else ended are partial instead.
+    profile.session.ended_early &= interrupts.load(Ordering::SeqCst) > 0;
     enrich::enrich(&client, &plan, options.container.as_deref(), &mut profile).await;
     normalize(&mut profile);
     Ok(Outcome::Profile(Box::new(profile)))
@@ -149,10 +151,13 @@ fn count(number: usize) -> f64 {
     f64::from(u32::try_from(number).unwrap_or(u32::MAX))
 }
 
-/// Text for people, on standard error.
+/// What does not stop the session, on standard error.
 #[expect(clippy::print_stderr, reason = "a warning that is no result")]
-fn warn(text: &str) {
-    eprintln!("warning: {}", crate::render::escape(text));
+fn warn(error: &anyhow::Error) {
+    eprintln!("warning: {}", crate::render::escape(&format!("{error:#}")));
+    if let Some(hint) = crate::hint::of(error) {
+        eprintln!("  hint: {}", crate::render::escape(&hint));
+    }
 }
 
 fn failed(node: &str, reason: String) -> NodeCapture {
@@ -293,7 +298,9 @@ async fn stop_on_interrupt(delivery: Arc<Delivery>, interrupts: Arc<AtomicU32>) 
     while interrupts.load(Ordering::SeqCst) == 0 {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    delivery.stop_windows().await;
+    if let Err(error) = delivery.stop_windows().await {
+        warn(&error);
+    }
 }
 
 /// What would be created, as YAML.

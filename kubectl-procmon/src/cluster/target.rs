@@ -305,7 +305,7 @@ fn labels(selector: &LabelSelector) -> String {
     terms.join(",")
 }
 
-/// `-c` names a container that every pod, or at least one, has.
+/// `-c` names a container that runs in at least one pod, or is going to.
 fn check_container(pods: &[Pod], container: Option<&str>) -> Result<()> {
     let Some(wanted) = container else {
         return Ok(());
@@ -333,13 +333,89 @@ fn check_container(pods: &[Pod], container: Option<&str>) -> Result<()> {
         .collect();
     names.sort();
     names.dedup();
-    if names.iter().any(|name| name == wanted) {
-        return Ok(());
+    if !names.iter().any(|name| name == wanted) {
+        return Err(advised(
+            format!("there is no container `{wanted}`"),
+            format!("the target has: {}", names.join(", ")),
+        ));
     }
+    check_runs(pods, wanted)
+}
+
+/// What has ended for good would give an empty profile.
+fn check_runs(pods: &[Pod], wanted: &str) -> Result<()> {
+    let mut reason = None;
+    let mut running = std::collections::BTreeSet::new();
+    for pod in pods {
+        let status = pod.status.clone().unwrap_or_default();
+        let all = [
+            status.container_statuses,
+            status.init_container_statuses,
+            status.ephemeral_container_statuses,
+        ];
+        let mut known = false;
+        for container in all.into_iter().flatten().flatten() {
+            let state = container.state.unwrap_or_default();
+            if state.running.is_some() {
+                running.insert(container.name.clone());
+            }
+            if container.name != wanted {
+                continue;
+            }
+            known = true;
+            let ended = state.terminated.as_ref();
+            if state.running.is_some() || may_start(pod, wanted, ended.map(|ended| ended.exit_code))
+            {
+                return Ok(());
+            }
+            let waiting = state.waiting.and_then(|waiting| waiting.reason);
+            reason = match ended {
+                Some(ended) => Some(format!(
+                    "terminated: {}",
+                    ended.reason.as_deref().unwrap_or("Unknown")
+                )),
+                None => waiting.map(|waiting| format!("waiting: {waiting}")),
+            };
+        }
+        let has_it = pod.spec.as_ref().is_some_and(|spec| {
+            spec.containers
+                .iter()
+                .any(|container| container.name == wanted)
+        });
+        // The kubelet has not said anything yet.
+        if has_it && !known {
+            return Ok(());
+        }
+    }
+    let reason = reason.map_or_else(String::new, |reason| format!(" ({reason})"));
+    let running: Vec<String> = running.into_iter().collect();
     Err(advised(
-        format!("there is no container `{wanted}`"),
-        format!("the target has: {}", names.join(", ")),
+        format!("container `{wanted}` is not running{reason}"),
+        if running.is_empty() {
+            "none of the target's containers runs".to_owned()
+        } else {
+            format!("these run: {}", running.join(", "))
+        },
     ))
+}
+
+/// A container that the kubelet starts, or starts again. `ended`: with this exit code.
+fn may_start(pod: &Pod, name: &str, ended: Option<i32>) -> bool {
+    let Some(spec) = &pod.spec else { return false };
+    let is_sidecar = spec.init_containers.iter().flatten().any(|container| {
+        container.name == name && container.restart_policy.as_deref() == Some("Always")
+    });
+    let is_regular = spec
+        .containers
+        .iter()
+        .any(|container| container.name == name);
+    is_sidecar
+        || is_regular
+            && match (ended, spec.restart_policy.as_deref()) {
+                (Some(_), Some("Never")) => false,
+                (Some(code), Some("OnFailure")) => code != 0,
+                _ => true,
+            }
 }
 
 /// Groups pods by node; says which nodes can't be probed.

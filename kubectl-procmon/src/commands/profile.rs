@@ -95,7 +95,30 @@ fn parse_sizes(text: &str) -> Result<Sizes> {
 
 const DEFAULT_SECONDS: f64 = 30.0;
 
+/// What clap cannot say: it forgives an absent `--local` when a target is given, which excludes it.
+fn check_usage(args: &Args) -> Result<()> {
+    let local_only = [
+        ("--pid", args.pid.is_some()),
+        ("--cgroup", args.cgroup.is_some()),
+        ("-- CMD", !args.argv.is_empty()),
+    ];
+    if let Some((name, _)) = local_only.iter().find(|(_, given)| *given && !args.local) {
+        return Err(crate::hint::advised(
+            format!("`{name}` captures on this machine, not in a cluster"),
+            "add `--local` and name no other target, or leave it out",
+        ));
+    }
+    match args.connection.given() {
+        Some(name) if args.local => Err(crate::hint::advised(
+            format!("`{name}` is for a cluster, and `--local` needs none"),
+            "leave out one of the two",
+        )),
+        _ => Ok(()),
+    }
+}
+
 pub(crate) fn run(args: &Args) -> Result<Code> {
+    check_usage(args)?;
     let output = Output::open(args.rendering.output_file.as_deref())?;
     if args.local {
         run_local(args, output)
@@ -226,7 +249,15 @@ fn run_local(args: &Args, output: Output) -> Result<Code> {
             Ended::Code(_) => Err(failure.context("cannot profile on this machine")),
         };
     }
-    let profile = merge(session, vec![capture]);
+    let title = is_command.then(|| session.target.name.clone());
+    let mut profile = merge(session, vec![capture]);
+    profile.session.ended_early &= run.was_interrupted();
+    if let Some(title) = title {
+        // The probe names it by the command line as it was given.
+        for container in &mut profile.containers {
+            container.container.clone_from(&title);
+        }
+    }
     let code = finish(&profile, args, output)?;
     match run.wait()? {
         Ended::Interrupted => Ok(Code::Interrupted),

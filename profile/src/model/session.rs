@@ -28,7 +28,8 @@ pub struct Session {
     /// The shortest window of all nodes that answered, in seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub window_seconds: Option<f64>,
-    /// True when somebody or something ended the window before its time.
+    /// True when the user ended the window before its time. A window that somebody else cut is
+    /// partial instead.
     pub ended_early: bool,
     /// Exit code of `-- CMD`, 128 + N for a signal; absent without a command or while it still runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
