@@ -3,6 +3,7 @@
 use super::kind::{program, succeed};
 use super::{Kind, Outside, Site};
 use serde_json::{Value, json};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -57,6 +58,8 @@ pub struct Props {
     pub library: Option<String>,
     /// Where the token is read.
     pub token: String,
+    // Names outside of the server's folder are there once: one server at a time.
+    _lock: File,
 }
 
 impl Props {
@@ -66,7 +69,10 @@ impl Props {
     /// When something can't be made, or was there before.
     #[must_use]
     pub fn make(site: &Site) -> Self {
+        let lock = File::create(std::env::temp_dir().join("procmon-servers.lock")).expect("a lock");
+        lock.lock().expect("a lock");
         let mut props = Self {
+            _lock: lock,
             created: Vec::new(),
             settings: Vec::new(),
             library: None,

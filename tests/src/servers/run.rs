@@ -91,6 +91,9 @@ impl Server {
     }
 
     fn wait_until_it_serves(&self) {
+        wait_for("the agent", SOON, || {
+            UnixStream::connect(self.socket()).ok()
+        });
         wait_for(self.site.kind.name(), SOON, || {
             let serves = match self.site.kind {
                 Kind::Postgres => super::load::is_ready(&self.site),
@@ -203,9 +206,6 @@ impl Server {
             .arg(self.socket())
             .args(self.site.command());
         let window = Running::start(self.clean(&mut command));
-        wait_for("the agent", SOON, || {
-            UnixStream::connect(self.socket()).ok()
-        });
         self.wait_until_it_serves();
         let traffic = Traffic::start(&self.site, load, self.pid());
         wait_for("the document", SOON, || {
