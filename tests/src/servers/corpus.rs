@@ -89,13 +89,13 @@ pub fn documents(
     let mut server = Server::start(kind, &base);
     let props = Props::make(&server.site);
     let agent = agent_program().display().to_string();
-    let changes: Vec<_> = changes(&server.site, &server.outside, &props, &agent)
+    let changes: Vec<_> = changes(&server.site, &server.outside, &agent)
         .into_iter()
-        .filter(|change| plan.only.is_empty() || plan.only.iter().any(|name| name == change.name))
+        .filter(|change| plan.only.is_empty() || plan.only.contains(&change.name))
         .collect();
     let table: Map<String, Value> = changes
         .iter()
-        .map(|change| (change.name.to_owned(), change.expectation()))
+        .map(|change| (change.name.clone(), change.expectation()))
         .collect();
     write(&folder.join("changes.json"), &table.into());
     let facts = json!({
@@ -145,7 +145,7 @@ pub fn documents(
         each(Group::Within, &path, None);
     }
     for change in &changes {
-        let path = at(Group::Change, change.name);
+        let path = at(Group::Change, &change.name);
         server.profile_change(&path, seconds, change, &props);
         each(Group::Change, &path, Some(&change.expectation()));
     }

@@ -54,7 +54,7 @@ impl Load {
             Self::Same => 1,
             Self::Varied(seed) => seed + 2,
         };
-        let mut dice = Dice((seed << 8 | client + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let mut dice = Dice(((seed << 8) | (client + 1)).wrapping_mul(0x9e37_79b9_7f4a_7c15));
         dice.below(2);
         dice
     }
@@ -141,16 +141,13 @@ impl Connection {
             }
             stays &= line != "connection: close";
         }
-        match length {
-            Some(length) => {
-                std::io::copy(&mut (&mut self.0).take(length), &mut std::io::sink())?;
-                Ok(stays)
-            }
-            None => {
-                self.0.read_to_end(&mut Vec::new())?;
-                Ok(false)
-            }
+        if let Some(length) = length {
+            std::io::copy(&mut (&mut self.0).take(length), &mut std::io::sink())?;
+        } else {
+            self.0.read_to_end(&mut Vec::new())?;
+            stays = false;
         }
+        Ok(stays)
     }
 
     /// One command of redis; answers are read up to the end of the first.
@@ -248,7 +245,7 @@ fn redis_command(load: Load, step: u64, dice: &mut Dice) -> Vec<String> {
     let number = if varied { dice.below(5000) } else { step % 50 };
     let size = if varied { 1 + dice.below(8000) } else { 500 };
     let value = "v".repeat(usize::try_from(size).expect("a small number"));
-    let words = match step % 8 {
+    match step % 8 {
         0 | 1 => vec!["SET".into(), format!("key:{number}"), value],
         2 | 3 => vec!["GET".into(), format!("key:{number}")],
         4 => vec!["INCR".into(), "counter".into()],
@@ -261,8 +258,7 @@ fn redis_command(load: Load, step: u64, dice: &mut Dice) -> Vec<String> {
         ],
         _ if varied => vec!["DEL".into(), format!("key:{number}")],
         _ => vec!["PING".into()],
-    };
-    words
+    }
 }
 
 /// One client: asks, pauses, connects anew as often as its load wants.

@@ -9,7 +9,7 @@ mod load;
 mod outside;
 mod run;
 
-pub use change::{Change, changes};
+pub use change::{Change, Props, changes};
 pub use corpus::{Group, Plan, documents};
 pub use kind::{Kind, Site};
 pub use load::{Load, Traffic};

@@ -11,17 +11,15 @@ use std::time::Duration;
 pub struct Outside {
     /// Port of the backend on 127.0.0.1.
     pub backend: u16,
-    /// Address of a host that the server never speaks to.
-    pub stranger: String,
-    /// Address of another service on a host that it speaks to.
-    pub other_port: String,
-    /// A resolver that it never asks.
-    pub resolver: String,
+    /// Port on 127.0.0.77, a host that the server never speaks to.
+    pub stranger: u16,
+    /// Port of another service on 127.0.0.1.
+    pub other: u16,
     /// A port that nobody uses.
     pub unused: u16,
     /// Another one.
     pub unused_too: u16,
-    // Whoever is bound receives; datagrams are not read.
+    // A resolver that it never asks: who is bound receives, datagrams are not read.
     _resolver: Option<UdpSocket>,
 }
 
@@ -85,8 +83,6 @@ impl Outside {
     /// When a port or the socket can't be had.
     #[must_use]
     pub fn start(folder: &Path) -> Self {
-        let stranger = Ipv4Addr::new(127, 0, 0, 77);
-        let resolver = "127.0.0.53:5353";
         let socket = UnixListener::bind(folder.join("other.sock")).expect("a socket");
         std::thread::spawn(move || {
             for mut stream in socket.incoming().flatten() {
@@ -95,13 +91,12 @@ impl Outside {
         });
         Self {
             backend: serve(Ipv4Addr::LOCALHOST),
-            stranger: format!("{stranger}:{}", serve(stranger)),
-            other_port: format!("127.0.0.1:{}", serve(Ipv4Addr::LOCALHOST)),
-            resolver: resolver.into(),
+            stranger: serve(Ipv4Addr::new(127, 0, 0, 77)),
+            other: serve(Ipv4Addr::LOCALHOST),
             unused: free_port(),
             unused_too: free_port(),
             // One that is there already hears the questions as well.
-            _resolver: UdpSocket::bind(resolver).ok(),
+            _resolver: UdpSocket::bind("127.0.0.53:5353").ok(),
         }
     }
 }
