@@ -54,7 +54,8 @@ impl Change {
 pub struct Props {
     folder: PathBuf,
     created: Vec<PathBuf>,
-    settings: Vec<(PathBuf, Vec<u8>)>,
+    settings: Vec<u8>,
+    settings_path: PathBuf,
     // Names outside of the server's folder are there once: one server at a time.
     _lock: File,
 }
@@ -72,7 +73,8 @@ impl Props {
             _lock: lock,
             folder: site.folder.clone(),
             created: Vec::new(),
-            settings: Vec::new(),
+            settings: std::fs::read(site.settings()).expect("settings"),
+            settings_path: site.settings().into(),
         };
         props.make_folder(Path::new(SETTINGS));
         let token = PathBuf::from(TOKEN);
@@ -90,10 +92,6 @@ impl Props {
             std::fs::write(&source, "int procmon_preloaded = 1;\n").expect("a file");
             succeed(Command::new(compiler).args(["-shared", "-fPIC", "-o", &library, &source]));
         }
-        let own = PathBuf::from(site.settings());
-        props
-            .settings
-            .push((own.clone(), std::fs::read(own).expect("settings")));
         // What an earlier run left that was killed: nobody else uses these names.
         props.undo();
         props
@@ -116,10 +114,8 @@ impl Props {
         for path in [CRON, LOCAL_PROGRAM, LINK, DROPPED] {
             let _ = std::fs::remove_file(path);
         }
-        for (path, text) in &self.settings {
-            // Written in place: owner and mode stay.
-            let _ = std::fs::write(path, text);
-        }
+        // Written in place: owner and mode stay.
+        let _ = std::fs::write(&self.settings_path, &self.settings);
         for name in ["linked", "precious.locked", "payload", "kworker"] {
             let _ = std::fs::remove_file(self.folder.join(name));
         }

@@ -129,12 +129,6 @@ impl Kind {
             _ => libc::SIGTERM,
         }
     }
-
-    /// It listens on its port.
-    #[must_use]
-    pub fn listens(self) -> bool {
-        self != Self::Cron
-    }
 }
 
 impl Site {

@@ -7,7 +7,7 @@ use std::io::{BufRead as _, BufReader, Read as _, Result, Write as _};
 use std::net::{Ipv4Addr, TcpStream};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -24,9 +24,26 @@ pub enum Load {
 /// Clients at work until this is dropped.
 #[derive(Debug)]
 pub struct Traffic {
-    stop: Arc<AtomicBool>,
+    progress: Arc<Progress>,
     clients: Vec<JoinHandle<()>>,
     _programs: Vec<Running>,
+}
+
+/// What clients are told, and tell.
+#[derive(Debug, Default)]
+struct Progress {
+    stop: AtomicBool,
+    answers: AtomicU64,
+}
+
+impl Progress {
+    fn is_over(&self) -> bool {
+        self.stop.load(Ordering::SeqCst)
+    }
+
+    fn answered(&self) {
+        self.answers.fetch_add(1, Ordering::SeqCst);
+    }
 }
 
 /// Numbers that only depend on the seed (xorshift).
@@ -69,7 +86,7 @@ impl Traffic {
     /// Starts the clients. `server` is the server's process, which is told when its log was moved.
     #[must_use]
     pub fn start(site: &Site, load: Load, server: i32) -> Self {
-        let stop = Arc::new(AtomicBool::new(false));
+        let progress = Arc::new(Progress::default());
         let mut clients = Vec::new();
         let mut programs = Vec::new();
         match site.kind {
@@ -77,28 +94,34 @@ impl Traffic {
             Kind::Cron => {}
             _ => {
                 for client in 0..load.clients() {
-                    let (site, stop) = (site.clone(), Arc::clone(&stop));
+                    let (site, progress) = (site.clone(), Arc::clone(&progress));
                     clients.push(std::thread::spawn(move || {
-                        client_loop(&site, load, client, &stop);
+                        client_loop(&site, load, client, &progress);
                     }));
                 }
             }
         }
-        let (site, stopping) = (site.clone(), Arc::clone(&stop));
+        let (site, house) = (site.clone(), Arc::clone(&progress));
         clients.push(std::thread::spawn(move || {
-            keep_house(&site, load, server, &stopping);
+            keep_house(&site, load, server, &house);
         }));
         Self {
-            stop,
+            progress,
             clients,
             _programs: programs,
         }
+    }
+
+    /// Requests that were answered; the job gets none.
+    #[must_use]
+    pub fn answers(&self) -> u64 {
+        self.progress.answers.load(Ordering::SeqCst)
     }
 }
 
 impl Drop for Traffic {
     fn drop(&mut self) {
-        self.stop.store(true, Ordering::SeqCst);
+        self.progress.stop.store(true, Ordering::SeqCst);
         for client in self.clients.drain(..) {
             let _ = client.join();
         }
@@ -262,11 +285,11 @@ fn redis_command(load: Load, step: u64, dice: &mut Dice) -> Vec<String> {
 }
 
 /// One client: asks, pauses, connects anew as often as its load wants.
-fn client_loop(site: &Site, load: Load, client: u64, stop: &AtomicBool) {
+fn client_loop(site: &Site, load: Load, client: u64, progress: &Progress) {
     let mut dice = load.dice(client);
     let mut connection: Option<Connection> = None;
     let mut step = 0;
-    while !stop.load(Ordering::SeqCst) {
+    while !progress.is_over() {
         let keep = match load {
             // The first client stays, the second comes anew with every request.
             Load::Same => client == 0,
@@ -285,7 +308,11 @@ fn client_loop(site: &Site, load: Load, client: u64, stop: &AtomicBool) {
             }
         };
         // A server that is being restarted is asked again.
-        if !ask().unwrap_or(false) {
+        let result = ask();
+        if result.is_ok() {
+            progress.answered();
+        }
+        if !result.unwrap_or(false) {
             connection = None;
         }
         step += 1;
@@ -324,14 +351,19 @@ fn benchmarks(site: &Site, load: Load) -> Vec<Running> {
     }
 }
 
-/// Statements for PostgreSQL, by its shell.
-fn sql(site: &Site, statements: &str) {
-    succeed(
-        Command::new(program("psql").expect("PostgreSQL's client is installed"))
-            .args(["-h", "127.0.0.1", "-U", "postgres", "-q", "-X", "-p"])
-            .arg(site.port.to_string())
-            .args(["-d", "postgres", "-c", statements]),
-    );
+/// Statements for PostgreSQL, by its shell. A server that is being restarted takes none.
+fn sql(site: &Site, statements: &str, progress: &Progress) {
+    let status = Command::new(program("psql").expect("PostgreSQL's client is installed"))
+        .args(["-h", "127.0.0.1", "-U", "postgres", "-q", "-X", "-p"])
+        .arg(site.port.to_string())
+        .args(["-d", "postgres", "-v", "ON_ERROR_STOP=1", "-c", statements])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+    if status.is_ok_and(|status| status.success()) {
+        progress.answered();
+    }
 }
 
 /// PostgreSQL takes statements.
@@ -354,45 +386,48 @@ pub(super) fn fill(site: &Site) {
 }
 
 /// What operators and the time of day do: logs are moved away, data is packed, jobs get other input.
-fn keep_house(site: &Site, load: Load, server: i32, stop: &AtomicBool) {
+fn keep_house(site: &Site, load: Load, server: i32, progress: &Progress) {
     let mut rotated = false;
     for round in 0_u64.. {
         for _ in 0..10 {
-            if stop.load(Ordering::SeqCst) {
+            if progress.is_over() {
                 return;
             }
             std::thread::sleep(Duration::from_millis(100));
         }
-        if site.kind == Kind::Postgres {
-            // Checkpoints and sorts that need the disk are part of every window.
-            sql(
-                site,
-                "CHECKPOINT; SELECT count(*) FROM (SELECT * FROM pgbench_accounts ORDER BY filler, aid OFFSET 90000) AS sorted",
-            );
-        }
-        let Load::Varied(seed) = load else { continue };
-        if site.kind == Kind::Postgres {
-            sql(
-                site,
-                &format!(
-                    "CREATE TABLE extra_{seed}_{round} AS SELECT generate_series(1, 500) AS number; DROP TABLE extra_{seed}_{round}; \
-                     SELECT pg_switch_wal();"
-                ),
-            );
-        }
-        if site.kind == Kind::Cron {
-            let page = format!("data/{}.txt", 4 + (seed + round) % 4);
-            let _ = std::fs::write(site.at(&page), "another page\n".repeat(50));
+        match (site.kind, load) {
+            (Kind::Postgres, _) => maintain_postgres(site, load, round, progress),
+            (Kind::Cron, Load::Varied(seed)) => {
+                let page = format!("data/{}.txt", 4 + (seed + round) % 4);
+                let _ = std::fs::write(site.at(&page), "another page\n".repeat(50));
+            }
+            _ => {}
         }
         if load.rotates() && !rotated && round > 0 {
             rotated = true;
-            rotate(site, server);
+            rotate(site, server, progress);
         }
     }
 }
 
+/// Checkpoints and sorts that need the disk are part of every window; new tables are not.
+fn maintain_postgres(site: &Site, load: Load, round: u64, progress: &Progress) {
+    sql(
+        site,
+        "CHECKPOINT; SELECT count(*) FROM (SELECT * FROM pgbench_accounts ORDER BY filler, aid OFFSET 90000) AS sorted",
+        progress,
+    );
+    if let Load::Varied(seed) = load {
+        let table = format!("extra_{seed}_{round}");
+        let statements = format!(
+            "CREATE TABLE {table} AS SELECT generate_series(1, 500) AS number; DROP TABLE {table}; SELECT pg_switch_wal()"
+        );
+        sql(site, &statements, progress);
+    }
+}
+
 /// Moves the log away and tells the server, as logrotate does.
-fn rotate(site: &Site, server: i32) {
+fn rotate(site: &Site, server: i32, progress: &Progress) {
     let signal = match site.kind {
         Kind::Nginx => Some(libc::SIGUSR1),
         Kind::Node => Some(libc::SIGUSR2),
@@ -410,6 +445,6 @@ fn rotate(site: &Site, server: i32) {
         assert_eq!(sent, 0, "the server is there to be told");
     }
     if site.kind == Kind::Postgres {
-        sql(site, "SELECT pg_rotate_logfile()");
+        sql(site, "SELECT pg_rotate_logfile()", progress);
     }
 }

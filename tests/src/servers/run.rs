@@ -184,6 +184,10 @@ impl Server {
             inject(self);
             let ended = SystemTime::now();
             assert!(window.wait(SOON).success(), "the plugin");
+            assert!(
+                traffic.answers() > 0 || self.site.kind == Kind::Cron,
+                "nobody was served"
+            );
             drop(traffic);
             let profile = document::read(document);
             if lies_within(&profile, began, ended) {
