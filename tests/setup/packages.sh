@@ -4,7 +4,10 @@
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 once packages
-servers=(nginx-light redis-server redis-tools)
+servers=(nginx-light redis-server redis-tools postgresql python3 curl)
+# Other sources of these serve as well.
+command -v node >/dev/null || servers+=(nodejs)
+if ! command -v java >/dev/null || ! command -v javac >/dev/null; then servers+=(default-jdk-headless); fi
 [ -n "$(missing_packages "${servers[@]}")" ] || exit 0
 policy=/usr/sbin/policy-rc.d
 if [ "$(id -u)" = 0 ] && [ ! -e $policy ]; then

@@ -1,8 +1,10 @@
-//! The harness: where things are, what a test needs, workloads and their truth, a cluster.
+//! The harness: where things are, what a test needs, workloads and their truth, real servers,
+//! a cluster.
 
 pub mod cluster;
 pub mod document;
 mod process;
+pub mod servers;
 pub mod workload;
 
 pub use process::{Running, wait_for};
