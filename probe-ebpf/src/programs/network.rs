@@ -659,6 +659,11 @@ pub(crate) extern "C" fn transferred(regs: u64, kind: u64, result: i64) -> u32 {
     };
     let descriptor = regs::argument(regs, abi, kind.a) & 0xffff_ffff;
     let inward = u64::from(!sends(kind.kind)) << 32;
+    if inward != 0 && result < 0 {
+        // Nobody has written an address.
+        message(descriptor | inward, 0, 0, result);
+        return 0;
+    }
     message(descriptor | inward, address, length, result);
     0
 }

@@ -77,6 +77,8 @@ fn on_task_newtask(ctx: BtfTracePointContext) -> i32 {
 
 #[inline(always)]
 fn newtask(child: u64, clone_flags: u64) -> Option<()> {
+    // Where the end of a task was not seen, its memory may serve a new one, which is another task.
+    label::remove(child);
     let parent = label::current();
     let into_cgroup = clone_flags & CLONE_INTO_CGROUP != 0 && config!(tree) == 0;
     match parent {

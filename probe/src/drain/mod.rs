@@ -113,11 +113,15 @@ impl Drained {
         while let Some(item) = ring.next() {
             self.take(&item, slots, node);
         }
+        self.processes.settle(node);
         Ok(())
     }
 
     fn take(&mut self, bytes: &[u8], slots: &mut Slots, node: &mut Node) -> Option<()> {
         let kind: u32 = sys::record(bytes)?;
+        if !matches!(kind, EVENT_FORK | EVENT_EXE | EVENT_CONTAINER) {
+            self.processes.settle(node);
+        }
         match kind {
             EVENT_FORK => self.processes.forked(&sys::record(bytes)?, node),
             EVENT_EXEC => self.processes.executed(bytes, node)?,

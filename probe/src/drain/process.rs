@@ -12,12 +12,15 @@ use procmon_probe_ebpf::abi::{
 use procmon_profile::mask::mask_argv;
 use procmon_profile::model::Origin;
 use procmon_profile::text;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// Images beyond this number share one: a fork bomb must not eat the probe's memory.
 const MAX_IMAGES: usize = 20_000;
 /// Process ids kept of a row.
 const MAX_PIDS: usize = 16;
+
+/// Arguments, whether they were cut, and the working directory.
+type CommandLine = (Vec<String>, bool, Option<String>);
 
 /// A program in a place of the tree.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -65,8 +68,12 @@ pub(crate) struct Processes {
     /// By image, uid and gid.
     pub(crate) rows: BTreeMap<(usize, u32, u32), Row>,
     live: HashMap<u32, Live>,
+    /// Processes found running, until all of them are: parents come before their children then.
+    found: Vec<(ProcessEvent, CommandLine)>,
     /// Containers whose first process was seen.
     entered: HashMap<u32, u32>,
+    /// Containers whose first process is the first of a PID namespace.
+    has_init: HashSet<u32>,
     /// Image of each process that ran at the end or last, for what is known by process only.
     pub(crate) held: HashMap<u32, usize>,
     /// Images that found no place.
@@ -81,6 +88,42 @@ impl Processes {
         if event.container == SENTINEL_CONTAINER {
             return;
         }
+        if event.flags & TASK_MAY_BE_IN_CALL != 0 {
+            // Now: it may end at any moment.
+            self.found.push((*event, Node::command_line(event.tgid)));
+        } else {
+            self.settle(node);
+            self.began(event, None, node);
+        }
+    }
+
+    /// Takes in what was found running, from the roots down: ids say nothing of who came first.
+    pub(crate) fn settle(&mut self, node: &mut Node) {
+        let mut waiting = std::mem::take(&mut self.found);
+        for (event, _) in &waiting {
+            // A PID namespace of its own has a first process; others came from outside.
+            if event.privileges.ns_pid == 1 {
+                self.entered.insert(event.container, event.tgid);
+                self.has_init.insert(event.container);
+            }
+        }
+        while !waiting.is_empty() {
+            let tgids: HashSet<u32> = waiting.iter().map(|(event, _)| event.tgid).collect();
+            let is_root =
+                |(event, _): &(ProcessEvent, CommandLine)| !tgids.contains(&event.parent_tgid);
+            let (mut roots, rest): (Vec<_>, Vec<_>) = waiting.into_iter().partition(is_root);
+            waiting = rest;
+            if roots.is_empty() {
+                // Parents that go in a circle: a process id was used again meanwhile.
+                roots.append(&mut waiting);
+            }
+            for (event, line) in roots {
+                self.began(&event, Some(line), node);
+            }
+        }
+    }
+
+    fn began(&mut self, event: &ProcessEvent, line: Option<CommandLine>, node: &mut Node) {
         node.seen(event.container, event.tgid);
         if event.flags & TASK_RUNTIME == 0 {
             node.entered(event.container, event.tgid);
@@ -96,7 +139,8 @@ impl Processes {
         let image = match parent {
             Some(parent) if !found => self.fork_image(parent, event.exe),
             _ => {
-                let (argv, truncated, directory) = Node::command_line(event.tgid);
+                let (argv, truncated, directory) =
+                    line.unwrap_or_else(|| Node::command_line(event.tgid));
                 cwd = directory;
                 let origin = self.origin(event, parent);
                 self.image(Image {
@@ -154,7 +198,10 @@ impl Processes {
     }
 
     fn entering(&mut self, event: &ProcessEvent) -> Origin {
+        let found = event.flags & TASK_MAY_BE_IN_CALL != 0 && event.flags & TASK_ENTERED == 0;
         match self.entered.get(&event.container) {
+            // Without a PID namespace of its own all that ran before are as good as the first.
+            Some(_) if found && !self.has_init.contains(&event.container) => Origin::Entrypoint,
             Some(first) if *first != event.tgid && event.privileges.ns_pid != 1 => Origin::Exec,
             _ => {
                 self.entered.insert(event.container, event.tgid);
