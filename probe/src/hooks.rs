@@ -1,7 +1,7 @@
 //! One table: each hook, what it needs, and what is missing without it. Loading and attaching.
 
 use crate::btf::Btf as Layouts;
-use crate::{calls, offsets};
+use crate::{calls, offsets, sys};
 use anyhow::{Context as _, Result, anyhow, bail};
 use aya::maps::{Array, MapData, Queue};
 use aya::programs::{BtfTracePoint, Iter, Program};
@@ -262,9 +262,17 @@ fn layouts(
             Hierarchy::Controller { number, .. } => number,
         },
         tree: u32::from(tree),
-        preemptible: 0,
+        preemptible: u32::from(is_preemptible(&sys::uname().0)),
     };
     Ok((offsets, config))
+}
+
+/// Programs on tracepoints may be preempted: since 6.19, which nothing in the BTF shows.
+fn is_preemptible(release: &str) -> bool {
+    let mut numbers = release
+        .split(|c: char| !c.is_ascii_digit())
+        .map(|number| number.parse().unwrap_or(0_u32));
+    (numbers.next(), numbers.next()) >= (Some(6), Some(19))
 }
 
 /// Loads and attaches every program that is wanted.
@@ -418,5 +426,22 @@ impl Capture {
     /// The state of one hook.
     pub(crate) fn hook_mut(&mut self, name: &str) -> Option<&mut Hook> {
         self.hooks.iter_mut().find(|hook| hook.name == name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_preemptible;
+
+    #[test]
+    fn newer_kernels_may_preempt_programs() {
+        for (release, expected) in [
+            ("5.10.0-33-cloud-amd64", false),
+            ("6.18.3", false),
+            ("6.19.0-rc1", true),
+            ("7.3.2+deb13-amd64", true),
+        ] {
+            assert_eq!(is_preemptible(release), expected, "{release}");
+        }
     }
 }

@@ -689,6 +689,22 @@ pub(crate) fn completeness(
             }
         }
     }
+    for hook in &facts.capture.hooks {
+        let Some(missed) = hook.missed.filter(|missed| *missed > 0) else {
+            continue;
+        };
+        let dimensions = WANTED
+            .iter()
+            .find(|wanted| wanted.name == hook.name)
+            .map_or(&[][..], |wanted| wanted.without);
+        for (dimension, _) in dimensions {
+            add(
+                *dimension,
+                DimensionState::Partial,
+                format!("hook {} was skipped: {missed} times", hook.name),
+            );
+        }
+    }
     for (map, count) in &facts.counted.lost {
         for dimension in dimensions_of(map) {
             let reason = if *map == "MESSAGES" {

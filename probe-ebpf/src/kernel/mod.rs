@@ -18,6 +18,11 @@ use aya_ebpf::helpers::generated::bpf_probe_read_kernel;
 /// exported functions take nothing else.
 #[inline(always)]
 pub(crate) fn number_of(pointer: *const u8) -> u64 {
+    if crate::maps::config!(preemptible) != 0 {
+        // What lies on this CPU another task may change: a copy is dearer, and the task's own.
+        let pointer = pointer as u64;
+        return read((&raw const pointer) as u64, 0);
+    }
     let Some(cache) = crate::maps::CPU_CACHE.get_ptr_mut(0) else {
         return 0;
     };

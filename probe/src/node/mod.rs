@@ -114,12 +114,10 @@ impl Node {
     /// The path that a name leads to, as the mount namespace of the caller has it.
     pub(crate) fn resolve(&self, given: &Given<'_>) -> Vec<u8> {
         let (base, prefix) = self.root_of(given);
-        let start = if given.name.starts_with(b"/") {
-            b""
-        } else {
-            given.directory
-        };
-        let start = start.strip_prefix(prefix.as_slice()).unwrap_or(start);
+        let start = given
+            .directory
+            .strip_prefix(prefix.as_slice())
+            .unwrap_or(given.directory);
         let mut path = prefix;
         path.extend(names::walk(
             start,

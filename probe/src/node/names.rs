@@ -19,7 +19,7 @@ pub(crate) struct Given<'a> {
     pub(crate) follow: bool,
 }
 
-/// The path that a name leads to from a directory without links. `link` says where a path leads
+/// The path that a name leads to from a directory, whose own path has no links. `link` says where a path leads
 /// when it is a symbolic link. What does not exist is taken as it stands.
 pub(crate) fn walk(
     start: &[u8],
@@ -29,6 +29,7 @@ pub(crate) fn walk(
     link: impl Fn(&[u8]) -> Option<Vec<u8>>,
 ) -> Vec<u8> {
     let follow = follow || name.ends_with(b"/");
+    let start = if name.starts_with(b"/") { b"" } else { start };
     let mut done: Vec<Vec<u8>> = parts(start).map(<[u8]>::to_vec).collect();
     // The next part is the last one.
     let mut left: Vec<Vec<u8>> = parts(name).map(<[u8]>::to_vec).collect();
