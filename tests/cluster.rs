@@ -914,7 +914,7 @@ fn interrupts_end_the_window_early_and_leave_nothing() {
     namespace.wait_ready("app=busy");
     let folder = tempfile::tempdir().unwrap();
     let before = cluster.everything();
-    for signal in [libc::SIGINT, libc::SIGTERM] {
+    for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
         let path = folder.path().join("p.json");
         let running = start(&namespace, &path, &["pod/busy", "--duration", "300s"]);
         wait_for_probe(&namespace);
