@@ -325,3 +325,34 @@ fn a_connection_that_cannot_be_is_refused_with_its_reason() {
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(errors.contains("Connection refused"), "{errors}");
 }
+
+#[test]
+fn a_result_that_standard_output_does_not_take_is_kept() {
+    let document = file(
+        br#"{"apiVersion":"procmon/v1","kind":"Profile","schemaVersion":"1.0","session":{"id":"s","tool":{"name":"t","version":"0"},"target":{"kind":"Pod","name":"web"},"endedEarly":false,"labelMode":"tree"},"nodes":[],"containers":[],"completeness":{"complete":false,"dimensions":{}}}"#,
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let full = std::fs::File::options()
+        .write(true)
+        .open("/dev/full")
+        .unwrap();
+    let output = Command::new(plugin())
+        .args(["show", document.path().to_str().unwrap(), "-o", "name"])
+        .env("TMPDIR", folder.path())
+        .stdout(full)
+        .stderr(Stdio::piped())
+        .output()
+        .unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{errors}");
+    assert!(
+        errors.contains("the result is in") && errors.contains("hint: make room"),
+        "{errors}"
+    );
+    let kept = std::fs::read_dir(folder.path())
+        .unwrap()
+        .next()
+        .unwrap()
+        .unwrap();
+    assert_eq!(std::fs::read_to_string(kept.path()).unwrap(), "pod/web\n");
+}

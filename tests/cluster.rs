@@ -377,6 +377,34 @@ fn a_pod_in_the_hosts_network_is_seen_with_its_listener() {
 }
 
 #[test]
+fn what_a_node_sends_to_a_pod_bears_its_name() {
+    let Some(cluster) = cluster().filter(|cluster| cluster.is_own()) else {
+        return;
+    };
+    let namespace = Namespace::new(cluster, "gateway");
+    namespace.apply(&shell_pod("web", SERVE));
+    namespace.wait_ready("app=web");
+    let address = namespace.kubectl(&["get", "pod", "web", "-o", "jsonpath={.status.podIP}"]);
+    let script = format!(
+        "while :; do wget -q -O /dev/null http://{address}:8080/index.html; sleep 0.1; done"
+    );
+    namespace.apply(
+        &workload_of("DaemonSet", "apps", "host", "", &script).replace(
+            "containers:",
+            "hostNetwork: true, tolerations: [{operator: Exists}], containers:",
+        ),
+    );
+    namespace.wait_ready("app=host");
+    let document = namespace.profile(&["pod/web", "--duration", "3s"]);
+    let nodes: BTreeSet<&str> = rows(&document, "network")
+        .filter(|row| row["direction"] == "inbound")
+        .map(|row| row["remote"]["node"].as_str().unwrap_or("unknown"))
+        .collect();
+    let expected = cluster.nodes();
+    assert_eq!(nodes, expected.iter().map(String::as_str).collect());
+}
+
+#[test]
 fn a_node_is_a_target_with_all_its_containers() {
     let Some(cluster) = cluster() else { return };
     let namespace = Namespace::new(cluster, "node");
@@ -469,7 +497,10 @@ fn rights_that_are_missing_are_named_and_the_least_set_is_enough() {
         "{document:#}"
     );
     let notes = document["completeness"]["notes"].to_string();
-    assert!(notes.contains("no right to list"), "{notes}");
+    for what in ["pods", "services", "replicasets", "jobs", "nodes"] {
+        let note = format!("no right to list {what}");
+        assert!(notes.contains(&note), "no `{note}` in {notes}");
+    }
     wait_for("the collector", SOON, || {
         (namespace.objects() == ["pod/quiet".to_owned()].into()).then_some(())
     });
@@ -883,7 +914,7 @@ fn interrupts_end_the_window_early_and_leave_nothing() {
     namespace.wait_ready("app=busy");
     let folder = tempfile::tempdir().unwrap();
     let before = cluster.everything();
-    for signal in [libc::SIGINT, libc::SIGTERM] {
+    for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
         let path = folder.path().join("p.json");
         let running = start(&namespace, &path, &["pod/busy", "--duration", "300s"]);
         wait_for_probe(&namespace);
@@ -947,6 +978,47 @@ fn a_window_that_somebody_else_cuts_is_partial() {
         );
         assert!(rows(&document, "processes").any(|row| row["argv"][0] == "/bin/true"));
     }
+}
+
+#[test]
+fn a_container_that_is_started_again_is_two_with_times_of_their_own() {
+    let Some(cluster) = cluster() else { return };
+    let namespace = Namespace::new(cluster, "again");
+    namespace.apply(&shell_pod(
+        "again",
+        "until [ -e /go ]; do /bin/true; sleep 0.05; done; exit 1",
+    ));
+    namespace.wait_ready("app=again");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("p.json");
+    let running = start(&namespace, &path, &["pod/again", "--duration", "12s"]);
+    wait_for_probe(&namespace);
+    let _ = namespace.kubectl(&["exec", "again", "--", "touch", "/go"]);
+    assert!(running.wait(SOON).success());
+    let document = procmon_tests::document::read(&path);
+    let mut runs: Vec<&Value> = document["containers"].as_array().unwrap().iter().collect();
+    runs.sort_by_key(|run| run["restarts"].as_u64());
+    assert_eq!(runs.len(), 2, "{document:#}");
+    let [old, new] = [runs[0], runs[1]];
+    for run in [old, new] {
+        assert_eq!(run["container"], "main");
+    }
+    assert_eq!((&old["restarts"], &new["restarts"]), (&0.into(), &1.into()));
+    let time = |run: &Value, name: &str| run[name].as_str().unwrap_or_default().to_owned();
+    assert!(!time(old, "endedAt").is_empty() && new["endedAt"].is_null());
+    assert!(time(old, "startedAt") < time(new, "startedAt"));
+    let shown = Command::new(procmon_tests::plugin())
+        .arg("show")
+        .arg(&path)
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&shown.stdout);
+    let headings: Vec<&str> = text
+        .lines()
+        .filter(|line| line.starts_with("again/main ("))
+        .collect();
+    assert_eq!(headings.len(), 2, "{text}");
+    assert!(headings[0].contains(", ended "), "{headings:?}");
 }
 
 #[test]

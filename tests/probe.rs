@@ -451,6 +451,12 @@ fn an_interrupt_ends_the_window_early_and_spares_the_command() {
     if !has_bpf() {
         return;
     }
+    for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
+        ended_by(signal);
+    }
+}
+
+fn ended_by(signal: libc::c_int) {
     let (_folder, base) = folder();
     let document = base.join("p.json");
     let running =
@@ -459,7 +465,7 @@ fn an_interrupt_ends_the_window_early_and_spares_the_command() {
         base.join("begun").exists().then_some(())
     });
     let began = Instant::now();
-    running.signal(libc::SIGINT);
+    running.signal(signal);
     wait_for("the document", SOON, || {
         std::fs::metadata(&document)
             .is_ok_and(|file| file.len() > 0)

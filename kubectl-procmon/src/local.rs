@@ -100,7 +100,7 @@ fn inheritable(fd: OwnedFd) -> Result<OwnedFd> {
     Ok(fd)
 }
 
-/// Counts SIGINT and SIGTERM instead of dying of them.
+/// Counts SIGINT, SIGTERM and SIGHUP instead of dying of them.
 fn watch_interrupts() -> Result<Arc<AtomicU32>> {
     let count = Arc::new(AtomicU32::new(0));
     let counter = Arc::clone(&count);
@@ -120,11 +120,20 @@ fn watch_interrupts() -> Result<Arc<AtomicU32>> {
             ) else {
                 return;
             };
+            let mut hangup = (!crate::session::ignores_hangup())
+                .then(|| signal(SignalKind::hangup()).ok())
+                .flatten();
             let _ = ready.send(());
             loop {
                 tokio::select! {
                     _ = interrupt.recv() => {}
                     _ = terminate.recv() => {}
+                    _ = async {
+                        match &mut hangup {
+                            Some(hangup) => hangup.recv().await,
+                            None => std::future::pending().await,
+                        }
+                    } => {}
                 }
                 counter.fetch_add(1, Ordering::SeqCst);
             }

@@ -47,10 +47,14 @@ impl Output {
         match self {
             Self::Stdout => {
                 let mut stdout = std::io::stdout().lock();
-                stdout
-                    .write_all(bytes)
-                    .and_then(|()| stdout.flush())
-                    .context("cannot write to standard output")
+                match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
+                    // The reader has had enough: it wants no result.
+                    Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {
+                        Err(error).context("cannot write to standard output")
+                    }
+                    Err(error) => rescue(bytes, error, None),
+                    Ok(()) => Ok(()),
+                }
             }
             Self::File { mut file, path } => {
                 let is_regular = file.metadata().is_ok_and(|metadata| metadata.is_file());
@@ -58,31 +62,40 @@ impl Output {
                     .and_then(|()| file.write_all(bytes))
                     .and_then(|()| file.flush())
                     .and_then(|()| if is_regular { file.sync_all() } else { Ok(()) });
-                written.or_else(|error| rescue(bytes, error, &path))
+                written.or_else(|error| rescue(bytes, error, Some(&path)))
             }
         }
     }
 }
 
-/// Keeps a result that its file did not take.
-fn rescue(bytes: &[u8], error: std::io::Error, path: &Path) -> Result<()> {
+/// Keeps a result that its file, or standard output, did not take.
+fn rescue(bytes: &[u8], error: std::io::Error, path: Option<&Path>) -> Result<()> {
     let name = format!("procmon-{}.out", std::process::id());
     let kept = [std::env::temp_dir(), PathBuf::from("/dev/shm")]
         .into_iter()
         .map(|folder| folder.join(&name))
         .find(|place| {
-            File::options()
-                .write(true)
-                .create_new(true)
+            let mut options = File::options();
+            options.write(true).create_new(true);
+            // Others can look into the temporary folder.
+            #[cfg(unix)]
+            std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+            options
                 .open(place)
                 .is_ok_and(|mut file| file.write_all(bytes).is_ok())
         });
-    let failed =
-        anyhow::Error::from(error).context(format!("cannot write to `{}`", path.display()));
+    let place = path.map_or_else(
+        || "standard output".to_owned(),
+        |path| format!("`{}`", path.display()),
+    );
+    let failed = anyhow::Error::from(error).context(format!("cannot write to {place}"));
     Err(match kept {
         Some(kept) => failed.context(crate::hint::Advised {
             message: format!("the result is in `{}`", kept.display()),
-            hint: format!("make room, then `mv {} {}`", kept.display(), path.display()),
+            hint: match path {
+                Some(path) => format!("make room, then `mv {} {}`", kept.display(), path.display()),
+                None => format!("make room, then `mv {} .`", kept.display()),
+            },
         }),
         None => failed,
     })

@@ -29,6 +29,17 @@ pub(crate) fn new(target: Target, label_mode: LabelMode, requested: Option<f64>)
     }
 }
 
+/// Whoever started this program wants it to outlive its terminal, as nohup does.
+#[cfg(unix)]
+pub(crate) fn ignores_hangup() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    // SIGHUP is signal 1, the lowest bit.
+    ignored
+        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .is_some_and(|mask| mask & 1 == 1)
+}
+
 /// Why a window is partial that ended before its time although the user did not ask for it: somebody
 /// deleted or evicted the probe. None where the probe itself gives another reason.
 pub(crate) fn cut_from_outside(parts: &[Part], requested: Option<f64>) -> Option<String> {

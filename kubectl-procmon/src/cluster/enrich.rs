@@ -4,9 +4,10 @@ use super::target::Plan;
 use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{
-    Container as PodContainer, ContainerStatus, Node, Pod, Service, Volume as PodVolume,
+    Container as PodContainer, ContainerState, ContainerStatus, Node, Pod, Service,
+    Volume as PodVolume,
 };
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference as ApiOwner;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference as ApiOwner, Time};
 use kube::api::ListParams;
 use kube::{Api, Client, Resource};
 use procmon_profile::model::{
@@ -16,6 +17,12 @@ use procmon_profile::model::{
 use serde::de::DeserializeOwned;
 use std::collections::HashMap;
 use std::fmt::Debug;
+use std::net::IpAddr;
+
+/// What it costs when something can't be listed.
+const UNNAMED: &str = "peers have addresses only";
+const OF_REPLICA_SETS: &str = "pods are named by their ReplicaSet, not by its Deployment";
+const OF_JOBS: &str = "pods are named by their Job, not by its CronJob";
 
 /// Names everything that the cluster has a name for. A right that lacks costs names, not the profile.
 pub(super) async fn enrich(
@@ -36,7 +43,8 @@ pub(super) async fn enrich(
             continue;
         };
         // The sandbox is no container of the pod.
-        if !name_container(&mut row, known, &cluster) {
+        let before = row.pod_uid.as_ref().and_then(|uid| cluster.before.get(uid));
+        if !name_container(&mut row, known, before, &cluster) {
             continue;
         }
         if container.is_none_or(|wanted| row.container == wanted) {
@@ -63,6 +71,8 @@ pub(super) async fn enrich(
 /// What the cluster has, by what a probe can see.
 struct Cluster {
     pods: HashMap<String, Pod>,
+    /// The target's pods as they were before the window.
+    before: HashMap<String, Pod>,
     by_address: HashMap<String, Vec<Pod>>,
     services: HashMap<String, ObjectName>,
     nodes: HashMap<String, String>,
@@ -70,7 +80,13 @@ struct Cluster {
     jobs: HashMap<(String, String), ApiOwner>,
 }
 
-async fn list<K>(client: &Client, namespace: &str, what: &str, notes: &mut Vec<String>) -> Vec<K>
+/// All of a kind, or those of one namespace. What that costs is noted.
+async fn list<K>(
+    client: &Client,
+    namespace: &str,
+    (what, cost): (&str, &str),
+    notes: &mut Vec<String>,
+) -> Vec<K>
 where
     K: Resource<Scope = k8s_openapi::NamespaceResourceScope> + Clone + DeserializeOwned + Debug,
     K::DynamicType: Default,
@@ -81,16 +97,17 @@ where
     {
         return all.items;
     }
-    notes.push(format!(
-        "no right to list {what} of all namespaces: peers there have addresses only"
-    ));
-    match Api::<K>::namespaced(client.clone(), namespace)
+    if let Ok(list) = Api::<K>::namespaced(client.clone(), namespace)
         .list(&ListParams::default())
         .await
     {
-        Ok(list) => list.items,
-        Err(_) => Vec::new(),
+        notes.push(format!(
+            "no right to list {what} of all namespaces: in others {cost}"
+        ));
+        return list.items;
     }
+    notes.push(format!("no right to list {what}: {cost}"));
+    Vec::new()
 }
 
 fn key<K: Resource>(object: &K) -> (String, String) {
@@ -114,12 +131,11 @@ impl Cluster {
             .namespace
             .clone()
             .unwrap_or_else(|| plan.probe_namespace.clone());
-        let mut other_notes = Vec::new();
         let (now, services, sets, jobs): (Vec<Pod>, Vec<Service>, Vec<ReplicaSet>, Vec<Job>) = (
-            list(client, &namespace, "pods", notes).await,
-            list(client, &namespace, "services", notes).await,
-            list(client, &namespace, "replicasets", &mut other_notes).await,
-            list(client, &namespace, "jobs", &mut other_notes).await,
+            list(client, &namespace, ("pods", UNNAMED), notes).await,
+            list(client, &namespace, ("services", UNNAMED), notes).await,
+            list(client, &namespace, ("replicasets", OF_REPLICA_SETS), notes).await,
+            list(client, &namespace, ("jobs", OF_JOBS), notes).await,
         );
         // Pods may have been replaced within the window: those of before are known too.
         let mut pods: HashMap<String, Pod> = HashMap::new();
@@ -161,7 +177,7 @@ impl Cluster {
                     })
             })
             .collect();
-        let nodes = if let Ok(nodes) = Api::<Node>::all(client.clone())
+        let mut nodes = if let Ok(nodes) = Api::<Node>::all(client.clone())
             .list(&ListParams::default())
             .await
         {
@@ -170,26 +186,33 @@ impl Cluster {
                 .iter()
                 .flat_map(|node| {
                     let name = node.metadata.name.clone().unwrap_or_default();
-                    let addresses = node
+                    let own = node
                         .status
                         .iter()
                         .flat_map(|status| status.addresses.iter().flatten())
-                        .cloned()
-                        .collect::<Vec<_>>();
+                        .map(|address| address.address.clone());
+                    let addresses: Vec<String> = gateways(node).chain(own).collect();
                     addresses
                         .into_iter()
-                        .map(move |address| (address.address, name.clone()))
+                        .map(move |address| (address, name.clone()))
                 })
                 .collect()
         } else {
             notes.push("no right to list nodes: their addresses have no names".to_owned());
             HashMap::new()
         };
+        // Some networks give the first address to a pod.
+        nodes.retain(|address, _| !by_address.contains_key(address));
         let owned = |meta: (String, String), owners: Option<&Vec<ApiOwner>>| {
             controller(owners).map(|owner| (meta, owner))
         };
         Self {
             pods,
+            before: plan
+                .pods
+                .iter()
+                .filter_map(|pod| Some((pod.metadata.uid.clone()?, pod.clone())))
+                .collect(),
             by_address,
             services,
             nodes,
@@ -245,43 +268,92 @@ impl Cluster {
     }
 }
 
-/// Fills in who a container is. False for the pod's sandbox.
-fn name_container(row: &mut Container, pod: &Pod, cluster: &Cluster) -> bool {
-    let status = pod.status.clone().unwrap_or_default();
-    let spec = pod.spec.clone().unwrap_or_default();
-    let has_id = |container: &&ContainerStatus| {
-        let last = container
-            .last_state
-            .as_ref()
-            .and_then(|state| state.terminated.as_ref())
-            .and_then(|ended| ended.container_id.as_ref());
-        container
-            .container_id
-            .iter()
-            .chain(last)
-            .any(|id| row.container_id.as_deref() == id.split("://").nth(1))
-    };
-    let mut debug = false;
-    let found = status
-        .container_statuses
-        .iter()
+/// Addresses that a node has in its pods' network: the first two of the range, which usual networks
+/// give to the tunnel and to the bridge.
+fn gateways(node: &Node) -> impl Iterator<Item = String> {
+    let spec = node.spec.clone().unwrap_or_default();
+    let ranges = spec.pod_cidrs.unwrap_or_default().into_iter();
+    ranges
+        .chain(spec.pod_cidr)
+        .filter_map(|range| {
+            let network: IpAddr = range.split('/').next()?.parse().ok()?;
+            let next = match network {
+                IpAddr::V4(address) => IpAddr::V4(u32::from(address).checked_add(1)?.into()),
+                IpAddr::V6(address) => IpAddr::V6(u128::from(address).checked_add(1)?.into()),
+            };
+            Some([network.to_string(), next.to_string()])
+        })
         .flatten()
-        .chain(status.init_container_statuses.iter().flatten())
-        .find(has_id)
-        .or_else(|| {
-            debug = true;
-            status
-                .ephemeral_container_statuses
-                .iter()
-                .flatten()
-                .find(has_id)
-        });
-    let Some(found) = found else { return false };
+}
+
+/// One run of a container that may have been started again.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Instance {
+    started_at: Option<String>,
+    ended_at: Option<String>,
+    restarts: Option<u64>,
+}
+
+/// The run with this id, as a container's status has it.
+fn instance(status: &ContainerStatus, id: &str) -> Option<Instance> {
+    let is_it =
+        |other: Option<&String>| other.is_some_and(|other| other.split("://").nth(1) == Some(id));
+    let text = |time: Option<&Time>| time.map(|time| time.0.to_string());
+    let restarts = u64::try_from(status.restart_count).ok();
+    let state = |state: Option<&ContainerState>| {
+        let state = state.cloned().unwrap_or_default();
+        let ended = state.terminated.unwrap_or_default();
+        Instance {
+            started_at: text(
+                state
+                    .running
+                    .and_then(|running| running.started_at)
+                    .or(ended.started_at)
+                    .as_ref(),
+            ),
+            ended_at: text(ended.finished_at.as_ref()),
+            restarts,
+        }
+    };
+    if is_it(status.container_id.as_ref()) {
+        return Some(state(status.state.as_ref()));
+    }
+    let last = status.last_state.as_ref();
+    let ended = last.and_then(|last| last.terminated.as_ref())?;
+    is_it(ended.container_id.as_ref()).then(|| Instance {
+        restarts: restarts.map(|restarts| restarts.saturating_sub(1)),
+        ..state(last)
+    })
+}
+
+/// The container of a pod that has or had this id, and whether it is one for debugging.
+fn find_container(pod: &Pod, id: &str) -> Option<(ContainerStatus, Instance, bool)> {
+    let status = pod.status.as_ref()?;
+    let find = |all: Option<&Vec<ContainerStatus>>, debug| {
+        all.into_iter()
+            .flatten()
+            .find_map(|container| Some((container.clone(), instance(container, id)?, debug)))
+    };
+    find(status.container_statuses.as_ref(), false)
+        .or_else(|| find(status.init_container_statuses.as_ref(), false))
+        .or_else(|| find(status.ephemeral_container_statuses.as_ref(), true))
+}
+
+/// Fills in who a container is. False for the pod's sandbox.
+fn name_container(row: &mut Container, pod: &Pod, before: Option<&Pod>, cluster: &Cluster) -> bool {
+    let spec = pod.spec.clone().unwrap_or_default();
+    let id = row.container_id.clone().unwrap_or_default();
+    // What was started again several times is known only from before.
+    let found = find_container(pod, &id).or_else(|| find_container(before?, &id));
+    let Some((found, instance, debug)) = found else {
+        return false;
+    };
     row.container.clone_from(&found.name);
     row.namespace.clone_from(&pod.metadata.namespace);
     row.pod.clone_from(&pod.metadata.name);
     row.node.clone_from(&spec.node_name);
-    row.restarts = u64::try_from(found.restart_count).ok();
+    row.restarts = instance.restarts;
+    row.ended_at = instance.ended_at;
     row.image_id = Some(found.image_id.clone()).filter(|id| !id.is_empty());
     row.image_digest = found
         .image_id
@@ -290,15 +362,7 @@ fn name_container(row: &mut Container, pod: &Pod, cluster: &Cluster) -> bool {
         .filter(|digest| digest.starts_with("sha256:"))
         .map(str::to_owned);
     row.owner = cluster.owner(pod);
-    if row.started_at.is_none() {
-        let running = found
-            .state
-            .as_ref()
-            .and_then(|state| state.running.as_ref());
-        row.started_at = running
-            .and_then(|running| running.started_at.as_ref())
-            .map(|time| time.0.to_string());
-    }
+    row.started_at = row.started_at.take().or(instance.started_at);
     let named = spec
         .containers
         .iter()
@@ -439,4 +503,51 @@ fn name_mount(file: &mut File, volumes: &[Volume]) {
             .flatten(),
     });
     file.host_resource = Some(is_host);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn each_run_of_a_container_has_times_of_its_own() {
+        let status: ContainerStatus = serde_json::from_value(json!({
+            "name": "main", "image": "i", "imageID": "", "ready": true, "restartCount": 3,
+            "containerID": "containerd://new",
+            "state": {"running": {"startedAt": "2026-01-01T10:00:09Z"}},
+            "lastState": {"terminated": {
+                "containerID": "containerd://old", "exitCode": 1,
+                "startedAt": "2026-01-01T10:00:01Z", "finishedAt": "2026-01-01T10:00:08Z",
+            }},
+        }))
+        .unwrap_or_default();
+        let check = |id: &str, expected: Option<(&str, Option<&str>, u64)>| {
+            let expected = expected.map(|(started, ended, restarts)| Instance {
+                started_at: Some(format!("2026-01-01T{started}Z")),
+                ended_at: ended.map(|ended| format!("2026-01-01T{ended}Z")),
+                restarts: Some(restarts),
+            });
+            assert_eq!(instance(&status, id), expected, "{id}");
+        };
+        check("new", Some(("10:00:09", None, 3)));
+        check("old", Some(("10:00:01", Some("10:00:08"), 2)));
+        check("sandbox", None);
+    }
+
+    #[test]
+    fn the_first_addresses_of_a_nodes_range_are_its_own() {
+        let node: Node = serde_json::from_value(json!({
+            "metadata": {"name": "n"},
+            "spec": {"podCIDR": "10.244.2.0/24", "podCIDRs": ["10.244.2.0/24", "fd00:2::/64"]},
+        }))
+        .unwrap_or_default();
+        let addresses: std::collections::BTreeSet<String> = gateways(&node).collect();
+        assert_eq!(
+            addresses,
+            ["10.244.2.0", "10.244.2.1", "fd00:2::", "fd00:2::1"]
+                .map(str::to_owned)
+                .into()
+        );
+    }
 }

@@ -266,7 +266,7 @@ fn request(delivery: &Delivery, node: &NodeTarget, options: &Options) -> Request
     }
 }
 
-/// Counts Ctrl-C and SIGTERM from now on.
+/// Counts Ctrl-C, SIGTERM and SIGHUP from now on.
 fn watch_interrupts() -> Arc<AtomicU32> {
     let count = Arc::new(AtomicU32::new(0));
     let counter = Arc::clone(&count);
@@ -280,15 +280,21 @@ fn watch_interrupts() -> Arc<AtomicU32> {
     });
     #[cfg(unix)]
     {
-        let counter = Arc::clone(&count);
-        tokio::spawn(async move {
-            use tokio::signal::unix::{SignalKind, signal};
-            if let Ok(mut terminate) = signal(SignalKind::terminate()) {
-                while terminate.recv().await.is_some() {
-                    counter.fetch_add(1, Ordering::SeqCst);
+        use tokio::signal::unix::{SignalKind, signal};
+        let mut kinds = vec![SignalKind::terminate()];
+        if !session::ignores_hangup() {
+            kinds.push(SignalKind::hangup());
+        }
+        for kind in kinds {
+            let counter = Arc::clone(&count);
+            tokio::spawn(async move {
+                if let Ok(mut signals) = signal(kind) {
+                    while signals.recv().await.is_some() {
+                        counter.fetch_add(1, Ordering::SeqCst);
+                    }
                 }
-            }
-        });
+            });
+        }
     }
     count
 }

@@ -4,22 +4,27 @@ use super::text::shorten;
 use super::{Style, bytes, count, escape, name};
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use procmon_profile::model::{
-    Container, Counts, DimensionState, Direction, File, FileOperation, HookState, Layer, Network,
-    Origin, Process, Profile, Remote, SeccompMode,
+    CapabilityUse, Container, Counts, DimensionState, Direction, Event, File, FileOperation,
+    HookState, Layer, Network, Origin, Process, Profile, Remote, SeccompMode, Syscall,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 
 /// Rows of a section, before "and more".
 const ROWS: usize = 15;
-/// Columns where the width is not known.
-const DEFAULT_WIDTH: u16 = 120;
 /// The narrowest screen that is laid out for.
-const MIN_WIDTH: u16 = 60;
+const MIN_WIDTH: u16 = 40;
+/// What the last column of a section should have.
+const LAST_WIDTH: usize = 24;
+/// Texts of other columns are not made shorter than this.
+const SHORT_WIDTH: usize = 8;
+/// Stands before and after what is left out of a cell first, such as the address behind a name.
+const DROPPABLE: char = '\0';
 
 struct Screen<'a> {
     out: &'a mut dyn Write,
-    width: usize,
+    /// Columns of the terminal; none where nothing needs to be cut.
+    width: Option<usize>,
     rows: usize,
     wide: bool,
     colour: bool,
@@ -31,35 +36,130 @@ pub(super) fn render(
     wide: bool,
     out: &mut dyn Write,
 ) -> io::Result<()> {
-    let width = style.width.unwrap_or(DEFAULT_WIDTH).max(MIN_WIDTH);
     let mut screen = Screen {
         out,
-        width: if wide { 100_000 } else { width.into() },
+        width: style
+            .width
+            .filter(|_| !wide)
+            .map(|width| width.max(MIN_WIDTH).into()),
         rows: if wide { usize::MAX } else { ROWS },
         wide,
         colour: style.colour,
     };
     header(&mut screen, profile)?;
     let several = profile.containers.len() > 1;
-    for container in &profile.containers {
+    for (container, title) in titles(&profile.containers) {
         if several || container.pod.is_some() {
-            screen.heading(&title(container))?;
+            screen.heading(&title)?;
         }
+        let runtime = Runtime::of(container);
         processes(&mut screen, container)?;
-        changes(&mut screen, container)?;
-        network(&mut screen, container)?;
-        reads(&mut screen, container)?;
-        failures(&mut screen, container)?;
-        syscalls(&mut screen, container)?;
-        capabilities(&mut screen, container)?;
-        events(&mut screen, container)?;
+        changes(&mut screen, container, &runtime)?;
+        network(&mut screen, container, &runtime)?;
+        reads(&mut screen, container, &runtime)?;
+        failures(&mut screen, container, &runtime)?;
+        syscalls(&mut screen, container, &runtime)?;
+        capabilities(&mut screen, container, &runtime)?;
+        events(&mut screen, container, &runtime)?;
     }
     next(&mut screen)
+}
+
+/// What belongs to the container runtime, which starts containers and enters them.
+struct Runtime<'a> {
+    exes: BTreeSet<&'a str>,
+    processes: BTreeSet<&'a str>,
+}
+
+impl<'a> Runtime<'a> {
+    fn of(container: &'a Container) -> Self {
+        let (its, others): (Vec<&Process>, Vec<&Process>) = container
+            .processes
+            .iter()
+            .partition(|process| process.origin == Origin::Runtime);
+        let mut exes: BTreeSet<&str> = its.iter().map(|process| process.exe.as_str()).collect();
+        for process in others {
+            exes.remove(process.exe.as_str());
+        }
+        Self {
+            exes,
+            processes: its.iter().map(|process| process.id.as_str()).collect(),
+        }
+    }
+
+    /// Puts its rows last.
+    fn split<T>(&self, rows: Vec<T>, exe: impl Fn(&T) -> &str) -> (Vec<T>, Vec<T>) {
+        rows.into_iter()
+            .partition(|row| !self.exes.contains(exe(row)))
+    }
+}
+
+/// Rows of a section.
+#[derive(Default)]
+struct Rows {
+    rows: Vec<Vec<String>>,
+    /// What is said instead of rows that would drown the others.
+    folded: Vec<String>,
+}
+
+impl Rows {
+    /// Rows that come last, or only as their number.
+    fn fold(&mut self, screen: &Screen<'_>, rows: Vec<Vec<String>>, what: &str) {
+        if screen.wide {
+            self.rows.extend(rows);
+        } else if !rows.is_empty() {
+            self.folded
+                .push(format!("… and {} {what} (-o wide)", plural(rows.len())));
+        }
+    }
+}
+
+fn plural(rows: usize) -> String {
+    if rows == 1 {
+        "1 row".to_owned()
+    } else {
+        format!("{rows} rows")
+    }
+}
+
+const OF_RUNTIME: &str = "of the container runtime";
+
+/// Text of at most so many columns, cut at its end.
+fn cut(text: &str, width: usize) -> String {
+    if text.chars().count() <= width {
+        return text.to_owned();
+    }
+    let mut cut: String = text.chars().take(width.saturating_sub(1)).collect();
+    cut.push('…');
+    cut
+}
+
+/// Lines of at most so many columns, broken at blanks.
+fn wrap(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        let line = lines.last_mut().filter(|line| {
+            line.is_empty() || line.chars().count() + 1 + word.chars().count() <= width
+        });
+        match line {
+            Some(line) if line.is_empty() => line.push_str(word),
+            Some(line) => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            None => lines.push(word.to_owned()),
+        }
+    }
+    lines.iter().map(|line| cut(line, width)).collect()
 }
 
 impl Screen<'_> {
     fn heading(&mut self, text: &str) -> io::Result<()> {
         let text = escape(text);
+        let text = match self.width {
+            Some(width) => shorten(&text, width),
+            None => text,
+        };
         if self.colour {
             writeln!(self.out, "\n\x1b[1m{text}\x1b[0m")
         } else {
@@ -67,74 +167,189 @@ impl Screen<'_> {
         }
     }
 
-    /// A section of rows; cells of the flexible column are shortened to what is left of the width.
-    fn section(
-        &mut self,
-        title: &str,
-        header: &[&str],
-        flexible: usize,
-        rows: Vec<Vec<String>>,
-    ) -> io::Result<()> {
-        if rows.is_empty() {
+    /// A line of the head: its name, and a text that goes on below itself.
+    fn line(&mut self, name: &str, text: &str) -> io::Result<()> {
+        let text = escape(text);
+        let lines = match self.width {
+            Some(width) => wrap(&text, width - 12),
+            None => vec![text.into_owned()],
+        };
+        for (number, line) in lines.iter().enumerate() {
+            let name = if number == 0 { name } else { "" };
+            writeln!(self.out, "  {name:<9} {line}")?;
+        }
+        Ok(())
+    }
+
+    /// A section of rows. Where the width is limited, the last column takes what the others leave.
+    fn section(&mut self, title: &str, header: &[&str], rows: Rows) -> io::Result<()> {
+        if rows.rows.is_empty() && rows.folded.is_empty() {
             return Ok(());
         }
         self.heading(title)?;
-        let total = rows.len();
+        let total = rows.rows.len();
         let shown: Vec<Vec<String>> = rows
+            .rows
             .into_iter()
             .take(self.rows)
-            .map(|row| row.iter().map(|cell| escape(cell).into_owned()).collect())
+            .map(|row| {
+                let escaped = |cell: &String| {
+                    let parts: Vec<_> = cell.split(DROPPABLE).map(escape).collect();
+                    parts.join(&DROPPABLE.to_string())
+                };
+                row.iter().map(escaped).collect()
+            })
             .collect();
-        let widest = |column: usize| {
-            shown
-                .iter()
-                .map(|row| row[column].chars().count())
-                .max()
-                .unwrap_or(0)
-                .max(header[column].len())
-                + 2
+        if !shown.is_empty() {
+            self.table(header, shown)?;
+        }
+        let mut last = rows.folded;
+        if total > self.rows {
+            last.insert(0, format!("… and {} more (-o wide)", total - self.rows));
+        }
+        for line in last {
+            writeln!(self.out, "  {line}")?;
+        }
+        Ok(())
+    }
+
+    fn table(&mut self, header: &[&str], rows: Vec<Vec<String>>) -> io::Result<()> {
+        let fitted = match self.width {
+            Some(width) => fit(header, rows, width),
+            None => Fitted {
+                header: header.to_vec(),
+                below: vec![None; rows.len()],
+                rows: rows
+                    .into_iter()
+                    .map(|row| row.iter().map(|cell| whole(cell)).collect())
+                    .collect(),
+            },
         };
-        let others: usize = (0..header.len())
-            .filter(|column| *column != flexible)
-            .map(widest)
-            .sum();
-        let room = self.width.saturating_sub(others + 4).max(24);
         let mut table = Table::new();
         table
             .load_style(presets::NOTHING)
             .set_content_arrangement(ContentArrangement::Disabled);
-        table.set_header(header.to_vec());
-        for row in shown {
-            let cells: Vec<String> = row
-                .into_iter()
-                .enumerate()
-                .map(|(column, cell)| {
-                    if column == flexible && !self.wide {
-                        shorten(&cell, room).into_owned()
-                    } else {
-                        cell
-                    }
-                })
-                .collect();
-            table.add_row(cells);
+        table.set_header(fitted.header.clone());
+        for row in fitted.rows {
+            table.add_row(row);
         }
         for column in table.column_iter_mut() {
             column.set_padding((0, 2));
         }
-        for (place, name) in header.iter().enumerate() {
+        for (place, name) in fitted.header.iter().enumerate() {
             if let Some(column) = table.column_mut(place)
                 && NUMBERS.contains(name)
             {
                 column.set_cell_alignment(CellAlignment::Right);
             }
         }
-        for line in table.lines() {
-            writeln!(self.out, "  {}", line.trim_end())?;
-        }
-        if total > self.rows {
-            writeln!(self.out, "  … and {} more (-o wide)", total - self.rows)?;
+        let below = std::iter::once(None).chain(fitted.below);
+        for (line, below) in table.lines().zip(below) {
+            let limited = |text: String| match self.width {
+                Some(width) => cut(&text, width),
+                None => text,
+            };
+            writeln!(self.out, "{}", limited(format!("  {}", line.trim_end())))?;
+            if let Some(below) = below {
+                writeln!(self.out, "{}", limited(format!("      {below}")))?;
+            }
         }
         Ok(())
+    }
+}
+
+/// A table that fits on a screen.
+struct Fitted<'a> {
+    header: Vec<&'a str>,
+    rows: Vec<Vec<String>>,
+    /// What of a row stands on a line of its own, below it.
+    below: Vec<Option<String>>,
+}
+
+/// A cell with all of its parts.
+fn whole(cell: &str) -> String {
+    cell.replace(DROPPABLE, "")
+}
+
+/// A cell without what is left out first.
+fn essential(cell: &str) -> String {
+    cell.split(DROPPABLE).step_by(2).collect()
+}
+
+/// Makes a table fit: columns that say nothing go first, then what is droppable, then long texts
+/// lose their middle. A peer's name is never cut: it has a line of its own where there is no room.
+fn fit<'a>(header: &[&'a str], mut rows: Vec<Vec<String>>, width: usize) -> Fitted<'a> {
+    let mut header = header.to_vec();
+    let length = |cell: &str| cell.chars().count();
+    let widest = |header: &[&str], rows: &[Vec<String>], column: usize| {
+        rows.iter()
+            .map(|row| length(&row[column]))
+            .chain([header[column].len()])
+            .max()
+            .unwrap_or(0)
+    };
+    let room = |header: &[&str], rows: &[Vec<String>]| {
+        let others: usize = (0..header.len() - 1)
+            .map(|column| widest(header, rows, column) + 2)
+            .sum();
+        width.saturating_sub(others + 2)
+    };
+    let last_fits = |header: &[&str], rows: &[Vec<String>]| {
+        let room = room(header, rows);
+        rows.iter()
+            .all(|row| row.last().is_none_or(|cell| length(&whole(cell)) <= room))
+    };
+    for column in (0..header.len() - 1).rev() {
+        if !last_fits(&header, &rows) && rows.iter().all(|row| row[column] == "-") {
+            header.remove(column);
+            for row in &mut rows {
+                row.remove(column);
+            }
+        }
+    }
+    let keeps_names = header.last() == Some(&"PEER");
+    // What has a line of its own needs no room beside the others.
+    let least_room = if keeps_names { 1 } else { LAST_WIDTH };
+    while !last_fits(&header, &rows) && room(&header, &rows) < least_room {
+        let texts = (0..header.len() - 1).filter(|column| !NUMBERS.contains(&header[*column]));
+        let longest = texts.max_by_key(|column| widest(&header, &rows, *column));
+        let Some((column, now)) = longest.map(|column| (column, widest(&header, &rows, column)))
+        else {
+            break;
+        };
+        let least = SHORT_WIDTH.max(header[column].len());
+        if now <= least {
+            break;
+        }
+        let missing = least_room - room(&header, &rows);
+        let wanted = now.saturating_sub(missing).max(least);
+        for row in &mut rows {
+            row[column] = shorten(&row[column], wanted).into_owned();
+        }
+    }
+    let room = room(&header, &rows);
+    let mut below = Vec::new();
+    for row in &mut rows {
+        let mut apart = None;
+        if let Some(cell) = row.last_mut() {
+            let all = whole(cell);
+            *cell = if length(&all) <= room {
+                all
+            } else {
+                essential(cell)
+            };
+            if length(cell) > room && keeps_names {
+                apart = Some(std::mem::take(cell));
+            } else {
+                *cell = shorten(cell, room.max(5)).into_owned();
+            }
+        }
+        below.push(apart);
+    }
+    Fitted {
+        header,
+        rows,
+        below,
     }
 }
 
@@ -151,10 +366,13 @@ fn header(screen: &mut Screen<'_>, profile: &Profile) -> io::Result<()> {
         .as_ref()
         .map(|namespace| format!(" -n {namespace}"))
         .unwrap_or_default();
-    screen.heading(&format!(
-        "{}{place}",
-        shorten(&name(profile), screen.width.saturating_sub(2))
-    ))?;
+    let target = &session.target;
+    let title = if target.kind == "Command" {
+        format!("command \"{}\"", target.name)
+    } else {
+        name(profile)
+    };
+    screen.heading(&format!("{title}{place}"))?;
     let nodes: Vec<String> = profile
         .nodes
         .iter()
@@ -163,10 +381,8 @@ fn header(screen: &mut Screen<'_>, profile: &Profile) -> io::Result<()> {
             None => node.name.clone(),
         })
         .collect();
-    let line =
-        |out: &mut dyn Write, name: &str, text: &str| writeln!(out, "  {name:<9} {}", escape(text));
     if !nodes.is_empty() {
-        line(screen.out, "node", &nodes.join(", "))?;
+        screen.line("node", &nodes.join(", "))?;
     }
     if let (Some(seconds), Some(started)) = (session.window_seconds, &session.started_at) {
         let early = if session.ended_early {
@@ -175,38 +391,28 @@ fn header(screen: &mut Screen<'_>, profile: &Profile) -> io::Result<()> {
             ""
         };
         let second = started.get(..19).unwrap_or(started);
-        line(
-            screen.out,
-            "window",
-            &format!("{seconds:.1} s from {second}Z{early}"),
-        )?;
+        screen.line("window", &format!("{seconds:.1} s from {second}Z{early}"))?;
     }
     if let Some(exit) = session.exit {
-        line(screen.out, "exit code", &exit.to_string())?;
+        screen.line("exit code", &exit.to_string())?;
     }
-    line(screen.out, "complete", &completeness(profile))?;
-    for node in profile.nodes.iter().filter(|node| node.error.is_some()) {
-        line(
-            screen.out,
-            "failed",
-            &format!(
-                "{}: {}",
-                node.name,
-                node.error.as_deref().unwrap_or_default()
-            ),
-        )?;
+    screen.line("complete", &completeness(profile))?;
+    for node in &profile.nodes {
+        if let Some(error) = &node.error {
+            screen.line("failed", &format!("{}: {error}", node.name))?;
+        }
     }
     for (dimension, state) in &profile.completeness.dimensions {
         if state.state == DimensionState::Partial {
-            line(
-                screen.out,
+            let dimension = format!("{dimension:?}").to_lowercase();
+            screen.line(
                 "partial",
-                &format!("{dimension:?}: {}", state.reasons.join("; ")).to_lowercase(),
+                &format!("{dimension}: {}", state.reasons.join("; ")),
             )?;
         }
     }
     for note in &profile.completeness.notes {
-        line(screen.out, "note", note)?;
+        screen.line("note", note)?;
     }
     Ok(())
 }
@@ -220,27 +426,70 @@ fn completeness(profile: &Profile) -> String {
         .filter(|(_, state)| state.state == DimensionState::Missing)
         .map(|(dimension, _)| format!("{dimension:?}").to_lowercase())
         .collect();
-    let hooks = profile.nodes.iter().flat_map(|node| &node.hooks);
-    let (all, proven) = hooks.fold((0, 0), |(all, proven), hook| {
-        (all + 1, proven + u32::from(hook.state == HookState::Proven))
-    });
-    let mut text = if profile.completeness.complete {
-        "yes".to_owned()
-    } else {
-        "NO".to_owned()
+    let number = |state: HookState| {
+        let hooks = profile.nodes.iter().flat_map(|node| &node.hooks);
+        hooks.filter(|hook| hook.state == state).count()
     };
-    text += &format!(", {proven} of {all} hooks proven");
+    let (proven, attached, absent) = (
+        number(HookState::Proven),
+        number(HookState::Attached),
+        number(HookState::Missing),
+    );
+    let all = proven + attached + absent;
+    let mut text = match (profile.completeness.complete, attached, absent) {
+        (true, 0, 0) => format!("yes, all {all} hooks proven"),
+        // What is missing has a stand-in, or belongs to what is not captured.
+        (true, 0, _) => format!("yes, all {proven} hooks that are needed are proven"),
+        (true, ..) => format!("yes, {proven} hooks proven, {attached} in use without proof"),
+        (false, ..) => format!("NO, {proven} of {all} hooks proven"),
+    };
     if !missing.is_empty() {
         text += &format!(", not captured: {}", missing.join(", "));
     }
     text
 }
 
-fn title(container: &Container) -> String {
+/// Containers in the order of the screen, with their titles: of one that was started again the older
+/// instance first, and each with what tells it from the other.
+fn titles(containers: &[Container]) -> Vec<(&Container, String)> {
+    let key = |container: &Container| {
+        (
+            container.namespace.clone(),
+            container.pod.clone(),
+            container.container.clone(),
+        )
+    };
+    let mut sorted: Vec<&Container> = containers.iter().collect();
+    sorted.sort_by_key(|container| (key(container), container.started_at.clone()));
+    sorted
+        .iter()
+        .map(|container| {
+            let twice = sorted
+                .iter()
+                .filter(|other| key(other) == key(container))
+                .count()
+                > 1;
+            (*container, title(container, twice))
+        })
+        .collect()
+}
+
+fn title(container: &Container, twice: bool) -> String {
     let mut text = match &container.pod {
         Some(pod) => format!("{pod}/{}", container.container),
         None => container.container.clone(),
     };
+    if twice && let Some(id) = &container.container_id {
+        let time = |at: &String| at.get(11..19).unwrap_or(at).to_owned();
+        text += &format!(" ({}", id.get(..12).unwrap_or(id));
+        if let Some(at) = &container.started_at {
+            text += &format!(", started {}", time(at));
+        }
+        if let Some(at) = &container.ended_at {
+            text += &format!(", ended {}", time(at));
+        }
+        text += ")";
+    }
     if let Some(node) = &container.node {
         text += &format!(" on {node}");
     }
@@ -251,7 +500,7 @@ fn title(container: &Container) -> String {
 }
 
 fn processes(screen: &mut Screen<'_>, container: &Container) -> io::Result<()> {
-    let mut rows = Vec::new();
+    let mut rows = Rows::default();
     let mut children: BTreeMap<Option<&str>, Vec<&Process>> = BTreeMap::new();
     for process in &container.processes {
         children
@@ -266,27 +515,34 @@ fn processes(screen: &mut Screen<'_>, container: &Container) -> io::Result<()> {
         .rev()
         .map(|p| (*p, 0))
         .collect();
+    let mut runtime = Vec::new();
     while let Some((process, depth)) = stack.pop() {
-        rows.push(vec![
+        let folds = process.origin == Origin::Runtime && !screen.wide;
+        let row = vec![
             process.uid.to_string(),
             count(process.count),
             privileges(process),
             ends(process),
             format!("{}{}", "  ".repeat(depth.min(12)), command(process)),
-        ]);
+        ];
+        if folds {
+            runtime.push(row);
+        } else {
+            rows.rows.push(row);
+        }
         let below = children.get(&Some(process.id.as_str()));
         stack.extend(
             below
                 .into_iter()
                 .flatten()
                 .rev()
-                .map(|child| (*child, depth + 1)),
+                .map(|child| (*child, depth + usize::from(!folds))),
         );
     }
+    rows.fold(screen, runtime, OF_RUNTIME);
     screen.section(
         "Processes",
         &["UID", "COUNT", "PRIVILEGES", "ENDED", "COMMAND"],
-        4,
         rows,
     )
 }
@@ -400,8 +656,49 @@ fn operations(file: &File, wanted: impl Fn(FileOperation) -> bool) -> String {
         .join(" ")
 }
 
-fn changes(screen: &mut Screen<'_>, container: &Container) -> io::Result<()> {
-    let mut files: Vec<&File> = container
+/// What was done to a file, the gravest first. Programs that were only executed come last.
+fn gravity(file: &File) -> u8 {
+    let of = |operation: &FileOperation| match operation {
+        FileOperation::Unlink | FileOperation::Rmdir => 0,
+        FileOperation::Chmod | FileOperation::Chown | FileOperation::Setxattr => 1,
+        FileOperation::Mknod => 2,
+        FileOperation::Rename => 3,
+        FileOperation::Link | FileOperation::Symlink => 4,
+        FileOperation::Create | FileOperation::Mkdir | FileOperation::Truncate => 5,
+        FileOperation::Write => 6,
+        FileOperation::Exec => 7,
+        FileOperation::Open | FileOperation::Read | FileOperation::MmapExec => 8,
+    };
+    let least = file.operations.keys().map(of).min().unwrap_or(8);
+    if file.mmap_write > 0 {
+        least.min(6)
+    } else {
+        least
+    }
+}
+
+/// A section of files: the runtime's come last.
+fn files(
+    screen: &Screen<'_>,
+    files: Vec<&File>,
+    runtime: &Runtime<'_>,
+    row: impl Fn(&File) -> Vec<String>,
+) -> Rows {
+    let (own, its) = runtime.split(files, |file| file.exe.as_str());
+    let mut rows = Rows {
+        rows: own.into_iter().map(&row).collect(),
+        ..Rows::default()
+    };
+    rows.fold(screen, its.into_iter().map(&row).collect(), OF_RUNTIME);
+    rows
+}
+
+fn changes(
+    screen: &mut Screen<'_>,
+    container: &Container,
+    runtime: &Runtime<'_>,
+) -> io::Result<()> {
+    let mut changed: Vec<&File> = container
         .files
         .iter()
         .filter(|file| {
@@ -412,26 +709,22 @@ fn changes(screen: &mut Screen<'_>, container: &Container) -> io::Result<()> {
                     .any(|operation| is_change(*operation))
         })
         .collect();
-    files.sort_by_key(|file| std::cmp::Reverse(file.bytes_written));
-    let rows = files
-        .into_iter()
-        .map(|file| {
-            let mut done = operations(file, is_change);
-            if file.mmap_write > 0 {
-                done += " mmapwrite";
-            }
-            vec![
-                bytes(file.bytes_written),
-                done,
-                short_exe(&file.exe),
-                file.path.clone(),
-            ]
-        })
-        .collect();
+    changed.sort_by_key(|file| (gravity(file), std::cmp::Reverse(file.bytes_written)));
+    let rows = files(screen, changed, runtime, |file| {
+        let mut done = operations(file, is_change);
+        if file.mmap_write > 0 {
+            done += " mmapwrite";
+        }
+        vec![
+            bytes(file.bytes_written),
+            done,
+            short_exe(&file.exe),
+            file.path.clone(),
+        ]
+    });
     screen.section(
         "Files written, changed, executed",
         &["WRITTEN", "DONE", "BY", "PATH"],
-        3,
         rows,
     )
 }
@@ -440,8 +733,8 @@ fn short_exe(exe: &str) -> String {
     exe.rsplit('/').next().unwrap_or(exe).to_owned()
 }
 
-fn reads(screen: &mut Screen<'_>, container: &Container) -> io::Result<()> {
-    let mut files: Vec<&File> = container
+fn reads(screen: &mut Screen<'_>, container: &Container, runtime: &Runtime<'_>) -> io::Result<()> {
+    let mut read: Vec<&File> = container
         .files
         .iter()
         .filter(|file| {
@@ -452,41 +745,46 @@ fn reads(screen: &mut Screen<'_>, container: &Container) -> io::Result<()> {
                     .all(|operation| !is_change(*operation))
         })
         .collect();
-    files.sort_by_key(|file| std::cmp::Reverse(file.bytes_read));
-    let rows = files
-        .into_iter()
-        .map(|file| {
-            vec![
-                bytes(file.bytes_read),
-                operations(file, |_| true),
-                short_exe(&file.exe),
-                file.path.clone(),
-            ]
-        })
-        .collect();
-    screen.section("Files read", &["READ", "DONE", "BY", "PATH"], 3, rows)
+    // Libraries that are only loaded say least.
+    read.sort_by_key(|file| {
+        (
+            file.operations.contains_key(&FileOperation::MmapExec),
+            std::cmp::Reverse(file.bytes_read),
+        )
+    });
+    let rows = files(screen, read, runtime, |file| {
+        vec![
+            bytes(file.bytes_read),
+            operations(file, |_| true),
+            short_exe(&file.exe),
+            file.path.clone(),
+        ]
+    });
+    screen.section("Files read", &["READ", "DONE", "BY", "PATH"], rows)
 }
 
-fn failures(screen: &mut Screen<'_>, container: &Container) -> io::Result<()> {
+fn failures(
+    screen: &mut Screen<'_>,
+    container: &Container,
+    runtime: &Runtime<'_>,
+) -> io::Result<()> {
     let mut failed: Vec<&File> = container
         .files
         .iter()
         .filter(|file| !file.errors.is_empty())
         .collect();
     failed.sort_by_key(|file| std::cmp::Reverse(file.errors.values().sum::<u64>()));
-    let rows = failed
-        .into_iter()
-        .map(|file| vec![join(&file.errors), short_exe(&file.exe), file.path.clone()])
-        .collect();
-    screen.section(
-        "Files refused or absent",
-        &["ERRORS", "BY", "PATH"],
-        2,
-        rows,
-    )
+    let rows = files(screen, failed, runtime, |file| {
+        vec![join(&file.errors), short_exe(&file.exe), file.path.clone()]
+    });
+    screen.section("Files refused or absent", &["ERRORS", "BY", "PATH"], rows)
 }
 
-fn network(screen: &mut Screen<'_>, container: &Container) -> io::Result<()> {
+fn network(
+    screen: &mut Screen<'_>,
+    container: &Container,
+    runtime: &Runtime<'_>,
+) -> io::Result<()> {
     let mut peers: Vec<&Network> = container.network.iter().collect();
     peers.sort_by_key(|peer| {
         (
@@ -495,67 +793,111 @@ fn network(screen: &mut Screen<'_>, container: &Container) -> io::Result<()> {
             std::cmp::Reverse(peer.bytes_sent + peer.bytes_received),
         )
     });
-    let rows = peers
-        .into_iter()
-        .map(|peer| {
-            let number = peer.connections + peer.datagrams_sent + peer.datagrams_received;
-            vec![
-                format!("{:?}", peer.direction).to_lowercase(),
-                serde_json::to_value(peer.protocol)
-                    .ok()
-                    .and_then(|name| name.as_str().map(str::to_owned))
-                    .unwrap_or_default(),
-                if peer.direction == Direction::Listen {
-                    "-".to_owned()
-                } else {
-                    count(number)
-                },
-                bytes(peer.bytes_sent),
-                bytes(peer.bytes_received),
-                if peer.failures.is_empty() {
-                    "-".to_owned()
-                } else {
-                    join(&peer.failures)
-                },
-                short_exe(&peer.exe),
-                ends_of(peer),
-            ]
-        })
-        .collect();
+    // In the container's own namespace names need none.
+    let namespace = container.namespace.as_deref().filter(|_| !screen.wide);
+    let row = |peer: &Network| {
+        vec![
+            match peer.direction {
+                Direction::Listen => "listen".to_owned(),
+                Direction::Inbound => "in".to_owned(),
+                Direction::Outbound => "out".to_owned(),
+            },
+            serde_json::to_value(peer.protocol)
+                .ok()
+                .and_then(|name| name.as_str().map(str::to_owned))
+                .unwrap_or_default(),
+            exchanged(peer),
+            bytes(peer.bytes_sent),
+            bytes(peer.bytes_received),
+            if peer.failures.is_empty() {
+                "-".to_owned()
+            } else {
+                join(&peer.failures)
+            },
+            short_exe(&peer.exe),
+            ends_of(peer, namespace),
+        ]
+    };
+    let (own, its) = runtime.split(peers, |peer| peer.exe.as_str());
+    let (idle, busy): (Vec<&Network>, Vec<&Network>) =
+        own.into_iter().partition(|peer| is_idle(peer));
+    let mut rows = Rows {
+        rows: busy.into_iter().map(row).collect(),
+        ..Rows::default()
+    };
+    rows.fold(
+        screen,
+        idle.into_iter().map(row).collect(),
+        "of peers with which nothing was exchanged",
+    );
+    rows.fold(screen, its.into_iter().map(row).collect(), OF_RUNTIME);
     screen.section(
         "Network",
         &[
-            "DIRECTION",
-            "PROTOCOL",
-            "CONNS",
-            "SENT",
-            "RECEIVED",
-            "FAILURES",
-            "BY",
-            "PEER",
+            "DIR", "PROTO", "CONNS", "SENT", "RECEIVED", "FAILURES", "BY", "PEER",
         ],
-        7,
         rows,
     )
 }
 
-fn ends_of(peer: &Network) -> String {
-    let local = peer
-        .local
-        .as_ref()
-        .map(|end| endpoint(end.address.as_deref(), end.port, end.path.as_deref()))
-        .unwrap_or_default();
-    let remote = peer.remote.as_ref().map(remote_name).unwrap_or_default();
-    match peer.direction {
-        Direction::Listen => local,
-        Direction::Outbound => remote,
-        Direction::Inbound if remote.is_empty() => format!("→ {local}"),
-        Direction::Inbound => format!("{remote} → {local}"),
+/// Nothing was seen but that the connection is there.
+fn is_idle(peer: &Network) -> bool {
+    peer.direction != Direction::Listen
+        && peer.failures.is_empty()
+        && [
+            peer.connections,
+            peer.datagrams_sent,
+            peer.datagrams_received,
+            peer.bytes_sent,
+            peer.bytes_received,
+        ]
+        .iter()
+        .all(|number| *number == 0)
+}
+
+/// Connections; where there are none, datagrams, which say so.
+fn exchanged(peer: &Network) -> String {
+    let datagrams = peer.datagrams_sent + peer.datagrams_received;
+    if peer.direction == Direction::Listen {
+        "-".to_owned()
+    } else if datagrams > 0 {
+        format!("{} dgrams", count(datagrams))
+    } else {
+        count(peer.connections)
     }
 }
 
-/// The name that the cluster has for it, else the address.
-fn remote_name(remote: &Remote) -> String {
+fn ends_of(peer: &Network, namespace: Option<&str>) -> String {
+    let local = peer.local.as_ref();
+    let remote = peer
+        .remote
+        .as_ref()
+        .map(|remote| remote_name(remote, namespace))
+        .unwrap_or_default();
+    let whole = local
+        .map(|end| endpoint(end.address.as_deref(), end.port, end.path.as_deref()))
+        .unwrap_or_default();
+    // Of the own end the port says most.
+    let port = local
+        .and_then(|end| end.port)
+        .map(|port| format!(":{port}"));
+    let own = match port {
+        Some(port) if whole.ends_with(&port) => format!(
+            "{DROPPABLE}{}{DROPPABLE}{port}",
+            &whole[..whole.len() - port.len()]
+        ),
+        _ => whole.clone(),
+    };
+    match peer.direction {
+        Direction::Listen => whole,
+        Direction::Outbound => remote,
+        Direction::Inbound if remote.is_empty() => format!("→ {own}"),
+        Direction::Inbound => format!("{remote} → {own}"),
+    }
+}
+
+/// The name that the cluster has for it, else the address. Names of the given namespace go without.
+fn remote_name(remote: &Remote, namespace: Option<&str>) -> String {
     let address = endpoint(
         remote.address.as_deref(),
         remote.port,
@@ -565,26 +907,41 @@ fn remote_name(remote: &Remote) -> String {
         .port
         .map(|port| format!(":{port}"))
         .unwrap_or_default();
-    if let Some(service) = &remote.service {
-        format!(
-            "svc/{}.{}{port} ({address})",
-            service.name, service.namespace
-        )
+    let of = |name: &str, other: &str| {
+        if namespace == Some(other) {
+            name.to_owned()
+        } else {
+            format!("{name}.{other}")
+        }
+    };
+    let name = if let Some(service) = &remote.service {
+        format!("svc/{}", of(&service.name, &service.namespace))
     } else if let Some(workload) = &remote.workload {
         format!(
-            "{}/{}.{}{port} ({address})",
-            workload.kind.to_lowercase(),
-            workload.name,
-            workload.namespace
+            "{}/{}",
+            short_kind(&workload.kind),
+            of(&workload.name, &workload.namespace)
         )
     } else if let Some(pod) = &remote.pod {
-        format!("pod/{}.{}{port} ({address})", pod.name, pod.namespace)
+        format!("pod/{}", of(&pod.name, &pod.namespace))
     } else if let Some(node) = &remote.node {
-        format!("node/{node}{port} ({address})")
+        format!("node/{node}")
     } else if let Some(name) = remote.names.first() {
-        format!("{name}{port} ({address})")
+        name.clone()
     } else {
-        address
+        return address;
+    };
+    format!("{name}{port}{DROPPABLE} ({address}){DROPPABLE}")
+}
+
+/// As kubectl shortens it.
+fn short_kind(kind: &str) -> String {
+    match kind {
+        "Deployment" => "deploy".to_owned(),
+        "StatefulSet" => "sts".to_owned(),
+        "DaemonSet" => "ds".to_owned(),
+        "ReplicaSet" => "rs".to_owned(),
+        other => other.to_lowercase(),
     }
 }
 
@@ -599,80 +956,96 @@ fn endpoint(address: Option<&str>, port: Option<u16>, path: Option<&str>) -> Str
     }
 }
 
-fn syscalls(screen: &mut Screen<'_>, container: &Container) -> io::Result<()> {
-    let mut calls: Vec<_> = container.syscalls.iter().collect();
+fn syscalls(
+    screen: &mut Screen<'_>,
+    container: &Container,
+    runtime: &Runtime<'_>,
+) -> io::Result<()> {
+    let mut calls: Vec<&Syscall> = container.syscalls.iter().collect();
     calls.sort_by_key(|call| std::cmp::Reverse(call.calls));
-    let rows = calls
-        .into_iter()
-        .map(|call| {
-            let mut errors = join(&call.errors);
-            if call.denied_by_seccomp > 0 {
-                errors += &format!(" (seccomp {})", count(call.denied_by_seccomp));
-            }
-            vec![
-                count(call.calls),
-                call.name.clone(),
-                short_exe(&call.exe),
-                if errors.is_empty() {
-                    "-".to_owned()
-                } else {
-                    errors
-                },
-            ]
-        })
-        .collect();
-    screen.section(
-        "System calls",
-        &["CALLS", "NAME", "BY", "FAILURES"],
-        3,
-        rows,
-    )
+    let row = |call: &Syscall| {
+        let mut errors = join(&call.errors);
+        if call.denied_by_seccomp > 0 {
+            errors += &format!(" (seccomp {})", count(call.denied_by_seccomp));
+        }
+        vec![
+            count(call.calls),
+            call.name.clone(),
+            short_exe(&call.exe),
+            if errors.is_empty() {
+                "-".to_owned()
+            } else {
+                errors
+            },
+        ]
+    };
+    let (own, its) = runtime.split(calls, |call| call.exe.as_str());
+    let mut rows = Rows {
+        rows: own.into_iter().map(row).collect(),
+        ..Rows::default()
+    };
+    rows.fold(screen, its.into_iter().map(row).collect(), OF_RUNTIME);
+    screen.section("System calls", &["CALLS", "NAME", "BY", "FAILURES"], rows)
 }
 
-fn capabilities(screen: &mut Screen<'_>, container: &Container) -> io::Result<()> {
-    let rows = container
-        .capabilities
-        .iter()
-        .map(|row| {
-            vec![
-                row.name.clone(),
-                count(row.used),
-                count(row.denied),
-                short_exe(&row.exe),
-            ]
-        })
-        .collect();
+fn capabilities(
+    screen: &mut Screen<'_>,
+    container: &Container,
+    runtime: &Runtime<'_>,
+) -> io::Result<()> {
+    let row = |row: &CapabilityUse| {
+        vec![
+            row.name.clone(),
+            count(row.used),
+            count(row.denied),
+            short_exe(&row.exe),
+        ]
+    };
+    let (own, its) = runtime.split(container.capabilities.iter().collect(), |row| {
+        row.exe.as_str()
+    });
+    let mut rows = Rows {
+        rows: own.into_iter().map(row).collect(),
+        ..Rows::default()
+    };
+    rows.fold(screen, its.into_iter().map(row).collect(), OF_RUNTIME);
     screen.section(
         "Capabilities asked for",
         &["NAME", "USED", "DENIED", "BY"],
-        3,
         rows,
     )
 }
 
-fn events(screen: &mut Screen<'_>, container: &Container) -> io::Result<()> {
-    let rows = container
-        .events
-        .iter()
-        .map(|event| {
-            let details: Vec<String> = event
-                .details
-                .iter()
-                .map(|(name, value)| format!("{name}={value}"))
-                .collect();
-            vec![
-                event.time.get(11..23).unwrap_or(&event.time).to_owned(),
-                format!("{:?}", event.event_type).to_lowercase(),
-                count(event.count),
-                event.process.clone().unwrap_or_else(|| "-".to_owned()),
-                details.join(" "),
-            ]
-        })
-        .collect();
+fn events(screen: &mut Screen<'_>, container: &Container, runtime: &Runtime<'_>) -> io::Result<()> {
+    let row = |event: &Event| {
+        let details: Vec<String> = event
+            .details
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        vec![
+            event.time.get(11..23).unwrap_or(&event.time).to_owned(),
+            format!("{:?}", event.event_type).to_lowercase(),
+            count(event.count),
+            event.process.clone().unwrap_or_else(|| "-".to_owned()),
+            details.join(" "),
+        ]
+    };
+    let is_its = |event: &&Event| {
+        event
+            .process
+            .as_deref()
+            .is_some_and(|process| runtime.processes.contains(process))
+    };
+    let (its, own): (Vec<&Event>, Vec<&Event>) = container.events.iter().partition(is_its);
+    let mut rows = Rows {
+        rows: own.into_iter().map(row).collect(),
+        ..Rows::default()
+    };
+    rows.fold(screen, its.into_iter().map(row).collect(), OF_RUNTIME);
     screen.section(
         "Events",
         &["TIME", "TYPE", "COUNT", "PROCESS", "DETAILS"],
-        4,
         rows,
     )
 }
@@ -691,4 +1064,198 @@ fn next(screen: &mut Screen<'_>) -> io::Result<()> {
         "  -o json --output-file p.json   keep the whole document"
     )?;
     writeln!(screen.out, "  kubectl procmon show p.json    see it again")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use procmon_profile::model::{Endpoint, Protocol, Workload};
+
+    fn screen(container: Container, width: Option<u16>) -> String {
+        let profile = Profile {
+            containers: vec![container],
+            ..Profile::default()
+        };
+        screen_of(&profile, width, false)
+    }
+
+    fn screen_of(profile: &Profile, width: Option<u16>, wide: bool) -> String {
+        let style = Style {
+            width,
+            colour: false,
+        };
+        let mut out = Vec::new();
+        assert!(render(profile, style, wide, &mut out).is_ok());
+        String::from_utf8_lossy(&out).into_owned()
+    }
+
+    fn peer(name: &str, port: u16) -> Network {
+        Network {
+            exe: "/usr/sbin/nginx".into(),
+            protocol: Protocol::Tcp,
+            direction: Direction::Inbound,
+            connections: 3,
+            datagrams_sent: 0,
+            datagrams_received: 0,
+            failures: Counts::new(),
+            bytes_sent: 5_000_000,
+            bytes_received: 0,
+            path: Vec::new(),
+            local: Some(Endpoint {
+                address: Some("10.244.1.4".into()),
+                port: Some(port),
+                ..Endpoint::default()
+            }),
+            remote: Some(Remote {
+                address: Some("10.244.2.10".into()),
+                workload: Some(Workload {
+                    kind: "Deployment".into(),
+                    namespace: "shop".into(),
+                    name: name.into(),
+                }),
+                ..Remote::default()
+            }),
+        }
+    }
+
+    #[test]
+    fn a_peers_name_outlives_its_address_and_no_line_is_too_long() {
+        let long = "a-name-that-is-longer-than-what-is-left-of-the-screen";
+        for width in [60, 80, 100, 120] {
+            let text = screen(
+                Container {
+                    pod: Some("a-pod-with-quite-a-long-name-6f7d8c9b5-x2x4z".into()),
+                    container: "main".into(),
+                    namespace: Some("shop".into()),
+                    image: Some("registry.example/a/long/path/to/an/image:1.2.3".into()),
+                    network: vec![peer("client", 8080), peer(long, 8081)],
+                    ..Container::default()
+                },
+                Some(width),
+            );
+            for line in text.lines() {
+                assert!(line.chars().count() <= width.into(), "{width}: {line}");
+            }
+            assert!(text.contains("deploy/client "), "{text}");
+            assert!(
+                text.contains(&format!("deploy/{long}")) || width < 70,
+                "{text}"
+            );
+            assert!(text.contains(":8080"), "{text}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_cut_where_there_is_no_terminal() {
+        let path = "/a".repeat(200);
+        let text = screen(
+            Container {
+                files: vec![File {
+                    path: path.clone(),
+                    operations: [(FileOperation::Unlink, 1)].into(),
+                    ..File::default()
+                }],
+                network: vec![peer("client", 8080)],
+                ..Container::default()
+            },
+            None,
+        );
+        assert!(text.contains(&path), "{text}");
+        assert!(
+            text.contains("deploy/client.shop (10.244.2.10) → 10.244.1.4:8080"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn datagrams_say_so_and_idle_peers_are_folded() {
+        let datagrams = Network {
+            protocol: Protocol::Udp,
+            connections: 0,
+            datagrams_sent: 7,
+            ..peer("dns", 53)
+        };
+        let idle = Network {
+            connections: 0,
+            bytes_sent: 0,
+            ..peer("idle", 1)
+        };
+        let text = screen(
+            Container {
+                network: vec![idle, datagrams],
+                ..Container::default()
+            },
+            None,
+        );
+        assert!(text.contains("7 dgrams"), "{text}");
+        assert!(text.contains("1 row of peers with which nothing"), "{text}");
+        assert!(!text.contains("idle.shop"), "{text}");
+    }
+
+    #[test]
+    fn the_container_runtime_is_folded_and_the_gravest_change_comes_first() {
+        let process = |id: &str, parent: Option<&str>, exe: &str, origin| Process {
+            id: id.into(),
+            parent: parent.map(Into::into),
+            exe: exe.into(),
+            origin,
+            ..Process::default()
+        };
+        let file = |path: &str, exe: &str, operation, bytes_written| File {
+            path: path.into(),
+            exe: exe.into(),
+            operations: [(operation, 1)].into(),
+            bytes_written,
+            ..File::default()
+        };
+        let profile = Profile {
+            containers: vec![Container {
+                processes: vec![
+                    process("p1", None, "/runc", Origin::Runtime),
+                    process("p2", Some("p1"), "/app", Origin::Entrypoint),
+                ],
+                files: vec![
+                    file("/bin/x", "/app", FileOperation::Exec, 0),
+                    file("/log", "/app", FileOperation::Write, 4096),
+                    file("/gone", "/app", FileOperation::Unlink, 0),
+                    file("/runtime", "/runc", FileOperation::Unlink, 0),
+                ],
+                ..Container::default()
+            }],
+            ..Profile::default()
+        };
+        let text = screen_of(&profile, Some(80), false);
+        let place = |what: &str| {
+            text.find(what)
+                .unwrap_or_else(|| panic!("no {what}: {text}"))
+        };
+        assert!(place("/gone") < place("/log") && place("/log") < place("/bin/x"));
+        assert_eq!(text.matches("1 row of the container runtime").count(), 2);
+        assert!(!text.contains("/runtime"), "{text}");
+        let wide = screen_of(&profile, None, true);
+        assert!(wide.find("/gone") < wide.find("/runtime"), "{wide}");
+    }
+
+    #[test]
+    fn instances_of_one_container_are_told_apart_older_first() {
+        let instance = |id: &str, started: &str, ended: Option<&str>| Container {
+            pod: Some("web".into()),
+            container: "main".into(),
+            container_id: Some(id.repeat(64)),
+            started_at: Some(format!("2026-01-01T{started}Z")),
+            ended_at: ended.map(|ended| format!("2026-01-01T{ended}Z")),
+            ..Container::default()
+        };
+        let profile = Profile {
+            containers: vec![
+                instance("a", "10:00:09", None),
+                instance("b", "10:00:01", Some("10:00:08")),
+            ],
+            ..Profile::default()
+        };
+        let text = screen_of(&profile, Some(80), false);
+        let old = text.find("web/main (bbbbbbbbbbbb, started 10:00:01, ended 10:00:08)");
+        let new = text.find("web/main (aaaaaaaaaaaa, started 10:00:09)");
+        assert!(old.is_some() && old < new, "{text}");
+    }
 }

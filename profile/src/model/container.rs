@@ -44,6 +44,9 @@ pub struct Container {
     /// When the container started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at: Option<String>,
+    /// When the container ended, where the kubelet says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<String>,
     /// True when it started inside the window and was seen from its first instruction.
     pub from_start: bool,
     /// The kubelet's count of restarts.
