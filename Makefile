@@ -4,7 +4,7 @@ ENV := source tests/setup/env.sh &&
 # Back traces need lines, nothing needs variables.
 export CARGO_PROFILE_DEV_DEBUG ?= line-tables-only
 
-.PHONY: build setup demo test lint package cluster-up cluster-down
+.PHONY: build setup demo test drift-report lint package cluster-up cluster-down
 .DEFAULT_GOAL := build
 
 build: setup
@@ -19,6 +19,11 @@ demo: build
 
 test: setup
 	@tests/setup/test.sh
+
+# Every server, more windows than `make test`: the figures of docs/diff.md. Takes about 45 minutes.
+drift-report: build
+	@tests/setup/packages.sh
+	@$(ENV) PROCMON_PROBE_DIR=$(CURDIR)/target/probe cargo run --quiet --package procmon-tests --bin drift-report -- --out target/drift --repeats 10
 
 # The plugin embeds a probe; to be linted it needs none that works.
 lint:

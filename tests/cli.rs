@@ -43,7 +43,15 @@ fn help_is_no_error_and_names_every_command() {
     let output = run(&["--help"]);
     assert!(output.status.success());
     let text = String::from_utf8_lossy(&output.stdout);
-    for command in ["profile", "show", "schema", "version", "completion"] {
+    for command in [
+        "profile",
+        "diff",
+        "baseline",
+        "show",
+        "schema",
+        "version",
+        "completion",
+    ] {
         assert!(text.contains(command), "{command}");
     }
 }
@@ -145,9 +153,12 @@ fn bad_documents_are_refused_with_their_reason() {
         br#"{"apiVersion":"procmon/v2","kind":"Profile"}"#,
         "procmon/v2",
     );
-    check(br#"{"apiVersion":"procmon/v1","kind":"Drift"}"#, "Drift");
+    check(
+        br#"{"apiVersion":"procmon/v1","kind":"Findings"}"#,
+        "Findings",
+    );
     check(br#"{"apiVersion":"v1","kind":"Pod"}"#, "Pod");
-    check(b"\x7fELF\x00\x01", "no Profile document");
+    check(b"\x7fELF\x00\x01", "neither JSON nor YAML");
     refused(&["show", "/nonexistent"], &["/nonexistent"]);
     refused(&["show", "/"], &["folder"]);
 }

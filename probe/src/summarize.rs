@@ -380,7 +380,7 @@ fn listening(exe: String, listener: &Listener) -> Network {
         Listener::Tcp { address, .. } => (
             Protocol::Tcp,
             Endpoint {
-                address: Some(address.ip().to_string()),
+                address: Some(address.ip().to_canonical().to_string()),
                 port: Some(address.port()),
                 path: None,
             },

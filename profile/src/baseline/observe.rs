@@ -223,7 +223,16 @@ impl Observer<'_> {
         for (index, process) in self.container.processes.iter().enumerate() {
             let mut explain = Vec::new();
             let mut argv = Vec::with_capacity(process.argv.len());
-            for (part, argument) in process.argv.iter().enumerate() {
+            if let Some((pattern, title)) = title(&process.argv) {
+                explain.push(Explain {
+                    part: 0,
+                    by: ExplainedBy::Rule,
+                    rule: Some("process-title".to_owned()),
+                    values: BTreeSet::from([title]),
+                });
+                argv.push(pattern);
+            }
+            for (part, argument) in process.argv.iter().enumerate().skip(argv.len()) {
                 let (pattern, rule) = shape::argument(argument, &self.context);
                 if let Some(rule) = rule {
                     add_explain(
@@ -399,6 +408,14 @@ impl Observer<'_> {
             facts.events.push(self.fact(row, index));
         }
     }
+}
+
+/// A process that writes what it does over its arguments: `postgres: walwriter`, as one argument.
+fn title(argv: &[String]) -> Option<(String, String)> {
+    let [only] = argv else { return None };
+    let (name, rest) = only.split_once(": ")?;
+    let is_name = !name.is_empty() && !name.contains([' ', '/']);
+    (is_name && !rest.is_empty()).then(|| (format!("{name}: *"), rest.to_owned()))
 }
 
 /// What the cluster or a resolver calls a peer.

@@ -20,6 +20,19 @@ impl Comparison<'_> {
                 .or_default()
                 .extend(severity::accesses(row));
         }
+        // What is done to each path, by whomever.
+        let mut by_path: HashMap<&str, BTreeSet<Access>> = HashMap::new();
+        for row in &self.known.files {
+            by_path
+                .entry(row.path.as_str())
+                .or_default()
+                .extend(severity::accesses(row));
+        }
+        let only_read = |path: &str| {
+            by_path
+                .get(path)
+                .is_some_and(|known| known.iter().all(|access| *access == Access::Read))
+        };
         let mut used: HashSet<*const FileRow> = HashSet::new();
         for Fact { row, at } in &facts.files {
             let covering = paths.covering(&row.exe, &row.path);
@@ -40,6 +53,7 @@ impl Comparison<'_> {
                 }
                 let context = FileContext {
                     is_usual_folder: usual.is_some_and(|usual| is_usual(*access, usual)),
+                    others_read_it: covering.is_empty() && only_read(&row.path),
                     writes_it: known.contains(&Access::Write),
                     starts_anew: *access == Access::Execute
                         && self.started_anew.contains(row.path.as_str()),
@@ -157,8 +171,8 @@ fn one_access(row: &FileRow, access: Access) -> FileRow {
 /// Whoever writes files in a folder also names them, and throws them away.
 fn is_usual(access: Access, known: &BTreeSet<Access>) -> bool {
     known.contains(&access)
-        || (access == Access::Rename && known.contains(&Access::Write))
-        || (access == Access::Truncate && known.contains(&Access::Write))
+        || (matches!(access, Access::Rename | Access::Truncate | Access::Delete)
+            && known.contains(&Access::Write))
 }
 
 /// The known path that shares the longest beginning.

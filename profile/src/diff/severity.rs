@@ -327,6 +327,8 @@ pub(super) struct FileContext {
     pub(super) is_host: bool,
     /// The executable does the same to other files of that folder.
     pub(super) is_usual_folder: bool,
+    /// The baseline has other executables reading it, and none that changes it.
+    pub(super) others_read_it: bool,
     /// The baseline has the executable writing it.
     pub(super) writes_it: bool,
     /// Permission bits; 0 when unknown.
@@ -467,7 +469,7 @@ pub(super) fn file(access: Access, path: &str, context: FileContext) -> Judgemen
                 "whoever runs the file gets the rights of its owner",
             );
         }
-        if is_configuration(path) && !context.is_usual_folder {
+        if is_configuration(path) && access != Access::Delete && !path.contains('*') {
             return (Severity::Medium, "it changes what looks like configuration");
         }
         if access == Access::Rename

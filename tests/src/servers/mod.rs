@@ -4,6 +4,7 @@
 
 mod change;
 mod corpus;
+mod judge;
 mod kind;
 mod load;
 mod outside;
@@ -11,6 +12,7 @@ mod run;
 
 pub use change::{Change, Props, changes};
 pub use corpus::{Group, Plan, documents};
+pub use judge::{Verdict, drift, judge};
 pub use kind::{Kind, Site};
 pub use load::{Load, Traffic};
 pub use outside::Outside;

@@ -1,0 +1,654 @@
+//! The built plugin: baselines and drift in files, their forms, exit codes and bad input.
+#![expect(clippy::unwrap_used, reason = "a panic shows the line")]
+
+use procmon_tests::document::read;
+use procmon_tests::plugin;
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+struct Folder(tempfile::TempDir);
+
+impl Folder {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn at(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn write(&self, name: &str, value: &Value) -> String {
+        self.text(name, &value.to_string())
+    }
+
+    fn text(&self, name: &str, text: &str) -> String {
+        std::fs::write(self.at(name), text).unwrap();
+        self.path(name)
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.at(name).display().to_string()
+    }
+}
+
+fn run(args: &[&str]) -> Output {
+    Command::new(plugin())
+        .args(args)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap()
+}
+
+/// Runs the plugin and expects an exit code; its standard output.
+fn exits(code: i32, args: &[&str]) -> String {
+    let output = run(args);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{args:?}: {errors}");
+    assert!(
+        !errors.contains("panicked") && !errors.contains("a defect"),
+        "{errors}"
+    );
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Exit code 2 and an error that says these things.
+fn refused(args: &[&str], says: &[&str]) {
+    let output = run(args);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{args:?}: {errors}");
+    assert!(
+        errors.starts_with("error: ") && errors.contains("hint: "),
+        "{args:?}: {errors}"
+    );
+    for text in says {
+        assert!(
+            errors.contains(text),
+            "{args:?} does not say `{text}`: {errors}"
+        );
+    }
+}
+
+fn file(path: &str, operations: &Value) -> Value {
+    json!({"path": path, "exe": "/usr/sbin/app", "operations": operations, "bytesRead": 1, "bytesWritten": 0,
+           "mmapWrite": 0, "errors": {}, "nameSource": "settled"})
+}
+
+/// The profile of a Deployment's pod.
+fn profile(session: &str) -> Value {
+    let state = json!({"state": "complete", "reasons": []});
+    json!({
+        "apiVersion": "procmon/v1", "schemaVersion": "1.0", "kind": "Profile",
+        "session": {
+            "id": session, "tool": {"name": "kubectl-procmon", "version": "0.1.0"},
+            "target": {"kind": "Deployment", "name": "web", "namespace": "shop"},
+            "startedAt": format!("2026-01-01T00:00:00.{}Z", session.len()), "endedAt": "2026-01-01T00:00:10Z",
+            "requestedSeconds": 10.0, "windowSeconds": 10.0, "endedEarly": false, "labelMode": "cgroup"
+        },
+        "nodes": [{"name": "n1", "arch": "amd64", "complete": true}],
+        "containers": [{
+            "namespace": "shop", "pod": "web-1", "container": "main", "fromStart": false,
+            "imageDigest": "sha256:1111", "owner": {"kind": "Deployment", "namespace": "shop", "name": "web"},
+            "processes": [{"id": "p1", "exe": "/usr/sbin/app", "argv": ["app", "-v"], "uid": 33, "gid": 33, "pids": [7],
+                "origin": "entrypoint", "deleted": false, "startedBefore": true, "count": 1, "exits": {}, "layer": "image"}],
+            "syscalls": [{"name": "read", "abi": "x86_64", "exe": "/usr/sbin/app", "calls": 9, "errors": {}, "restarted": 0,
+                "unfinished": 0, "noReturn": 0, "deniedBySeccomp": 0}],
+            "files": [file("/srv/index.html", &json!({"open": 3, "read": 3}))],
+            "network": [{"exe": "/usr/sbin/app", "protocol": "tcp", "direction": "outbound",
+                "remote": {"address": "10.0.0.5", "port": 5432, "workload": {"kind": "StatefulSet", "namespace": "shop", "name": "db"}},
+                "connections": 4, "datagramsSent": 0, "datagramsReceived": 0, "failures": {}, "bytesSent": 10, "bytesReceived": 10}]
+        }],
+        "completeness": {"complete": true, "dimensions": {
+            "processes": state, "syscalls": state, "files": state, "network": state, "capabilities": state, "events": state,
+            "dns": {"state": "missing", "reasons": ["not captured"]}}}
+    })
+}
+
+/// A profile in which something is new, of each severity.
+fn intruder() -> Value {
+    let mut seen = profile("intruder");
+    let container = &mut seen["containers"][0];
+    container["processes"].as_array_mut().unwrap().push(json!({
+        "id": "p2", "parent": "p1", "exe": "/tmp/miner", "argv": ["miner"], "uid": 33, "gid": 33, "pids": [8], "origin": "entrypoint",
+        "deleted": false, "startedBefore": false, "count": 1, "exits": {}, "layer": "upper"}));
+    let files = container["files"].as_array_mut().unwrap();
+    files.push(file(
+        "/run/secrets/kubernetes.io/serviceaccount/..2026_01_01_00_00_00.123/token",
+        &json!({"open": 1, "read": 1}),
+    ));
+    files.push(file("/data/new", &json!({"open": 1, "read": 1})));
+    seen
+}
+
+fn saved(folder: &Folder, name: &str) -> String {
+    let baseline = folder.path(name);
+    let windows: Vec<String> = ["a", "bb", "ccc"]
+        .iter()
+        .map(|session| folder.write(&format!("{session}.json"), &profile(session)))
+        .collect();
+    exits(
+        0,
+        &[
+            "baseline",
+            "save",
+            &baseline,
+            "--from",
+            &windows[0],
+            "--from",
+            &windows[1],
+            "--from",
+            &windows[2],
+        ],
+    );
+    baseline
+}
+
+#[test]
+fn what_is_known_is_no_drift_and_what_is_new_has_its_severity_and_reason() {
+    let folder = Folder::new();
+    for name in ["b.yaml", "b.json"] {
+        let baseline = saved(&folder, name);
+        let same = folder.write("same.json", &profile("again"));
+        let drift: Value =
+            serde_json::from_str(&exits(0, &["diff", &baseline, &same, "-o", "json"])).unwrap();
+        assert_eq!(drift["rows"], json!([]), "{drift:#}");
+        assert_eq!(drift["comparable"], true, "{drift:#}");
+        let seen = folder.write("seen.json", &intruder());
+        let drift: Value =
+            serde_json::from_str(&exits(1, &["diff", &baseline, &seen, "-o", "json"])).unwrap();
+        let of = |word: &str| {
+            let found: Vec<&Value> = drift["rows"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .filter(|row| row["key"].as_str().unwrap().contains(word))
+                .collect();
+            assert!(!found.is_empty(), "{word}: {drift:#}");
+            found[0].clone()
+        };
+        assert_eq!(of("/tmp/miner runs")["severity"], "critical");
+        assert_eq!(
+            of("/tmp/miner runs")["evidence"],
+            json!(["/containers/0/processes/1"])
+        );
+        assert_eq!(
+            of("serviceaccount/..2026_01_01_00_00_00.123/token")["severity"],
+            "high"
+        );
+        assert_eq!(of("/data/new")["severity"], "low");
+        for row in drift["rows"].as_array().unwrap() {
+            assert_eq!(row["change"], "new", "{row}");
+            assert_eq!(row["container"], "main", "{row}");
+            assert!(!row["reason"].as_str().unwrap().is_empty(), "{row}");
+            assert!(
+                row["accept"]
+                    .as_str()
+                    .unwrap()
+                    .contains(row["id"].as_str().unwrap()),
+                "{row}"
+            );
+        }
+        schema("drift", &drift);
+    }
+}
+
+fn schema(kind: &str, document: &Value) {
+    let schema: Value = serde_json::from_str(&exits(0, &["schema", kind])).unwrap();
+    let errors: Vec<String> = jsonschema::validator_for(&schema)
+        .unwrap()
+        .iter_errors(document)
+        .map(|error| error.to_string())
+        .collect();
+    assert!(errors.is_empty(), "{errors:?}");
+}
+
+#[test]
+fn exit_codes_follow_the_limit_and_what_can_be_compared() {
+    let folder = Folder::new();
+    let baseline = saved(&folder, "b.yaml");
+    let mut read_only = profile("reader");
+    read_only["containers"][0]["files"]
+        .as_array_mut()
+        .unwrap()
+        .push(file("/data/new", &json!({"open": 1})));
+    let low = folder.write("low.json", &read_only);
+    exits(1, &["diff", &baseline, &low]);
+    exits(0, &["diff", &baseline, &low, "--fail-on", "medium"]);
+    exits(0, &["diff", &baseline, &low, "--fail-on", "never"]);
+    exits(0, &["diff", &baseline, &low, "--only", "network,syscalls"]);
+    exits(
+        0,
+        &[
+            "diff",
+            &baseline,
+            &low,
+            "--ignore",
+            "path.startsWith('/data/')",
+        ],
+    );
+    exits(
+        1,
+        &[
+            "diff",
+            &baseline,
+            &low,
+            "--ignore",
+            "severity == 'critical'",
+        ],
+    );
+    let mut less = profile("less");
+    less["containers"][0]["files"] = json!([]);
+    let gone = folder.write("gone.json", &less);
+    exits(0, &["diff", &baseline, &gone]);
+    exits(1, &["diff", &baseline, &gone, "--fail-on-gone"]);
+    let mut partial = profile("partial");
+    partial["completeness"]["complete"] = false.into();
+    partial["completeness"]["dimensions"]["files"] =
+        json!({"state": "partial", "reasons": ["map FILE_ROWS was full: 7 times"]});
+    partial["containers"][0]["files"]
+        .as_array_mut()
+        .unwrap()
+        .push(file("/etc/shadow", &json!({"open": 1})));
+    let partial = folder.write("partial.json", &partial);
+    let drift: Value =
+        serde_json::from_str(&exits(0, &["diff", &baseline, &partial, "-o", "json"])).unwrap();
+    assert_eq!(
+        drift["rows"],
+        json!([]),
+        "nothing is concluded from what is partial"
+    );
+    assert_eq!(drift["notComparable"][0]["dimension"], "files");
+    assert!(
+        drift["notComparable"][0]["reason"]
+            .as_str()
+            .unwrap()
+            .contains("FILE_ROWS"),
+        "{drift:#}"
+    );
+    exits(3, &["diff", &baseline, &partial, "--require-complete"]);
+    exits(
+        0,
+        &[
+            "diff",
+            &baseline,
+            &partial,
+            "--require-complete",
+            "--only",
+            "network",
+        ],
+    );
+}
+
+#[test]
+fn accepted_rows_are_known_from_then_on_and_only_those() {
+    let folder = Folder::new();
+    let baseline = saved(&folder, "b.yaml");
+    let seen = folder.write("seen.json", &intruder());
+    let drift: Value =
+        serde_json::from_str(&exits(1, &["diff", &baseline, &seen, "-o", "json"])).unwrap();
+    let row = drift["rows"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|row| row["key"].as_str().unwrap().contains("/data/new"))
+        .unwrap();
+    exits(
+        0,
+        &[
+            "diff",
+            &baseline,
+            &seen,
+            "--accept",
+            "--row",
+            row["id"].as_str().unwrap(),
+        ],
+    );
+    let left: Value =
+        serde_json::from_str(&exits(1, &["diff", &baseline, &seen, "-o", "json"])).unwrap();
+    assert_eq!(
+        left["rows"].as_array().unwrap().len(),
+        drift["rows"].as_array().unwrap().len() - 1
+    );
+    let drift = folder.write("drift.json", &left);
+    exits(0, &["baseline", "accept", &baseline, "--drift", &drift]);
+    exits(0, &["diff", &baseline, &seen, "--fail-on", "info"]);
+    assert!(exits(0, &["baseline", "show", &baseline]).contains("accepted"));
+}
+
+#[test]
+fn a_locked_baseline_changes_by_force_only_and_says_who_and_why() {
+    let folder = Folder::new();
+    let baseline = saved(&folder, "b.yaml");
+    let more = folder.write("more.json", &profile("more"));
+    exits(0, &["baseline", "lock", &baseline]);
+    refused(
+        &["baseline", "merge", &baseline, "--from", &more],
+        &["locked", "--force"],
+    );
+    refused(
+        &["baseline", "save", &baseline, "--from", &more],
+        &["locked"],
+    );
+    refused(&["baseline", "delete", &baseline], &["locked"]);
+    exits(
+        0,
+        &[
+            "baseline",
+            "merge",
+            &baseline,
+            "--from",
+            &more,
+            "--force",
+            "--reason",
+            "release 7",
+        ],
+    );
+    let shown = exits(0, &["baseline", "show", &baseline]);
+    assert!(shown.contains("merged by force: release 7"), "{shown}");
+    exits(0, &["baseline", "delete", &baseline, "--force"]);
+    assert!(!Path::new(&baseline).exists());
+}
+
+#[test]
+fn files_are_made_for_git() {
+    let folder = Folder::new();
+    let baseline = saved(&folder, "b.yaml");
+    let before = std::fs::read(&baseline).unwrap();
+    let windows: Vec<String> = ["ccc", "a", "bb"]
+        .iter()
+        .map(|session| folder.path(&format!("{session}.json")))
+        .collect();
+    // In another order, and one twice.
+    exits(
+        0,
+        &[
+            "baseline",
+            "save",
+            &baseline,
+            "--from",
+            &windows[0],
+            "--from",
+            &windows[1],
+            "--from",
+            &windows[2],
+            "--from",
+            &windows[1],
+        ],
+    );
+    assert_eq!(std::fs::read(&baseline).unwrap(), before);
+    exits(
+        0,
+        &[
+            "baseline",
+            "export",
+            &baseline,
+            "--output-file",
+            &folder.path("e.yaml"),
+        ],
+    );
+    assert_eq!(std::fs::read(folder.at("e.yaml")).unwrap(), before);
+    exits(
+        0,
+        &[
+            "baseline",
+            "export",
+            &baseline,
+            "--output-file",
+            &folder.path("e.json"),
+        ],
+    );
+    schema("baseline", &read(&folder.at("e.json")));
+    assert!(
+        exits(
+            0,
+            &["baseline", "list", &folder.0.path().display().to_string()]
+        )
+        .contains("Deployment/shop/web")
+    );
+}
+
+#[test]
+fn wildcards_are_learned_from_what_varies_and_explained() {
+    let folder = Folder::new();
+    let mut windows = Vec::new();
+    for (number, session) in ["a", "bb", "ccc"].iter().enumerate() {
+        let mut seen = profile(session);
+        seen["containers"][0]["files"]
+            .as_array_mut()
+            .unwrap()
+            .extend([
+                file(
+                    &format!("/data/part-{number}.bin"),
+                    &json!({"open": 1, "write": 1, "create": 1}),
+                ),
+                file(
+                    &format!("/tmp/tmpab{number}cd_ef"),
+                    &json!({"open": 1, "write": 1}),
+                ),
+            ]);
+        windows.push(folder.write(&format!("{session}.json"), &seen));
+    }
+    let baseline = folder.path("b.yaml");
+    exits(
+        0,
+        &[
+            "baseline",
+            "save",
+            &baseline,
+            "--from",
+            &windows[0],
+            "--from",
+            &windows[1],
+            "--from",
+            &windows[2],
+        ],
+    );
+    let shown = exits(0, &["baseline", "show", &baseline, "--explain"]);
+    assert!(shown.contains("/data/part-*.bin"), "{shown}");
+    assert!(
+        shown.contains("(learned): part-0.bin, part-1.bin, part-2.bin"),
+        "{shown}"
+    );
+    assert!(shown.contains("(rule temporary-name)"), "{shown}");
+    let mut next = profile("next");
+    next["containers"][0]["files"]
+        .as_array_mut()
+        .unwrap()
+        .push(file(
+            "/data/part-77.bin",
+            &json!({"open": 1, "write": 1, "create": 1}),
+        ));
+    let next = folder.write("next.json", &next);
+    exits(0, &["diff", &baseline, &next, "--fail-on", "info"]);
+}
+
+#[test]
+fn every_form_is_what_its_readers_take() {
+    let folder = Folder::new();
+    let baseline = saved(&folder, "b.yaml");
+    let mut hostile = intruder();
+    hostile["containers"][0]["files"]
+        .as_array_mut()
+        .unwrap()
+        .push(file("/data/a|b`<x>\u{1b}[2J\nc", &json!({"open": 1})));
+    let seen = folder.write("seen.json", &hostile);
+    let form = |name: &str| exits(1, &["diff", &baseline, &seen, "-o", name]);
+    assert!(form("table").contains("/tmp/miner runs"));
+    let wide = form("wide");
+    assert!(
+        wide.contains("evidence: /containers/0/processes/1")
+            && wide.contains("accept: kubectl procmon diff"),
+        "{wide}"
+    );
+    let markdown = form("markdown");
+    for line in markdown.lines().filter(|line| line.starts_with("| ")) {
+        let cells = line.replace("\\|", "").matches('|').count();
+        assert_eq!(cells, 7, "{line}");
+    }
+    assert!(
+        !markdown.contains('\u{1b}') && !markdown.contains("<x>"),
+        "{markdown}"
+    );
+    let sarif: Value = serde_json::from_str(&form("sarif")).unwrap();
+    assert_eq!(sarif["version"], "2.1.0");
+    let results = sarif["runs"][0]["results"].as_array().unwrap();
+    assert!(
+        results.iter().any(|result| result["level"] == "error"),
+        "{sarif:#}"
+    );
+    assert!(
+        results
+            .iter()
+            .all(|result| result["partialFingerprints"]["drift/v1"].is_string()),
+        "{sarif:#}"
+    );
+    let junit = form("junit");
+    assert!(
+        junit.contains("<failure") && junit.contains("name=\"files\"") && !junit.contains('\u{1b}'),
+        "{junit}"
+    );
+    let yaml = form("yaml");
+    let from_yaml: Value = serde_saphyr::from_str(&yaml).unwrap();
+    let from_json: Value = serde_json::from_str(&form("json")).unwrap();
+    assert_eq!(from_yaml, from_json);
+    let drift = folder.write("drift.json", &from_json);
+    assert!(exits(0, &["show", &drift]).contains("/tmp/miner runs"));
+    assert!(exits(0, &["show", &baseline]).contains("Deployment/shop/web"));
+}
+
+#[test]
+fn bad_input_is_refused_with_its_reason() {
+    let folder = Folder::new();
+    let baseline = saved(&folder, "b.yaml");
+    let good = folder.path("a.json");
+    let mut other = profile("other");
+    other["containers"][0]["owner"]["name"] = "api".into();
+    let other = folder.write("other.json", &other);
+    refused(
+        &["diff", &baseline, &other],
+        &["Deployment/shop/web", "Deployment/shop/api", "--force"],
+    );
+    exits(0, &["diff", &baseline, &other, "--force"]);
+    let mut arm = profile("arm");
+    arm["nodes"][0]["arch"] = "arm64".into();
+    let arm = folder.write("arm.json", &arm);
+    refused(&["diff", &baseline, &arm], &["architectures", "arm64"]);
+    refused(
+        &["baseline", "merge", &baseline, "--from", &other],
+        &["different workloads"],
+    );
+    refused(
+        &["diff", &good, &baseline],
+        &["is a Baseline, not a Profile"],
+    );
+    refused(&["diff", &baseline], &["nothing to compare"]);
+    refused(
+        &["diff", &baseline, &good, "--ignore", "nosuch == 1"],
+        &["nosuch"],
+    );
+    refused(
+        &["diff", &baseline, &good, "--only", "everything"],
+        &["everything"],
+    );
+    refused(&["baseline", "save", &folder.path("x.yaml")], &["--from"]);
+    refused(&["diff", &good, "--odd-one-out"], &["fewer than two pods"]);
+    let text = std::fs::read_to_string(&baseline).unwrap();
+    let twice = text.replacen("containers:\n", "containers:\n- name: main\n", 1);
+    let twice = folder.text("twice.yaml", &twice);
+    refused(&["diff", &twice, &good], &["two containers named `main`"]);
+    for (name, text, says) in [
+        ("empty.yaml", "", "empty"),
+        ("cut.json", "{\"apiVersion\":\"procmon/v1\",", "truncated"),
+        (
+            "newer.json",
+            "{\"apiVersion\":\"procmon/v1\",\"kind\":\"Baseline\",\"schemaVersion\":\"2.0\"}",
+            "2.0",
+        ),
+        ("other.yaml", "apiVersion: v1\nkind: Pod\n", "Pod"),
+        (
+            "bomb.yaml",
+            "a: &a [1]\nb: [*a, *a]\n",
+            "neither JSON nor YAML",
+        ),
+    ] {
+        let path = folder.text(name, text);
+        let output = run(&["diff", &path, &good]);
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{name}: {errors}");
+        assert!(errors.contains(says), "{name}: {errors}");
+    }
+    // Patterns made to be slow.
+    let mut slow = text;
+    let pattern = format!("path: /{}", "*a".repeat(500));
+    slow = slow.replacen("path: /srv/index.html", &pattern, 1);
+    let slow = folder.text("slow.yaml", &slow);
+    let mut long = profile("long");
+    long["containers"][0]["files"] = json!([file(
+        &format!("/{}b", "a".repeat(4000)),
+        &json!({"open": 1})
+    )]);
+    let long = folder.write("long.json", &long);
+    exits(1, &["diff", &slow, &long, "--fail-on", "info"]);
+}
+
+#[test]
+fn names_that_are_no_text_stay_what_they_are() {
+    let folder = Folder::new();
+    let mut odd = profile("odd");
+    odd["containers"][0]["files"]
+        .as_array_mut()
+        .unwrap()
+        .extend([
+            file("/srv/a\\xffb", &json!({"open": 1})),
+            file("/srv/a*b", &json!({"open": 1})),
+            file("/srv/a\\\\b", &json!({"open": 1})),
+            file("/srv/a\nb", &json!({"open": 1})),
+        ]);
+    let seen = folder.write("odd.json", &odd);
+    let baseline = folder.path("b.yaml");
+    exits(0, &["baseline", "save", &baseline, "--from", &seen]);
+    exits(0, &["diff", &baseline, &seen, "--fail-on", "info"]);
+    odd["containers"][0]["files"] = json!([file("/srv/aXb", &json!({"open": 1}))]);
+    let next = folder.write("next.json", &odd);
+    exits(0, &["diff", &baseline, &next]);
+    let drift: Value = serde_json::from_str(&exits(
+        1,
+        &["diff", &baseline, &next, "--fail-on", "info", "-o", "json"],
+    ))
+    .unwrap();
+    assert!(
+        drift["rows"][0]["key"]
+            .as_str()
+            .unwrap()
+            .contains("/srv/aXb"),
+        "{drift:#}"
+    );
+}
+
+#[test]
+fn a_start_that_the_baseline_never_saw_is_no_drift_but_an_intruder_in_it_is() {
+    let folder = Folder::new();
+    let baseline = saved(&folder, "b.yaml");
+    let mut start = intruder();
+    start["containers"][0]["fromStart"] = true.into();
+    start["containers"][0]["syscalls"].as_array_mut().unwrap().push(json!({"name": "setuid", "abi": "x86_64", "exe": "/usr/sbin/app",
+        "calls": 1, "errors": {}, "restarted": 0, "unfinished": 0, "noReturn": 0, "deniedBySeccomp": 0}));
+    let start = folder.write("start.json", &start);
+    let drift: Value =
+        serde_json::from_str(&exits(1, &["diff", &baseline, &start, "-o", "json"])).unwrap();
+    for row in drift["rows"].as_array().unwrap() {
+        let key = row["key"].as_str().unwrap();
+        let expected = if key.contains("miner runs") {
+            "critical"
+        } else if key.contains("token") {
+            "high"
+        } else {
+            "info"
+        };
+        assert_eq!(row["severity"], expected, "{row}");
+    }
+    assert!(
+        drift["notes"].to_string().contains("never saw the start"),
+        "{drift:#}"
+    );
+}

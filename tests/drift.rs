@@ -1,0 +1,34 @@
+//! Real servers: nothing new is seen where nothing changed, and every injected change is found.
+//! `make drift-report` does the same with all servers and more windows.
+#![expect(clippy::unwrap_used, reason = "a panic shows the line")]
+
+use procmon_tests::has_bpf;
+use procmon_tests::servers::{Kind, Plan, judge};
+
+/// Rows of low severity in all windows of a server where nothing changed.
+const HANDFUL: u32 = 8;
+
+fn check(kind: Kind) {
+    if !has_bpf() || !kind.is_here() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let plan = Plan {
+        repeats: 3,
+        restarts: 1,
+        ..Plan::default()
+    };
+    let verdict = judge(kind, folder.path(), &plan);
+    assert!(verdict.alarms.is_empty(), "{}", verdict.alarms.join("\n"));
+    let low: u32 = verdict.rows.values().sum();
+    assert!(low <= HANDFUL, "{:#?}", verdict.low);
+    assert!(verdict.changes >= 25, "{}", verdict.changes);
+    assert!(verdict.missed.is_empty(), "{}", verdict.missed.join("\n"));
+}
+
+#[test]
+fn redis_and_a_cron_job_drift_only_where_they_were_changed() {
+    // One after the other: their windows must not see each other's load.
+    check(Kind::Redis);
+    check(Kind::Cron);
+}
