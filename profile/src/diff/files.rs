@@ -4,7 +4,7 @@ use super::matcher::Paths;
 use super::severity::{self, Access, FileContext};
 use super::{Comparison, list};
 use crate::baseline::{Fact, Row};
-use crate::model::{Change, FileRow, MountKind, Severity};
+use crate::model::{Change, FileOperation, FileRow, MountKind, Severity};
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 impl Comparison<'_> {
@@ -33,6 +33,13 @@ impl Comparison<'_> {
                 .get(path)
                 .is_some_and(|known| known.iter().all(|access| *access == Access::Read))
         };
+        // Who makes files in a folder now may also put them in their place.
+        let writes_now: HashSet<(&str, &str)> = facts
+            .files
+            .iter()
+            .filter(|fact| severity::accesses(&fact.row).contains(&Access::Write))
+            .map(|fact| (fact.row.exe.as_str(), folder_of(&fact.row.path)))
+            .collect();
         let mut used: HashSet<*const FileRow> = HashSet::new();
         for Fact { row, at } in &facts.files {
             let covering = paths.covering(&row.exe, &row.path);
@@ -53,6 +60,7 @@ impl Comparison<'_> {
                 }
                 let context = FileContext {
                     is_usual_folder: usual.is_some_and(|usual| is_usual(*access, usual)),
+                    places_own: writes_now.contains(&(row.exe.as_str(), folder)),
                     others_read_it: covering.is_empty() && only_read(&row.path),
                     writes_it: known.contains(&Access::Write),
                     starts_anew: *access == Access::Execute
@@ -141,7 +149,11 @@ impl Comparison<'_> {
             .mode
             .as_deref()
             .and_then(|mode| u32::from_str_radix(mode, 8).ok());
+        let made = [FileOperation::Write, FileOperation::Create]
+            .iter()
+            .any(|operation| file.operations.contains_key(operation));
         FileContext {
+            is_program: made && mode.is_some_and(|mode| mode & 0o111 != 0),
             layer: file.layer,
             is_host,
             mode: mode.unwrap_or(0),
@@ -166,6 +178,10 @@ fn one_access(row: &FileRow, access: Access) -> FileRow {
         },
         ..row.clone()
     }
+}
+
+fn folder_of(path: &str) -> &str {
+    path.rsplit_once('/').map_or("", |(folder, _)| folder)
 }
 
 /// Whoever writes files in a folder also names them, and throws them away.

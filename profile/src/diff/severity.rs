@@ -327,6 +327,10 @@ pub(super) struct FileContext {
     pub(super) is_host: bool,
     /// The executable does the same to other files of that folder.
     pub(super) is_usual_folder: bool,
+    /// The executable writes files of that folder in this profile.
+    pub(super) places_own: bool,
+    /// A file that is written and may be executed.
+    pub(super) is_program: bool,
     /// The baseline has other executables reading it, and none that changes it.
     pub(super) others_read_it: bool,
     /// The baseline has the executable writing it.
@@ -425,6 +429,9 @@ pub(super) fn file(access: Access, path: &str, context: FileContext) -> Judgemen
             | Access::Attributes
     );
     if changes {
+        if is_plain_device(path) {
+            return (Severity::Info, "a device that anybody uses");
+        }
         if is_persistence(path) {
             return (
                 Severity::Critical,
@@ -469,7 +476,7 @@ pub(super) fn file(access: Access, path: &str, context: FileContext) -> Judgemen
                 "whoever runs the file gets the rights of its owner",
             );
         }
-        if is_configuration(path) && access != Access::Delete && !path.contains('*') {
+        if is_configuration(path) && access != Access::Delete && !base_name(path).contains('*') {
             return (Severity::Medium, "it changes what looks like configuration");
         }
         if access == Access::Rename
@@ -478,6 +485,9 @@ pub(super) fn file(access: Access, path: &str, context: FileContext) -> Judgemen
             && !is_log(path)
         {
             return (Severity::Medium, "it puts one file in the place of another");
+        }
+        if access == Access::Write && context.is_program {
+            return (Severity::Medium, "it writes a file that can be executed");
         }
         if access == Access::Link && !context.is_usual_folder {
             return (Severity::Medium, "it makes another name for a file");
@@ -521,6 +531,9 @@ pub(super) fn file(access: Access, path: &str, context: FileContext) -> Judgemen
             if context.new_exe {
                 return (Severity::Info, "a new program reads it");
             }
+            if is_plain_device(path) {
+                return (Severity::Info, "a device that anybody uses");
+            }
             if path == "/etc/passwd" || path == "/etc/group" {
                 return (Severity::Low, "it reads who the users are");
             }
@@ -543,6 +556,13 @@ pub(super) fn file(access: Access, path: &str, context: FileContext) -> Judgemen
             (Severity::Info, "it looks for a file that it did not get")
         }
     }
+}
+
+fn is_plain_device(path: &str) -> bool {
+    matches!(
+        path,
+        "/dev/null" | "/dev/zero" | "/dev/full" | "/dev/random" | "/dev/urandom" | "/dev/tty"
+    )
 }
 
 fn is_proc_write(path: &str) -> bool {
