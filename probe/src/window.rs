@@ -316,6 +316,7 @@ impl Prepared {
         output: &mut Output,
     ) -> Result<(Ended, u64, u64, Clock), Unable> {
         output.frame(hello(request, self.capture.hooks.clone()));
+        self.drained.processes.opened_ns = sys::monotonic_ns();
         self.capture.set_state(|state| state.open = 1)?;
         let clock = Clock::new();
         let opened = sys::monotonic_ns();

@@ -80,6 +80,8 @@ pub(crate) struct Processes {
     pub(crate) lost: u64,
     /// Processes seen.
     pub(crate) seen: u64,
+    /// When the window opened; 0: it has not. What ended before is no part of it.
+    pub(crate) opened_ns: u64,
 }
 
 impl Processes {
@@ -308,6 +310,9 @@ impl Processes {
 
     /// Adds a process to the row of its image and ids.
     fn finish(&mut self, tgid: u32, live: Live, status: Option<u32>) {
+        if self.opened_ns == 0 || live.last_ns < self.opened_ns {
+            return;
+        }
         if live.started_before {
             self.held.insert(tgid, live.image);
         }
@@ -337,6 +342,7 @@ impl Processes {
     pub(crate) fn close(&mut self) {
         let live: Vec<(u32, Live)> = self.live.drain().collect();
         for (tgid, mut live) in live {
+            live.last_ns = live.last_ns.max(self.opened_ns);
             Node::refresh(tgid, &mut live.privileges);
             self.finish(tgid, live, None);
         }
