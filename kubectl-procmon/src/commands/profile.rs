@@ -73,7 +73,7 @@ pub(crate) struct Args {
     /// Resources that the probe's pod asks for, as cpu=10m,memory=32Mi
     #[arg(long, value_parser = parse_sizes, value_name = "SIZES", conflicts_with = "local")]
     requests: Option<Sizes>,
-    /// Limits of the probe's pod, as cpu=500m,memory=192Mi
+    /// Limits of the probe's pod, as cpu=1,memory=192Mi
     #[arg(long, value_parser = parse_sizes, value_name = "SIZES", conflicts_with = "local")]
     limits: Option<Sizes>,
     /// Run the probe's pod privileged; `false` gives it the four capabilities that it needs
