@@ -274,6 +274,9 @@ fn what_is_for_this_machine_is_not_mixed_with_what_is_for_a_cluster() {
     ] {
         refused(&[&["profile"], args].concat(), &["--local", "hint:"]);
     }
+    // Nothing named is not everything.
+    refused(&["profile", "--local", "--cgroup", ""], &["empty", "hint:"]);
+    refused(&["profile", "-l", ""], &["empty", "hint:"]);
 }
 
 #[test]

@@ -636,7 +636,11 @@ fn what_cannot_be_a_target_is_refused_with_its_reason() {
         &["secret/none"],
         &["no kind that can be profiled"],
     );
-    refused(&namespace, &["-l", "app=none"], &["no running pod"]);
+    refused(
+        &namespace,
+        &["-l", "app=none"],
+        &["no running pod has the labels `app=none`"],
+    );
     refused(&namespace, &[], &["nothing to profile is named"]);
     namespace.apply(&workload_of(
         "Deployment",
@@ -658,7 +662,11 @@ fn what_cannot_be_a_target_is_refused_with_its_reason() {
             == "Succeeded")
             .then_some(())
     });
-    refused(&namespace, &["pod/done"], &["Succeeded"]);
+    refused(
+        &namespace,
+        &["pod/done"],
+        &["error: pod `done` is Succeeded, not Running"],
+    );
     refused(
         &namespace,
         &["pod/none", "--kubeconfig", "/nonexistent"],

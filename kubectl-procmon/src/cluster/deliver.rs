@@ -8,6 +8,7 @@ use super::pod::{self, Identity, Settings};
 use super::target::{NodeTarget, Plan, SESSION_LABEL};
 use crate::hint::advised;
 use anyhow::{Context as _, Result};
+use futures::StreamExt as _;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
@@ -344,9 +345,9 @@ impl Delivery {
             return Ok(());
         }
         let names: Vec<String> = self.names().iter().cloned().collect();
-        for name in &names {
-            self.delete_pod(name).await;
-        }
+        futures::stream::iter(&names)
+            .for_each_concurrent(CREATIONS, |name| self.delete_pod(name))
+            .await;
         let mut is_shortened = false;
         loop {
             let mut deleted = self.delete_anchor().await;
@@ -403,19 +404,18 @@ impl Delivery {
     /// Nothing of the session is left. Without the right to look, the deletion has to be believed.
     async fn is_gone(&self) -> bool {
         let params = ListParams::default().labels(&format!("{SESSION_LABEL}={}", self.session));
-        let pods = self
-            .pods()
-            .list(&params)
-            .await
-            .map(|list| list.items.is_empty());
-        let maps = Api::<ConfigMap>::namespaced(self.client.clone(), &self.namespace)
-            .list_metadata(&params)
-            .await
-            .map(|list| list.items.is_empty());
-        let jobs = Api::<Job>::namespaced(self.client.clone(), &self.namespace)
-            .list_metadata(&params)
-            .await
-            .map(|list| list.items.is_empty());
+        let (pods, maps, jobs): (Api<Pod>, Api<ConfigMap>, Api<Job>) =
+            (self.api(), self.api(), self.api());
+        let (pods, maps, jobs) = tokio::join!(
+            pods.list_metadata(&params),
+            maps.list_metadata(&params),
+            jobs.list_metadata(&params),
+        );
+        let (pods, maps, jobs) = (
+            pods.map(|list| list.items.is_empty()),
+            maps.map(|list| list.items.is_empty()),
+            jobs.map(|list| list.items.is_empty()),
+        );
         [pods, maps, jobs].into_iter().all(|gone| match gone {
             Ok(gone) => gone,
             Err(kube::Error::Api(status)) => status.code == 403,

@@ -25,13 +25,8 @@ const OF_REPLICA_SETS: &str = "pods are named by their ReplicaSet, not by its De
 const OF_JOBS: &str = "pods are named by their Job, not by its CronJob";
 
 /// Names everything that the cluster has a name for. A right that lacks costs names, not the profile.
-pub(super) async fn enrich(
-    client: &Client,
-    plan: &Plan,
-    container: Option<&str>,
-    profile: &mut Profile,
-) {
-    let cluster = Cluster::read(client, plan, &mut profile.completeness.notes).await;
+pub(super) fn enrich(cluster: &Cluster, container: Option<&str>, profile: &mut Profile) {
+    profile.completeness.notes.extend(cluster.notes.clone());
     let mut kept = Vec::new();
     for mut row in std::mem::take(&mut profile.containers) {
         let Some(known) = row.pod_uid.as_ref().and_then(|uid| cluster.pods.get(uid)) else {
@@ -44,7 +39,7 @@ pub(super) async fn enrich(
         };
         // The sandbox is no container of the pod.
         let before = row.pod_uid.as_ref().and_then(|uid| cluster.before.get(uid));
-        if !name_container(&mut row, known, before, &cluster) {
+        if !name_container(&mut row, known, before, cluster) {
             continue;
         }
         if container.is_none_or(|wanted| row.container == wanted) {
@@ -69,7 +64,9 @@ pub(super) async fn enrich(
 }
 
 /// What the cluster has, by what a probe can see.
-struct Cluster {
+pub(super) struct Cluster {
+    /// What could not be read, for the document.
+    notes: Vec<String>,
     pods: HashMap<String, Pod>,
     /// The target's pods as they were before the window.
     before: HashMap<String, Pod>,
@@ -80,13 +77,18 @@ struct Cluster {
     jobs: HashMap<(String, String), ApiOwner>,
 }
 
-/// All of a kind, or those of one namespace. What that costs is noted.
-async fn list<K>(
-    client: &Client,
-    namespace: &str,
-    (what, cost): (&str, &str),
-    notes: &mut Vec<String>,
-) -> Vec<K>
+/// Objects, and what is to be said of those that could not be read.
+struct Listed<K>(Vec<K>, Option<String>);
+
+impl<K> Listed<K> {
+    fn noted(self, notes: &mut Vec<String>) -> Vec<K> {
+        notes.extend(self.1);
+        self.0
+    }
+}
+
+/// All of a kind, or those of one namespace.
+async fn list<K>(client: &Client, namespace: &str, (what, cost): (&str, &str)) -> Listed<K>
 where
     K: Resource<Scope = k8s_openapi::NamespaceResourceScope> + Clone + DeserializeOwned + Debug,
     K::DynamicType: Default,
@@ -95,19 +97,16 @@ where
         .list(&ListParams::default())
         .await
     {
-        return all.items;
+        return Listed(all.items, None);
     }
     if let Ok(list) = Api::<K>::namespaced(client.clone(), namespace)
         .list(&ListParams::default())
         .await
     {
-        notes.push(format!(
-            "no right to list {what} of all namespaces: in others {cost}"
-        ));
-        return list.items;
+        let note = format!("no right to list {what} of all namespaces: in others {cost}");
+        return Listed(list.items, Some(note));
     }
-    notes.push(format!("no right to list {what}: {cost}"));
-    Vec::new()
+    Listed(Vec::new(), Some(format!("no right to list {what}: {cost}")))
 }
 
 fn key<K: Resource>(object: &K) -> (String, String) {
@@ -125,18 +124,25 @@ fn controller(owners: Option<&Vec<ApiOwner>>) -> Option<ApiOwner> {
 }
 
 impl Cluster {
-    async fn read(client: &Client, plan: &Plan, notes: &mut Vec<String>) -> Self {
+    /// Reads what there is, all kinds at once.
+    pub(super) async fn read(client: &Client, plan: &Plan) -> Self {
         let namespace = plan
             .target
             .namespace
             .clone()
             .unwrap_or_else(|| plan.probe_namespace.clone());
-        let (now, services, sets, jobs): (Vec<Pod>, Vec<Service>, Vec<ReplicaSet>, Vec<Job>) = (
-            list(client, &namespace, ("pods", UNNAMED), notes).await,
-            list(client, &namespace, ("services", UNNAMED), notes).await,
-            list(client, &namespace, ("replicasets", OF_REPLICA_SETS), notes).await,
-            list(client, &namespace, ("jobs", OF_JOBS), notes).await,
+        let every = ListParams::default();
+        let all_nodes = Api::<Node>::all(client.clone());
+        let (now, services, sets, jobs, nodes) = tokio::join!(
+            list::<Pod>(client, &namespace, ("pods", UNNAMED)),
+            list::<Service>(client, &namespace, ("services", UNNAMED)),
+            list::<ReplicaSet>(client, &namespace, ("replicasets", OF_REPLICA_SETS)),
+            list::<Job>(client, &namespace, ("jobs", OF_JOBS)),
+            all_nodes.list(&every),
         );
+        let mut notes = Vec::new();
+        let (now, services) = (now.noted(&mut notes), services.noted(&mut notes));
+        let (sets, jobs) = (sets.noted(&mut notes), jobs.noted(&mut notes));
         // Pods may have been replaced within the window: those of before are known too.
         let mut pods: HashMap<String, Pod> = HashMap::new();
         for pod in plan.pods.iter().chain(&now) {
@@ -177,26 +183,8 @@ impl Cluster {
                     })
             })
             .collect();
-        let mut nodes = if let Ok(nodes) = Api::<Node>::all(client.clone())
-            .list(&ListParams::default())
-            .await
-        {
-            nodes
-                .items
-                .iter()
-                .flat_map(|node| {
-                    let name = node.metadata.name.clone().unwrap_or_default();
-                    let own = node
-                        .status
-                        .iter()
-                        .flat_map(|status| status.addresses.iter().flatten())
-                        .map(|address| address.address.clone());
-                    let addresses: Vec<String> = gateways(node).chain(own).collect();
-                    addresses
-                        .into_iter()
-                        .map(move |address| (address, name.clone()))
-                })
-                .collect()
+        let mut nodes = if let Ok(nodes) = nodes {
+            addresses(&nodes.items)
         } else {
             notes.push("no right to list nodes: their addresses have no names".to_owned());
             HashMap::new()
@@ -207,6 +195,7 @@ impl Cluster {
             controller(owners).map(|owner| (meta, owner))
         };
         Self {
+            notes,
             pods,
             before: plan
                 .pods
@@ -266,6 +255,27 @@ impl Cluster {
             remote.pod = Some(ObjectName { namespace, name });
         }
     }
+}
+
+/// Names of nodes by all addresses that they have.
+fn addresses(nodes: &[Node]) -> HashMap<String, String> {
+    let of = |node: &Node| {
+        let own = node
+            .status
+            .iter()
+            .flat_map(|status| status.addresses.iter().flatten())
+            .map(|address| address.address.clone());
+        gateways(node).chain(own).collect::<Vec<_>>()
+    };
+    nodes
+        .iter()
+        .flat_map(|node| {
+            let name = node.metadata.name.clone().unwrap_or_default();
+            of(node)
+                .into_iter()
+                .map(move |address| (address, name.clone()))
+        })
+        .collect()
 }
 
 /// Addresses that a node has in its pods' network: the first two of the range, which usual networks

@@ -110,7 +110,16 @@ async fn profile(options: Arc<Options>) -> Result<Outcome> {
     ));
     let captures = captures.await;
     progress.finish();
-    let left = delivery.clean_up().await;
+    // Names are read while the clean-up waits.
+    let naming = async {
+        let is_wanted = matches!(captures, Ok(Ok(_))) && interrupts.load(Ordering::SeqCst) < 2;
+        if is_wanted {
+            Some(enrich::Cluster::read(&client, &plan).await)
+        } else {
+            None
+        }
+    };
+    let (left, names) = tokio::join!(delivery.clean_up(), naming);
     if let Err(error) = left {
         warn(&error);
     }
@@ -132,7 +141,9 @@ async fn profile(options: Arc<Options>) -> Result<Outcome> {
     let mut profile = merge(session, captures);
     // Windows that somebody else ended are partial instead.
     profile.session.ended_early &= interrupts.load(Ordering::SeqCst) > 0;
-    enrich::enrich(&client, &plan, options.container.as_deref(), &mut profile).await;
+    if let Some(names) = names {
+        enrich::enrich(&names, options.container.as_deref(), &mut profile);
+    }
     normalize(&mut profile);
     Ok(Outcome::Profile(Box::new(profile)))
 }

@@ -52,7 +52,8 @@ pub(super) fn pod(
         ("memory".to_owned(), "32Mi".to_owned()),
     ]);
     let mut limits = BTreeMap::from([
-        ("cpu".to_owned(), "500m".to_owned()),
+        // To load the programs takes most of a second of computing, at the beginning and once.
+        ("cpu".to_owned(), "1".to_owned()),
         ("memory".to_owned(), "192Mi".to_owned()),
     ]);
     requests.extend(settings.requests.clone());

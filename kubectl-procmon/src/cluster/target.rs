@@ -124,15 +124,7 @@ async fn resolve(
         }
         (None, words) => {
             let (kind, name) = parse(words)?;
-            let found = find(client, namespace, kind, &name)
-                .await
-                .with_context(|| match kind {
-                    "Node" => format!("cannot find node `{name}`"),
-                    _ => format!(
-                        "cannot find {} `{name}` in namespace `{namespace}`",
-                        kind.to_lowercase()
-                    ),
-                })?;
+            let found = find(client, namespace, kind, &name).await?;
             let target = Target {
                 kind: kind.to_owned(),
                 name,
@@ -161,11 +153,14 @@ pub(crate) async fn plan(client: &Client, namespace: &str, options: &Options) ->
         .collect();
     if pods.is_empty() {
         return Err(advised(
-            format!(
-                "no running pod belongs to {} `{}`",
-                target.kind.to_lowercase(),
-                target.name
-            ),
+            match &target.selector {
+                Some(labels) => format!("no running pod has the labels `{labels}`"),
+                None => format!(
+                    "no running pod belongs to {} `{}`",
+                    target.kind.to_lowercase(),
+                    target.name
+                ),
+            },
             "look at `kubectl get pods`: a pod must be Running to be profiled",
         ));
     }
@@ -226,12 +221,20 @@ async fn list(client: &Client, namespace: Option<&str>, params: ListParams) -> R
 
 /// The pods of a named object.
 async fn find(client: &Client, namespace: &str, kind: &str, name: &str) -> Result<Vec<Pod>> {
+    let absent = || match kind {
+        "Node" => format!("cannot find node `{name}`"),
+        _ => format!(
+            "cannot find {} `{name}` in namespace `{namespace}`",
+            kind.to_lowercase()
+        ),
+    };
     macro_rules! selector {
         ($kind:ty, $spec:ident => $selector:expr) => {{
             let object = Api::<$kind>::namespaced(client.clone(), namespace)
                 .get(name)
                 .await
-                .map_err(explain)?;
+                .map_err(explain)
+                .with_context(absent)?;
             let $spec = object.spec;
             $selector
         }};
@@ -241,7 +244,8 @@ async fn find(client: &Client, namespace: &str, kind: &str, name: &str) -> Resul
             let pod = Api::<Pod>::namespaced(client.clone(), namespace)
                 .get(name)
                 .await
-                .map_err(explain)?;
+                .map_err(explain)
+                .with_context(absent)?;
             let phase = pod
                 .status
                 .as_ref()
@@ -250,7 +254,7 @@ async fn find(client: &Client, namespace: &str, kind: &str, name: &str) -> Resul
             if !is_running(&pod) {
                 return Err(advised(
                     format!(
-                        "the pod is {}, not Running",
+                        "pod `{name}` is {}, not Running",
                         if phase.is_empty() { "unknown" } else { &phase }
                     ),
                     "wait until it runs, or profile the workload that owns it",
@@ -262,7 +266,8 @@ async fn find(client: &Client, namespace: &str, kind: &str, name: &str) -> Resul
             Api::<Node>::all(client.clone())
                 .get(name)
                 .await
-                .map_err(explain)?;
+                .map_err(explain)
+                .with_context(absent)?;
             return list(
                 client,
                 None,
@@ -276,7 +281,9 @@ async fn find(client: &Client, namespace: &str, kind: &str, name: &str) -> Resul
         "ReplicaSet" => selector!(ReplicaSet, spec => Some(spec.selector)),
         _ => selector!(Job, spec => spec.and_then(|spec| spec.selector)),
     };
-    let selector = selector.context("it has no selector")?;
+    let selector = selector
+        .context("it has no selector")
+        .with_context(absent)?;
     list(
         client,
         Some(namespace),

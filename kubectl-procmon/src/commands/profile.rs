@@ -73,7 +73,7 @@ pub(crate) struct Args {
     /// Resources that the probe's pod asks for, as cpu=10m,memory=32Mi
     #[arg(long, value_parser = parse_sizes, value_name = "SIZES", conflicts_with = "local")]
     requests: Option<Sizes>,
-    /// Limits of the probe's pod, as cpu=500m,memory=192Mi
+    /// Limits of the probe's pod, as cpu=1,memory=192Mi
     #[arg(long, value_parser = parse_sizes, value_name = "SIZES", conflicts_with = "local")]
     limits: Option<Sizes>,
     /// Run the probe's pod privileged; `false` gives it the four capabilities that it needs
@@ -106,6 +106,22 @@ fn check_usage(args: &Args) -> Result<()> {
         return Err(crate::hint::advised(
             format!("`{name}` captures on this machine, not in a cluster"),
             "add `--local` and name no other target, or leave it out",
+        ));
+    }
+    if args.cgroup.as_deref() == Some("") {
+        return Err(crate::hint::advised(
+            "`--cgroup` is empty",
+            "name a cgroup as `systemd-cgls` shows it; `/` is all of the machine",
+        ));
+    }
+    if args
+        .selector
+        .as_ref()
+        .is_some_and(|selector| selector.trim().is_empty())
+    {
+        return Err(crate::hint::advised(
+            "the selector is empty, which would select every pod",
+            "name labels, as in `-l app=web`",
         ));
     }
     match args.connection.given() {
@@ -155,6 +171,16 @@ fn run_cluster(args: &Args, output: Output) -> Result<Code> {
     }
 }
 
+/// The digits of an id as runtimes (`4f5e…`), Kubernetes (`containerd://4f5e…`) or systemd
+/// (`cri-containerd-4f5e….scope`) write it.
+fn container_id(text: &str) -> Option<String> {
+    let last = text.trim().rsplit('/').next()?;
+    let name = last.strip_suffix(".scope").unwrap_or(last);
+    let id = name.rsplit('-').next()?.to_ascii_lowercase();
+    let is_id = (12..=64).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_id.then_some(id)
+}
+
 /// What to capture on this machine, and what the document calls it.
 fn local_target(args: &Args) -> Result<(TargetSpec, Target)> {
     let named = |kind: &str, name: String| Target {
@@ -175,15 +201,12 @@ fn local_target(args: &Args) -> Result<(TargetSpec, Target)> {
         ));
     }
     if let Some(id) = &args.container {
-        let id = id.to_ascii_lowercase();
-        let valid =
-            id.len() >= 12 && id.len() <= 64 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
-        if !valid {
-            return Err(crate::hint::advised(
+        let id = container_id(id).ok_or_else(|| {
+            crate::hint::advised(
                 format!("`{id}` is no container id"),
                 "give at least the first 12 of its 64 hexadecimal digits, as `crictl ps` or `docker ps` show them",
-            ));
-        }
+            )
+        })?;
         return Ok((
             TargetSpec::Container { id: id.clone() },
             named("Container", id),
@@ -282,4 +305,26 @@ fn finish(profile: &Profile, args: &Args, output: Output) -> Result<Code> {
     } else {
         Code::Done
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::container_id;
+
+    #[test]
+    fn container_ids_are_taken_as_they_are_written_anywhere() {
+        let id = "4f5e".repeat(16);
+        for text in [
+            id.clone(),
+            id.to_uppercase(),
+            format!("containerd://{id}"),
+            format!("cri-containerd-{id}.scope"),
+            format!("/system.slice/docker-{id}.scope"),
+        ] {
+            assert_eq!(container_id(&text).as_deref(), Some(id.as_str()), "{text}");
+        }
+        for text in ["xyz", "4f5e", "containerd://", ""] {
+            assert_eq!(container_id(text), None, "{text}");
+        }
+    }
 }
