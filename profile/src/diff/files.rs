@@ -8,13 +8,17 @@ use crate::model::{Change, FileOperation, FileRow, MountKind, Severity};
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 impl Comparison<'_> {
+    #[expect(
+        clippy::too_many_lines,
+        reason = "what is known first, then one row after the other"
+    )]
     pub(super) fn files(&mut self) {
         let facts = self.facts;
         let paths = Paths::new(&self.known.files);
         // Folders by what executables do to files in them.
         let mut folders: HashMap<(&str, &str), BTreeSet<Access>> = HashMap::new();
         for row in &self.known.files {
-            let folder = row.path.rsplit_once('/').map_or("", |(folder, _)| folder);
+            let folder = folder_of(&row.path);
             folders
                 .entry((row.exe.as_str(), folder))
                 .or_default()
@@ -50,7 +54,7 @@ impl Comparison<'_> {
                 known.extend(severity::accesses(other));
                 errors.extend(&other.errors);
             }
-            let folder = row.path.rsplit_once('/').map_or("", |(folder, _)| folder);
+            let folder = folder_of(&row.path);
             let usual = folders.get(&(row.exe.as_str(), folder));
             let own = severity::accesses(row);
             for access in own.difference(&known) {

@@ -479,8 +479,15 @@ pub(super) fn file(access: Access, path: &str, context: FileContext) -> Judgemen
         if is_configuration(path) && access != Access::Delete && !base_name(path).contains('*') {
             return (Severity::Medium, "it changes what looks like configuration");
         }
+        if context.others_read_it && access != Access::Delete {
+            return (
+                Severity::Medium,
+                "it changes a file that the container only read",
+            );
+        }
         if access == Access::Rename
             && !context.is_usual_folder
+            && !context.places_own
             && !is_rotated(path)
             && !is_log(path)
         {
