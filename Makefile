@@ -4,7 +4,7 @@ ENV := source tests/setup/env.sh &&
 # Back traces need lines, nothing needs variables.
 export CARGO_PROFILE_DEV_DEBUG ?= line-tables-only
 
-.PHONY: build setup demo test drift-report lint package cluster-up cluster-down
+.PHONY: build setup demo test bench drift-report lint package cluster-up cluster-down
 .DEFAULT_GOAL := build
 
 build: setup
@@ -19,6 +19,10 @@ demo: build
 
 test: setup
 	@tests/setup/test.sh
+
+# How long things take, as curves.
+bench: setup
+	@$(ENV) cargo bench --quiet --package procmon-profile --features compare --bench diff
 
 # Every server, more windows than `make test`: the figures of docs/diff.md. Takes about 45 minutes.
 drift-report: build

@@ -1234,3 +1234,158 @@ fn inside_a_pod_the_service_account_is_used() {
     check_complete(&document);
     assert_eq!(names(&document, "/pod"), ["busy"]);
 }
+
+/// Runs the plugin in a namespace and expects an exit code; what it says on both streams.
+fn exits(namespace: &Namespace<'_>, code: i32, args: &[&str]) -> (String, String) {
+    let output = namespace.plugin(args).output().unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(code), "{args:?}: {errors}");
+    (String::from_utf8_lossy(&output.stdout).into_owned(), errors)
+}
+
+#[test]
+fn a_baseline_is_kept_beside_its_workload_which_is_compared_with_it() {
+    let Some(cluster) = cluster() else {
+        return;
+    };
+    let namespace = Namespace::new(cluster, "baseline");
+    namespace.apply(&workload_of(
+        "Deployment",
+        "apps",
+        "busy",
+        "replicas: 2, ",
+        BUSY,
+    ));
+    namespace.wait_ready("app=busy");
+    exits(
+        &namespace,
+        0,
+        &[
+            "baseline",
+            "save",
+            "cm/busy",
+            "deploy/busy",
+            "--windows",
+            "2",
+            "--duration",
+            "2s",
+        ],
+    );
+    let (list, _) = exits(&namespace, 0, &["baseline", "list"]);
+    assert!(
+        list.contains("cm/busy") && list.contains("Deployment/"),
+        "{list}"
+    );
+    let (text, _) = exits(
+        &namespace,
+        0,
+        &[
+            "diff",
+            "cm/busy",
+            "--live",
+            "--duration",
+            "2s",
+            "--require-complete",
+            "-o",
+            "json",
+        ],
+    );
+    let drift: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(drift["comparable"], true, "{drift:#}");
+    // Somebody enters, and reads the token that the pod has.
+    let pods = namespace.kubectl(&["get", "pods", "-l", "app=busy", "-o", "name"]);
+    let pod = pods.lines().next().unwrap();
+    let enter = [
+        "exec",
+        pod,
+        "--",
+        "sh",
+        "-c",
+        "i=0; while [ $i -lt 60 ]; do cat /var/run/secrets/kubernetes.io/serviceaccount/token >/dev/null; sleep 0.1; i=$((i+1)); done",
+    ];
+    let intruder = Running::start(
+        cluster
+            .command("kubectl")
+            .args(cluster.flags())
+            .args(["-n", &namespace.name])
+            .args(enter)
+            .stdout(Stdio::null()),
+    );
+    let (text, summary) = exits(
+        &namespace,
+        1,
+        &[
+            "diff",
+            "cm/busy",
+            "deploy/busy",
+            "--duration",
+            "3s",
+            "--fail-on",
+            "high",
+            "-o",
+            "json",
+        ],
+    );
+    drop(intruder);
+    let drift: Value = serde_json::from_str(&text).unwrap();
+    assert!(
+        drift["rows"].as_array().unwrap().iter().any(|row| {
+            row["severity"] == "high" && row["key"].as_str().unwrap().ends_with("/token")
+        }),
+        "{drift:#}"
+    );
+    assert!(summary.contains("high"), "{summary}");
+    // Two people merge at once: neither loses anything.
+    let folder = tempfile::tempdir().unwrap();
+    let profiles: Vec<String> = ["one", "two", "three"]
+        .iter()
+        .map(|name| {
+            let path = folder.path().join(format!("{name}.json"));
+            let mut document = namespace.profile(&["deploy/busy", "--duration", "1s"]);
+            document["session"]["id"] = (*name).into();
+            std::fs::write(&path, document.to_string()).unwrap();
+            path.display().to_string()
+        })
+        .collect();
+    let merges: Vec<Running> = profiles
+        .iter()
+        .map(|path| {
+            Running::start(&mut namespace.plugin(&["baseline", "merge", "cm/busy", "--from", path]))
+        })
+        .collect();
+    for merge in merges {
+        assert!(merge.wait(SOON).success());
+    }
+    let (text, _) = exits(
+        &namespace,
+        0,
+        &["baseline", "show", "cm/busy", "-o", "json"],
+    );
+    let baseline: Value = serde_json::from_str(&text).unwrap();
+    let sessions: BTreeSet<&str> = baseline["windows"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|window| window["session"].as_str())
+        .collect();
+    assert_eq!(sessions.len(), 5, "{sessions:?}");
+    assert!(
+        ["one", "two", "three"]
+            .iter()
+            .all(|name| sessions.contains(name)),
+        "{sessions:?}"
+    );
+    // Edited by hand.
+    let _ = namespace.kubectl(&[
+        "patch",
+        "configmap",
+        "busy",
+        "--type=merge",
+        "-p",
+        "{\"binaryData\":{\"document\":\"AAAA\"}}",
+    ]);
+    let (_, errors) = exits(&namespace, 2, &["diff", "cm/busy", &profiles[0]]);
+    assert!(errors.contains("edited by hand"), "{errors}");
+    let (_, errors) = exits(&namespace, 2, &["diff", "cm/none", &profiles[0]]);
+    assert!(errors.contains("not found"), "{errors}");
+}

@@ -11,11 +11,11 @@ cluster=tests/cluster/cluster.sh
 own=1
 [ -z "${PROCMON_TEST_CONTEXT:-}" ] || own=''
 
-install=''
+install='' drift=''
 finish() {
   code=$?
   trap - EXIT INT TERM
-  if [ -n "$install" ]; then kill -- "-$install" 2>/dev/null || true; fi
+  for group in $install $drift; do kill -- "-$group" 2>/dev/null || true; done
   if [ -n "$own" ]; then $cluster down || true; fi
   exit $code
 }
@@ -44,4 +44,16 @@ if [ -n "$install" ]; then
   $cluster up --nodes 2
 fi
 say "set up; testing"
-PROCMON_TEST_REQUIRE=${PROCMON_TEST_REQUIRE-bpf,cluster,kernels} cargo test --workspace --no-fail-fast
+export PROCMON_TEST_REQUIRE=${PROCMON_TEST_REQUIRE-bpf,cluster,kernels,servers}
+# Real servers are watched for minutes, mostly waiting: beside the others.
+set -m
+PROCMON_TEST_DRIFT=here cargo test --package procmon-tests --test drift >"$cache/log/drift" 2>&1 &
+drift=$!
+set +m
+code=0
+cargo test --workspace --no-fail-fast || code=$?
+say "waiting for the real servers"
+wait "$drift" || code=$?
+drift=''
+cat "$cache/log/drift"
+exit "$code"

@@ -22,7 +22,8 @@ const KIND: &str = "procmon/document";
 const DIGEST: &str = "procmon/sha256";
 const PARTS: &str = "procmon/parts";
 const WORKLOAD: &str = "procmon/workload";
-const MANAGER: &str = "app.kubernetes.io/managed-by";
+// Not `managed-by`, which marks what a session leaves when it is killed.
+const MANAGER: &str = "app.kubernetes.io/part-of";
 const MANAGED_BY: &str = "kubectl-procmon";
 /// The key of the bytes.
 const DATA: &str = "document";
