@@ -72,10 +72,11 @@ pub struct CpuCache {
     pub slot: u32,
     /// Padding.
     pub pad: u32,
-    /// A typed pointer on its way to become a number.
-    pub number: u64,
+    /// Typed pointers on their way to become numbers: one place for the hooks that run for a task,
+    /// and one for each that may interrupt them.
+    pub numbers: [u64; 4],
 }
-records! { CpuCache = 32 }
+records! { CpuCache = 56 }
 
 /// A cgroup of the target.
 #[repr(C)]

@@ -18,19 +18,31 @@ use aya_ebpf::helpers::generated::bpf_probe_read_kernel;
 /// exported functions take nothing else.
 #[inline(always)]
 pub(crate) fn number_of(pointer: *const u8) -> u64 {
+    number_at(pointer, 0)
+}
+
+/// The same at another place: for hooks that may interrupt others on this CPU.
+#[inline(always)]
+pub(crate) fn number_at(pointer: *const u8, place: usize) -> u64 {
     if crate::maps::config!(preemptible) != 0 {
-        // What lies on this CPU another task may change: a copy is dearer, and the task's own.
-        let pointer = pointer as u64;
-        return read((&raw const pointer) as u64, 0);
+        return number_copied(pointer);
     }
     let Some(cache) = crate::maps::CPU_CACHE.get_ptr_mut(0) else {
         return 0;
     };
     // SAFETY: a map value of this CPU; volatile so that the compiler keeps the detour.
     unsafe {
-        core::ptr::write_volatile(&raw mut (*cache).number, pointer as u64);
-        core::ptr::read_volatile(&raw const (*cache).number)
+        core::ptr::write_volatile(&raw mut (*cache).numbers[place], pointer as u64);
+        core::ptr::read_volatile(&raw const (*cache).numbers[place])
     }
+}
+
+/// The same where another task may run meanwhile, as in iterators: a copy is dearer, and the task's
+/// own.
+#[inline(always)]
+pub(crate) fn number_copied(pointer: *const u8) -> u64 {
+    let pointer = pointer as u64;
+    read((&raw const pointer) as u64, 0)
 }
 
 /// The value at an address.

@@ -69,6 +69,12 @@ pub(crate) fn file(task: u64, descriptor: u32) -> u64 {
     read(array + u64::from(descriptor) * 8, 0)
 }
 
+/// Its process id was given back: all that is left is to free it.
+#[inline(always)]
+pub(crate) fn is_released(task: u64) -> bool {
+    read::<u64>(task, offset!(task_thread_pid)) == 0
+}
+
 /// Number of threads that have not begun to end.
 #[inline(always)]
 pub(crate) fn live_threads(task: u64) -> u32 {

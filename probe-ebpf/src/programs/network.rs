@@ -9,7 +9,7 @@ use super::{file::errno, label};
 use crate::kernel::sock::{
     self, AF_INET, AF_INET6, AF_UNIX, AF_UNSPEC, Ends, IPPROTO_MPTCP, SOCK_DGRAM, SOCK_STREAM,
 };
-use crate::kernel::{file, number_of, regs, task};
+use crate::kernel::{file, number_at, regs, task};
 use crate::maps::{
     FREE_PEER_ROWS, LAST_SENT, LISTENERS, PEER_ROWS, PEERS, SOCKETS, Scratch, add, add_errno, emit,
     lost, open, scratch, take,
@@ -815,7 +815,7 @@ extern "C" fn unconnected_row(exe: u32, sk: u64, address: u64, length: u32) -> u
 fn on_inet_sock_set_state(ctx: BtfTracePointContext) -> i32 {
     if open() {
         let sk: *const u8 = ctx.arg(0);
-        let _ = state_changed(number_of(sk), ctx.arg(2));
+        let _ = state_changed(number_at(sk, 1), ctx.arg(2));
     }
     0
 }
@@ -823,7 +823,7 @@ fn on_inet_sock_set_state(ctx: BtfTracePointContext) -> i32 {
 #[btf_tracepoint(function = "tcp_destroy_sock")]
 fn on_tcp_destroy_sock(ctx: BtfTracePointContext) -> i32 {
     let sk: *const u8 = ctx.arg(0);
-    let _ = SOCKETS.remove(sock::of_program(number_of(sk)));
+    let _ = SOCKETS.remove(sock::of_program(number_at(sk, 2)));
     0
 }
 

@@ -5,7 +5,7 @@
 //! threadgroup), cgroup_mkdir(cgrp, path): the same in 5.10 … 7.x. Iterator: task, since 5.8.
 
 use super::{event, file as files, label};
-use crate::kernel::{cgroup, cred, number_of, read, task};
+use crate::kernel::{cgroup, cred, number_at, number_copied, number_of, read, task};
 use crate::maps::{
     CGROUPS, FREE_CONTAINERS, NAME_BYTES, ROOTS, SCRATCH_MASK, add_local, config, emit, lost,
     offset, open, scratch, state, take,
@@ -238,7 +238,7 @@ fn exit(task: u64) -> Option<()> {
 #[btf_tracepoint(function = "sched_process_free")]
 fn on_sched_process_free(ctx: BtfTracePointContext) -> i32 {
     let task: *const u8 = ctx.arg(0);
-    label::remove(number_of(task));
+    label::remove(number_at(task, 3));
     0
 }
 
@@ -342,9 +342,9 @@ fn scan_tasks(ctx: *mut core::ffi::c_void) -> i32 {
     let Some(state) = state() else { return 0 };
     // SAFETY: a map value.
     if unsafe { (*state).scan } == SCAN_LABEL {
-        let _ = label_found(number_of(task));
+        let _ = label_found(number_copied(task));
     } else {
-        let _ = list(seq, number_of(task));
+        let _ = list(seq, number_copied(task));
     }
     0
 }
@@ -363,6 +363,12 @@ fn label_found(task: u64) -> Option<()> {
     };
     let exe = label::exe_slot(1, container, task::exe_file(task), tgid);
     label::insert(task, container, exe, flags | TASK_MAY_BE_IN_CALL)?;
+    if task::is_released(task) {
+        // sched_process_free may have come before: nothing else would take the label away, and
+        // another task will have this address.
+        label::remove(task);
+        return None;
+    }
     if task::pid(task) == tgid {
         announce(1, EVENT_FORK, task);
     }
