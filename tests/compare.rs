@@ -652,3 +652,36 @@ fn a_start_that_the_baseline_never_saw_is_no_drift_but_an_intruder_in_it_is() {
         "{drift:#}"
     );
 }
+
+/// What every released version wrote stays readable.
+#[test]
+fn recorded_streams_and_documents_are_read_for_ever() {
+    let golden = procmon_tests::root().join("tests/golden");
+    let mut versions = 0;
+    for version in std::fs::read_dir(golden).unwrap() {
+        let folder = version.unwrap().path();
+        let at = |name: &str| folder.join(name).display().to_string();
+        versions += 1;
+        let text = exits(0, &["show", "--frames", &at("stream.ndjson"), "-o", "json"]);
+        let replayed: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(replayed["completeness"]["complete"], true, "{replayed:#}");
+        let saved = read(&folder.join("profile.json"));
+        assert_eq!(replayed["containers"], saved["containers"]);
+        exits(
+            0,
+            &[
+                "diff",
+                &at("baseline.yaml"),
+                &at("profile.json"),
+                "--fail-on",
+                "info",
+            ],
+        );
+        for (kind, name) in [("profile", "profile.json"), ("drift", "drift.json")] {
+            schema(kind, &read(&folder.join(name)));
+            exits(0, &["show", &at(name)]);
+        }
+        assert!(exits(0, &["baseline", "show", &at("baseline.yaml")]).contains("/usr/bin/cat"));
+    }
+    assert!(versions > 0);
+}
