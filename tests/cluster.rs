@@ -1335,7 +1335,30 @@ fn a_baseline_is_kept_beside_its_workload_which_is_compared_with_it() {
         "{drift:#}"
     );
     assert!(summary.contains("high"), "{summary}");
-    // Two people merge at once: neither loses anything.
+}
+
+#[test]
+fn two_who_merge_at_once_lose_nothing_and_an_edited_baseline_is_refused() {
+    let Some(cluster) = cluster() else {
+        return;
+    };
+    let namespace = Namespace::new(cluster, "merge");
+    namespace.apply(&workload_of("Deployment", "apps", "busy", "", BUSY));
+    namespace.wait_ready("app=busy");
+    exits(
+        &namespace,
+        0,
+        &[
+            "baseline",
+            "save",
+            "cm/busy",
+            "deploy/busy",
+            "--windows",
+            "2",
+            "--duration",
+            "1s",
+        ],
+    );
     let folder = tempfile::tempdir().unwrap();
     let profiles: Vec<String> = ["one", "two", "three"]
         .iter()

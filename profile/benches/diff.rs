@@ -15,7 +15,13 @@ fn profile(rows: usize, number: usize) -> Profile {
         .map(|row| {
             let folder = row / 50;
             let name = if row % 100 == 0 {
-                format!("only-{number}-{row}")
+                // Letters: numbers would be learned.
+                let letters: String = row
+                    .to_string()
+                    .bytes()
+                    .map(|digit| char::from(digit + b'a' - b'0'))
+                    .collect();
+                format!("{}{letters}", if number == 1 { "one" } else { "other" })
             } else {
                 format!("file{row}")
             };

@@ -93,12 +93,8 @@ pub(crate) fn architectures(profile: &Profile) -> BTreeSet<String> {
         .collect()
 }
 
-/// The workload of a profile, and a profile with its containers only. `wanted` is the name of one
-/// of several, whole or its last part.
-pub fn select(
-    profile: &Profile,
-    wanted: Option<&str>,
-) -> Result<(BaselineWorkload, Profile), BaselineError> {
+/// The workload of a profile. `wanted` is the name of one of several, whole or its last part.
+pub fn select(profile: &Profile, wanted: Option<&str>) -> Result<BaselineWorkload, BaselineError> {
     let all: BTreeSet<BaselineWorkload> = profile.containers.iter().map(workload).collect();
     let fits = |candidate: &&BaselineWorkload| {
         wanted.is_none_or(|wanted| {
@@ -108,12 +104,7 @@ pub fn select(
     };
     let fitting: Vec<&BaselineWorkload> = all.iter().filter(fits).collect();
     match (fitting.as_slice(), wanted) {
-        ([one], _) => {
-            let mut kept = profile.clone();
-            kept.containers
-                .retain(|container| workload(container) == **one);
-            Ok(((*one).clone(), kept))
-        }
+        ([one], _) => Ok((*one).clone()),
         ([], Some(wanted)) => Err(BaselineError::NoSuchWorkload(wanted.to_owned())),
         ([], None) => Err(BaselineError::Nothing),
         (several, _) => Err(BaselineError::SeveralWorkloads(
@@ -131,11 +122,11 @@ pub fn from_profiles(
     let mut whole: Option<Baseline> = None;
     let mut known: BTreeSet<&str> = BTreeSet::new();
     for profile in profiles {
-        let (workload, selected) = select(profile, wanted)?;
+        let workload = select(profile, wanted)?;
         if !profile.session.id.is_empty() && !known.insert(profile.session.id.as_str()) {
             continue;
         }
-        let one = unlearned(name, workload, &selected);
+        let one = unlearned(name, workload, profile);
         whole = Some(match whole {
             None => one,
             Some(whole) => {
@@ -153,7 +144,7 @@ pub fn from_profiles(
 fn unlearned(name: &str, workload: BaselineWorkload, profile: &Profile) -> Baseline {
     let mut windows = Vec::new();
     let mut containers = Vec::new();
-    for (name, facts) in observe(profile) {
+    for (name, facts) in observe(profile, &workload) {
         windows.extend(facts.windows.iter().cloned());
         containers.push(facts.into_container(name));
     }

@@ -79,8 +79,8 @@ pub(crate) fn workload(container: &Container) -> BaselineWorkload {
     }
 }
 
-/// The rows of a Profile, by container name.
-pub(crate) fn observe(profile: &Profile) -> BTreeMap<String, Facts> {
+/// The rows of a workload's containers in a Profile, by container name.
+pub(crate) fn observe(profile: &Profile, of: &BaselineWorkload) -> BTreeMap<String, Facts> {
     let incomplete: BTreeMap<Dimension, String> = profile
         .completeness
         .dimensions
@@ -97,6 +97,9 @@ pub(crate) fn observe(profile: &Profile) -> BTreeMap<String, Facts> {
         .collect();
     let mut all: BTreeMap<String, Facts> = BTreeMap::new();
     for (number, container) in profile.containers.iter().enumerate() {
+        if workload(container) != *of {
+            continue;
+        }
         let facts = all.entry(container_name(container)).or_default();
         let id = container.container_id.as_deref().unwrap_or_default();
         let window = BaselineWindow {

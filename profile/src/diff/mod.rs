@@ -68,25 +68,12 @@ pub fn diff(
     options: &Options,
 ) -> Result<Drift, BaselineError> {
     let wanted = options.workload.as_deref();
-    let selected;
-    let (workload, profile) = match select(profile, wanted) {
-        Ok((workload, kept)) => {
-            // Pointers are into the whole document: only copy when something is left out.
-            if kept.containers.len() == profile.containers.len() {
-                (workload, profile)
-            } else {
-                selected = kept;
-                (workload, &selected)
-            }
-        }
+    let workload = match select(profile, wanted) {
         Err(BaselineError::SeveralWorkloads(_)) if wanted.is_none() => {
-            let own = workload_name(&baseline.metadata.workload);
-            let (workload, kept) = select(profile, Some(&own))?;
-            selected = kept;
-            (workload, &selected)
+            select(profile, Some(&workload_name(&baseline.metadata.workload)))
         }
-        Err(error) => return Err(error),
-    };
+        other => other,
+    }?;
     if !options.force {
         let other = Baseline {
             metadata: crate::model::BaselineMetadata {
@@ -122,7 +109,7 @@ pub fn diff(
         ));
     }
     let whole = drift.notes.is_empty();
-    let observed = observe(profile);
+    let observed = observe(profile, &drift.profile.workload);
     for (name, facts) in &observed {
         match baseline
             .containers

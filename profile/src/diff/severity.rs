@@ -493,6 +493,16 @@ pub(super) fn file(access: Access, path: &str, context: FileContext) -> Judgemen
         {
             return (Severity::Medium, "it puts one file in the place of another");
         }
+        if access == Access::Delete
+            && !context.is_usual_folder
+            && !is_rotated(path)
+            && !base_name(path).contains('*')
+        {
+            return (
+                Severity::Medium,
+                "it removes a file of a folder that it does not write to",
+            );
+        }
         if access == Access::Write && context.is_program {
             return (Severity::Medium, "it writes a file that can be executed");
         }
