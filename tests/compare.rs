@@ -685,3 +685,53 @@ fn recorded_streams_and_documents_are_read_for_ever() {
     }
     assert!(versions > 0);
 }
+
+#[test]
+fn the_pod_that_does_what_no_other_does_stands_out() {
+    let folder = Folder::new();
+    let mut all = profile("all");
+    let first = all["containers"][0].clone();
+    for (pod, odd) in [("web-2", false), ("web-3", true)] {
+        let mut other = if odd {
+            intruder()["containers"][0].clone()
+        } else {
+            first.clone()
+        };
+        other["pod"] = pod.into();
+        all["containers"].as_array_mut().unwrap().push(other);
+    }
+    let path = folder.write("all.json", &all);
+    let drifts: Value =
+        serde_json::from_str(&exits(1, &["diff", &path, "--odd-one-out", "-o", "json"])).unwrap();
+    let severe: Vec<&str> = drifts["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|drift| drift["summary"]["bySeverity"]["critical"] != 0)
+        .map(|drift| drift["profile"]["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(severe, ["web-3"], "{drifts:#}");
+    // A baseline of all of them counts each pod as a window.
+    let baseline = folder.path("b.yaml");
+    exits(0, &["baseline", "save", &baseline, "--from", &path]);
+    assert!(exits(0, &["baseline", "show", &baseline]).contains("1/3"));
+}
+
+#[test]
+fn two_images_of_one_workload_are_compared_and_one_image_is_not() {
+    let folder = Folder::new();
+    let before = folder.write("before.json", &profile("before"));
+    let mut next = intruder();
+    next["containers"][0]["imageDigest"] = "sha256:2222".into();
+    let next = folder.write("next.json", &next);
+    let text = exits(1, &["diff", &before, &next, "--image-change", "-o", "json"]);
+    assert!(
+        text.contains("the image is another one (sha256:2222)"),
+        "{text}"
+    );
+    let same = folder.write("same.json", &profile("same"));
+    refused(
+        &["diff", &before, &same, "--image-change"],
+        &["the same image"],
+    );
+}

@@ -24,6 +24,13 @@ fn check(kind: Kind) {
     assert!(verdict.alarms.is_empty(), "{}", verdict.alarms.join("\n"));
     let low: u32 = verdict.rows.values().sum();
     assert!(low <= HANDFUL, "{:#?}", verdict.low);
+    for (dimension, share) in &verdict.held_out {
+        let estimate = verdict.coverage.get(dimension).copied().unwrap_or(0.0);
+        assert!(
+            *share > estimate - 0.03,
+            "{dimension}: {share} of what was held out, {estimate} estimated"
+        );
+    }
     assert!(verdict.changes >= 25, "{}", verdict.changes);
     assert!(verdict.missed.is_empty(), "{}", verdict.missed.join("\n"));
 }

@@ -31,6 +31,8 @@ pub struct Verdict {
     pub missed: Vec<String>,
     /// What the baseline says of its own coverage, by dimension.
     pub coverage: BTreeMap<String, f64>,
+    /// The share of observations in windows under the same load that the baseline knows, by dimension.
+    pub held_out: BTreeMap<String, f64>,
 }
 
 /// The drift of a document.
@@ -120,7 +122,10 @@ pub fn judge(kind: Kind, folder: &Path, plan: &Plan) -> Verdict {
         changes: 0,
         missed: Vec::new(),
         coverage: BTreeMap::new(),
+        held_out: BTreeMap::new(),
     };
+    // Observations in held-out windows, and those of rows that are new, by dimension.
+    let mut observed: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
     documents(kind, folder, plan, |group, path, expectation| {
         match (group, expectation) {
             (Group::Baseline, _) => windows.push(path.to_owned()),
@@ -146,6 +151,19 @@ pub fn judge(kind: Kind, folder: &Path, plan: &Plan) -> Verdict {
                 save(&baseline, &windows);
                 let drift = drift(&baseline, path);
                 verdict.windows += 1;
+                if group == Group::Same {
+                    let document = read(path);
+                    for dimension in ["files", "syscalls"] {
+                        let sums = observed.entry(dimension).or_insert((0, 0));
+                        sums.0 += crate::document::rows(&document, dimension)
+                            .map(observations)
+                            .sum::<u64>();
+                        sums.1 += rows(&drift)
+                            .filter(|row| row["dimension"] == dimension)
+                            .map(new_observations)
+                            .sum::<u64>();
+                    }
+                }
                 let mut seen = BTreeSet::new();
                 for row in rows(&drift).filter(|row| text(row, "severity") != "info") {
                     *verdict
@@ -167,10 +185,45 @@ pub fn judge(kind: Kind, folder: &Path, plan: &Plan) -> Verdict {
             }
         }
     });
+    for (dimension, (all, unknown)) in observed {
+        let share = 1.0 - unknown as f64 / all.max(1) as f64;
+        verdict.held_out.insert(dimension.to_owned(), share);
+    }
     for (dimension, coverage) in read_coverage(&baseline) {
         verdict.coverage.insert(dimension, coverage);
     }
     verdict
+}
+
+/// How often a row of a profile was observed.
+fn observations(row: &Value) -> u64 {
+    let sum = |counts: &Value| {
+        counts
+            .as_object()
+            .into_iter()
+            .flatten()
+            .filter_map(|(_, count)| count.as_u64())
+            .sum::<u64>()
+    };
+    row["calls"]
+        .as_u64()
+        .unwrap_or_else(|| sum(&row["operations"]) + sum(&row["errors"]))
+}
+
+/// How often what is new was observed.
+fn new_observations(row: &Value) -> u64 {
+    if row["change"] != "new" {
+        return 0;
+    }
+    let counts = ["file", "syscall"].iter().find_map(|kind| {
+        row.pointer(&format!("/value/{kind}/support/counts"))?
+            .as_str()
+    });
+    counts
+        .into_iter()
+        .flat_map(str::split_ascii_whitespace)
+        .filter_map(|count| count.parse::<u64>().ok())
+        .sum()
 }
 
 /// The baseline of the first windows, made when they are all there.
