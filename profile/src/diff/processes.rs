@@ -227,7 +227,8 @@ impl Comparison<'_> {
             if known.contains(&pair) || pair.0 == pair.1 {
                 continue;
             }
-            let judgement = if self.known_exes.contains(pair.1) {
+            let judgement = if self.known_exes.contains(pair.0) && self.known_exes.contains(pair.1)
+            {
                 self.start(&row.child, severity::new_edge(&row.child), false)
             } else {
                 (Severity::Info, "the program is new, and told as such")

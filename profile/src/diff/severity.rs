@@ -525,6 +525,7 @@ pub(super) fn file(access: Access, path: &str, context: FileContext) -> Judgemen
     }
     match access {
         Access::Execute if context.starts_anew => (Severity::Low, "a known program starts anew"),
+        Access::Execute if context.new_exe => (Severity::Info, "a new program executes it"),
         Access::Execute => (Severity::Medium, "a file that it never executed"),
         Access::Map => {
             if context.layer == Some(Layer::Upper) || context.layer == Some(Layer::Memfd) {
