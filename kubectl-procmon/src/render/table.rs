@@ -1063,7 +1063,11 @@ fn next(screen: &mut Screen<'_>) -> io::Result<()> {
         screen.out,
         "  -o json --output-file p.json   keep the whole document"
     )?;
-    writeln!(screen.out, "  kubectl procmon show p.json    see it again")
+    writeln!(screen.out, "  kubectl procmon show p.json    see it again")?;
+    writeln!(
+        screen.out,
+        "  kubectl procmon baseline -h    see what changes from now on"
+    )
 }
 
 #[cfg(test)]
