@@ -1066,7 +1066,7 @@ fn next(screen: &mut Screen<'_>) -> io::Result<()> {
     writeln!(screen.out, "  kubectl procmon show p.json    see it again")?;
     writeln!(
         screen.out,
-        "  kubectl procmon baseline -h    see what changes from now on"
+        "  kubectl procmon baseline -h    see what changes"
     )
 }
 

@@ -145,6 +145,11 @@ pub fn documents(
         each(Group::Within, &path, None);
     }
     for change in &changes {
+        // A rotation may not have come to its end.
+        let log = server.site.log();
+        if !Path::new(&log).exists() {
+            write(Path::new(&log), &Value::Null);
+        }
         let path = at(Group::Change, &change.name);
         server.profile_change(&path, seconds, change, &props);
         each(Group::Change, &path, Some(&change.expectation()));
