@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 [ "$(id -u)" = 0 ] || { echo "demo: loading eBPF programs needs root: sudo make demo" >&2; exit 1; }
-tests/setup/packages.sh
+tests/setup/packages.sh redis-server redis-tools
 work=$(mktemp -d)
 server='' load=''
 stop() {

@@ -1,13 +1,16 @@
 #!/usr/bin/env bash
-# Installs the real servers that the tests and the demo profile, where they are missing. Only the
+# Installs the real servers that the tests profile, or those named, where they are missing. Only the
 # programs are wanted: no service is started.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 once packages
-servers=(nginx-light redis-server redis-tools postgresql python3 curl)
-# Other sources of these serve as well.
-command -v node >/dev/null || servers+=(nodejs)
-if ! command -v java >/dev/null || ! command -v javac >/dev/null; then servers+=(default-jdk-headless); fi
+servers=("$@")
+if [ $# = 0 ]; then
+  servers=(nginx-light redis-server redis-tools postgresql python3 curl)
+  # Other sources of these serve as well.
+  command -v node >/dev/null || servers+=(nodejs)
+  if ! command -v java >/dev/null || ! command -v javac >/dev/null; then servers+=(default-jdk-headless); fi
+fi
 [ -n "$(missing_packages "${servers[@]}")" ] || exit 0
 policy=/usr/sbin/policy-rc.d
 if [ "$(id -u)" = 0 ] && [ ! -e $policy ]; then
