@@ -351,7 +351,8 @@ fn scan_tasks(ctx: *mut core::ffi::c_void) -> i32 {
 
 #[inline(always)]
 fn label_found(task: u64) -> Option<()> {
-    if label::of(task).is_some() {
+    // A process that has ended and waits for its parent does nothing any more.
+    if label::of(task).is_some() || task::live_threads(task) == 0 {
         return None;
     }
     let tgid = task::tgid(task);

@@ -120,6 +120,9 @@ fn is_tool(path: &str) -> bool {
 
 /// A program that the baseline does not know.
 pub(super) fn new_program(row: &ProcessRow) -> Judgement {
+    if row.exe.starts_with('(') {
+        return (Severity::Low, "a program that the capture could not name");
+    }
     if row.layer == Some(Layer::Memfd) || row.exe.starts_with("memfd:") {
         return (Severity::Critical, "a program that is in memory only");
     }
