@@ -93,7 +93,19 @@ impl Comparison<'_> {
                 .iter()
                 .find(|known| known.exe == row.exe)
                 .map(Row::text);
-            let judgement = severity::listener(row);
+            // Whoever took connections there did listen, whether or not that was seen.
+            let served = self.known.network.iter().any(|known| {
+                known.exe == row.exe
+                    && known.protocol == row.protocol
+                    && known.direction == Direction::Inbound
+                    && !row.port.is_empty()
+                    && covers_port(&known.port, &row.port)
+            });
+            let judgement = if served {
+                (Severity::Info, "it took connections at that port before")
+            } else {
+                severity::listener(row)
+            };
             let judgement = self.start(&row.exe, judgement, judgement.0 >= Severity::Medium);
             self.report(
                 Change::New,

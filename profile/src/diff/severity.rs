@@ -398,22 +398,16 @@ fn is_log(path: &str) -> bool {
         || name.ends_with("_history")
 }
 
-/// `app.log.3`, `app.log.2.gz`, `app-*.log`: what rotation leaves and takes away.
+/// `app.log.3`, `app.2.log`, `app.log.2.gz`, `app-*.log`: what rotation leaves and takes away.
 fn is_rotated(path: &str) -> bool {
     let name = base_name(path);
-    let name = name
-        .trim_end_matches(".gz")
-        .trim_end_matches(".zst")
-        .trim_end_matches(".bz2")
-        .trim_end_matches(".xz");
-    name.rsplit('.').next().is_some_and(|last| {
-        !last.is_empty()
-            && last
+    let number = |part: &str| {
+        !part.is_empty()
+            && part
                 .bytes()
                 .all(|byte| byte.is_ascii_digit() || byte == b'*')
-    }) || name.contains("-*")
-        || name.contains(".*")
-        || has_extension(name, "old")
+    };
+    name.split('.').skip(1).any(number) || name.contains("-*") || has_extension(name, "old")
 }
 
 /// One new kind of access to a file.
