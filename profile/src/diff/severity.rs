@@ -593,22 +593,27 @@ fn is_proc_write(path: &str) -> bool {
 }
 
 fn is_configuration(path: &str) -> bool {
-    let name = base_name(path);
-    name.rsplit_once('.').is_some_and(|(_, extension)| {
-        matches!(
-            extension,
-            "conf"
-                | "cfg"
-                | "cnf"
-                | "ini"
-                | "yaml"
-                | "yml"
-                | "toml"
-                | "properties"
-                | "env"
-                | "service"
-        )
-    })
+    const EXTENSIONS: [&str; 10] = [
+        "conf",
+        "cfg",
+        "cnf",
+        "ini",
+        "yaml",
+        "yml",
+        "toml",
+        "properties",
+        "env",
+        "service",
+    ];
+    let Some((stem, extension)) = base_name(path).rsplit_once('.') else {
+        return false;
+    };
+    // JSON is mostly data.
+    let named = ["config", "settings"]
+        .iter()
+        .any(|word| stem.contains(word))
+        || matches!(stem, "app" | "package" | "daemon");
+    EXTENSIONS.contains(&extension) || (extension == "json" && named)
 }
 
 /// Addresses by which clouds hand out credentials.
