@@ -461,7 +461,9 @@ pub(super) fn file(access: Access, path: &str, context: FileContext) -> Judgemen
         if path.starts_with("/root/") {
             return (Severity::Medium, "it changes the files of a user");
         }
-        if is_log(path) && access == Access::Delete && !is_rotated(path) {
+        // Rotation is the business of who writes the logs.
+        let rotates = is_rotated(path) && (context.is_usual_folder || context.places_own);
+        if is_log(path) && access == Access::Delete && !rotates {
             return (Severity::High, "it removes a log");
         }
         if is_log(path) && access == Access::Truncate {
