@@ -18,7 +18,7 @@ pub(crate) fn all() -> &'static [(&'static str, &'static [u8])] {
     PROBES
 }
 
-/// SHA-256 of a probe, hexadecimal.
+/// SHA-256, hexadecimal.
 pub(crate) fn digest(bytes: &[u8]) -> String {
     Sha256::digest(bytes)
         .iter()

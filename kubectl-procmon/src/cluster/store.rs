@@ -3,6 +3,7 @@
 
 use super::client::{self, Connection, explain};
 use crate::hint::advised;
+use crate::probes;
 use anyhow::{Context as _, Result, bail};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -11,7 +12,6 @@ use kube::api::{DeleteParams, ListParams, PostParams};
 use kube::{Api, Client};
 use procmon_profile::document::MAX_DOCUMENT_BYTES;
 use procmon_profile::model::BaselineWorkload;
-use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 
 /// Bytes in one ConfigMap: below the 1 MiB that the API server takes.
@@ -121,7 +121,7 @@ async fn get(api: &Api<ConfigMap>, name: &str) -> Result<Stored> {
             .ok_or_else(edited)?;
         packed.extend_from_slice(bytes_of(&more).ok_or_else(edited)?);
     }
-    if hexadecimal(&packed) != digest {
+    if probes::digest(&packed) != digest {
         return Err(edited());
     }
     let limit = usize::try_from(MAX_DOCUMENT_BYTES).unwrap_or(usize::MAX);
@@ -138,15 +138,6 @@ fn bytes_of(map: &ConfigMap) -> Option<&[u8]> {
         .as_ref()?
         .get(DATA)
         .map(|bytes| bytes.0.as_slice())
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    let mut text = String::with_capacity(64);
-    for byte in Sha256::digest(bytes) {
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
 }
 
 /// Parts are named by what is in them: a new version never touches those of the old one.
@@ -190,7 +181,7 @@ pub(crate) fn write(
             MAX_PARTS * PART_BYTES
         );
     }
-    let digest = hexadecimal(&packed);
+    let digest = probes::digest(&packed);
     let map =
         |name: String, part: &[u8], more: &[(&str, String)], version: Option<&str>| ConfigMap {
             metadata: ObjectMeta {

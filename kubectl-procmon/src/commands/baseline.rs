@@ -427,7 +427,7 @@ fn list(args: &List) -> Result<Code> {
         }
     }
     let mut out = Vec::new();
-    render::baseline::list(&rows, Style::of_stdout(), &mut out)?;
+    render::baseline::list(&rows, &mut out)?;
     Output::Stdout.write(&out)?;
     Ok(Code::Done)
 }

@@ -29,7 +29,7 @@ fn rows(header: &[&str], rows: Vec<Vec<String>>, out: &mut dyn Write) -> io::Res
 }
 
 /// Baselines, one in a row.
-pub(crate) fn list(all: &[Vec<String>], _: Style, out: &mut dyn Write) -> io::Result<()> {
+pub(crate) fn list(all: &[Vec<String>], out: &mut dyn Write) -> io::Result<()> {
     if all.is_empty() {
         return writeln!(out, "no baselines");
     }
@@ -57,8 +57,7 @@ pub(crate) fn summary(baseline: &Baseline, place: &str) -> String {
             .iter()
             .min_by(|a, b| a.1.estimate.total_cmp(&b.1.estimate));
         let verdict = match worst {
-            Some((dimension, coverage)) if coverage.verdict.starts_with("long enough") => {
-                let _ = dimension;
+            Some((_, coverage)) if coverage.verdict.starts_with("long enough") => {
                 coverage.verdict.clone()
             }
             Some((dimension, coverage)) => format!(

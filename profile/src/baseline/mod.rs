@@ -330,9 +330,8 @@ fn move_counts(seen: &mut Seen, places: &[usize]) {
 fn sort_windows(baseline: &mut Baseline) {
     // Those of one profile are in the order of its containers: bring the counts along.
     let empty = Baseline {
-        windows: Vec::new(),
-        containers: Vec::new(),
-        ..baseline.clone()
+        metadata: baseline.metadata.clone(),
+        ..Baseline::default()
     };
     *baseline = join(std::mem::take(baseline), empty);
 }

@@ -125,6 +125,11 @@ pub(crate) fn observe(profile: &Profile, of: &BaselineWorkload) -> BTreeMap<Stri
             number: u32::try_from(number).unwrap_or(u32::MAX),
             window: place,
             context: context(container),
+            exes: container
+                .processes
+                .iter()
+                .map(|process| (process.id.as_str(), process.exe.as_str()))
+                .collect(),
         };
         observer.fill(facts);
     }
@@ -151,6 +156,8 @@ struct Observer<'a> {
     number: u32,
     window: usize,
     context: Context,
+    /// Executables by the id of their process row.
+    exes: HashMap<&'a str, &'a str>,
 }
 
 impl Observer<'_> {
@@ -217,12 +224,6 @@ impl Observer<'_> {
     }
 
     fn processes(&self, facts: &mut Facts) {
-        let by_id: HashMap<&str, &str> = self
-            .container
-            .processes
-            .iter()
-            .map(|process| (process.id.as_str(), process.exe.as_str()))
-            .collect();
         for (index, process) in self.container.processes.iter().enumerate() {
             let mut explain = Vec::new();
             let mut argv = Vec::with_capacity(process.argv.len());
@@ -251,7 +252,7 @@ impl Observer<'_> {
                 argv.push(pattern);
             }
             let exe = self.exe(&process.exe);
-            if let Some(parent) = process.parent.as_deref().and_then(|id| by_id.get(id)) {
+            if let Some(parent) = process.parent.as_deref().and_then(|id| self.exes.get(id)) {
                 let row = EdgeRow {
                     parent: self.exe(parent),
                     child: exe.clone(),
@@ -384,17 +385,11 @@ impl Observer<'_> {
     }
 
     fn events(&self, facts: &mut Facts) {
-        let by_id: HashMap<&str, &str> = self
-            .container
-            .processes
-            .iter()
-            .map(|process| (process.id.as_str(), process.exe.as_str()))
-            .collect();
         for (index, event) in self.container.events.iter().enumerate() {
             let exe = event
                 .process
                 .as_deref()
-                .and_then(|id| by_id.get(id))
+                .and_then(|id| self.exes.get(id))
                 .copied()
                 .unwrap_or_default();
             let row = EventRow {

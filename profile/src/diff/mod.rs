@@ -111,36 +111,30 @@ pub fn diff(
     let whole = drift.notes.is_empty();
     let observed = observe(profile, &drift.profile.workload);
     for (name, facts) in &observed {
-        match baseline
-            .containers
-            .iter()
-            .find(|container| container.name == *name)
-        {
-            Some(known) => {
-                let windows: Vec<&BaselineWindow> = baseline
-                    .windows
-                    .iter()
-                    .filter(|window| window.container == *name)
-                    .collect();
-                Comparison::new(known, windows, name, facts, profile, whole)
-                    .run(&mut drift, options);
-            }
-            None => drift.notes.push(format!(
+        let nothing = BaselineContainer::default();
+        let known = baseline.containers.iter().find(|known| known.name == *name);
+        if known.is_none() {
+            drift.notes.push(format!(
                 "the baseline has no container {name}: it is compared with nothing"
-            )),
+            ));
         }
-        if !baseline
-            .containers
-            .iter()
-            .any(|container| container.name == *name)
-        {
-            let nothing = BaselineContainer {
-                name: name.clone(),
-                ..BaselineContainer::default()
-            };
-            Comparison::new(&nothing, Vec::new(), name, facts, profile, whole)
-                .run(&mut drift, options);
-        }
+        let windows: Vec<&BaselineWindow> = match known {
+            Some(_) => baseline
+                .windows
+                .iter()
+                .filter(|window| window.container == *name)
+                .collect(),
+            None => Vec::new(),
+        };
+        Comparison::new(
+            known.unwrap_or(&nothing),
+            windows,
+            name,
+            facts,
+            profile,
+            whole,
+        )
+        .run(&mut drift, options);
     }
     for known in baseline
         .containers
@@ -432,15 +426,6 @@ impl<'a> Comparison<'a> {
         key
     }
 
-    /// Where rows stand in the profile.
-    fn evidence(&self, at: &[(u32, u32)], list: &str) -> Vec<String> {
-        let _ = self;
-        at.iter()
-            .take(MAX_EVIDENCE)
-            .map(|(container, row)| format!("/containers/{container}/{list}/{row}"))
-            .collect()
-    }
-
     #[expect(
         clippy::too_many_arguments,
         reason = "one for each part of the document's row"
@@ -474,7 +459,7 @@ impl<'a> Comparison<'a> {
             value,
             reason,
             nearest,
-            evidence: self.evidence(at, list),
+            evidence: evidence(at, list),
             accept: String::new(),
         });
     }
@@ -611,6 +596,14 @@ fn started_anew<'a>(
         .iter()
         .map(|row| row.exe.as_str())
         .filter(|exe| !saw_start && now.contains(exe) && !before.contains(exe))
+        .collect()
+}
+
+/// Where rows stand in the profile.
+fn evidence(at: &[(u32, u32)], list: &str) -> Vec<String> {
+    at.iter()
+        .take(MAX_EVIDENCE)
+        .map(|(container, row)| format!("/containers/{container}/{list}/{row}"))
         .collect()
 }
 

@@ -104,7 +104,6 @@ impl Comparison<'_> {
     }
 
     /// A known program that holds rights which it never had.
-    #[expect(clippy::too_many_lines, reason = "one step for each right")]
     fn privileges(&mut self, row: &ProcessRow, at: &[(u32, u32)], known: &[&ProcessRow]) {
         let nearest = known
             .iter()
@@ -140,59 +139,41 @@ impl Comparison<'_> {
             .filter(|name| !held.contains(name))
             .map(String::as_str)
             .collect();
-        if !more.is_empty() {
-            let judgement = self.start(
-                &row.exe,
-                (Severity::High, "it holds rights that it never had"),
-                false,
-            );
-            let key = format!("{} holds {}", row.exe, more.join(" "));
-            self.report(
-                Change::Changed,
-                row,
-                at,
-                "processes",
-                judgement,
-                &key,
-                "the baseline's processes of that user do not",
-                nearest.clone(),
-            );
-        }
         let all =
             |get: fn(&ProcessRow) -> Option<bool>| same_uid().all(|known| get(known) == Some(true));
+        // What it does, what the baseline does, and what that means.
+        let mut weaker: Vec<(String, &str, &'static str)> = Vec::new();
+        if !more.is_empty() {
+            weaker.push((
+                format!("holds {}", more.join(" ")),
+                "the baseline's processes of that user do not",
+                "it holds rights that it never had",
+            ));
+        }
         if row.no_new_privs == Some(false) && all(|known| known.no_new_privs) {
-            let judgement = self.start(
-                &row.exe,
-                (Severity::High, "it can gain rights by executing"),
-                false,
-            );
-            let key = format!("{} runs without no_new_privs", row.exe);
-            self.report(
-                Change::Changed,
-                row,
-                at,
-                "processes",
-                judgement,
-                &key,
+            weaker.push((
+                "runs without no_new_privs".to_owned(),
                 "the baseline always has it",
-                nearest.clone(),
-            );
+                "it can gain rights by executing",
+            ));
         }
         if row.seccomp == Some(false) && all(|known| known.seccomp) {
-            let judgement = self.start(
-                &row.exe,
-                (Severity::High, "no filter stands between it and the kernel"),
-                false,
-            );
-            let key = format!("{} runs without a seccomp filter", row.exe);
+            weaker.push((
+                "runs without a seccomp filter".to_owned(),
+                "the baseline always has one",
+                "no filter stands between it and the kernel",
+            ));
+        }
+        for (what, uncovered, why) in weaker {
+            let judgement = self.start(&row.exe, (Severity::High, why), false);
             self.report(
                 Change::Changed,
                 row,
                 at,
                 "processes",
                 judgement,
-                &key,
-                "the baseline always has one",
+                &format!("{} {what}", row.exe),
+                uncovered,
                 nearest.clone(),
             );
         }
