@@ -55,6 +55,29 @@ pub struct FileKey {
 }
 records! { FileKey = 56 }
 
+/// The row of a `struct file`. It is stale when anything that names the file has changed.
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+pub struct FileCache {
+    /// `struct file`.
+    pub file: u64,
+    /// `struct dentry`.
+    pub dentry: u64,
+    /// `struct inode`.
+    pub inode: u64,
+    /// Hash and length of its name.
+    pub name: u64,
+    /// [`super::State::renames`].
+    pub renames: u64,
+    /// Executable slot.
+    pub exe: u32,
+    /// Row plus 1.
+    pub row: u32,
+}
+records! { FileCache = 48 }
+/// Files that a CPU keeps in mind; a power of two.
+pub const FILE_CACHE_ENTRIES: u32 = 64;
+
 /// Found by a descriptor.
 pub const FILE_KEY_SETTLED: u32 = 0;
 /// Found by an argument.

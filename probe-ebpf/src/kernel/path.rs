@@ -1,12 +1,19 @@
 //! From a directory entry to the root: the names of a path, the last one first.
 //!
 //! The walk crosses mounts and ends at the root of the mount namespace, so that bind mounts,
-//! chroot and /proc/PID/root give the name that the container's own root gives.
+//! chroot and /proc/PID/root give the name that the container's own root gives. Everything is read
+//! by the helper: of values in registers the verifier remembers too much to see that two rounds
+//! of a loop are alike.
 
-use super::{file, read};
+use super::copy;
 use crate::maps::{NAME_BYTES, SCRATCH_MASK, offset, scratch};
 use aya_ebpf::helpers::generated::bpf_probe_read_kernel_str;
 use procmon_probe_ebpf::abi::{FILE_TRUNCATED, FILE_UNREACHABLE, MAX_NAMES, MAX_PATH};
+
+#[inline(always)]
+fn at(base: u64, offset: u32) -> u64 {
+    copy(base.wrapping_add(u64::from(offset)))
+}
 
 /// Appends the names of `dentry` on `vfsmount` to a buffer of this CPU from `start` on, each ended by NUL.
 /// Returns the offset behind the last one, and `FILE_…` flags in the upper half.
@@ -21,8 +28,8 @@ pub(crate) extern "C" fn names(buffer: u32, start: u64, vfsmount: u64, dentry: u
     let mut end = start;
     let mut flags = u64::from(FILE_TRUNCATED);
     for _ in 0..MAX_NAMES {
-        let root: u64 = read(mount, offset!(mount_mnt) + offset!(vfsmount_root));
-        let parent = file::parent(dentry);
+        let root = at(mount, offset!(mount_mnt) + offset!(vfsmount_root));
+        let parent = at(dentry, offset!(dentry_parent));
         let is_cut_off = dentry == parent && dentry != root;
         if is_cut_off {
             flags = u64::from(FILE_UNREACHABLE);
@@ -32,19 +39,19 @@ pub(crate) extern "C" fn names(buffer: u32, start: u64, vfsmount: u64, dentry: u
             }
         }
         if dentry == root {
-            let above: u64 = read(mount, offset!(mount_parent));
+            let above = at(mount, offset!(mount_parent));
             if above == mount || above == 0 {
                 flags = 0;
                 break;
             }
-            dentry = read(mount, offset!(mount_mountpoint));
+            dentry = at(mount, offset!(mount_mountpoint));
             mount = above;
             continue;
         }
         if end - start > (MAX_PATH - NAME_BYTES) as u64 {
             break;
         }
-        let name: u64 = read(dentry, offset!(dentry_name) + offset!(qstr_name));
+        let name = at(dentry, offset!(dentry_name) + offset!(qstr_name));
         let position = end as usize & SCRATCH_MASK;
         // SAFETY: a masked offset leaves room for one name behind it.
         let length = unsafe {

@@ -7,15 +7,15 @@
 use super::{label, network, process::current_tgid};
 use crate::kernel::{file, path, read, regs, task};
 use crate::maps::{
-    FILE_ROWS, FILES, FREE_FILE_ROWS, SCRATCH_MASK, Scratch, add, add_errno, emit, lost, offset,
-    opaque, scratch, state, take,
+    FILE_CACHE, FILE_ROWS, FILES, FREE_FILE_ROWS, SCRATCH_MASK, STATE, Scratch, add, add_errno,
+    config, emit, lost, offset, opaque, scratch, state, take,
 };
 use aya_ebpf::helpers::generated::{bpf_probe_read_kernel_str, bpf_probe_read_user_str};
 use procmon_probe_ebpf::abi::{
     CALL_COPY, CALL_EXEC, CALL_MAP, CALL_READ, CALL_RENAME, CALL_UNLINKAT, CALL_WRITE, CallKind,
-    EVENT_FILE, FILE_FOLLOWED, FILE_KEY_FOLLOWED, FILE_KEY_NAMED, FILE_KEY_SETTLED, FILE_NAMED,
-    FileEvent, FileKey, FileMeta, FileOp, FileRow, Loss, MAX_ARGV, N_FILE_OPS, NAMES_FLAGS,
-    NAMES_FOLLOW, NO_ARG, ROWS_FILES,
+    EVENT_FILE, FILE_CACHE_ENTRIES, FILE_FOLLOWED, FILE_KEY_FOLLOWED, FILE_KEY_NAMED,
+    FILE_KEY_SETTLED, FILE_NAMED, FileCache, FileEvent, FileKey, FileMeta, FileOp, FileRow, Loss,
+    MAX_ARGV, N_FILE_OPS, NAMES_FLAGS, NAMES_FOLLOW, NO_ARG, ROWS_FILES,
 };
 
 const PROT_WRITE: u64 = 2;
@@ -71,7 +71,7 @@ pub(crate) extern "C" fn remember(descriptor: u32, second: u32) -> u32 {
         let (row, socket) = if file::is_socket(file::mode(inode)) {
             (network::connection_row((*record).exe, file), 1)
         } else {
-            (settled_row((*record).exe, file), 0)
+            (settled_row((*record).exe, file, inode), 0)
         };
         if second != 0 {
             (*record).second_row = row;
@@ -91,9 +91,46 @@ fn above(directory: u64) -> u64 {
 }
 
 /// Row plus 1 of a file; 0 when it is none, or has no row.
+#[inline(always)]
+fn settled_row(exe: u32, file: u64, inode: u64) -> u32 {
+    let dentry = file::dentry(file);
+    let name = file::name_hash(dentry);
+    let renames = state!(renames);
+    // `struct file` is a slab object of some 200 bytes.
+    let place = (file >> 6 ^ file >> 12) as u32 & (FILE_CACHE_ENTRIES - 1);
+    let Some(cached) = FILE_CACHE.get_ptr_mut(place) else {
+        return 0;
+    };
+    // SAFETY: a map value of this CPU.
+    unsafe {
+        if (*cached).file == file
+            && (*cached).dentry == dentry
+            && (*cached).inode == inode
+            && (*cached).name == name
+            && (*cached).renames == renames
+            && (*cached).exe == exe
+            && config!(preemptible) == 0
+        {
+            return (*cached).row;
+        }
+        let row = looked_up_row(exe, file);
+        *cached = FileCache {
+            file,
+            dentry,
+            inode,
+            name,
+            renames,
+            exe,
+            row,
+        };
+        row
+    }
+}
+
+/// The same by the table of files.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub(crate) extern "C" fn settled_row(exe: u32, file: u64) -> u32 {
+extern "C" fn looked_up_row(exe: u32, file: u64) -> u32 {
     let inode = file::inode(file);
     if file::is_nameless(file::magic(inode)) {
         return 0;
@@ -172,7 +209,7 @@ extern "C" fn named_row(exe: u32, directory: u32, name: u64, how: u64) -> u32 {
     };
     // Of an empty text older kernels do not count the NUL.
     if (length == 0 || length == 1) && how & EMPTY != 0 {
-        return settled_row(exe, task::file(task::current(), directory));
+        return looked_up_row(exe, task::file(task::current(), directory));
     }
     if length <= 1 || length > MAX_ARGV as i64 {
         return 0;
@@ -255,10 +292,7 @@ extern "C" fn finish_named(exe: u32, directory: u32, length: u64) -> u32 {
 /// How often symbolic links may have changed.
 #[inline(always)]
 fn link_changes() -> u64 {
-    // SAFETY: a map value; other CPUs add to it.
-    state().map_or(0, |state| unsafe {
-        core::ptr::read_volatile(&raw const (*state).links)
-    })
+    state!(links)
 }
 
 /// A symbolic link was made, or a name was replaced that may be one.
@@ -267,10 +301,13 @@ fn links_changed(op: u8) {
     let changes = link_changes();
     if (op == FileOp::Symlink as u8 || (op == FileOp::Rename as u8 && changes != 0))
         && changes < MAX_LINK_CHANGES
-        && let Some(state) = state()
     {
-        // SAFETY: a map value.
-        add(unsafe { &raw mut (*state).links }, 1);
+        // SAFETY: the static is a map's value.
+        add(unsafe { &raw mut STATE.links }, 1);
+    }
+    if op == FileOp::Rename as u8 {
+        // SAFETY: the static is a map's value.
+        add(unsafe { &raw mut STATE.renames }, 1);
     }
 }
 
@@ -429,7 +466,7 @@ pub(crate) extern "C" fn opened(regs: u64, kind: u64, result: i64) -> u32 {
         return 0;
     }
     // SAFETY: a map value of the current task.
-    let row = settled_row(unsafe { (*record).exe }, file);
+    let row = settled_row(unsafe { (*record).exe }, file, file::inode(file));
     if row != 0 {
         count(row - 1, FileOp::Open as u8);
         if file::was_created(file) {
@@ -516,7 +553,7 @@ fn one_name(exe: u32, regs: u64, abi: u32, places: u32, op: u8, how: u64, result
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub(crate) extern "C" fn executed(user: u32, program: u64, bprm_script: u64) -> u32 {
-    let row = settled_row(user, program);
+    let row = looked_up_row(user, program);
     if row != 0 {
         count(row - 1, FileOp::Exec as u8);
     }
