@@ -155,6 +155,10 @@ pub(crate) const NAME_BYTES: usize = 256;
 pub(crate) struct Scratch {
     /// The record; what one masked offset addresses may be longer than a name only for arguments.
     pub(crate) bytes: [u8; SCRATCH_MASK + 1 + 4096],
+    /// `struct mount` where a walk goes on.
+    pub(crate) mount: u64,
+    /// `struct dentry` where a walk goes on.
+    pub(crate) dentry: u64,
 }
 
 /// One offset, as a constant to the verifier.

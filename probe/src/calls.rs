@@ -175,6 +175,8 @@ fn at_entry(kind: u8) -> bool {
             | CALL_COPY
             | CALL_DESCRIPTOR
             | CALL_MAP
+            | CALL_CONNECT
+            | CALL_LISTEN
             | CALL_SENDTO
             | CALL_RECVFROM
             | CALL_SENDMSG

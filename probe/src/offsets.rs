@@ -52,6 +52,7 @@ pub(crate) fn find(btf: &Btf, arch: &str) -> (Offsets, Vec<&'static str>) {
         fdt_max_fds = "fdtable"."max_fds",
         fdt_fd = "fdtable"."fd",
         fs_pwd = "fs_struct"."pwd",
+        fs_root = "fs_struct"."root",
         mm_exe_file = "mm_struct"."exe_file",
         mm_arg_start = "mm_struct"."arg_start",
         mm_arg_end = "mm_struct"."arg_end",

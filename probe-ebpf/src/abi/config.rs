@@ -49,6 +49,7 @@ pub struct Offsets {
     pub fdt_max_fds: u32,
     pub fdt_fd: u32,
     pub fs_pwd: u32,
+    pub fs_root: u32,
     pub mm_exe_file: u32,
     pub mm_arg_start: u32,
     pub mm_arg_end: u32,

@@ -133,7 +133,8 @@ pub const FILE_UPPER: u32 = 2;
 pub const FILE_UNREACHABLE: u32 = 4;
 /// The path is longer than the walk.
 pub const FILE_TRUNCATED: u32 = 8;
-/// The name comes from the caller's memory; the walked path is the directory it is relative to.
+/// The name comes from the caller's memory; the walked path is the directory it is relative to, which for
+/// an absolute one is the caller's root.
 pub const FILE_NAMED: u32 = 16;
 /// A symbolic link at the end of the name was followed.
 pub const FILE_FOLLOWED: u32 = 64;

@@ -62,8 +62,12 @@ pub struct TaskRecord {
     pub row_exe: u32,
     /// What the call does, as `CallKind::to_word`.
     pub kind: u64,
+    /// `struct sock` of the first descriptor; 0: it is no socket, or the call needs none.
+    pub sock: u64,
+    /// Inode number of that socket.
+    pub sock_number: u64,
 }
-records! { TaskRecord = 80 }
+records! { TaskRecord = 96 }
 
 /// The task that ran last on a CPU, and its slot.
 #[repr(C)]

@@ -8,26 +8,56 @@
 use super::copy;
 use crate::maps::{NAME_BYTES, SCRATCH_MASK, offset, scratch};
 use aya_ebpf::helpers::generated::bpf_probe_read_kernel_str;
-use procmon_probe_ebpf::abi::{FILE_TRUNCATED, FILE_UNREACHABLE, MAX_NAMES, MAX_PATH};
+use procmon_probe_ebpf::abi::{FILE_TRUNCATED, FILE_UNREACHABLE, MAX_PATH};
 
 #[inline(always)]
 fn at(base: u64, offset: u32) -> u64 {
     copy(base.wrapping_add(u64::from(offset)))
 }
 
+/// Names taken in one go: the verifier walks through every round.
+const NAMES_AT_ONCE: usize = 24;
+/// Goes: enough for [`MAX_PATH`] bytes of names of one letter.
+const GOES: usize = 180;
+/// The walk is not over.
+const GOES_ON: u64 = u32::MAX as u64;
+
 /// Appends the names of `dentry` on `vfsmount` to a buffer of this CPU from `start` on, each ended by NUL.
 /// Returns the offset behind the last one, and `FILE_…` flags in the upper half.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub(crate) extern "C" fn names(buffer: u32, start: u64, vfsmount: u64, dentry: u64) -> u64 {
+    let Some(place) = scratch(buffer) else {
+        return start;
+    };
+    // SAFETY: a map value of this CPU.
+    unsafe {
+        (*place).mount = vfsmount - u64::from(offset!(mount_mnt));
+        (*place).dentry = dentry;
+    }
+    let mut end = start;
+    for _ in 0..GOES {
+        let reached = more_names(buffer, start, end);
+        end = reached & 0xffff_ffff;
+        if reached >> 32 != GOES_ON {
+            return reached;
+        }
+    }
+    end | u64::from(FILE_TRUNCATED) << 32
+}
+
+/// Goes on with a walk that the buffer keeps; the same result, or `GOES_ON` in the upper half.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn more_names(buffer: u32, start: u64, end: u64) -> u64 {
     let Some(buffer) = scratch(buffer) else {
         return start;
     };
-    let mut mount = vfsmount - u64::from(offset!(mount_mnt));
-    let mut dentry = dentry;
-    let mut end = start;
-    let mut flags = u64::from(FILE_TRUNCATED);
-    for _ in 0..MAX_NAMES {
+    // SAFETY: a map value of this CPU.
+    let (mut mount, mut dentry) = unsafe { ((*buffer).mount, (*buffer).dentry) };
+    let mut end = end;
+    let mut flags = GOES_ON;
+    for _ in 0..NAMES_AT_ONCE {
         let root = at(mount, offset!(mount_mnt) + offset!(vfsmount_root));
         let parent = at(dentry, offset!(dentry_parent));
         let is_cut_off = dentry == parent && dentry != root;
@@ -49,6 +79,7 @@ pub(crate) extern "C" fn names(buffer: u32, start: u64, vfsmount: u64, dentry: u
             continue;
         }
         if end - start > (MAX_PATH - NAME_BYTES) as u64 {
+            flags = u64::from(FILE_TRUNCATED);
             break;
         }
         let name = at(dentry, offset!(dentry_name) + offset!(qstr_name));
@@ -70,6 +101,11 @@ pub(crate) extern "C" fn names(buffer: u32, start: u64, vfsmount: u64, dentry: u
             break;
         }
         dentry = parent;
+    }
+    // SAFETY: as above.
+    unsafe {
+        (*buffer).mount = mount;
+        (*buffer).dentry = dentry;
     }
     end & 0xffff_ffff | flags << 32
 }

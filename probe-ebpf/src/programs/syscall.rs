@@ -190,7 +190,7 @@ fn exit(record: *mut TaskRecord, regs: *const u8, result: i64) {
             if (512..=516).contains(&errno) {
                 add_local(&raw mut (*counts).restarted, 1);
                 (*record).flags |= TASK_ROLLED_BACK;
-            } else {
+            } else if !restored(regs, record) {
                 count_errno(counts, row, errno as u16);
             }
         }
@@ -199,6 +199,14 @@ fn exit(record: *mut TaskRecord, regs: *const u8, result: i64) {
             effect(number_of(regs), kind, result);
         }
     }
+}
+
+/// The result is not the call's: rt_sigreturn gives back what the interrupted call had, and leaves
+/// no number behind.
+#[inline(always)]
+unsafe fn restored(regs: *const u8, record: *mut TaskRecord) -> bool {
+    // SAFETY: a map value of the current task.
+    regs::number(number_of(regs)) < 0 && unsafe { (*record).number } as i32 >= 0
 }
 
 /// A call that began before the window: not counted as a call, but what it did counts.
@@ -289,11 +297,15 @@ extern "C" fn at_entry(regs: u64, kind: u64) -> u32 {
         (*record).first_row = 0;
         (*record).second_row = 0;
         (*record).sockets = 0;
+        (*record).sock = 0;
         (*record).abi
     };
     let first = regs::argument(regs, abi, kind.a) as u32;
     if kind.kind == CALL_MAP && regs::argument(regs, abi, kind.c) & MAP_ANONYMOUS != 0 {
         return 0;
+    }
+    if kind.kind == CALL_CONNECT || kind.kind == CALL_LISTEN {
+        return network::remember_sock(first);
     }
     file::remember(first, 0);
     if kind.kind == CALL_COPY {
@@ -303,9 +315,8 @@ extern "C" fn at_entry(regs: u64, kind: u64) -> u32 {
 }
 
 /// What a call did, or failed to do.
-#[unsafe(no_mangle)]
-#[inline(never)]
-extern "C" fn effect(regs: u64, word: u64, result: i64) -> u32 {
+#[inline(always)]
+fn effect(regs: u64, word: u64, result: i64) -> u32 {
     let kind = CallKind::from_word(word);
     match kind.kind {
         CALL_READ | CALL_WRITE | CALL_DESCRIPTOR | CALL_COPY | CALL_MAP => {
@@ -317,7 +328,7 @@ extern "C" fn effect(regs: u64, word: u64, result: i64) -> u32 {
         CALL_SOCKETCALL => network::called_by_number(regs, word),
         CALL_CONNECT => network::connected(regs, word, result),
         CALL_ACCEPT => network::accepted(result),
-        CALL_LISTEN => network::listening(regs, word, result),
+        CALL_LISTEN => network::listening(result),
         CALL_SENDTO | CALL_RECVFROM | CALL_SENDMSG | CALL_RECVMSG => {
             network::transferred(regs, word, result)
         }
