@@ -57,6 +57,13 @@ pub fn covers(found: &Value, wanted: &Value) -> bool {
 /// # Panics
 /// When one is not; says which rows come near.
 pub fn check_truth(document: &Value, truth: &Value, exe: &str) {
+    let wrong = differences(document, truth, exe);
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// What the truth states and the document does not.
+#[must_use]
+pub fn differences(document: &Value, truth: &Value, exe: &str) -> Vec<String> {
     let mut wrong = Vec::new();
     for dimension in DIMENSIONS {
         for wanted in truth[dimension].as_array().into_iter().flatten() {
@@ -78,7 +85,7 @@ pub fn check_truth(document: &Value, truth: &Value, exe: &str) {
             }
         }
     }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    wrong
 }
 
 /// The row is of the same thing.
