@@ -21,11 +21,20 @@ const KNOWN: &[(&str, &str)] = &[
     ("renamed-folders", "a folder renamed far above an open file is not noticed"),
     ("own-proc", "names through /proc/self of a process that is gone are not resolved"),
     ("path-only", "as own-proc, by /proc/self/fd"),
+    ("filters-answered", "calls that a seccomp filter answers with success are not counted"),
+    ("detached-mounts", "files on a mount without a place have a path of the host"),
     ("chroot-short", "absolute names of a process that is gone lose its own root"),
 ];
 
 /// Cases with a test of their own: they take long, or the window ends within them.
-const OWN_TESTS: [&str; 4] = ["blocked", "executions", "crowd", "crowd-found"];
+const OWN_TESTS: [&str; 6] = [
+    "blocked",
+    "executions",
+    "crowd",
+    "crowd-found",
+    "opened-before",
+    "too-many-names",
+];
 
 /// Cases that are also run beside processes that are not of the target.
 const UNDER_LOAD: [&str; 14] = [
@@ -46,7 +55,8 @@ const UNDER_LOAD: [&str; 14] = [
 ];
 
 /// Cases that are also run by a process that is profiled by its id.
-const BY_PID: [&str; 10] = [
+const BY_PID: [&str; 11] = [
+    "opened-before",
     "threads",
     "errnos",
     "gate32",
@@ -280,7 +290,7 @@ fn what_a_program_does_is_counted_as_it_says_itself_3() {
 
 #[test]
 fn a_process_that_runs_already_is_counted_as_exactly() {
-    check(BY_PID.into_iter(), |name| by_pid(name, Duration::ZERO));
+    check(BY_PID.into_iter(), |name| by_pid(name, Duration::from_millis(200)));
 }
 
 #[test]
@@ -354,4 +364,19 @@ fn calls_under_way_at_the_end_are_counted_and_said() {
 fn prepared<'a>(command: &'a mut Command, base: &Path) -> &'a mut Command {
     prepare(command, base);
     command
+}
+
+#[test]
+fn what_finds_no_row_is_said() {
+    if !has_bpf() {
+        return;
+    }
+    let run = command("too-many-names");
+    let exe = program().display().to_string();
+    let wrong = differences(&run.document, &run.truth, &exe);
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert_eq!(run.document["completeness"]["complete"], false);
+    let files = &run.document["completeness"]["dimensions"]["files"];
+    assert_eq!(files["state"], "partial", "{files}");
+    assert!(!files["reasons"].as_array().unwrap().is_empty(), "{files}");
 }

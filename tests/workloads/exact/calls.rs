@@ -13,9 +13,15 @@ pub(crate) const CASES: &[Case] = &[
     ("interrupted", interrupted),
     ("blocked", blocked),
     ("killed-in-call", killed_in_call),
+    ("stopped-read", stopped_read),
+    ("timeouts", timeouts),
+    ("traced", traced),
+    ("upper-halves", upper_halves),
     ("gate32", gate32),
+    ("gate32-files", gate32_files),
     ("numbers", numbers),
     ("filters", filters),
+    ("filters-answered", filters_answered),
     ("exec-thread", exec_thread),
 ];
 
@@ -48,7 +54,7 @@ fn threads(_: &Folder) -> Value {
 }
 
 /// The first thread of a process has ended.
-fn is_dead(pid: u32) -> bool {
+pub(crate) fn is_dead(pid: u32) -> bool {
     std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/stat")).is_ok_and(|stat| stat.contains(") Z "))
 }
 
@@ -214,6 +220,103 @@ fn stopped(_: &Folder) -> Value {
         {"name": "nanosleep", "calls": 1, "restarted": 1, "errors": {}},
         {"name": "restart_syscall", "calls": 1, "restarted": 0, "errors": {}},
     ]})
+}
+
+/// A read that is stopped and goes on begins anew.
+fn stopped_read(_: &Folder) -> Value {
+    let mut pipe = [0_i32; 2];
+    assert_eq!(sys!(SYS_pipe2, pipe.as_mut_ptr(), 0), 0);
+    let reader = fork(|| {
+        let mut byte = 0_u8;
+        let vector = libc::iovec { iov_base: (&raw mut byte).cast(), iov_len: 1 };
+        assert_eq!(sys!(SYS_readv, pipe[0], &raw const vector, 1), 1);
+    });
+    let is = |state: &str| {
+        let stat = std::fs::read_to_string(format!("/proc/{reader}/stat"));
+        stat.is_ok_and(|stat| stat.contains(state))
+    };
+    for _ in 0..3 {
+        until(|| sleeps_in(&reader.to_string(), libc::SYS_readv) && is(") S "));
+        assert_eq!(sys!(SYS_kill, reader, libc::SIGSTOP), 0);
+        until(|| is(") T "));
+        assert_eq!(sys!(SYS_kill, reader, libc::SIGCONT), 0);
+    }
+    until(|| sleeps_in(&reader.to_string(), libc::SYS_readv) && is(") S "));
+    assert_eq!(sys!(SYS_write, pipe[1], b"x".as_ptr(), 1_i64), 1);
+    assert_eq!(wait(reader), 0);
+    json!({"syscalls": [{"name": "readv", "calls": 4, "restarted": 3, "errors": {}, "unfinished": 0, "noReturn": 0}]})
+}
+
+/// Calls that give up after a time.
+fn timeouts(_: &Folder) -> Value {
+    let soon = libc::timespec { tv_sec: 0, tv_nsec: 1_000_000 };
+    let word = [0_u32; 1];
+    let signals = [0_u64; 1];
+    for _ in 0..5 {
+        fails(sys!(SYS_futex, word.as_ptr(), libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG, 0, &raw const soon), libc::ETIMEDOUT);
+        fails(sys!(SYS_rt_sigtimedwait, signals.as_ptr(), 0_i64, &raw const soon, 8_i64), libc::EAGAIN);
+        assert_eq!(sys!(SYS_ppoll, 0_i64, 0_i64, &raw const soon, 0_i64, 0_i64), 0);
+        assert_eq!(sys!(SYS_pselect6, 0, 0_i64, 0_i64, 0_i64, &raw const soon, 0_i64), 0);
+    }
+    json!({"syscalls": [
+        {"name": "futex", "errors": {"ETIMEDOUT": 5}},
+        {"name": "rt_sigtimedwait", "calls": 5, "errors": {"EAGAIN": 5}, "restarted": 0},
+        {"name": "ppoll", "calls": 5, "errors": {}},
+        {"name": "pselect6", "calls": 5, "errors": {}},
+    ]})
+}
+
+/// A process that another one stops at each call.
+fn traced(_: &Folder) -> Value {
+    let traced = fork(|| {
+        assert_eq!(sys!(SYS_ptrace, libc::PTRACE_TRACEME, 0_i64, 0_i64, 0_i64), 0);
+        sys!(SYS_kill, std::process::id(), libc::SIGSTOP);
+        for _ in 0..10 {
+            sys!(SYS_getpgid, 0);
+            fails(sys!(SYS_getsid, 0x3fff_ffff), libc::ESRCH);
+        }
+    });
+    let mut status = 0;
+    loop {
+        // SAFETY: a local, our own child.
+        unsafe { libc::waitpid(traced, &raw mut status, 0) };
+        if libc::WIFEXITED(status) {
+            break;
+        }
+        let signal = match libc::WSTOPSIG(status) {
+            libc::SIGSTOP | libc::SIGTRAP => 0,
+            other => other,
+        };
+        assert_eq!(sys!(SYS_ptrace, libc::PTRACE_SYSCALL, traced, 0_i64, i64::from(signal)), 0);
+    }
+    json!({"syscalls": [
+        {"name": "getpgid", "calls": 10, "errors": {}, "restarted": 0},
+        {"name": "getsid", "calls": 10, "errors": {"ESRCH": 10}, "restarted": 0},
+    ], "events": [{"type": "ptrace"}]})
+}
+
+/// Arguments whose upper half the kernel does not look at.
+fn upper_halves(folder: &Folder) -> Value {
+    const HIGH: i64 = 0x5a5a_5a5a_0000_0000;
+    let wide = |value: i32| HIGH | i64::from(value.cast_unsigned());
+    let at = wide(libc::AT_FDCWD);
+    let name = folder.c("wide");
+    let file = good(sys!(SYS_openat, at, name.as_ptr(), wide(libc::O_CREAT | libc::O_RDWR), wide(0o600)));
+    let mut buffer = [0_u8; 8];
+    for _ in 0..3 {
+        assert_eq!(sys!(SYS_write, wide(file), buffer.as_ptr(), 8_i64), 8);
+        assert_eq!(sys!(SYS_pread64, wide(file), buffer.as_mut_ptr(), 8_i64, 0_i64), 8);
+    }
+    assert_eq!(sys!(SYS_fchmod, wide(file), wide(0o640)), 0);
+    fails(sys!(SYS_openat, at, folder.c("none").as_ptr(), wide(0)), libc::ENOENT);
+    fails(sys!(SYS_dup, wide(-1)), libc::EBADF);
+    assert_eq!(sys!(SYS_mkdirat, at, folder.c("dir").as_ptr(), wide(0o700)), 0);
+    assert_eq!(sys!(SYS_unlinkat, at, folder.c("dir").as_ptr(), wide(libc::AT_REMOVEDIR)), 0);
+    json!({"files": [
+        crate::row(&folder.at("wide"), &json!({"open": 1, "create": 1, "write": 3, "read": 3, "chmod": 1}), 24, 24, &json!({})),
+        crate::row(&folder.at("none"), &json!({}), 0, 0, &json!({"ENOENT": 1})),
+        crate::row(&folder.at("dir"), &json!({"mkdir": 1, "rmdir": 1}), 0, 0, &json!({})),
+    ], "syscalls": [{"name": "dup", "calls": 1, "errors": {"EBADF": 1}}], "whole": ["files"]})
 }
 
 extern "C" fn handle(_: libc::c_int) {}
@@ -447,6 +550,79 @@ fn gate32(folder: &Folder) -> Value {
     "whole": ["files", "processes"], "programs": ["/true"]})
 }
 
+/// The rest of the 32-bit calls on files.
+#[cfg(target_arch = "x86_64")]
+fn gate32_files(folder: &Folder) -> Value {
+    if gate(20, [0; 4]) <= 0 {
+        return json!({});
+    }
+    let memory = low_memory();
+    let mut next = memory;
+    let mut place = |bytes: &[u8]| {
+        let here = next;
+        // SAFETY: below the end of our own memory.
+        unsafe {
+            std::ptr::copy_nonoverlapping(bytes.as_ptr(), std::ptr::with_exposed_provenance_mut(here as usize), bytes.len());
+        }
+        next += u32::try_from(bytes.len()).expect("small").next_multiple_of(16);
+        assert!(next < memory + 60_000);
+        here
+    };
+    let mut name = |name: &str| place(folder.c(name).as_bytes_with_nul());
+    let (a, b, l, s, f) = (name("a"), name("b"), name("l"), name("s"), name("f"));
+    let data = place(&[b'd'; 64]);
+    let vectors = {
+        let mut bytes = Vec::new();
+        for word in [data, 10, data, 20] {
+            bytes.extend(word.to_le_bytes());
+        }
+        place(&bytes)
+    };
+    let offset = place(&[0; 16]);
+    let good = |result: i32| {
+        assert!(result >= 0, "{result}");
+        result.cast_unsigned()
+    };
+    let at = libc::AT_FDCWD.cast_unsigned();
+    // creat, writev, pwrite64, open, readv, pread64, sendfile64, ftruncate64
+    let file = good(gate(8, [a, 0o600, 0, 0]));
+    assert_eq!(gate(146, [file, vectors, 2, 0]), 30);
+    assert_eq!(gate(181, [file, data, 5, 0]), 5);
+    let reads = good(gate(5, [a, 0, 0, 0]));
+    assert_eq!(gate(145, [reads, vectors, 1, 0]), 10);
+    assert_eq!(gate(180, [reads, data, 7, 0]), 7);
+    let other = good(gate(295, [at, b, (libc::O_CREAT | libc::O_WRONLY).cast_unsigned(), 0o600]));
+    assert_eq!(gate(239, [other, reads, offset, 12]), 12);
+    good(gate(194, [file, 20, 0, 0]));
+    // chmod, lchown32, fchown32, link, symlink, mknod, rename, renameat2 by exchange, unlinkat
+    good(gate(15, [a, 0o640, 0, 0]));
+    good(gate(198, [a, 0, 0, 0]));
+    good(gate(207, [file, 0, 0, 0]));
+    good(gate(9, [a, l, 0, 0]));
+    good(gate(83, [a, s, 0, 0]));
+    good(gate(14, [f, libc::S_IFIFO | 0o600, 0, 0]));
+    good(gate(38, [l, f, 0, 0]));
+    good(gate(302, [at, f, at, b]));
+    good(gate(301, [at, s, 0, 0]));
+    json!({"files": [
+        crate::row(&folder.at("a"), &json!({"open": 2, "create": 1, "write": 2, "read": 3, "truncate": 1, "chmod": 1, "chown": 2}), 29, 35, &json!({})),
+        crate::row(&folder.at("b"), &json!({"open": 1, "create": 1, "write": 1, "rename": 1}), 0, 12, &json!({})),
+        crate::row(&folder.at("l"), &json!({"link": 1, "rename": 1}), 0, 0, &json!({})),
+        crate::row(&folder.at("s"), &json!({"symlink": 1, "unlink": 1}), 0, 0, &json!({})),
+        crate::row(&folder.at("f"), &json!({"mknod": 1, "rename": 2}), 0, 0, &json!({})),
+    ], "syscalls": [
+        {"name": "creat", "abi": "i386", "calls": 1, "errors": {}},
+        {"name": "sendfile64", "abi": "i386", "calls": 1, "errors": {}},
+        {"name": "lchown32", "abi": "i386", "calls": 1, "errors": {}},
+        {"name": "renameat", "abi": "i386", "calls": 1, "errors": {}},
+    ], "whole": ["files"]})
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn gate32_files(_: &Folder) -> Value {
+    json!({})
+}
+
 #[cfg(not(target_arch = "x86_64"))]
 fn gate32(_: &Folder) -> Value {
     let _ = (child as fn(fn()), text);
@@ -507,13 +683,6 @@ fn filters(_: &Folder) -> Value {
         }
     });
     child(|| {
-        // Zero is success without the call.
-        filter(libc::SYS_mlockall, libc::SECCOMP_RET_ERRNO);
-        for _ in 0..2 {
-            assert_eq!(sys!(SYS_mlockall, 1), 0);
-        }
-    });
-    child(|| {
         filter(libc::SYS_munlockall, libc::SECCOMP_RET_LOG);
         for _ in 0..3 {
             assert_eq!(sys!(SYS_munlockall), 0);
@@ -537,9 +706,20 @@ fn filters(_: &Folder) -> Value {
         {"name": "getpriority", "calls": 7, "errors": {"EACCES": 7}, "deniedBySeccomp": 7},
         {"name": "munlockall", "calls": 3, "errors": {}, "deniedBySeccomp": 0},
         {"name": "getpgrp", "calls": 4, "errors": {"ENOSYS": 4}, "deniedBySeccomp": 4},
-        {"name": "seccomp", "calls": 6, "errors": {}},
-    ], "processes": [own_row(), {"argv": crate::own(), "count": 6, "exits": {"0": 4, "SIGSYS": 2}}],
+        {"name": "seccomp", "calls": 5, "errors": {}},
+    ], "processes": [own_row(), {"argv": crate::own(), "count": 5, "exits": {"0": 3, "SIGSYS": 2}}],
     "whole": ["processes"]})
+}
+
+/// A filter that answers in the kernel's place: no errno is success.
+fn filters_answered(_: &Folder) -> Value {
+    child(|| {
+        filter(libc::SYS_mlockall, libc::SECCOMP_RET_ERRNO);
+        for _ in 0..2 {
+            assert_eq!(sys!(SYS_mlockall, 1), 0);
+        }
+    });
+    json!({"syscalls": [{"name": "mlockall", "calls": 2, "errors": {}}]})
 }
 
 static READY: AtomicI32 = AtomicI32::new(0);

@@ -11,6 +11,8 @@ pub(crate) const CASES: &[Case] = &[
     ("setgid-folder", identities),
     ("user-namespace", user_namespace),
     ("bounding", bounding),
+    ("file-capabilities", file_capabilities),
+    ("capability-counts", capability_counts),
     ("thread-identities", thread_identities),
 ];
 
@@ -153,6 +155,46 @@ fn user_namespace(_: &Folder) -> Value {
         "syscalls": [{"name": "chroot", "calls": 3, "errors": {}}, {"name": "unshare", "calls": 2, "errors": {}}],
         "events": [{"type": "unshare", "count": 1}],
         "whole": ["processes"], "programs": ["/true"]})
+}
+
+/// A program that gets one right by its file.
+fn file_capabilities(folder: &Folder) -> Value {
+    const NET_RAW: u32 = 13;
+    crate::copy_self(&folder.at("cap"));
+    // struct vfs_cap_data of revision 2, effective.
+    let data: [u32; 5] = [0x0200_0001, 1 << NET_RAW, 0, 0, 0];
+    let set = sys!(SYS_setxattr, folder.c("cap").as_ptr(), c"security.capability".as_ptr(), data.as_ptr(), 20_i64, 0);
+    if set != 0 {
+        return json!({});
+    }
+    for _ in 0..2 {
+        child(|| {
+            become_nobody();
+            execute(&[&folder.at("cap"), "idle"]);
+        });
+    }
+    json!({"processes": [own_row(), {"argv": [folder.at("cap"), "idle"], "uid": NOBODY, "count": 2, "exits": {"0": 2},
+            "capabilities": {"effective": ["CAP_NET_RAW"], "permitted": ["CAP_NET_RAW"]}}],
+        "files": [{"path": folder.at("cap"), "exe": crate::own_exe(), "operations": {"open": 1, "create": 1, "write": 1, "chmod": 1, "setxattr": 1, "exec": 2}}],
+        "whole": ["processes"], "programs": ["/cap"]})
+}
+
+/// Rights that calls on files and processes ask for, each asked for once a call.
+fn capability_counts(folder: &Folder) -> Value {
+    std::fs::write(folder.at("f"), b"").expect("write");
+    let name = folder.c("f");
+    for number in 0..3 {
+        assert_eq!(sys!(SYS_chown, name.as_ptr(), 1000 + number, -1), 0);
+    }
+    // Now it is somebody else's.
+    for _ in 0..4 {
+        assert_eq!(sys!(SYS_chmod, name.as_ptr(), 0o600), 0);
+    }
+    json!({"capabilities": [
+        {"name": "CAP_CHOWN", "used": 3, "denied": 0},
+        {"name": "CAP_FOWNER", "used": 4, "denied": 0},
+    ], "files": [crate::row(&folder.at("f"), &json!({"open": 1, "create": 1, "chown": 3, "chmod": 4}), 0, 0, &json!({}))],
+    "whole": ["files"]})
 }
 
 /// Rights that a process may never have again.

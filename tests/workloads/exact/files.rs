@@ -21,6 +21,9 @@ pub(crate) const CASES: &[Case] = &[
     ("deleted", deleted),
     ("special", special),
     ("many-files", many_files),
+    ("high-descriptors", high_descriptors),
+    ("opened-before", opened_before),
+    ("too-many-names", too_many_names),
     ("full", full),
     ("large", large),
     ("partial", partial),
@@ -528,6 +531,59 @@ fn special(folder: &Folder) -> Value {
     assert_eq!(sys!(SYS_write, counter, [1_u64].as_ptr(), 8_i64), 8);
     rows.push(json!({"path": "memfd:notes", "layer": "memfd", "operations": {"write": 1}, "bytesWritten": 16, "errors": {}}));
     json!({"files": rows, "whole": ["files"]})
+}
+
+/// Numbers of descriptors far beyond the usual ones.
+fn high_descriptors(folder: &Folder) -> Value {
+    let mut limit = [0_u64; 2];
+    assert_eq!(sys!(SYS_prlimit64, 0, libc::RLIMIT_NOFILE, 0_i64, limit.as_mut_ptr()), 0);
+    let most = limit[1].min(60_000);
+    limit[0] = most;
+    assert_eq!(sys!(SYS_prlimit64, 0, libc::RLIMIT_NOFILE, limit.as_ptr(), 0_i64), 0);
+    let last = i32::try_from(most - 1).expect("small");
+    let file = open(folder, "high", CREATE);
+    for number in [last - 3, last - 2, last - 1, last] {
+        assert_eq!(sys!(SYS_dup2, file, number), i64::from(number));
+        assert_eq!(sys!(SYS_write, number, b"12345".as_ptr(), 5_i64), 5);
+    }
+    let again = text(&format!("/proc/self/fd/{last}"));
+    for _ in 0..4 {
+        good(sys!(SYS_openat, libc::AT_FDCWD, again.as_ptr(), libc::O_RDONLY));
+    }
+    json!({"files": [row(&folder.at("high"), &json!({"open": 5, "create": 1, "write": 4}), 0, 20, &none())], "whole": ["files"]})
+}
+
+/// A file that was open, and a read that was under way, before the window.
+fn opened_before(folder: &Folder) -> Value {
+    let file = open(folder, "before", CREATE);
+    assert_eq!(sys!(SYS_write, file, b"1234".as_ptr(), 4_i64), 4);
+    let fifo = folder.c("fifo");
+    assert_eq!(sys!(SYS_mknodat, libc::AT_FDCWD, fifo.as_ptr(), libc::S_IFIFO | 0o600, 0), 0);
+    let both = open(folder, "fifo", libc::O_RDWR);
+    let reader = crate::fork(|| {
+        let mut buffer = [0_u8; 8];
+        let vector = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: 8 };
+        assert_eq!(sys!(SYS_readv, both, &raw const vector, 1_i64), 6);
+    });
+    crate::until(|| crate::sleeps_in(&reader.to_string(), libc::SYS_readv));
+    crate::wait_for_go();
+    for _ in 0..3 {
+        assert_eq!(sys!(SYS_write, file, b"123".as_ptr(), 3_i64), 3);
+    }
+    assert_eq!(sys!(SYS_write, both, b"123456".as_ptr(), 6_i64), 6);
+    assert_eq!(crate::wait(reader), 0);
+    json!({"files": [
+        row(&folder.at("before"), &json!({"write": 3}), 0, 9, &none()),
+        row(&folder.at("fifo"), &json!({"write": 1, "read": 1}), 6, 6, &none()),
+    ], "whole": ["files"]})
+}
+
+/// More names than a profile has rows for.
+fn too_many_names(folder: &Folder) -> Value {
+    for number in 0..70_000 {
+        fails(sys!(SYS_openat, libc::AT_FDCWD, folder.c(&format!("n{number}")).as_ptr(), 0), libc::ENOENT);
+    }
+    json!({"syscalls": [{"name": "openat", "errors": {"ENOENT": 70_000}}]})
 }
 
 /// What finds no place.

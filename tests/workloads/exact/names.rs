@@ -14,6 +14,10 @@ pub(crate) const CASES: &[Case] = &[
     ("chroot", chroot),
     ("chroot-short", chroot_short),
     ("pivot-root", pivot_root),
+    ("detached-mounts", detached_mounts),
+    ("overlay", overlay),
+    ("no-directory", no_directory),
+    ("link-itself", link_itself),
     ("odd-names", odd_names),
     ("long-names", long_names),
     ("deep-names", deep_names),
@@ -263,6 +267,122 @@ fn pivot_root(folder: &Folder) -> Value {
         row(&folder.at("root"), &json!({"mkdir": 1}), 0, 0, &none()),
         row(&folder.at("root/old-root"), &json!({"mkdir": 1}), 0, 0, &none()),
     ], "syscalls": [{"name": "pivot_root", "calls": 1, "errors": {}}], "events": [{"type": "mount"}], "whole": ["files"]})
+}
+
+/// Files on mounts that have no place.
+fn detached_mounts(folder: &Folder) -> Value {
+    assert_eq!(sys!(SYS_mkdirat, AT, folder.c("m").as_ptr(), 0o700), 0);
+    make(&folder.c("m/tree-file"), b"1");
+    child(|| {
+        own_mounts();
+        // OPEN_TREE_CLONE
+        let tree = good(sys!(SYS_open_tree, AT, folder.c("m").as_ptr(), 1));
+        let file = good(sys!(SYS_openat, tree, c"tree-file".as_ptr(), libc::O_WRONLY));
+        assert_eq!(sys!(SYS_write, file, b"12".as_ptr(), 2_i64), 2);
+        mount(&text("m"), &folder.c("m"), c"tmpfs", 0);
+        let file = make(&folder.c("m/lost-file"), b"123");
+        assert_eq!(sys!(SYS_umount2, folder.c("m").as_ptr(), libc::MNT_DETACH), 0);
+        assert_eq!(sys!(SYS_write, file, b"1234".as_ptr(), 4_i64), 4);
+    });
+    json!({"files": [
+        row(&folder.at("m"), &json!({"mkdir": 1}), 0, 0, &none()),
+        row(&folder.at("m/tree-file"), &json!({"open": 1, "create": 1, "write": 1}), 0, 1, &none()),
+        row("(unreachable)/tree-file", &json!({"open": 1, "write": 1}), 0, 2, &none()),
+        row(&folder.at("m/lost-file"), &json!({"open": 1, "create": 1, "write": 2}), 0, 7, &none()),
+    ]})
+}
+
+/// Two layers: what is done once counts once.
+fn overlay(folder: &Folder) -> Value {
+    let c = |name: &str| folder.c(name);
+    assert_eq!(sys!(SYS_mkdirat, AT, c("o").as_ptr(), 0o755), 0);
+    let ended = crate::wait(crate::fork(|| {
+        own_mounts();
+        mount(&text("o"), &c("o"), c"tmpfs", 0);
+        for name in ["o/low", "o/up", "o/work", "o/all"] {
+            std::fs::create_dir(folder.at(name)).expect("mkdir");
+        }
+        for name in ["o/low/f", "o/low/g", "o/low/h"] {
+            std::fs::write(folder.at(name), b"123").expect("write");
+        }
+        let options = text(&format!("lowerdir={0}/low,upperdir={0}/up,workdir={0}/work", folder.at("o")));
+        if sys!(SYS_mount, c"o".as_ptr(), c("o/all").as_ptr(), c"overlay".as_ptr(), 0_i64, options.as_ptr()) != 0 {
+            // SAFETY: ends the child.
+            unsafe { libc::_exit(3) };
+        }
+        let file = good(sys!(SYS_openat, AT, c("o/all/f").as_ptr(), libc::O_RDWR));
+        assert_eq!(sys!(SYS_write, file, b"1234".as_ptr(), 4_i64), 4);
+        assert_eq!(sys!(SYS_pread64, file, [0_u8; 9].as_mut_ptr(), 9_i64, 0_i64), 4);
+        assert_eq!(sys!(SYS_chmod, c("o/all/g").as_ptr(), 0o600), 0);
+        assert_eq!(sys!(SYS_rename, c("o/all/g").as_ptr(), c("o/all/i").as_ptr()), 0);
+        assert_eq!(sys!(SYS_unlink, c("o/all/h").as_ptr()), 0);
+        make(&c("o/all/new"), b"12345");
+        assert_eq!(sys!(SYS_link, c("o/all/new").as_ptr(), c("o/all/link").as_ptr()), 0);
+        assert_eq!(sys!(SYS_mkdirat, AT, c("o/all/d").as_ptr(), 0o700), 0);
+    }));
+    if libc::WEXITSTATUS(ended) == 3 {
+        return json!({});
+    }
+    assert_eq!(ended, 0);
+    json!({"files": [
+        row(&folder.at("o/all/f"), &json!({"open": 1, "write": 1, "read": 1}), 4, 4, &none()),
+        row(&folder.at("o/all/g"), &json!({"chmod": 1, "rename": 1}), 0, 0, &none()),
+        row(&folder.at("o/all/i"), &json!({"rename": 1}), 0, 0, &none()),
+        row(&folder.at("o/all/h"), &json!({"unlink": 1}), 0, 0, &none()),
+        row(&folder.at("o/all/new"), &json!({"open": 1, "create": 1, "write": 1}), 0, 5, &none()),
+        row(&folder.at("o/all/link"), &json!({"link": 1}), 0, 0, &none()),
+        row(&folder.at("o/all/d"), &json!({"mkdir": 1}), 0, 0, &none()),
+        row(&folder.at("o/all"), &json!({"mkdir": 1}), 0, 0, &none()),
+        row(&folder.at("o/up"), &json!({"mkdir": 1}), 0, 0, &none()),
+        row(&folder.at("o/low"), &json!({"mkdir": 1}), 0, 0, &none()),
+        row(&folder.at("o/work"), &json!({"mkdir": 1}), 0, 0, &none()),
+        row(&folder.at("o"), &json!({"mkdir": 1}), 0, 0, &none()),
+        row(&folder.at("o/low/f"), &json!({"open": 1, "create": 1, "write": 1}), 0, 3, &none()),
+        row(&folder.at("o/low/g"), &json!({"open": 1, "create": 1, "write": 1}), 0, 3, &none()),
+        row(&folder.at("o/low/h"), &json!({"open": 1, "create": 1, "write": 1}), 0, 3, &none()),
+    ], "whole": ["files"]})
+}
+
+/// A whole name needs no folder's descriptor.
+fn no_directory(folder: &Folder) -> Value {
+    let c = |name: &str| folder.c(name);
+    let file = good(sys!(SYS_openat, -77, c("n").as_ptr(), libc::O_CREAT | libc::O_WRONLY, 0o600));
+    assert_eq!(sys!(SYS_mkdirat, 0, c("d").as_ptr(), 0o700), 0);
+    assert_eq!(sys!(SYS_renameat2, -5, c("n").as_ptr(), file, c("m").as_ptr(), 0), 0);
+    assert_eq!(sys!(SYS_unlinkat, file, c("m").as_ptr(), 0), 0);
+    fails(sys!(SYS_unlinkat, file, c"relative".as_ptr(), 0), libc::ENOTDIR);
+    json!({"files": [
+        row(&folder.at("n"), &json!({"open": 1, "create": 1, "rename": 1}), 0, 0, &none()),
+        row(&folder.at("m"), &json!({"rename": 1, "unlink": 1}), 0, 0, &none()),
+        row(&folder.at("d"), &json!({"mkdir": 1}), 0, 0, &none()),
+    ]})
+}
+
+/// Calls that mean the link.
+fn link_itself(folder: &Folder) -> Value {
+    let c = |name: &str| folder.c(name);
+    assert_eq!(sys!(SYS_mkdirat, AT, c("to").as_ptr(), 0o700), 0);
+    assert_eq!(sys!(SYS_symlink, c"to".as_ptr(), c("s").as_ptr()), 0);
+    assert_eq!(sys!(SYS_symlink, c"nowhere".as_ptr(), c("t").as_ptr()), 0);
+    let flag = libc::AT_SYMLINK_NOFOLLOW;
+    assert_eq!(sys!(SYS_fchownat, AT, c("s").as_ptr(), 0, 0, flag), 0);
+    assert_eq!(sys!(SYS_lchown, c("s").as_ptr(), 0, 0), 0);
+    assert_eq!(sys!(SYS_link, c("s").as_ptr(), c("u").as_ptr()), 0);
+    assert_eq!(sys!(SYS_rename, c("s").as_ptr(), c("v").as_ptr()), 0);
+    assert_eq!(sys!(SYS_unlink, c("v").as_ptr()), 0);
+    // Through the link: nothing is there, or one comes to be.
+    fails(sys!(SYS_openat, AT, c("t").as_ptr(), 0), libc::ENOENT);
+    good(sys!(SYS_openat, AT, c("t").as_ptr(), libc::O_CREAT | libc::O_WRONLY, 0o600));
+    fails(sys!(SYS_openat, AT, c("u").as_ptr(), libc::O_WRONLY), libc::EISDIR);
+    fails(sys!(SYS_mkdirat, AT, c("t").as_ptr(), 0o700), libc::EEXIST);
+    json!({"files": [
+        row(&folder.at("to"), &json!({"mkdir": 1}), 0, 0, &none()),
+        row(&folder.at("s"), &json!({"symlink": 1, "chown": 2, "rename": 1}), 0, 0, &none()),
+        row(&folder.at("t"), &json!({"symlink": 1}), 0, 0, &json!({"ENOENT": 1, "EEXIST": 1})),
+        row(&folder.at("u"), &json!({"link": 1}), 0, 0, &json!({"EISDIR": 1})),
+        row(&folder.at("v"), &json!({"rename": 1, "unlink": 1}), 0, 0, &none()),
+        row(&folder.at("nowhere"), &json!({"open": 1, "create": 1}), 0, 0, &none()),
+    ], "whole": ["files"]})
 }
 
 /// A name of any bytes below the folder.

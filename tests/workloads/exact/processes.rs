@@ -19,6 +19,10 @@ pub(crate) const CASES: &[Case] = &[
     ("vfork-fails", vfork_fails),
     ("exec-race", exec_race),
     ("generations", generations),
+    ("exec-after-first", exec_after_first),
+    ("fork-by-thread", fork_by_thread),
+    ("killed-early", killed_early),
+    ("odd-programs", odd_programs),
     ("arguments", arguments),
     ("pid-namespace", pid_namespace),
     ("executions", executions),
@@ -410,6 +414,83 @@ fn generations(_: &Folder) -> Value {
         {"argv": ["/bin/true", "deep"], "count": 1, "exits": {"0": 1}},
         {"argv": ["/bin/true", "middle"], "count": 1, "exits": {"0": 1}},
     ], "whole": ["processes"], "programs": ["/true", "/dash", "/bash", "/sh"]})
+}
+
+/// The first thread has ended when another one executes.
+fn exec_after_first(_: &Folder) -> Value {
+    for _ in 0..5 {
+        child(|| {
+            std::thread::spawn(|| {
+                until(|| crate::calls::is_dead(std::process::id()));
+                execute(&["/bin/true", "heir"]);
+            });
+            sys!(SYS_exit, 3);
+        });
+    }
+    json!({"processes": [own_row(), {"argv": ["/bin/true", "heir"], "count": 5, "exits": {"0": 5}}],
+        "syscalls": [{"name": "exit", "calls": 5, "noReturn": 5}, {"name": "execve", "calls": 6, "errors": {}, "noReturn": 0, "unfinished": 0}],
+        "whole": ["processes"], "programs": ["/true"]})
+}
+
+/// Threads that fork at once.
+fn fork_by_thread(_: &Folder) -> Value {
+    let threads: Vec<_> = (0..8)
+        .map(|_| {
+            std::thread::spawn(|| {
+                for _ in 0..25 {
+                    let child = good(sys!(SYS_fork));
+                    if child == 0 {
+                        sys!(SYS_exit_group, 4);
+                    }
+                    wait(child);
+                }
+            })
+        })
+        .collect();
+    for thread in threads {
+        thread.join().expect("a thread");
+    }
+    json!({"processes": [own_row(), {"argv": own(), "count": 200, "exits": {"4": 200}}],
+        "syscalls": [{"name": "fork", "calls": 200, "errors": {}}, {"name": "wait4", "calls": 200}, {"name": "exit_group", "calls": 201}],
+        "whole": ["processes"]})
+}
+
+/// Children that are killed as soon as they are there.
+fn killed_early(_: &Folder) -> Value {
+    for _ in 0..300 {
+        let child = good(sys!(SYS_fork));
+        if child == 0 {
+            loop {
+                sys!(SYS_pause);
+            }
+        }
+        assert_eq!(sys!(SYS_kill, child, libc::SIGKILL), 0);
+        wait(child);
+    }
+    json!({"processes": [own_row(), {"argv": own(), "count": 300, "exits": {"SIGKILL": 300}}],
+        "syscalls": [{"name": "fork", "calls": 300, "errors": {}}, {"name": "kill", "calls": 300, "errors": {}}], "whole": ["processes"]})
+}
+
+/// Executables with names that are no text, in folders with such names.
+fn odd_programs(folder: &Folder) -> Value {
+    let mut name = folder.at("odd").into_bytes();
+    name.extend(b"\n\xff");
+    let directory = std::ffi::CString::new(name.clone()).expect("no NUL");
+    assert_eq!(sys!(SYS_mkdirat, libc::AT_FDCWD, directory.as_ptr(), 0o755), 0);
+    name.extend(b"/p\\\xfe");
+    crate::copy_self(&folder.at("p"));
+    let program = std::ffi::CString::new(name).expect("no NUL");
+    assert_eq!(sys!(SYS_rename, folder.c("p").as_ptr(), program.as_ptr()), 0);
+    for _ in 0..2 {
+        child(|| {
+            assert_eq!(sys!(SYS_chdir, directory.as_ptr()), 0);
+            let argv = [c"odd".as_ptr(), c"idle".as_ptr(), std::ptr::null()];
+            sys!(SYS_execve, program.as_ptr(), argv.as_ptr(), argv[2..].as_ptr());
+        });
+    }
+    let shown = folder.at("odd\n\\xff/p\\\\\\xfe");
+    json!({"processes": [own_row(), {"exe": shown, "argv": ["odd", "idle"], "cwd": folder.at("odd\n\\xff"), "count": 2, "exits": {"0": 2}}],
+        "whole": ["processes"], "programs": ["xfe"]})
 }
 
 /// Arguments of every sort.
