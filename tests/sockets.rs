@@ -1,0 +1,142 @@
+//! Exact counts of every sort of traffic, one small case each.
+#![expect(clippy::unwrap_used, reason = "a panic shows the line")]
+
+use procmon_tests::document::{check_truth, covers, read, rows, state};
+use procmon_tests::workload::{self, Linked};
+use procmon_tests::{has_bpf, plugin};
+use serde_json::Value;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::{Command, Stdio};
+
+/// Cases in which the profile is known to be wrong, and why.
+const KNOWN: &[(&str, &str)] = &[
+    (
+        "asked-the-socket",
+        "a refusal told by the first send counts again",
+    ),
+    (
+        "connected-server",
+        "a connected datagram socket is outbound, whoever began",
+    ),
+    ("corked", "calls are counted, not what they make together"),
+    ("fast-open", "bytes that go with the SYN are not counted"),
+    ("many-messages", "32 messages of one call are looked at"),
+    ("pings", "connect makes a connection of a raw socket"),
+    (
+        "read-datagrams",
+        "read of a socket without a peer is not counted",
+    ),
+    (
+        "read-unix-datagrams",
+        "read of a socket without a peer is not counted",
+    ),
+    ("segments", "one call counts one datagram"),
+    (
+        "swapped-connect",
+        "connect looks at the descriptor when it returns",
+    ),
+];
+
+/// The profile of one case, and its truth.
+fn profile(case: &str) -> (Value, Value, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let base = folder.path().canonicalize().unwrap();
+    let (document, truth, files) = (base.join("p.json"), base.join("truth"), base.join("f"));
+    std::fs::create_dir(&files).unwrap();
+    let exe = workload::path("sockets", Linked::Dynamic);
+    let status = Command::new(plugin())
+        .args(["profile", "--local", "-q", "-o", "json", "--output-file"])
+        .arg(&document)
+        .args(["--duration", "60s", "--"])
+        .arg(&exe)
+        .arg(&files)
+        .arg(case)
+        .env("PROCMON_TRUTH", &truth)
+        .stdin(Stdio::null())
+        .status()
+        .unwrap();
+    assert!(status.success(), "{case}: {status}");
+    (read(&document), read(&truth), exe.display().to_string())
+}
+
+/// What the truth says, number by number, and no row beside it.
+fn compare(document: &Value, truth: &Value, exe: &str) {
+    check_truth(document, truth, exe);
+    for row in rows(document, "network") {
+        let is_named = truth["network"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|wanted| covers(row, wanted));
+        assert!(is_named, "nobody did this: {row}");
+    }
+    assert_eq!(
+        state(document, "network"),
+        "complete",
+        "{:#}",
+        document["completeness"]
+    );
+}
+
+#[expect(clippy::print_stderr, reason = "what is known to be wrong is said")]
+fn check(case: &str) {
+    if !has_bpf() {
+        return;
+    }
+    let (document, truth, exe) = profile(case);
+    let known = KNOWN.iter().find(|(name, _)| *name == case);
+    match (
+        known,
+        catch_unwind(AssertUnwindSafe(|| compare(&document, &truth, &exe))),
+    ) {
+        (None, Ok(())) => {}
+        (None, Err(failure)) => std::panic::resume_unwind(failure),
+        (Some((_, why)), Err(_)) => eprintln!("known: {case}: {why}"),
+        (Some(_), Ok(())) => eprintln!("{case} is right by now: take it from the list"),
+    }
+}
+
+/// One test for each case.
+macro_rules! cases {
+    ($($test:ident: $case:literal,)*) => {
+        $(#[test]
+        fn $test() {
+            check($case);
+        })*
+    };
+}
+
+cases! {
+    outcomes_that_the_program_asks_the_socket_for: "asked-the-socket",
+    servers_of_both_families: "both-families",
+    datagram_servers_that_connect_to_their_clients: "connected-server",
+    datagrams_of_several_calls: "corked",
+    datagrams_to_others_than_the_connected_peer: "elsewhere",
+    datagrams_without_contents: "empty-datagrams",
+    connections_that_begin_with_data: "fast-open",
+    connections_that_begin_with_data_by_option: "fast-open-by-option",
+    connections_to_a_full_queue: "full-queue",
+    half_closed_connections: "half-closed",
+    many_connections_at_once: "many-connections",
+    many_messages_in_one_call: "many-messages",
+    multicast: "multicast",
+    sockets_passed_between_processes: "passed",
+    pings_and_raw_sockets: "pings",
+    datagrams_taken_by_read: "read-datagrams",
+    unix_datagrams_taken_by_read: "read-unix-datagrams",
+    refused_datagrams: "refused-datagrams",
+    datagrams_that_the_kernel_cuts: "segments",
+    unix_messages_over_connections: "sequenced",
+    messages_to_several_places: "several-places",
+    listeners_that_share_a_port: "shared-port",
+    datagrams_longer_than_the_buffer: "short-buffers",
+    connections_that_die_of_silence: "silence",
+    every_way_to_send_and_receive: "stream-ways",
+    descriptors_swapped_during_connect: "swapped-connect",
+    connections_that_time_out: "timed-out",
+    connections_to_oneself: "to-itself",
+    unix_failures: "unix-failures",
+    unix_names_of_every_kind: "unix-names",
+    every_way_to_send_and_receive_over_unix_sockets: "unix-stream-ways",
+    unreachable_places: "unreachable",
+}
