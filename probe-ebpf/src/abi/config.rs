@@ -101,6 +101,8 @@ pub struct Offsets {
     pub mount_parent: u32,
     pub mount_mountpoint: u32,
     pub mount_id: u32,
+    pub mount_namespace: u32,
+    pub mnt_ns_sequence: u32,
     pub bprm_file: u32,
     pub bprm_filename: u32,
     pub bprm_interp: u32,

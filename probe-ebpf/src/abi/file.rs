@@ -63,6 +63,8 @@ pub struct FileCache {
     pub file: u64,
     /// `struct dentry`.
     pub dentry: u64,
+    /// `struct vfsmount`.
+    pub mount: u64,
     /// `struct inode`.
     pub inode: u64,
     /// Hash and length of its name.
@@ -74,7 +76,7 @@ pub struct FileCache {
     /// Row plus 1.
     pub row: u32,
 }
-records! { FileCache = 48 }
+records! { FileCache = 56 }
 /// Files that a CPU keeps in mind; a power of two.
 pub const FILE_CACHE_ENTRIES: u32 = 64;
 

@@ -15,6 +15,15 @@ fn at(base: u64, offset: u32) -> u64 {
     copy(base.wrapping_add(u64::from(offset)))
 }
 
+/// A mount without a parent is the root of a mount namespace; not so when it was taken out of its
+/// place, or never had one: then it has no namespace, or one without a number.
+#[inline(always)]
+fn is_attached(mount: u64) -> bool {
+    let namespace = at(mount, offset!(mount_namespace));
+    // The kernel's own mounts have an error in place of an address.
+    namespace != 0 && (namespace as i64) < -4095 && at(namespace, offset!(mnt_ns_sequence)) != 0
+}
+
 /// Names taken in one go: the verifier walks through every round.
 const NAMES_AT_ONCE: usize = 24;
 /// Goes: enough for [`MAX_PATH`] bytes of names of one letter.
@@ -71,7 +80,11 @@ extern "C" fn more_names(buffer: u32, start: u64, end: u64) -> u64 {
         if dentry == root {
             let above = at(mount, offset!(mount_parent));
             if above == mount || above == 0 {
-                flags = 0;
+                flags = if is_attached(mount) {
+                    0
+                } else {
+                    u64::from(FILE_UNREACHABLE)
+                };
                 break;
             }
             dentry = at(mount, offset!(mount_mountpoint));

@@ -114,7 +114,7 @@ extern "C" fn above(directory: u64) -> u64 {
 /// Row plus 1 of a file; 0 when it is none, or has no row.
 #[inline(always)]
 fn settled_row(exe: u32, file: u64, inode: u64) -> u32 {
-    let dentry = file::dentry(file);
+    let (dentry, mount) = (file::dentry(file), file::mount(file));
     let name = file::name_hash(dentry);
     let renames = state!(renames);
     // `struct file` is a slab object of some 200 bytes.
@@ -126,6 +126,7 @@ fn settled_row(exe: u32, file: u64, inode: u64) -> u32 {
     unsafe {
         if (*cached).file == file
             && (*cached).dentry == dentry
+            && (*cached).mount == mount
             && (*cached).inode == inode
             && (*cached).name == name
             && (*cached).renames == renames
@@ -138,6 +139,7 @@ fn settled_row(exe: u32, file: u64, inode: u64) -> u32 {
         *cached = FileCache {
             file,
             dentry,
+            mount,
             inode,
             name,
             renames,

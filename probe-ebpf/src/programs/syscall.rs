@@ -177,8 +177,8 @@ fn exit(record: *mut TaskRecord, regs: *const u8, result: i64) {
         if (*record).in_call == 0 {
             if (*record).flags & TASK_MAY_BE_IN_CALL != 0 {
                 began_before(number_of(regs), result);
-            } else if errno != 0 && errno < 512 {
-                denied(number_of(regs), errno);
+            } else if errno < 512 {
+                answered(number_of(regs), result);
             }
             return;
         }
@@ -257,16 +257,23 @@ unsafe fn count_errno(counts: *mut SyscallRow, row: u32, errno: u16) {
     add_errno(ROWS_SYSCALLS, row, errno);
 }
 
-/// A call that a seccomp filter refused: a return without an entry.
+/// A return without an entry: a seccomp filter has refused the call, or answered in the kernel's
+/// place. Without an error it may also be a new child, or a call that the filter has made a signal
+/// of: that is rolled back, and returns its own number.
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn denied(regs: u64, errno: u32) -> u32 {
+extern "C" fn answered(regs: u64, result: i64) -> u32 {
     let Some(record) = label::current() else {
         return 0;
     };
-    let errno = errno as u16;
     let number = regs::number(regs);
-    if number < 0 {
+    let is_child = if crate::maps::config!(arch) == 1 {
+        // clone, fork, vfork, clone3: on i386 120, 2, 190 and the same.
+        matches!(number, 56 | 57 | 58 | 120 | 2 | 190 | 435)
+    } else {
+        matches!(number, 220 | 120 | 2 | 190 | 435)
+    };
+    if number < 0 || result == number || (result == 0 && is_child) {
         return 0;
     }
     let abi = regs::abi_of(regs, number as u64);
@@ -276,8 +283,10 @@ extern "C" fn denied(regs: u64, errno: u32) -> u32 {
         // SAFETY: a map value of this CPU.
         unsafe {
             add_local(&raw mut (*counts).calls, 1);
-            add_local(&raw mut (*counts).denied, 1);
-            count_errno(counts, row, errno);
+            if result < 0 {
+                add_local(&raw mut (*counts).denied, 1);
+                count_errno(counts, row, -result as u16);
+            }
         }
     }
     0
