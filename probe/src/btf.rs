@@ -9,6 +9,7 @@ use std::collections::HashMap;
 const KIND_STRUCT: u32 = 4;
 const KIND_UNION: u32 = 5;
 const KIND_ENUM: u32 = 6;
+const KIND_FUNC: u32 = 12;
 
 /// Types of a kernel.
 pub(crate) struct Btf {
@@ -147,6 +148,27 @@ impl Btf {
     pub(crate) fn size(&self, structure: &str) -> Option<u32> {
         let (place, _, _) = self.resolve(*self.structs.get(structure.as_bytes())?)?;
         self.u32(place + 8)
+    }
+
+    /// Those of these functions that the kernel has, with the number of their arguments.
+    pub(crate) fn functions<'a>(
+        &self,
+        wanted: impl Iterator<Item = &'a str>,
+    ) -> HashMap<&'a str, u32> {
+        let wanted: HashMap<&[u8], &str> = wanted.map(|name| (name.as_bytes(), name)).collect();
+        let mut found = HashMap::new();
+        for place in self.types.iter().skip(1) {
+            let place = *place as usize;
+            if self.u32(place + 4).unwrap_or(0) >> 24 & 0x1f == KIND_FUNC
+                && let Some(name) = wanted.get(self.name(place))
+                && let Some((_, _, arguments)) = self
+                    .u32(place + 8)
+                    .and_then(|prototype| self.resolve(prototype))
+            {
+                found.insert(*name, u32::try_from(arguments).unwrap_or(0));
+            }
+        }
+        found
     }
 
     /// The value of a constant in any enum.

@@ -4,10 +4,10 @@
 //! has a disk below it, and leaves no trace on the node.
 
 use crate::drain::Drained;
-use crate::hooks::Capture;
+use crate::hooks::{CAPABLE, Capture, MODULE_LOAD, OPEN};
 use crate::{label, sys};
 use anyhow::{Context as _, Result};
-use procmon_probe_ebpf::abi::{SCAN_LABEL, SENTINEL_CONTAINER};
+use procmon_probe_ebpf::abi::{FileOp, SCAN_LABEL, SENTINEL_CONTAINER};
 use procmon_profile::model::HookState;
 use std::io::{Read as _, Write as _};
 
@@ -15,6 +15,20 @@ use std::io::{Read as _, Write as _};
 pub(crate) const ARGUMENT: &str = "--sentinel";
 /// The first port of all: nothing listens there.
 const CLOSED_PORT: u16 = 1;
+
+/// Hooks that settle names, and the operation that each does it for.
+const NAMES: &[(&str, FileOp)] = &[
+    ("security_path_unlink", FileOp::Unlink),
+    ("security_path_rmdir", FileOp::Rmdir),
+    ("security_path_mkdir", FileOp::Mkdir),
+    ("security_path_mknod", FileOp::Mknod),
+    ("security_path_symlink", FileOp::Symlink),
+    ("security_path_link", FileOp::Link),
+    ("security_path_rename", FileOp::Rename),
+    ("security_path_truncate", FileOp::Truncate),
+    ("security_path_chmod", FileOp::Chmod),
+    ("security_path_chown", FileOp::Chown),
+];
 
 /// What the sentinel does.
 pub(crate) fn act() {
@@ -34,6 +48,11 @@ pub(crate) fn act() {
         sys::loopback_up();
     }
     sys::unshare(libc::CLONE_NEWUTS);
+    // Ignored, unless somebody waits for it: nobody does.
+    sys::kill_parent(libc::SIGURG);
+    if sys::enter_detached_tmpfs() {
+        sys::use_names();
+    }
     let _ = std::net::TcpStream::connect(("127.0.0.1", CLOSED_PORT));
 }
 
@@ -65,10 +84,18 @@ pub(crate) fn prove(capture: &mut Capture) -> Result<()> {
         ("sched_process_exit", seen.exits),
         ("inet_sock_set_state", seen.refused),
         ("tcp_destroy_sock", seen.destroyed),
-        ("cap_capable", seen.capabilities),
+        (CAPABLE, seen.capabilities),
         ("sched_process_free", seen.freed),
-    ] {
-        if let Some(hook) = capture.hook_mut(name)
+        ("signal_generate", seen.signals),
+        (OPEN, seen.settled_failure),
+    ]
+    .into_iter()
+    .chain(
+        NAMES
+            .iter()
+            .map(|(name, op)| (*name, seen.settled[*op as usize])),
+    ) {
+        if let Some(hook) = capture.placed_mut(name).map(|placed| &mut placed.hook)
             && hook.state == HookState::Attached
         {
             if seen {
@@ -78,12 +105,18 @@ pub(crate) fn prove(capture: &mut Capture) -> Result<()> {
             }
         }
     }
-    for name in ["cgroup_attach_task", "cgroup_mkdir"] {
-        if let Some(hook) = capture.hook_mut(name)
+    const CGROUP: &str = "not tried: it would leave a cgroup on the node for a moment";
+    const MODULE: &str = "not tried: it would load a module";
+    for (name, reason) in [
+        ("cgroup_attach_task", CGROUP),
+        ("cgroup_mkdir", CGROUP),
+        (MODULE_LOAD, MODULE),
+        ("security_kernel_module_request", MODULE),
+    ] {
+        if let Some(hook) = capture.placed_mut(name).map(|placed| &mut placed.hook)
             && hook.state == HookState::Attached
         {
-            hook.reason =
-                Some("not tried: it would leave a cgroup on the node for a moment".to_owned());
+            hook.reason = Some(reason.to_owned());
         }
     }
     Ok(())

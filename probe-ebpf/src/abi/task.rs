@@ -18,6 +18,8 @@ pub const TASK_MAY_BE_IN_CALL: u32 = 2;
 pub const TASK_RUNTIME: u32 = 4;
 /// Waits to execute the command: nothing is counted before.
 pub const TASK_PENDING: u32 = 8;
+/// The call has opened a file by its name, or failed to.
+pub const TASK_OPENED: u32 = 32;
 /// The last call was rolled back, to begin anew when the task goes on; it may be about to end instead.
 pub const TASK_ROLLED_BACK: u32 = 16;
 
@@ -55,10 +57,20 @@ pub struct TaskRecord {
     pub permitted: u64,
     /// Not 0: an entry of the map `TASKS` leads here.
     pub live: u32,
+    /// What a check of capabilities that is under way asks for, as [`super::ASKED`] says; 0: none is.
+    pub asked: u32,
+    /// Row plus 1 of the file that the kernel settled for this call's first name.
+    pub settled_first: u32,
+    /// The same of its second name.
+    pub settled_second: u32,
+    /// `struct filename` of an opening that is under way.
+    pub opening: u64,
+    /// The descriptor of the directory that its name is relative to.
+    pub opening_at: u32,
     /// Padding.
     pub pad: u32,
 }
-records! { TaskRecord = 72 }
+records! { TaskRecord = 96 }
 
 /// The task that ran last on a CPU, and its slot.
 #[repr(C)]
