@@ -348,6 +348,7 @@ pub(crate) fn load(
         functions: &functions,
         best: limits.tier.unwrap_or(Tier::Trampoline),
         refused: Vec::new(),
+        kprobe_pmu: sys::kprobe_pmu(),
         kprobes: Vec::new(),
     };
     let hooks = placing.all(tree)?;
@@ -428,7 +429,9 @@ struct Placing<'a> {
     /// No better tier than this is tried.
     best: Tier,
     /// Tiers that this kernel forbids: the rest of their programs would only cost time.
-    refused: Vec<(Tier, String)>,
+    refused: Vec<Tier>,
+    /// Number of the PMU that attaches kprobes.
+    kprobe_pmu: Option<u32>,
     kprobes: Vec<OwnedFd>,
 }
 
@@ -487,7 +490,7 @@ impl Placing<'_> {
                     if is_forbidden(&error) {
                         match alternative.programs[0].1.tier() {
                             Tier::Base => *forbidden = Some(error),
-                            tier => self.refused.push((tier, text.clone())),
+                            tier => self.refused.push(tier),
                         }
                     }
                     text
@@ -516,8 +519,11 @@ impl Placing<'_> {
         if rank(tier) < rank(self.best) {
             bail!("the request wants no better tier than {}", text(self.best));
         }
-        if let Some((_, reason)) = self.refused.iter().find(|(refused, _)| *refused == tier) {
-            bail!("{reason}");
+        if self.refused.contains(&tier) {
+            bail!("this kernel does not permit a {}", text(tier));
+        }
+        if tier == Tier::Kprobe && self.kprobe_pmu.is_none() {
+            bail!("this kernel has no kprobes");
         }
         if tier != Tier::Base {
             match self.functions.get(name) {
@@ -566,8 +572,9 @@ impl Placing<'_> {
             Attach::Kprobe | Attach::Kretprobe => {
                 let program: &mut KProbe = program.try_into()?;
                 program.load().with_context(loading)?;
+                let pmu = self.kprobe_pmu.unwrap_or(0);
                 let fd = program.fd()?.as_fd().as_raw_fd();
-                return sys::attach_kprobe(fd, name, kind == Attach::Kretprobe)
+                return sys::attach_kprobe(pmu, fd, name, kind == Attach::Kretprobe)
                     .map(Some)
                     .with_context(attaching);
             }

@@ -16,6 +16,9 @@ pub(crate) const ARGUMENT: &str = "--sentinel";
 /// The first port of all: nothing listens there.
 const CLOSED_PORT: u16 = 1;
 
+/// Exit code of a sentinel that found no place for files.
+const NO_FOLDER: i32 = 3;
+
 /// Hooks that settle names, and the operation that each does it for.
 const NAMES: &[(&str, FileOp)] = &[
     ("security_path_unlink", FileOp::Unlink),
@@ -30,8 +33,8 @@ const NAMES: &[(&str, FileOp)] = &[
     ("security_path_chown", FileOp::Chown),
 ];
 
-/// What the sentinel does.
-pub(crate) fn act() {
+/// What the sentinel does; its exit code.
+pub(crate) fn act() -> i32 {
     sys::getppid();
     sys::close_nothing();
     sys::fork_nothing();
@@ -50,10 +53,12 @@ pub(crate) fn act() {
     sys::unshare(libc::CLONE_NEWUTS);
     // Ignored, unless somebody waits for it: nobody does.
     sys::kill_parent(libc::SIGURG);
-    if sys::enter_detached_tmpfs() {
+    let has_folder = sys::enter_detached_tmpfs();
+    if has_folder {
         sys::use_names();
     }
     let _ = std::net::TcpStream::connect(("127.0.0.1", CLOSED_PORT));
+    if has_folder { 0 } else { NO_FOLDER }
 }
 
 /// Runs the sentinel and marks every hook that saw it as proven. What it left in the tables is
@@ -71,7 +76,7 @@ pub(crate) fn prove(capture: &mut Capture) -> Result<()> {
     label::clear_roots(capture)?;
     capture.set_state(|state| state.open = 1)?;
     let released = child.release();
-    sys::wait(pid, true);
+    let has_folder = sys::wait(pid, true).is_none_or(|status| status.code() != NO_FOLDER);
     capture.set_state(|state| state.open = 0)?;
     released.context("cannot execute the sentinel")?;
     sys::barrier();
@@ -101,7 +106,12 @@ pub(crate) fn prove(capture: &mut Capture) -> Result<()> {
             if seen {
                 hook.state = HookState::Proven;
             } else {
-                hook.reason = Some("the sentinel's own action was not seen".to_owned());
+                let reason = if has_folder || !NAMES.iter().any(|(names, _)| *names == name) {
+                    "the sentinel's own action was not seen"
+                } else {
+                    "not tried: the probe may not make a file system"
+                };
+                hook.reason = Some(reason.to_owned());
             }
         }
     }

@@ -347,23 +347,29 @@ pub(crate) struct ProgramStatistics {
     pub(crate) missed: Option<u64>,
 }
 
+/// Number of the PMU that attaches kprobes; none on kernels without them.
+pub(crate) fn kprobe_pmu() -> Option<u32> {
+    let text = std::fs::read_to_string("/sys/bus/event_source/devices/kprobe/type").ok()?;
+    text.trim().parse().ok()
+}
+
 /// Attaches a program to the entry or the return of a kernel function, by the PMU of kprobes; the
 /// descriptor keeps it there.
-pub(crate) fn attach_kprobe(program: i32, function: &str, is_return: bool) -> io::Result<OwnedFd> {
+pub(crate) fn attach_kprobe(
+    pmu: u32,
+    program: i32,
+    function: &str,
+    is_return: bool,
+) -> io::Result<OwnedFd> {
     const PERF_EVENT_IOC_SET_BPF: libc::c_ulong = 0x4004_2408;
     const PERF_EVENT_IOC_ENABLE: libc::c_ulong = 0x2400;
     const PERF_FLAG_FD_CLOEXEC: libc::c_ulong = 8;
     // struct perf_event_attr, include/uapi/linux/perf_event.h, PERF_ATTR_SIZE_VER5: type and size
     // at 0, config at 8, sample_period at 16, kprobe_func (config1) at 56.
     const SIZE: usize = 112;
-    let kind = std::fs::read_to_string("/sys/bus/event_source/devices/kprobe/type")?;
-    let kind: u32 = kind
-        .trim()
-        .parse()
-        .map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))?;
     let name = CString::new(function)?;
     let mut attributes = [0_u64; SIZE / 8];
-    attributes[0] = u64::from(kind) | (SIZE as u64) << 32;
+    attributes[0] = u64::from(pmu) | (SIZE as u64) << 32;
     // Bit 0 says that it is the return, as .../kprobe/format/retprobe has it on every kernel.
     attributes[1] = u64::from(is_return);
     attributes[2] = 1;
