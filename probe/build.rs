@@ -32,8 +32,8 @@ fn main() -> anyhow::Result<()> {
     shrink(&Path::new(&std::env::var("OUT_DIR")?).join("procmon-probe-ebpf"))
 }
 
-/// Wipes the debugging information, which nobody reads on a node, and deflates the object: the
-/// probe has to be small. (The sections stay: the linker keeps all names of the file in one table,
+/// Wipes the debugging information and the lines of the source, which nobody reads on a node and
+/// every kernel would check, and deflates the object: the probe has to be small. (The sections stay: the linker keeps all names of the file in one table,
 /// which tools that rewrite objects do not expect.)
 fn shrink(path: &Path) -> anyhow::Result<()> {
     use object::{Object as _, ObjectSection as _};
@@ -43,11 +43,19 @@ fn shrink(path: &Path) -> anyhow::Result<()> {
         .sections()
         .filter(|section| {
             let name = section.name_bytes().unwrap_or_default();
-            name.starts_with(b".debug") || name.starts_with(b".rel.debug")
+            name.starts_with(b".debug")
+                || name.starts_with(b".rel.debug")
+                || name == b".rel.BTF.ext"
         })
         .map(|section| (section.index().0, section.file_range()))
         .collect();
+    let extension = object
+        .section_by_name(".BTF.ext")
+        .and_then(|section| section.file_range());
     drop(object);
+    if let Some((start, _)) = extension {
+        wipe_lines(&mut bytes, usize::try_from(start)?)?;
+    }
     // e_shoff of an ELF64 header, then sh_type and sh_size of each section's header of 64 bytes.
     let headers = usize::try_from(u64::from_le_bytes(bytes[40..48].try_into()?))?;
     for (index, range) in debug {
@@ -63,6 +71,20 @@ fn shrink(path: &Path) -> anyhow::Result<()> {
         path.with_extension("deflate"),
         miniz_oxide::deflate::compress_to_vec(&bytes, 9),
     )?;
+    Ok(())
+}
+
+/// Takes the line information out of the section that begins at `start`: struct btf_ext_header has
+/// the header's length at 4, place and length of the lines at 16 and 20.
+fn wipe_lines(bytes: &mut [u8], start: usize) -> anyhow::Result<()> {
+    let number = |bytes: &[u8], at: usize| -> anyhow::Result<usize> {
+        let word = bytes[start + at..start + at + 4].try_into()?;
+        Ok(usize::try_from(u32::from_le_bytes(word))?)
+    };
+    let lines = start + number(bytes, 4)? + number(bytes, 16)?;
+    let length = number(bytes, 20)?;
+    bytes[lines..lines + length].fill(0);
+    bytes[start + 20..start + 24].fill(0);
     Ok(())
 }
 

@@ -138,9 +138,9 @@ pub(crate) static EVENTS: HashMap<RareKey, u64> = HashMap::with_max_entries(8_19
 /// First sights, drained by the probe. Full: a `Loss::Ring…`, and the sight is tried again at the next use.
 #[map]
 pub(crate) static RING: RingBuf = RingBuf::with_byte_size(8 << 20, 0);
-/// Buffers for records with paths: 0 for system calls, 1 for the task iterator.
+/// Buffers for records with paths: 0 for system calls, 1 for the task iterator, 2 for functions of the kernel.
 #[map]
-static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(2, 0);
+static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(3, 0);
 /// What was lost, by [`Loss`].
 #[map]
 static LOST: Array<u64> = Array::with_max_entries(N_LOSSES, 0);
@@ -159,6 +159,8 @@ pub(crate) struct Scratch {
     pub(crate) mount: u64,
     /// `struct dentry` where a walk goes on.
     pub(crate) dentry: u64,
+    /// The task that uses it, where another one may come between.
+    pub(crate) owner: u64,
 }
 
 /// One offset, as a constant to the verifier.

@@ -150,14 +150,25 @@ impl Btf {
         self.u32(place + 8)
     }
 
-    /// The number of a kernel function.
-    pub(crate) fn function(&self, wanted: &str) -> Option<u32> {
-        let number = self.types.iter().skip(1).position(|place| {
+    /// Those of these functions that the kernel has: their ids, and the numbers of their arguments.
+    pub(crate) fn functions<'a>(
+        &self,
+        wanted: impl Iterator<Item = &'a str>,
+    ) -> HashMap<&'a str, (u32, u32)> {
+        let wanted: HashMap<&[u8], &str> = wanted.map(|name| (name.as_bytes(), name)).collect();
+        let mut found = HashMap::new();
+        for (id, place) in (0_u32..).zip(&self.types).skip(1) {
             let place = *place as usize;
-            let kind = self.u32(place + 4).unwrap_or(0) >> 24 & 0x1f;
-            kind == KIND_FUNC && self.name(place) == wanted.as_bytes()
-        })?;
-        u32::try_from(number + 1).ok()
+            if self.u32(place + 4).unwrap_or(0) >> 24 & 0x1f == KIND_FUNC
+                && let Some(name) = wanted.get(self.name(place))
+                && let Some((_, _, arguments)) = self
+                    .u32(place + 8)
+                    .and_then(|prototype| self.resolve(prototype))
+            {
+                found.insert(*name, (id, u32::try_from(arguments).unwrap_or(0)));
+            }
+        }
+        found
     }
 
     /// The value of a constant in any enum.

@@ -6,7 +6,7 @@
 use procmon_probe_ebpf::abi::{
     CALL_ACCEPT, CALL_CONNECT, CALL_COPY, CALL_CREDENTIALS, CALL_DESCRIPTOR, CALL_EVENT, CALL_EXEC,
     CALL_LISTEN, CALL_MAP, CALL_NAME, CALL_OPEN, CALL_READ, CALL_RECVFROM, CALL_RECVMMSG,
-    CALL_RECVMSG, CALL_RENAME, CALL_SENDMMSG, CALL_SENDMSG, CALL_SENDTO, CALL_SOCKET,
+    CALL_RECVMSG, CALL_RENAME, CALL_SENDMMSG, CALL_SENDMSG, CALL_SENDTO, CALL_SIGNAL, CALL_SOCKET,
     CALL_SOCKETCALL, CALL_UNLINKAT, CALL_WRITE, CallKind, DENSE_NUMBERS, FileOp, NAMES_FLAGS,
     NAMES_FOLLOW, NO_ARG, RARE_BPF, RARE_KEYCTL, RARE_MODULE_LOAD, RARE_MOUNT, RARE_PERF,
     RARE_PTRACE, RARE_SETNS, RARE_UNSHARE, RARE_USERFAULTFD,
@@ -160,6 +160,16 @@ const RARE: &[(&str, u32, u8, u8, u8)] = &[
     ("perf_event_open", RARE_PERF, 1, NO_ARG, NO_ARG),
 ];
 
+/// Calls that send signals.
+const SIGNALS: &[&str] = &[
+    "kill",
+    "tkill",
+    "tgkill",
+    "rt_sigqueueinfo",
+    "rt_tgsigqueueinfo",
+    "pidfd_send_signal",
+];
+
 /// Calls in which mapping memory asks for CAP_SYS_ADMIN without need.
 const MAPS_MEMORY: &[&str] = &[
     "brk", "mmap", "mmap2", "munmap", "mprotect", "mremap", "clone", "clone3", "fork", "vfork",
@@ -216,6 +226,11 @@ pub(crate) fn table(abi: Abi) -> Vec<CallKind> {
     for name in CREDENTIALS {
         if let Some(entry) = number(name).and_then(|number| kinds.get_mut(number)) {
             entry.kind = CALL_CREDENTIALS;
+        }
+    }
+    for name in SIGNALS {
+        if let Some(entry) = number(name).and_then(|number| kinds.get_mut(number)) {
+            entry.kind = CALL_SIGNAL;
         }
     }
     for (name, event, a, b, c) in RARE {

@@ -4,28 +4,61 @@ use crate::btf::Btf as Layouts;
 use crate::{calls, offsets, sys};
 use anyhow::{Context as _, Result, anyhow, bail};
 use aya::maps::{Array, MapData, Queue};
-use aya::programs::{BtfTracePoint, Iter, Program};
+use aya::programs::{BtfTracePoint, FEntry, FExit, Iter, KProbe, Program};
 use aya::{Btf, Ebpf, EbpfLoader, VerifierLogLevel};
 use procmon_probe_ebpf::abi::{
     CallKind, Config, DENSE_NUMBERS, MAX_CONTAINERS, MAX_EXES, NO_OFFSET, RDONLY_CAST, State,
 };
 use procmon_profile::model::{Abi, Dimension, Hook, HookState, Tier};
 use procmon_profile::wire::Limits;
+use std::collections::HashMap;
 use std::io::Read as _;
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 
 /// The object of the programs, deflated, built by this crate's build.rs.
 static OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/procmon-probe-ebpf.deflate"));
 
-/// A hook that the capture wants.
+/// A hook that the capture wants: the first alternative that loads and attaches is taken.
 pub(crate) struct Wanted {
-    /// Name of the program in the object.
-    pub(crate) program: &'static str,
-    /// Name of the tracepoint.
-    pub(crate) name: &'static str,
+    /// What each is known by here; the tracepoint's name where there is one.
+    pub(crate) id: &'static str,
     /// Needed only where labels follow cgroups.
     pub(crate) cgroup_only: bool,
-    /// What can't be told without it, and whether all of it.
+    /// What can't be told without it, and whether all of it. Empty: it only adds facts.
     pub(crate) without: &'static [(Dimension, bool)],
+    /// Best first.
+    alternatives: &'static [Alternative],
+}
+
+/// One way to a hook.
+struct Alternative {
+    /// Name of the tracepoint or of the kernel's function.
+    name: &'static str,
+    /// Number of the function's arguments, return value not counted: with another one it is not the
+    /// function that the programs know.
+    arguments: u32,
+    /// Names of the programs in the object; all are needed.
+    programs: &'static [(&'static str, Attach)],
+}
+
+/// How a program is attached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Attach {
+    Tracepoint,
+    Entry,
+    Exit,
+    Kprobe,
+    Kretprobe,
+}
+
+impl Attach {
+    fn tier(self) -> Tier {
+        match self {
+            Self::Tracepoint => Tier::Base,
+            Self::Entry | Self::Exit => Tier::Trampoline,
+            Self::Kprobe | Self::Kretprobe => Tier::Kprobe,
+        }
+    }
 }
 
 const ALL_CALLS: &[(Dimension, bool)] = &[
@@ -40,77 +73,156 @@ const LABELS: &[(Dimension, bool)] = &[
     (Dimension::Files, false),
     (Dimension::Network, false),
 ];
+const NETWORK: &[(Dimension, bool)] = &[(Dimension::Network, false)];
+const EVENTS: &[(Dimension, bool)] = &[(Dimension::Events, false)];
 
-/// Every hook. All are of the base tier: typed tracepoints, which need BTF and nothing else.
+/// A typed tracepoint.
+macro_rules! tracepoint {
+    ($name:literal, $program:literal) => {
+        Alternative {
+            name: $name,
+            arguments: 0,
+            programs: &[($program, Attach::Tracepoint)],
+        }
+    };
+}
+
+/// A hook of the base tier: typed tracepoints, which need BTF and nothing else.
+macro_rules! base {
+    ($name:literal, $program:literal, $without:expr) => {
+        base!($name, $program, $without, false)
+    };
+    ($name:literal, $program:literal, $without:expr, $cgroup_only:literal) => {
+        Wanted {
+            id: $name,
+            cgroup_only: $cgroup_only,
+            without: $without,
+            alternatives: &[tracepoint!($name, $program)],
+        }
+    };
+}
+
+/// A function's entry, which adds facts.
+macro_rules! entry {
+    ($name:literal, $arguments:literal, $fentry:literal, $kprobe:literal) => {
+        Wanted {
+            id: $name,
+            cgroup_only: false,
+            without: &[],
+            alternatives: &[
+                Alternative {
+                    name: $name,
+                    arguments: $arguments,
+                    programs: &[($fentry, Attach::Entry)],
+                },
+                Alternative {
+                    name: $name,
+                    arguments: $arguments,
+                    programs: &[($kprobe, Attach::Kprobe)],
+                },
+            ],
+        }
+    };
+}
+
+/// What an opening came to, by the function that this kernel has.
+macro_rules! opening {
+    ($name:literal, trampoline) => {
+        Alternative {
+            name: $name,
+            arguments: 3,
+            programs: &[("f_open", Attach::Exit)],
+        }
+    };
+    ($name:literal, kprobe) => {
+        Alternative {
+            name: $name,
+            arguments: 3,
+            programs: &[
+                ("k_open", Attach::Kprobe),
+                ("k_open_return", Attach::Kretprobe),
+            ],
+        }
+    };
+}
+
+/// The hook that tells capabilities.
+pub(crate) const CAPABLE: &str = "cap_capable";
+/// The hook that tells names of openings that failed.
+pub(crate) const OPEN: &str = "do_filp_open";
+/// The hook that tells names of loaded modules.
+pub(crate) const MODULE_LOAD: &str = "module_load";
+
+/// Every hook.
 pub(crate) const WANTED: &[Wanted] = &[
+    base!("sys_enter", "on_sys_enter", ALL_CALLS),
+    base!("sys_exit", "on_sys_exit", ALL_CALLS),
+    base!("task_newtask", "on_task_newtask", LABELS),
+    base!("sched_process_exec", "on_sched_process_exec", LABELS),
+    base!(
+        "sched_process_exit",
+        "on_sched_process_exit",
+        &[(Dimension::Processes, false)]
+    ),
+    base!("sched_process_free", "on_sched_process_free", &[]),
+    base!("cgroup_attach_task", "on_cgroup_attach_task", LABELS, true),
+    base!("cgroup_mkdir", "on_cgroup_mkdir", LABELS, true),
+    base!("inet_sock_set_state", "on_inet_sock_set_state", NETWORK),
+    base!("tcp_destroy_sock", "on_tcp_destroy_sock", NETWORK),
+    base!("signal_generate", "on_signal_generate", EVENTS),
+    base!("module_load", "on_module_load", &[]),
     Wanted {
-        program: "on_sys_enter",
-        name: "sys_enter",
-        cgroup_only: false,
-        without: ALL_CALLS,
-    },
-    Wanted {
-        program: "on_sys_exit",
-        name: "sys_exit",
-        cgroup_only: false,
-        without: ALL_CALLS,
-    },
-    Wanted {
-        program: "on_task_newtask",
-        name: "task_newtask",
-        cgroup_only: false,
-        without: LABELS,
-    },
-    Wanted {
-        program: "on_sched_process_exec",
-        name: "sched_process_exec",
-        cgroup_only: false,
-        without: LABELS,
-    },
-    Wanted {
-        program: "on_sched_process_exit",
-        name: "sched_process_exit",
-        cgroup_only: false,
-        without: &[(Dimension::Processes, false)],
-    },
-    Wanted {
-        program: "on_sched_process_free",
-        name: "sched_process_free",
-        cgroup_only: false,
-        without: &[],
-    },
-    Wanted {
-        program: "on_cgroup_attach_task",
-        name: "cgroup_attach_task",
-        cgroup_only: true,
-        without: LABELS,
-    },
-    Wanted {
-        program: "on_cgroup_mkdir",
-        name: "cgroup_mkdir",
-        cgroup_only: true,
-        without: LABELS,
-    },
-    Wanted {
-        program: "on_inet_sock_set_state",
-        name: "inet_sock_set_state",
-        cgroup_only: false,
-        without: &[(Dimension::Network, false)],
-    },
-    Wanted {
-        program: "on_tcp_destroy_sock",
-        name: "tcp_destroy_sock",
-        cgroup_only: false,
-        without: &[(Dimension::Network, false)],
-    },
-    Wanted {
-        program: "on_cap_capable",
-        name: "cap_capable",
+        id: CAPABLE,
         cgroup_only: false,
         without: &[(Dimension::Capabilities, true)],
+        alternatives: &[
+            Alternative {
+                name: "security_capable",
+                arguments: 4,
+                programs: &[("f_capable", Attach::Exit)],
+            },
+            Alternative {
+                name: "security_capable",
+                arguments: 4,
+                programs: &[
+                    ("k_capable", Attach::Kprobe),
+                    ("k_capable_return", Attach::Kretprobe),
+                ],
+            },
+            tracepoint!("cap_capable", "on_cap_capable"),
+        ],
     },
+    Wanted {
+        id: OPEN,
+        cgroup_only: false,
+        without: &[],
+        alternatives: &[
+            opening!("do_filp_open", trampoline),
+            opening!("do_file_open", trampoline),
+            opening!("do_filp_open", kprobe),
+            opening!("do_file_open", kprobe),
+        ],
+    },
+    entry!("security_path_unlink", 2, "f_unlink", "k_unlink"),
+    entry!("security_path_rmdir", 2, "f_rmdir", "k_rmdir"),
+    entry!("security_path_mkdir", 3, "f_mkdir", "k_mkdir"),
+    entry!("security_path_mknod", 4, "f_mknod", "k_mknod"),
+    entry!("security_path_symlink", 3, "f_symlink", "k_symlink"),
+    entry!("security_path_link", 3, "f_link", "k_link"),
+    entry!("security_path_rename", 5, "f_rename", "k_rename"),
+    entry!("security_path_truncate", 1, "f_truncate", "k_truncate"),
+    entry!("security_path_chmod", 2, "f_chmod", "k_chmod"),
+    entry!("security_path_chown", 3, "f_chown", "k_chown"),
+    entry!(
+        "security_kernel_module_request",
+        1,
+        "f_module_request",
+        "k_module_request"
+    ),
 ];
 const SCAN: &str = "scan_tasks";
+/// The kernel function that `RDONLY_CAST` stands for.
+const RDONLY_CAST_NAME: &str = "bpf_rdonly_cast";
 
 /// Which hierarchy of cgroups names the containers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,10 +241,28 @@ pub(crate) enum Hierarchy {
 /// The loaded programs.
 pub(crate) struct Capture {
     pub(crate) ebpf: Ebpf,
-    /// State of every wanted hook.
-    pub(crate) hooks: Vec<Hook>,
+    /// Every wanted hook.
+    pub(crate) hooks: Vec<Placed>,
+    /// What keeps kprobes attached.
+    _kprobes: Vec<OwnedFd>,
     /// Sizes in use.
     pub(crate) limits: Limits,
+}
+
+/// A wanted hook and what came of it.
+pub(crate) struct Placed {
+    pub(crate) wanted: &'static Wanted,
+    /// Where it is attached, with its state.
+    pub(crate) hook: Hook,
+    /// The alternative in use.
+    used: Option<&'static Alternative>,
+}
+
+impl Placed {
+    /// It is attached.
+    pub(crate) fn is_there(&self) -> bool {
+        self.used.is_some()
+    }
 }
 
 /// Why nothing can be captured here.
@@ -162,7 +292,7 @@ pub(crate) fn load(
     verbose: bool,
 ) -> Result<Capture, Unable> {
     limits.syscall_rows = limits.syscall_rows.clamp(64, 65_534);
-    let (offsets, config, cast) = layouts(hierarchy, tree, arch).map_err(|error| Unable {
+    let (offsets, config, functions) = layouts(hierarchy, tree, arch).map_err(|error| Unable {
         code: "noBtf",
         error,
     })?;
@@ -202,7 +332,11 @@ pub(crate) fn load(
     }
     let mut object = miniz_oxide::inflate::decompress_to_vec(OBJECT)
         .map_err(|error| anyhow!("the probe's eBPF object is damaged: {error}"))?;
-    name_function(&mut object, RDONLY_CAST, cast);
+    if config.direct != 0
+        && let Some((cast, _)) = functions.get(RDONLY_CAST_NAME)
+    {
+        name_function(&mut object, RDONLY_CAST, *cast);
+    }
     let mut ebpf = loader.load(&object).map_err(|error| {
         let error = anyhow::Error::from(error);
         let code = if is_forbidden(&error) {
@@ -215,10 +349,21 @@ pub(crate) fn load(
             error: error.context("cannot create the eBPF maps"),
         }
     })?;
-    let hooks = attach(&mut ebpf, &btf, tree)?;
+    let mut placing = Placing {
+        ebpf: &mut ebpf,
+        btf: &btf,
+        functions: &functions,
+        best: limits.tier.unwrap_or(Tier::Trampoline),
+        refused: Vec::new(),
+        kprobe_pmu: sys::kprobe_pmu(),
+        kprobes: Vec::new(),
+    };
+    let hooks = placing.all(tree)?;
+    let kprobes = placing.kprobes;
     let mut capture = Capture {
         ebpf,
         hooks,
+        _kprobes: kprobes,
         limits,
     };
     capture.fill(arch)?;
@@ -231,9 +376,6 @@ fn name_function(object: &mut [u8], placeholder: u32, function: u32) {
     // struct bpf_insn: BPF_JMP | BPF_CALL, registers, offset; then the number.
     let mut call = [0x85, 0, 0, 0, 0, 0, 0, 0];
     call[4..].copy_from_slice(&placeholder.to_le_bytes());
-    if function == 0 {
-        return;
-    }
     for instruction in object.chunks_exact_mut(8) {
         if instruction == call {
             // BPF_PSEUDO_KFUNC_CALL as the source register.
@@ -256,7 +398,7 @@ fn layouts(
     hierarchy: Hierarchy,
     tree: bool,
     arch: &str,
-) -> Result<(procmon_probe_ebpf::abi::Offsets, Config, u32)> {
+) -> Result<(procmon_probe_ebpf::abi::Offsets, Config, Functions)> {
     let mut bytes = Vec::new();
     std::fs::File::open("/sys/kernel/btf/vmlinux")
         .and_then(|mut file| file.read_to_end(&mut bytes))
@@ -272,9 +414,12 @@ fn layouts(
             .constant(&format!("{name}_cgrp_id"))
             .with_context(|| format!("this kernel's BTF lacks the {name} cgroup controller"))?,
     };
-    let cast = layouts
-        .function("bpf_rdonly_cast")
-        .filter(|function| sys::may_cast_any_address(*function));
+    let names = WANTED
+        .iter()
+        .flat_map(|wanted| wanted.alternatives)
+        .map(|alternative| alternative.name)
+        .chain([RDONLY_CAST_NAME]);
+    let functions = layouts.functions(names);
     let config = Config {
         typed_task: u32::from(layouts.constant("BPF_FUNC_get_current_task_btf").is_some()),
         arch: if arch == "amd64" { 1 } else { 2 },
@@ -285,9 +430,13 @@ fn layouts(
         },
         tree: u32::from(tree),
         preemptible: u32::from(is_preemptible(&sys::uname().0)),
-        direct: u32::from(cast.is_some()),
+        direct: u32::from(
+            functions
+                .get(RDONLY_CAST_NAME)
+                .is_some_and(|(cast, _)| sys::may_cast_any_address(*cast)),
+        ),
     };
-    Ok((offsets, config, cast.unwrap_or(0)))
+    Ok((offsets, config, functions))
 }
 
 /// Programs on tracepoints may be preempted: since 6.19, which nothing in the BTF shows.
@@ -298,71 +447,186 @@ fn is_preemptible(release: &str) -> bool {
     (numbers.next(), numbers.next()) >= (Some(6), Some(19))
 }
 
-/// Loads and attaches every program that is wanted.
-fn attach(ebpf: &mut Ebpf, btf: &Btf, tree: bool) -> Result<Vec<Hook>, Unable> {
-    let mut hooks = Vec::new();
-    let mut refused = None;
-    for wanted in WANTED.iter().filter(|wanted| !(tree && wanted.cgroup_only)) {
-        let result = attach_one(ebpf, btf, wanted);
-        let (state, reason) = match result {
-            Ok(()) => (HookState::Attached, None),
-            Err(error) => {
-                let text = format!("{error:#}");
-                if is_forbidden(&error) {
-                    refused = Some(error);
-                }
-                (HookState::Missing, Some(text))
-            }
-        };
-        hooks.push(Hook {
-            name: wanted.name.to_owned(),
-            tier: Tier::Base,
-            state,
-            missed: None,
-            reason,
-        });
-    }
-    if let Some(error) = refused
-        && hooks.iter().all(|hook| hook.state == HookState::Missing)
-    {
-        return Err(Unable {
-            code: "bpfForbidden",
-            error: error.context("cannot load any eBPF program"),
-        });
-    }
-    let essential = |name: &str| {
-        hooks
-            .iter()
-            .find(|hook| hook.name == name && hook.state == HookState::Missing)
-            .map(|hook| hook.reason.clone().unwrap_or_default())
-    };
-    if let Some(reason) = essential("sys_enter").or_else(|| essential("sys_exit")) {
-        return Err(Unable {
-            code: "other",
-            error: anyhow!(reason).context("cannot count system calls on this kernel"),
-        });
-    }
-    let scan: &mut Iter = ebpf
-        .program_mut(SCAN)
-        .context("the object lacks the task iterator")?
-        .try_into()?;
-    scan.load("task", btf)
-        .context("cannot load the task iterator")?;
-    Ok(hooks)
+/// Functions of the kernel that hooks or programs name: their ids, and the numbers of their arguments.
+type Functions = HashMap<&'static str, (u32, u32)>;
+
+/// Loads and attaches what is wanted.
+struct Placing<'a> {
+    ebpf: &'a mut Ebpf,
+    btf: &'a Btf,
+    functions: &'a Functions,
+    /// No better tier than this is tried.
+    best: Tier,
+    /// Tiers that this kernel forbids: the rest of their programs would only cost time.
+    refused: Vec<Tier>,
+    /// Number of the PMU that attaches kprobes.
+    kprobe_pmu: Option<u32>,
+    kprobes: Vec<OwnedFd>,
 }
 
-fn attach_one(ebpf: &mut Ebpf, btf: &Btf, wanted: &Wanted) -> Result<()> {
-    let program: &mut BtfTracePoint = ebpf
-        .program_mut(wanted.program)
-        .with_context(|| format!("the object lacks `{}`", wanted.program))?
-        .try_into()?;
-    program
-        .load(wanted.name, btf)
-        .with_context(|| format!("cannot load `{}`", wanted.name))?;
-    program
-        .attach()
-        .with_context(|| format!("cannot attach `{}`", wanted.name))?;
-    Ok(())
+impl Placing<'_> {
+    fn all(&mut self, tree: bool) -> Result<Vec<Placed>, Unable> {
+        let mut hooks = Vec::new();
+        let mut refused = None;
+        for wanted in WANTED.iter().filter(|wanted| !(tree && wanted.cgroup_only)) {
+            hooks.push(self.first(wanted, &mut refused));
+        }
+        if let Some(error) = refused
+            && !hooks.iter().any(Placed::is_there)
+        {
+            return Err(Unable {
+                code: "bpfForbidden",
+                error: error.context("cannot load any eBPF program"),
+            });
+        }
+        if let Some(missing) = hooks[..2].iter().find(|placed| !placed.is_there()) {
+            let reason = missing.hook.reason.clone().unwrap_or_default();
+            return Err(Unable {
+                code: "other",
+                error: anyhow!(reason).context("cannot count system calls on this kernel"),
+            });
+        }
+        let scan: &mut Iter = self
+            .ebpf
+            .program_mut(SCAN)
+            .context("the object lacks the task iterator")?
+            .try_into()?;
+        scan.load("task", self.btf)
+            .context("cannot load the task iterator")?;
+        Ok(hooks)
+    }
+
+    /// The first alternative that works. What forbids the base tier is kept.
+    fn first(&mut self, wanted: &'static Wanted, forbidden: &mut Option<anyhow::Error>) -> Placed {
+        let mut reasons: Vec<String> = Vec::new();
+        for alternative in wanted.alternatives {
+            let reason = match self.try_one(alternative) {
+                Ok(()) => {
+                    return Placed {
+                        wanted,
+                        hook: Hook {
+                            name: alternative.name.to_owned(),
+                            tier: alternative.programs[0].1.tier(),
+                            state: HookState::Attached,
+                            missed: None,
+                            reason: None,
+                        },
+                        used: Some(alternative),
+                    };
+                }
+                Err(error) => {
+                    let text = format!("{error:#}");
+                    if is_forbidden(&error) {
+                        match alternative.programs[0].1.tier() {
+                            Tier::Base => *forbidden = Some(error),
+                            tier => self.refused.push(tier),
+                        }
+                    }
+                    text
+                }
+            };
+            if !reasons.contains(&reason) {
+                reasons.push(reason);
+            }
+        }
+        Placed {
+            wanted,
+            hook: Hook {
+                name: wanted.alternatives[0].name.to_owned(),
+                tier: wanted.alternatives[0].programs[0].1.tier(),
+                state: HookState::Missing,
+                missed: None,
+                reason: Some(reasons.join("; ")),
+            },
+            used: None,
+        }
+    }
+
+    fn try_one(&mut self, alternative: &Alternative) -> Result<()> {
+        let name = alternative.name;
+        let tier = alternative.programs[0].1.tier();
+        if rank(tier) < rank(self.best) {
+            bail!("the request wants no better tier than {}", text(self.best));
+        }
+        if self.refused.contains(&tier) {
+            bail!("this kernel does not permit a {}", text(tier));
+        }
+        if tier == Tier::Kprobe && self.kprobe_pmu.is_none() {
+            bail!("this kernel has no kprobes");
+        }
+        if tier != Tier::Base {
+            match self.functions.get(name) {
+                None => bail!("this kernel has no function `{name}`"),
+                Some((_, arguments)) if *arguments != alternative.arguments => bail!(
+                    "`{name}` takes {arguments} arguments on this kernel, not {}",
+                    alternative.arguments
+                ),
+                Some(_) => {}
+            }
+        }
+        let mut kprobes = Vec::new();
+        for (program, kind) in alternative.programs {
+            if let Some(kprobe) = self.attach(program, name, *kind)? {
+                kprobes.push(kprobe);
+            }
+        }
+        self.kprobes.append(&mut kprobes);
+        Ok(())
+    }
+
+    /// Loads and attaches one program; what holds it, when nothing else does.
+    fn attach(&mut self, program: &str, name: &str, kind: Attach) -> Result<Option<OwnedFd>> {
+        let loading = || format!("cannot load `{name}` ({})", text(kind.tier()));
+        let attaching = || format!("cannot attach `{name}` ({})", text(kind.tier()));
+        let program = self
+            .ebpf
+            .program_mut(program)
+            .with_context(|| format!("the object lacks `{program}`"))?;
+        match kind {
+            Attach::Tracepoint => {
+                let program: &mut BtfTracePoint = program.try_into()?;
+                program.load(name, self.btf).with_context(loading)?;
+                program.attach().with_context(attaching)?;
+            }
+            Attach::Entry => {
+                let program: &mut FEntry = program.try_into()?;
+                program.load(name, self.btf).with_context(loading)?;
+                program.attach().with_context(attaching)?;
+            }
+            Attach::Exit => {
+                let program: &mut FExit = program.try_into()?;
+                program.load(name, self.btf).with_context(loading)?;
+                program.attach().with_context(attaching)?;
+            }
+            Attach::Kprobe | Attach::Kretprobe => {
+                let program: &mut KProbe = program.try_into()?;
+                program.load().with_context(loading)?;
+                let pmu = self.kprobe_pmu.unwrap_or(0);
+                let fd = program.fd()?.as_fd().as_raw_fd();
+                return sys::attach_kprobe(pmu, fd, name, kind == Attach::Kretprobe)
+                    .map(Some)
+                    .with_context(attaching);
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// Best first.
+fn rank(tier: Tier) -> u8 {
+    match tier {
+        Tier::Trampoline => 0,
+        Tier::Kprobe => 1,
+        Tier::Base => 2,
+    }
+}
+
+fn text(tier: Tier) -> &'static str {
+    match tier {
+        Tier::Trampoline => "trampoline",
+        Tier::Kprobe => "kprobe",
+        Tier::Base => "base",
+    }
 }
 
 impl Capture {
@@ -439,16 +703,43 @@ impl Capture {
         Ok(bytes)
     }
 
-    /// Every program that is loaded, with its hook's name.
+    /// Every program in use, with its hook's id.
     pub(crate) fn programs(&self) -> impl Iterator<Item = (&'static str, &Program)> {
-        WANTED
-            .iter()
-            .filter_map(|wanted| Some((wanted.name, self.ebpf.program(wanted.program)?)))
+        self.hooks.iter().flat_map(|placed| {
+            placed
+                .used
+                .iter()
+                .flat_map(|used| used.programs)
+                .filter_map(|(program, _)| Some((placed.wanted.id, self.ebpf.program(program)?)))
+        })
     }
 
-    /// The state of one hook.
-    pub(crate) fn hook_mut(&mut self, name: &str) -> Option<&mut Hook> {
-        self.hooks.iter_mut().find(|hook| hook.name == name)
+    /// What came of one hook.
+    pub(crate) fn placed_mut(&mut self, id: &str) -> Option<&mut Placed> {
+        self.hooks.iter_mut().find(|placed| placed.wanted.id == id)
+    }
+
+    /// What came of one hook.
+    pub(crate) fn placed(&self, id: &str) -> Option<&Placed> {
+        self.hooks.iter().find(|placed| placed.wanted.id == id)
+    }
+
+    /// The best tier in use.
+    pub(crate) fn tier(&self) -> Tier {
+        self.hooks
+            .iter()
+            .filter(|placed| placed.is_there())
+            .map(|placed| placed.hook.tier)
+            .min_by_key(|tier| rank(*tier))
+            .unwrap_or(Tier::Base)
+    }
+
+    /// Every hook, for the document.
+    pub(crate) fn document_hooks(&self) -> Vec<Hook> {
+        self.hooks
+            .iter()
+            .map(|placed| placed.hook.clone())
+            .collect()
     }
 }
 

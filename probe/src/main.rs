@@ -32,8 +32,7 @@ fn run() -> i32 {
     let argument = std::env::args().nth(1);
     match argument.as_deref() {
         Some(sentinel::ARGUMENT) => {
-            sentinel::act();
-            return 0;
+            return sentinel::act();
         }
         Some("--version") => {
             println!(

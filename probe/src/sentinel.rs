@@ -4,10 +4,10 @@
 //! has a disk below it, and leaves no trace on the node.
 
 use crate::drain::Drained;
-use crate::hooks::Capture;
+use crate::hooks::{CAPABLE, Capture, MODULE_LOAD, OPEN};
 use crate::{label, sys};
 use anyhow::{Context as _, Result};
-use procmon_probe_ebpf::abi::{SCAN_LABEL, SENTINEL_CONTAINER};
+use procmon_probe_ebpf::abi::{FileOp, SCAN_LABEL, SENTINEL_CONTAINER};
 use procmon_profile::model::HookState;
 use std::io::{Read as _, Write as _};
 
@@ -16,8 +16,25 @@ pub(crate) const ARGUMENT: &str = "--sentinel";
 /// The first port of all: nothing listens there.
 const CLOSED_PORT: u16 = 1;
 
-/// What the sentinel does.
-pub(crate) fn act() {
+/// Exit code of a sentinel that found no place for files.
+const NO_FOLDER: i32 = 3;
+
+/// Hooks that settle names, and the operation that each does it for.
+const NAMES: &[(&str, FileOp)] = &[
+    ("security_path_unlink", FileOp::Unlink),
+    ("security_path_rmdir", FileOp::Rmdir),
+    ("security_path_mkdir", FileOp::Mkdir),
+    ("security_path_mknod", FileOp::Mknod),
+    ("security_path_symlink", FileOp::Symlink),
+    ("security_path_link", FileOp::Link),
+    ("security_path_rename", FileOp::Rename),
+    ("security_path_truncate", FileOp::Truncate),
+    ("security_path_chmod", FileOp::Chmod),
+    ("security_path_chown", FileOp::Chown),
+];
+
+/// What the sentinel does; its exit code.
+pub(crate) fn act() -> i32 {
     sys::getppid();
     sys::close_nothing();
     sys::fork_nothing();
@@ -34,7 +51,14 @@ pub(crate) fn act() {
         sys::loopback_up();
     }
     sys::unshare(libc::CLONE_NEWUTS);
+    // Ignored, unless somebody waits for it: nobody does.
+    sys::kill_parent(libc::SIGURG);
+    let has_folder = sys::enter_detached_tmpfs();
+    if has_folder {
+        sys::use_names();
+    }
     let _ = std::net::TcpStream::connect(("127.0.0.1", CLOSED_PORT));
+    if has_folder { 0 } else { NO_FOLDER }
 }
 
 /// Runs the sentinel and marks every hook that saw it as proven. What it left in the tables is
@@ -52,7 +76,7 @@ pub(crate) fn prove(capture: &mut Capture) -> Result<()> {
     label::clear_roots(capture)?;
     capture.set_state(|state| state.open = 1)?;
     let released = child.release();
-    sys::wait(pid, true);
+    let has_folder = sys::wait(pid, true).is_none_or(|status| status.code() != NO_FOLDER);
     capture.set_state(|state| state.open = 0)?;
     released.context("cannot execute the sentinel")?;
     sys::barrier();
@@ -65,25 +89,44 @@ pub(crate) fn prove(capture: &mut Capture) -> Result<()> {
         ("sched_process_exit", seen.exits),
         ("inet_sock_set_state", seen.refused),
         ("tcp_destroy_sock", seen.destroyed),
-        ("cap_capable", seen.capabilities),
+        (CAPABLE, seen.capabilities),
         ("sched_process_free", seen.freed),
-    ] {
-        if let Some(hook) = capture.hook_mut(name)
+        ("signal_generate", seen.signals),
+        (OPEN, seen.settled_failure),
+    ]
+    .into_iter()
+    .chain(
+        NAMES
+            .iter()
+            .map(|(name, op)| (*name, seen.settled[*op as usize])),
+    ) {
+        if let Some(hook) = capture.placed_mut(name).map(|placed| &mut placed.hook)
             && hook.state == HookState::Attached
         {
             if seen {
                 hook.state = HookState::Proven;
             } else {
-                hook.reason = Some("the sentinel's own action was not seen".to_owned());
+                let reason = if has_folder || !NAMES.iter().any(|(names, _)| *names == name) {
+                    "the sentinel's own action was not seen"
+                } else {
+                    "not tried: the probe may not make a file system"
+                };
+                hook.reason = Some(reason.to_owned());
             }
         }
     }
-    for name in ["cgroup_attach_task", "cgroup_mkdir"] {
-        if let Some(hook) = capture.hook_mut(name)
+    const CGROUP: &str = "not tried: it would leave a cgroup on the node for a moment";
+    const MODULE: &str = "not tried: it would load a module";
+    for (name, reason) in [
+        ("cgroup_attach_task", CGROUP),
+        ("cgroup_mkdir", CGROUP),
+        (MODULE_LOAD, MODULE),
+        ("security_kernel_module_request", MODULE),
+    ] {
+        if let Some(hook) = capture.placed_mut(name).map(|placed| &mut placed.hook)
             && hook.state == HookState::Attached
         {
-            hook.reason =
-                Some("not tried: it would leave a cgroup on the node for a moment".to_owned());
+            hook.reason = Some(reason.to_owned());
         }
     }
     Ok(())

@@ -1,7 +1,7 @@
 //! Samples and what the node knows, to parts of a Profile.
 
 use crate::drain::{Counted, Drained, FileSample, PeerSample, Processes, RareSample, event};
-use crate::hooks::{Capture, WANTED};
+use crate::hooks::{CAPABLE, Capture, MODULE_LOAD, Placed};
 use crate::label::Slots;
 use crate::node::{Listener, Node};
 use crate::window::Clock;
@@ -9,16 +9,18 @@ use anyhow::Result;
 use procmon_probe_ebpf::abi::{
     ABI_COMPAT, ABI_X32, DIRECTION_INBOUND, DIRECTION_LISTEN, FILE_DELETED, FILE_UPPER, FileMeta,
     N_FILE_OPS, Privileges, RARE_BPF, RARE_CREDENTIALS, RARE_KEYCTL, RARE_MEMFD_EXEC,
-    RARE_MODULE_LOAD, RARE_MOUNT, RARE_PERF, RARE_PTRACE, RARE_SETNS, RARE_UNSHARE,
+    RARE_MODULE_LOAD, RARE_MOUNT, RARE_PERF, RARE_PTRACE, RARE_SETNS, RARE_SIGNAL, RARE_UNSHARE,
     RARE_USERFAULTFD, ROWS_FILES, ROWS_NETWORK, RareKey,
 };
 use procmon_profile::model::{
     Abi, CapabilityMethod, CapabilitySets, CapabilityUse, Container, Counts, Dimension,
     DimensionCompleteness, DimensionState, Direction, Endpoint, Event, EventType, File,
     FileOperation, HookState, Layer, NameSource, Network, Owner, Process, Protocol, Remote,
-    SeccompMode, Syscall,
+    SeccompMode, Syscall, Tier,
 };
-use procmon_profile::tables::{CAPABILITIES, capability_names, errno_name, syscall_name};
+use procmon_profile::tables::{
+    CAPABILITIES, capability_names, errno_name, signal_name, syscall_name,
+};
 use procmon_profile::text;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -194,8 +196,13 @@ fn exe_layer(facts: &Facts<'_>, container: u32, meta: &FileMeta, path: &str) -> 
     }
 }
 
+/// The name led to a file when it was first seen.
+fn has_file(sample: &FileSample) -> bool {
+    !sample.named && sample.meta.inode != 0
+}
+
 fn file_layer(facts: &Facts<'_>, container: u32, sample: &FileSample) -> Option<Layer> {
-    if sample.named {
+    if !has_file(sample) {
         return None;
     }
     if sample.path.starts_with("memfd:") && sample.meta.magic == TMPFS {
@@ -288,13 +295,13 @@ fn files(facts: &Facts<'_>, containers: &mut BTreeMap<u32, Container>) -> Result
             bytes_written: counts.bytes_written,
             mmap_write: counts.mmap_write,
             errors: named(errnos),
-            name_source: if sample.named {
-                NameSource::Argument
-            } else {
+            name_source: if sample.settled {
                 NameSource::Settled
+            } else {
+                NameSource::Argument
             },
-            mode: (!sample.named).then(|| format!("{:04o}", sample.meta.mode & 0o7777)),
-            owner: (!sample.named).then_some(Owner {
+            mode: has_file(sample).then(|| format!("{:04o}", sample.meta.mode & 0o7777)),
+            owner: has_file(sample).then_some(Owner {
                 uid: sample.meta.uid,
                 gid: sample.meta.gid,
             }),
@@ -501,6 +508,15 @@ fn peer(facts: &Facts<'_>, sample: &PeerSample) -> Result<Option<Network>> {
 }
 
 fn capabilities(facts: &Facts<'_>, containers: &mut BTreeMap<u32, Container>) {
+    let is_hook = facts
+        .capture
+        .placed(CAPABLE)
+        .is_some_and(|placed| placed.hook.tier != Tier::Base);
+    let method = if is_hook {
+        CapabilityMethod::Hook
+    } else {
+        CapabilityMethod::Tracepoint
+    };
     for (key, row) in &facts.counted.capabilities {
         let Some(container) = facts
             .drained
@@ -518,8 +534,8 @@ fn capabilities(facts: &Facts<'_>, containers: &mut BTreeMap<u32, Container>) {
             name,
             used: row.used,
             denied: row.denied,
-            probed: None,
-            method: CapabilityMethod::Tracepoint,
+            probed: is_hook.then_some(row.probed),
+            method,
         });
     }
 }
@@ -529,10 +545,18 @@ fn events(
     containers: &mut BTreeMap<u32, Container>,
     ids: &HashMap<usize, String>,
 ) -> Result<()> {
+    let names_modules = facts
+        .capture
+        .placed(MODULE_LOAD)
+        .is_some_and(Placed::is_there);
     for RareSample { event: seen, image } in &facts.drained.rare {
         let Some(container) = containers.get_mut(&seen.container) else {
             continue;
         };
+        // The tracepoint tells the same with the module's name.
+        if seen.key.kind == RARE_MODULE_LOAD && seen.key.text[0] == 0 && names_modules {
+            continue;
+        }
         let Some((event_type, details)) = details(facts.arch, &seen.key) else {
             continue;
         };
@@ -601,8 +625,22 @@ fn details(arch: &str, key: &RareKey) -> Option<(EventType, BTreeMap<String, Str
             EventType::MemfdExec
         }
         RARE_MODULE_LOAD => {
-            put("call", call());
+            if values[2] != 0 {
+                put("requested", name);
+            } else {
+                put("name", name);
+            }
+            if values[3] != 0 {
+                put("call", call());
+            }
             EventType::ModuleLoad
+        }
+        RARE_SIGNAL => {
+            let signal = u32::try_from(low(values[0])).unwrap_or(0);
+            put("signal", signal_name(signal));
+            put("target", low(values[1]).to_string());
+            put("comm", name);
+            EventType::Signal
         }
         RARE_BPF => {
             put("command", values[0].to_string());
@@ -668,13 +706,8 @@ pub(crate) fn completeness(
         DimensionState::Missing,
         "this version does not capture it".to_owned(),
     );
-    for wanted in WANTED {
-        let missing = facts
-            .capture
-            .hooks
-            .iter()
-            .any(|hook| hook.name == wanted.name && hook.state == HookState::Missing);
-        if missing {
+    for Placed { wanted, hook, .. } in &facts.capture.hooks {
+        if hook.state == HookState::Missing {
             for (dimension, all) in wanted.without {
                 let state = if *all {
                     DimensionState::Missing
@@ -684,20 +717,16 @@ pub(crate) fn completeness(
                 add(
                     *dimension,
                     state,
-                    format!("hook {} is missing on this kernel", wanted.name),
+                    format!("hook {} is missing on this kernel", hook.name),
                 );
             }
         }
     }
-    for hook in &facts.capture.hooks {
+    for Placed { wanted, hook, .. } in &facts.capture.hooks {
         let Some(missed) = hook.missed.filter(|missed| *missed > 0) else {
             continue;
         };
-        let dimensions = WANTED
-            .iter()
-            .find(|wanted| wanted.name == hook.name)
-            .map_or(&[][..], |wanted| wanted.without);
-        for (dimension, _) in dimensions {
+        for (dimension, _) in wanted.without {
             add(
                 *dimension,
                 DimensionState::Partial,

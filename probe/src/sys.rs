@@ -269,6 +269,45 @@ pub(crate) fn fork_nothing() {
     }
 }
 
+/// Sends a signal to the parent.
+pub(crate) fn kill_parent(signal: libc::c_int) {
+    // SAFETY: takes numbers only.
+    unsafe { libc::kill(libc::getppid(), signal) };
+}
+
+/// Makes a file system in memory that is mounted nowhere, and works in it; false where the kernel
+/// (before 5.2) or the caller's rights do not let it.
+pub(crate) fn enter_detached_tmpfs() -> bool {
+    const FSCONFIG_CMD_CREATE: libc::c_uint = 6;
+    // SAFETY: the name lives until the call returns, all else is numbers. The descriptors are this
+    // process's own, which soon ends.
+    unsafe {
+        let context = libc::syscall(libc::SYS_fsopen, c"tmpfs".as_ptr(), 0);
+        libc::syscall(libc::SYS_fsconfig, context, FSCONFIG_CMD_CREATE, 0, 0, 0);
+        let mount = libc::syscall(libc::SYS_fsmount, context, 0, 0);
+        libc::syscall(libc::SYS_fchdir, mount) == 0
+    }
+}
+
+/// Each operation on names once, in the working folder, and one that fails.
+pub(crate) fn use_names() {
+    let (one, two) = (c"one".as_ptr(), c"two".as_ptr());
+    // SAFETY: the names are constants.
+    unsafe {
+        libc::open(one, libc::O_RDONLY);
+        libc::mkdir(one, 0o700);
+        libc::rmdir(one);
+        libc::mknod(one, libc::S_IFREG | 0o600, 0);
+        libc::chmod(one, 0o600);
+        libc::chown(one, 0, 0);
+        libc::truncate(one, 1);
+        libc::link(one, two);
+        libc::unlink(two);
+        libc::rename(one, two);
+        libc::symlink(two, one);
+    }
+}
+
 /// `getppid`, made as a system call.
 pub(crate) fn getppid() {
     // SAFETY: takes no arguments.
@@ -306,6 +345,60 @@ pub(crate) struct ProgramStatistics {
     pub(crate) run_count: u64,
     /// Skipped; none before 5.12.
     pub(crate) missed: Option<u64>,
+}
+
+/// Number of the PMU that attaches kprobes; none on kernels without them.
+pub(crate) fn kprobe_pmu() -> Option<u32> {
+    let text = std::fs::read_to_string("/sys/bus/event_source/devices/kprobe/type").ok()?;
+    text.trim().parse().ok()
+}
+
+/// Attaches a program to the entry or the return of a kernel function, by the PMU of kprobes; the
+/// descriptor keeps it there.
+pub(crate) fn attach_kprobe(
+    pmu: u32,
+    program: i32,
+    function: &str,
+    is_return: bool,
+) -> io::Result<OwnedFd> {
+    const PERF_EVENT_IOC_SET_BPF: libc::c_ulong = 0x4004_2408;
+    const PERF_EVENT_IOC_ENABLE: libc::c_ulong = 0x2400;
+    const PERF_FLAG_FD_CLOEXEC: libc::c_ulong = 8;
+    // struct perf_event_attr, include/uapi/linux/perf_event.h, PERF_ATTR_SIZE_VER5: type and size
+    // at 0, config at 8, sample_period at 16, kprobe_func (config1) at 56.
+    const SIZE: usize = 112;
+    let name = CString::new(function)?;
+    let mut attributes = [0_u64; SIZE / 8];
+    attributes[0] = u64::from(pmu) | (SIZE as u64) << 32;
+    // Bit 0 says that it is the return, as .../kprobe/format/retprobe has it on every kernel.
+    attributes[1] = u64::from(is_return);
+    attributes[2] = 1;
+    attributes[7] = name.as_ptr() as u64;
+    // SAFETY: attributes and name live until the call returns; the descriptor that it returns is ours.
+    let event = unsafe {
+        let event = libc::syscall(
+            libc::SYS_perf_event_open,
+            attributes.as_ptr(),
+            -1,
+            0,
+            -1,
+            PERF_FLAG_FD_CLOEXEC,
+        );
+        if event < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        OwnedFd::from_raw_fd(i32::try_from(event).unwrap_or(-1))
+    };
+    for (request, argument) in [
+        (PERF_EVENT_IOC_SET_BPF, program),
+        (PERF_EVENT_IOC_ENABLE, 0),
+    ] {
+        // SAFETY: takes numbers only.
+        if unsafe { libc::ioctl(event.as_raw_fd(), request as _, argument) } != 0 {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    Ok(event)
 }
 
 /// Statistics of a loaded program, by `BPF_OBJ_GET_INFO_BY_FD`.

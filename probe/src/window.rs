@@ -10,7 +10,7 @@ use crate::{hooks, sentinel, sys};
 use anyhow::{Context as _, Result, anyhow};
 use aya::maps::HashMap as BpfMap;
 use procmon_probe_ebpf::abi::ListenKey;
-use procmon_profile::model::{Cost, DimensionState, LabelMode, Lost, Tier};
+use procmon_profile::model::{Cost, DimensionState, LabelMode, Lost};
 use procmon_profile::wire::{Frame, Hello, PROTOCOL, Progress, Request, TargetSpec, WindowReport};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -315,7 +315,7 @@ impl Prepared {
         request: &Request,
         output: &mut Output,
     ) -> Result<(Ended, u64, u64, Clock), Unable> {
-        output.frame(hello(request, self.capture.hooks.clone()));
+        output.frame(hello(request, self.capture.document_hooks()));
         self.drained.processes.opened_ns = sys::monotonic_ns();
         self.capture.set_state(|state| state.open = 1)?;
         let clock = Clock::new();
@@ -456,8 +456,8 @@ impl Prepared {
             kernel: Some(kernel),
             arch: Some(arch.to_owned()),
             cgroup: Some(label::cgroup_version()),
-            tier: Some(Tier::Base),
-            hooks: self.capture.hooks.clone(),
+            tier: Some(self.capture.tier()),
+            hooks: self.capture.document_hooks(),
             lost: Some(lost),
             cost: Some(Cost {
                 cpu_seconds: Some(Duration::from_nanos(sys::cpu_ns()).as_secs_f64()),
@@ -507,7 +507,11 @@ impl Prepared {
             let Ok(statistics) = sys::program_statistics(&fd.as_fd().as_raw_fd()) else {
                 continue;
             };
-            missed.insert(hook, statistics.missed);
+            let sum = missed.entry(hook).or_insert(None);
+            *sum = sum
+                .zip(statistics.missed)
+                .map(|(sum, missed)| sum + missed)
+                .or(statistics.missed);
             if statistics.run_count > 0 {
                 *all.runs.get_or_insert(0) += statistics.run_count;
                 *all.seconds.get_or_insert(0.0) +=
@@ -515,11 +519,15 @@ impl Prepared {
             }
         }
         for (hook, missed) in missed {
-            if let Some(hook) = self.capture.hook_mut(hook) {
-                hook.missed = missed;
-            }
-            if let Some(count) = missed.filter(|count| *count > 0) {
-                all.misses.insert(hook.to_owned(), count);
+            let Some(placed) = self.capture.placed_mut(hook) else {
+                continue;
+            };
+            placed.hook.missed = missed;
+            // Nothing is lost without what only adds facts.
+            if let Some(count) = missed.filter(|count| *count > 0)
+                && !placed.wanted.without.is_empty()
+            {
+                all.misses.insert(placed.hook.name.clone(), count);
             }
         }
         all

@@ -285,6 +285,10 @@ fn normalize_container(container: &mut Container) {
         if equal {
             kept.used = kept.used.saturating_add(next.used);
             kept.denied = kept.denied.saturating_add(next.denied);
+            kept.probed = match (kept.probed, next.probed) {
+                (Some(kept), Some(next)) => Some(kept.saturating_add(next)),
+                (kept, next) => kept.or(next),
+            };
         }
         equal
     });

@@ -24,7 +24,7 @@ trap 'exit 130' INT TERM
 
 tests/setup/packages.sh
 apt_install qemu-system-x86 busybox-static cpio xz-utils zstd kmod util-linux
-tests/vm/get-kernel.sh 6.1
+tests/vm/get-kernel.sh 5.10 6.1 6.12 7.3
 if [ -n "$own" ]; then
   $cluster packages
   set -m # a process group of its own, to be ended as one

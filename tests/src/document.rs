@@ -96,6 +96,49 @@ pub fn differences(document: &Value, truth: &Value, exe: &str) -> Vec<String> {
     wrong
 }
 
+/// No row counts more than the truth: for a capture that says that it is partial.
+///
+/// # Panics
+/// When one does.
+pub fn check_truth_at_most(document: &Value, truth: &Value, exe: &str) {
+    for dimension in DIMENSIONS {
+        for wanted in truth[dimension].as_array().into_iter().flatten() {
+            let own = wanted["exe"].as_str().unwrap_or(exe);
+            let same = |row: &&Value| {
+                is_near(row, wanted)
+                    && (row["exe"].is_null() || dimension == "processes" || row["exe"] == own)
+                    && ["abi", "direction", "local", "remote", "details"]
+                        .iter()
+                        .all(|key| wanted.get(key).is_none_or(|value| covers(&row[key], value)))
+            };
+            for row in rows(document, dimension).filter(same) {
+                assert!(
+                    at_most(row, wanted),
+                    "{dimension}: {row}\nis more than\n{wanted}"
+                );
+            }
+        }
+    }
+}
+
+/// Every count of `found` is at most that of `wanted`.
+fn at_most(found: &Value, wanted: &Value) -> bool {
+    match (found, wanted) {
+        (Value::Object(found), Value::Object(wanted)) => found.iter().all(|(key, value)| {
+            // What begins or ends unseen is unfinished, or denied before it began.
+            if matches!(key.as_str(), "unfinished" | "deniedBySeccomp") {
+                return true;
+            }
+            match wanted.get(key) {
+                Some(wanted) => at_most(value, wanted),
+                None => true,
+            }
+        }),
+        (Value::Number(found), Value::Number(wanted)) => found.as_u64() <= wanted.as_u64(),
+        _ => true,
+    }
+}
+
 /// The row is of the same thing.
 fn is_near(row: &Value, wanted: &Value) -> bool {
     ["name", "path", "argv", "protocol", "type"]

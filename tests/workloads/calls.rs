@@ -228,7 +228,7 @@ fn main() {
     let mut files = Vec::from_iter(files);
     files.push(
         json!({"path": "/nonexistent/procmon", "operations": {}, "bytesRead": 0, "bytesWritten": 0,
-            "errors": {"ENOENT": 7}, "nameSource": "argument"}),
+            "errors": {"ENOENT": 7}}),
     );
     procmon_tests::tell(&json!({"syscalls": calls, "files": files}));
 }

@@ -1001,9 +1001,10 @@ fn capabilities(
             short_exe(&row.exe),
         ]
     };
-    let (own, its) = runtime.split(container.capabilities.iter().collect(), |row| {
-        row.exe.as_str()
-    });
+    // What was only probed for was not needed.
+    let needed = container.capabilities.iter();
+    let needed = needed.filter(|row| row.used + row.denied > 0).collect();
+    let (own, its) = runtime.split(needed, |row: &&CapabilityUse| row.exe.as_str());
     let mut rows = Rows {
         rows: own.into_iter().map(row).collect(),
         ..Rows::default()

@@ -14,7 +14,8 @@ pub const RARE_SETNS: u32 = 4;
 pub const RARE_UNSHARE: u32 = 5;
 /// A program without a file was executed.
 pub const RARE_MEMFD_EXEC: u32 = 6;
-/// init_module, finit_module.
+/// A module was loaded: the text is its name, value 3 the number of the system call, if one is under way.
+/// With value 2 not 0, the kernel asked for one by that name. Without a text: init_module, finit_module.
 pub const RARE_MODULE_LOAD: u32 = 7;
 /// bpf: value is the command.
 pub const RARE_BPF: u32 = 8;
@@ -24,6 +25,8 @@ pub const RARE_KEYCTL: u32 = 9;
 pub const RARE_USERFAULTFD: u32 = 10;
 /// perf_event_open: value is the process.
 pub const RARE_PERF: u32 = 11;
+/// A signal to a process outside the target: values are signal and target; the text is its comm.
+pub const RARE_SIGNAL: u32 = 12;
 
 /// Bytes kept of a text.
 pub const RARE_TEXT: usize = 32;
@@ -38,7 +41,7 @@ pub struct RareKey {
     pub tgid: u32,
     /// As `kind` says.
     pub values: [u64; 4],
-    /// Type of the file system, of a mount.
+    /// Type of the file system, of a mount; otherwise as `kind` says.
     pub text: [u8; RARE_TEXT],
 }
 records! { RareKey = 72 }
@@ -77,5 +80,11 @@ pub struct CapabilityRow {
     pub used: u64,
     /// Refused.
     pub denied: u64,
+    /// Only asked, without need.
+    pub probed: u64,
 }
-records! { CapabilityRow = 16 }
+records! { CapabilityRow = 24 }
+
+/// In [`super::TaskRecord::asked`]: a check is under way; the capability is in the lowest byte, its
+/// options are in the next.
+pub const ASKED: u32 = 1 << 31;

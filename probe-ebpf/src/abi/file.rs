@@ -86,6 +86,10 @@ pub const FILE_KEY_SETTLED: u32 = 0;
 pub const FILE_KEY_NAMED: u32 = 1;
 /// Found by an argument whose last part is followed when it is a symbolic link.
 pub const FILE_KEY_FOLLOWED: u32 = 2;
+/// Found by the kernel's own copy of an argument.
+pub const FILE_KEY_KERNEL_NAME: u32 = 3;
+/// An entry of a directory, whichever file it leads to: `inode` is 0.
+pub const FILE_KEY_ENTRY: u32 = 4;
 
 /// Counts of one file; updated by atomic addition. Failures are in the map `ERRNOS`.
 #[repr(C)]
@@ -140,6 +144,8 @@ pub const FILE_TRUNCATED: u32 = 8;
 pub const FILE_NAMED: u32 = 16;
 /// A symbolic link at the end of the name was followed.
 pub const FILE_FOLLOWED: u32 = 64;
+/// The name is the kernel's own copy of the argument.
+pub const FILE_KERNEL_NAME: u32 = 128;
 /// The name could not be read.
 pub const FILE_NAME_UNREADABLE: u32 = 32;
 

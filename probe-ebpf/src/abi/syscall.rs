@@ -193,5 +193,7 @@ pub const CALL_CREDENTIALS: u8 = 20;
 pub const CALL_SOCKET: u8 = 22;
 /// socketcall: a call on sockets that argument `a` names.
 pub const CALL_SOCKETCALL: u8 = 23;
+/// Sends a signal.
+pub const CALL_SIGNAL: u8 = 24;
 /// Does something rare: argument values go into an event of type `op`.
 pub const CALL_EVENT: u8 = 21;

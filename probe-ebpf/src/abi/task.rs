@@ -18,6 +18,8 @@ pub const TASK_MAY_BE_IN_CALL: u32 = 2;
 pub const TASK_RUNTIME: u32 = 4;
 /// Waits to execute the command: nothing is counted before.
 pub const TASK_PENDING: u32 = 8;
+/// The call has opened a file by its name, or failed to.
+pub const TASK_OPENED: u32 = 32;
 /// The last call was rolled back, to begin anew when the task goes on; it may be about to end instead.
 pub const TASK_ROLLED_BACK: u32 = 16;
 
@@ -66,8 +68,18 @@ pub struct TaskRecord {
     pub sock: u64,
     /// Inode number of that socket.
     pub sock_number: u64,
+    /// What a check of capabilities that is under way asks for, as [`super::ASKED`] says; 0: none is.
+    pub asked: u32,
+    /// Row plus 1 of the file that the kernel settled for this call's first name.
+    pub settled_first: u32,
+    /// The same of its second name.
+    pub settled_second: u32,
+    /// The descriptor of the directory that the name of `opening` is relative to.
+    pub opening_at: u32,
+    /// `struct filename` of an opening that is under way.
+    pub opening: u64,
 }
-records! { TaskRecord = 96 }
+records! { TaskRecord = 120 }
 
 /// The task that ran last on a CPU, and its slot.
 #[repr(C)]

@@ -1,15 +1,22 @@
 //! Capabilities that the kernel asked about.
 //!
-//! Hook (tp_btf): cap_capable(cred, target_ns, capable_ns, cap, ret), since 6.14. It does not tell
-//! checks from probes: those of CAP_SYS_ADMIN that mapping memory causes are left out.
+//! Hook (fexit, else kprobe and kretprobe): security_capable(cred, ns, cap, opts), the same in 5.10 …
+//! 7.x. Mapping memory does not come by here. Its stand-in (tp_btf): cap_capable(cred, target_ns,
+//! capable_ns, cap, ret), since 6.14. It does not tell checks from probes: those of CAP_SYS_ADMIN that
+//! mapping memory causes are left out.
 
 use super::label;
+use crate::kernel::task;
 use crate::maps::{CAPABILITIES, add, lost, open};
-use aya_ebpf::macros::btf_tracepoint;
-use aya_ebpf::programs::BtfTracePointContext;
-use procmon_probe_ebpf::abi::{CallKind, CapabilityKey, CapabilityRow, Loss, TASK_PENDING};
+use aya_ebpf::macros::{btf_tracepoint, fexit, kprobe, kretprobe};
+use aya_ebpf::programs::{BtfTracePointContext, FExitContext, ProbeContext, RetProbeContext};
+use procmon_probe_ebpf::abi::{
+    ASKED, CallKind, CapabilityKey, CapabilityRow, Loss, TASK_PENDING, TaskRecord,
+};
 
 const CAP_SYS_ADMIN: i32 = 21;
+/// `CAP_OPT_NOAUDIT`, include/linux/security.h.
+const NOAUDIT: u32 = 2;
 
 #[btf_tracepoint(function = "cap_capable")]
 fn on_cap_capable(ctx: BtfTracePointContext) -> i32 {
@@ -23,9 +30,8 @@ fn on_cap_capable(ctx: BtfTracePointContext) -> i32 {
 fn checked(capability: i32, result: i32) -> Option<()> {
     let record = label::current()?;
     // SAFETY: a map value of the current task.
-    let (exe, flags, in_call, memory) = unsafe {
+    let (flags, in_call, memory) = unsafe {
         (
-            (*record).exe,
             (*record).flags,
             (*record).in_call != 0,
             CallKind::from_word((*record).kind).maps_memory != 0,
@@ -34,9 +40,16 @@ fn checked(capability: i32, result: i32) -> Option<()> {
     if flags & TASK_PENDING != 0 || (capability == CAP_SYS_ADMIN && (!in_call || memory)) {
         return None;
     }
+    count(record, capability as u32, result, 0)
+}
+
+/// Counts one check.
+#[inline(always)]
+fn count(record: *mut TaskRecord, capability: u32, result: i32, options: u32) -> Option<()> {
     let key = CapabilityKey {
-        exe,
-        capability: capability as u32,
+        // SAFETY: a map value of the current task.
+        exe: unsafe { (*record).exe },
+        capability,
     };
     let row = match CAPABILITIES.get_ptr_mut(key) {
         Some(row) => row,
@@ -52,12 +65,68 @@ fn checked(capability: i32, result: i32) -> Option<()> {
         }
     };
     // SAFETY: a map value.
-    unsafe {
-        if result == 0 {
-            add(&raw mut (*row).used, 1);
+    let number = unsafe {
+        if options & NOAUDIT != 0 {
+            &raw mut (*row).probed
+        } else if result == 0 {
+            &raw mut (*row).used
         } else {
-            add(&raw mut (*row).denied, 1);
+            &raw mut (*row).denied
+        }
+    };
+    add(number, 1);
+    Some(())
+}
+
+#[fexit]
+fn f_capable(ctx: FExitContext) -> i32 {
+    if open() {
+        capable_answered(
+            ctx.arg::<u64>(2) as u32,
+            ctx.arg::<u64>(3) as u32,
+            ctx.arg::<u64>(4),
+        );
+    }
+    0
+}
+
+#[kprobe]
+fn k_capable(ctx: ProbeContext) -> u32 {
+    if open()
+        && let Some(record) = label::of(task::current())
+    {
+        let asked = |position| ctx.arg::<u64>(position).unwrap_or(0) as u32 & 0xff;
+        // SAFETY: a map value of the current task.
+        unsafe { (*record).asked = ASKED | asked(3) << 8 | asked(2) };
+    }
+    0
+}
+
+#[kretprobe]
+fn k_capable_return(ctx: RetProbeContext) -> u32 {
+    if open()
+        && let Some(record) = label::of(task::current())
+    {
+        // SAFETY: a map value of the current task.
+        let asked = unsafe { (*record).asked };
+        if asked != 0 {
+            // SAFETY: as above.
+            unsafe { (*record).asked = 0 };
+            capable_answered(asked & 0xff, asked >> 8 & 0xff, ctx.ret());
         }
     }
-    Some(())
+    0
+}
+
+/// A check has ended.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn capable_answered(capability: u32, options: u32, result: u64) -> u32 {
+    if let Some(record) = label::of(task::current())
+        // SAFETY: a map value of the current task.
+        && unsafe { (*record).flags } & TASK_PENDING == 0
+    {
+        let _ = count(record, capability, result as i32, options);
+    }
+    0
 }

@@ -1,12 +1,20 @@
-//! Rare and telling operations, at the return of the call that did them.
+//! Rare and telling operations, at the return of the call that did them, or where the kernel does.
+//!
+//! Hooks (tp_btf): signal_generate(sig, info, task, group, result) and module_load(mod), the same in
+//! 5.10 … 7.x. Hook (fentry, else kprobe): security_kernel_module_request(name).
 
 use super::{label, process::current_tgid};
-use crate::kernel::{cred, file, read, regs};
-use crate::maps::{EVENTS, Scratch, add, emit, lost, offset, scratch};
-use aya_ebpf::helpers::generated::{bpf_ktime_get_ns, bpf_probe_read_user_str};
+use crate::kernel::{cred, file, number_copied, read, regs, task};
+use crate::maps::{EVENTS, Scratch, add, emit, lost, offset, open, scratch};
+use aya_ebpf::helpers::generated::{
+    bpf_ktime_get_ns, bpf_probe_read_kernel_str, bpf_probe_read_user_str,
+};
+use aya_ebpf::macros::{btf_tracepoint, fentry, kprobe};
+use aya_ebpf::programs::{BtfTracePointContext, FEntryContext, ProbeContext};
 use procmon_probe_ebpf::abi::{
-    CallKind, EVENT_RARE, Loss, NO_ARG, RARE_CREDENTIALS, RARE_MEMFD_EXEC, RARE_MOUNT, RARE_PTRACE,
-    RARE_TEXT, RARE_UNSHARE, RareEvent, RareKey,
+    CALL_SIGNAL, CallKind, EVENT_RARE, Loss, NO_ARG, RARE_CREDENTIALS, RARE_MEMFD_EXEC,
+    RARE_MODULE_LOAD, RARE_MOUNT, RARE_PTRACE, RARE_SIGNAL, RARE_TEXT, RARE_UNSHARE, RareEvent,
+    RareKey, TASK_PENDING, TaskRecord,
 };
 
 const TMPFS_MAGIC: u32 = 0x0102_1994;
@@ -14,9 +22,14 @@ const TMPFS_MAGIC: u32 = 0x0102_1994;
 /// Counts an operation; announces it at first sight.
 #[inline(always)]
 fn count(buffer: *mut Scratch) {
-    let Some(record) = label::current() else {
-        return;
-    };
+    if let Some(record) = label::current() {
+        count_for(record, buffer);
+    }
+}
+
+/// The same for the owner of a record.
+#[inline(always)]
+fn count_for(record: *mut TaskRecord, buffer: *mut Scratch) {
     let event = buffer.cast::<RareEvent>();
     // SAFETY: the buffer is larger than the record, and nothing else uses it; the key was written.
     unsafe {
@@ -102,7 +115,7 @@ pub(crate) extern "C" fn memory_executed(program: u64) -> u32 {
     let key = key(buffer, RARE_MEMFD_EXEC, current_tgid(), [0; 4]);
     // SAFETY: the text lies within the buffer; the helper ends it with NUL.
     unsafe {
-        aya_ebpf::helpers::generated::bpf_probe_read_kernel_str(
+        bpf_probe_read_kernel_str(
             (&raw mut (*key).text).cast(),
             RARE_TEXT as u32,
             name as *const _,
@@ -160,5 +173,103 @@ pub(crate) extern "C" fn rare(regs: u64, kind: u64) -> u32 {
         }
     }
     count(buffer);
+    0
+}
+
+#[btf_tracepoint(function = "signal_generate")]
+fn on_signal_generate(ctx: BtfTracePointContext) -> i32 {
+    if open() {
+        signal_sent(ctx.arg::<u64>(0), number_copied(ctx.arg(2)));
+    }
+    0
+}
+
+/// A signal was sent by a call that sends signals: out of the target?
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn signal_sent(signal: u64, target: u64) -> u32 {
+    let Some(record) = label::of(task::current()) else {
+        return 0;
+    };
+    // SAFETY: a map value of the current task.
+    let (kind, container) = unsafe {
+        if (*record).in_call == 0 {
+            return 0;
+        }
+        (
+            super::syscall::kind((*record).abi, (*record).number),
+            (*record).container,
+        )
+    };
+    if CallKind::from_word(kind).kind != CALL_SIGNAL
+        // SAFETY: a map value of the other task.
+        || label::of(target).is_some_and(|other| unsafe { (*other).container } == container)
+    {
+        return 0;
+    }
+    let Some(buffer) = scratch(0) else { return 0 };
+    let values = [signal & 0xffff_ffff, u64::from(task::tgid(target)), 0, 0];
+    let key = key(buffer, RARE_SIGNAL, current_tgid(), values);
+    // SAFETY: the text lies within the buffer.
+    unsafe {
+        *(&raw mut (*key).text).cast::<[u8; 16]>() = read(target, offset!(task_comm));
+    }
+    count_for(record, buffer);
+    0
+}
+
+#[btf_tracepoint(function = "module_load")]
+fn on_module_load(ctx: BtfTracePointContext) -> i32 {
+    if open() {
+        let module = number_copied(ctx.arg(0));
+        module_named(0, module + u64::from(offset!(module_name)), 0);
+    }
+    0
+}
+
+#[fentry]
+fn f_module_request(ctx: FEntryContext) -> i32 {
+    if open() {
+        module_named(2, number_copied(ctx.arg(0)), 1);
+    }
+    0
+}
+
+#[kprobe]
+fn k_module_request(ctx: ProbeContext) -> u32 {
+    if open() {
+        module_named(2, ctx.arg(0).unwrap_or(0), 1);
+    }
+    0
+}
+
+/// A module was loaded, or asked for, by its name.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn module_named(buffer: u32, name: u64, asked_for: u64) -> u32 {
+    let Some(record) = label::of(task::current()) else {
+        return 0;
+    };
+    let Some(buffer) = scratch(buffer) else {
+        return 0;
+    };
+    // SAFETY: a map value of the current task.
+    let number = unsafe {
+        if (*record).flags & TASK_PENDING != 0 {
+            return 0;
+        }
+        u64::from((*record).number) * u64::from((*record).in_call != 0)
+    };
+    let values = [0, 0, asked_for, number];
+    let key = key(buffer, RARE_MODULE_LOAD, current_tgid(), values);
+    // SAFETY: the text lies within the buffer; the helper ends it with NUL.
+    unsafe {
+        bpf_probe_read_kernel_str(
+            (&raw mut (*key).text).cast(),
+            RARE_TEXT as u32,
+            name as *const _,
+        );
+    }
+    count_for(record, buffer);
     0
 }

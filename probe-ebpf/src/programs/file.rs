@@ -1,10 +1,11 @@
 //! Files: what calls did to descriptors and names. No hooks of its own: called at the entry and
 //! return of system calls, and when a program was executed.
 //!
-//! A descriptor leads to the kernel's own file, so its path is settled. A name given as an
-//! argument is read from the caller's memory at the return, and marked so.
+//! A descriptor leads to the kernel's own file, so its path is settled. For a name given as an
+//! argument the rows that `namei` found during the call are taken; without them it is read from the
+//! caller's memory at the return, and marked so.
 
-use super::{label, network, process::current_tgid};
+use super::{label, namei, network, process::current_tgid};
 use crate::kernel::{file, path, read, regs, task};
 use crate::maps::{
     FILE_CACHE, FILE_ROWS, FILES, FREE_FILE_ROWS, SCRATCH_MASK, STATE, Scratch, add, add_errno,
@@ -13,9 +14,10 @@ use crate::maps::{
 use aya_ebpf::helpers::generated::{bpf_probe_read_kernel_str, bpf_probe_read_user_str};
 use procmon_probe_ebpf::abi::{
     CALL_COPY, CALL_EXEC, CALL_MAP, CALL_READ, CALL_RENAME, CALL_UNLINKAT, CALL_WRITE, CallKind,
-    EVENT_FILE, FILE_CACHE_ENTRIES, FILE_FOLLOWED, FILE_KEY_FOLLOWED, FILE_KEY_NAMED,
-    FILE_KEY_SETTLED, FILE_NAMED, FileCache, FileEvent, FileKey, FileMeta, FileOp, FileRow, Loss,
-    MAX_ARGV, N_FILE_OPS, NAMES_FLAGS, NAMES_FOLLOW, NO_ARG, ROWS_FILES,
+    EVENT_FILE, FILE_CACHE_ENTRIES, FILE_FOLLOWED, FILE_KERNEL_NAME, FILE_KEY_FOLLOWED,
+    FILE_KEY_KERNEL_NAME, FILE_KEY_NAMED, FILE_KEY_SETTLED, FILE_NAMED, FileCache, FileEvent,
+    FileKey, FileMeta, FileOp, FileRow, Loss, MAX_ARGV, N_FILE_OPS, NAMES_FLAGS, NAMES_FOLLOW,
+    NO_ARG, ROWS_FILES,
 };
 
 const PROT_WRITE: u64 = 2;
@@ -25,8 +27,12 @@ const AT_REMOVEDIR: u64 = 0x200;
 const AT_FDCWD: u32 = -100_i32 as u32;
 const AT_SYMLINK_NOFOLLOW: u64 = 0x100;
 const AT_EMPTY_PATH: u64 = 0x1000;
+/// In place of a descriptor: the root of the caller.
+const FROM_ROOT: u32 = i32::MIN as u32;
 /// How a name is looked up: a symbolic link at its end is followed.
 const FOLLOW: u64 = 1;
+/// The name is the kernel's own copy, in the buffer of the functions of the kernel.
+pub(crate) const KERNEL_NAME: u64 = 4;
 /// The first eight bytes of names below /proc/self and /proc/thread-self.
 const PROC_SELF: u64 = u64::from_le_bytes(*b"/proc/se");
 /// The first eight bytes of names of descriptors.
@@ -97,7 +103,7 @@ pub(crate) extern "C" fn remember(descriptor: u32, second: u32) -> u32 {
 /// Names of a directory and of those above it, as one number.
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn above(directory: u64) -> u64 {
+pub(crate) extern "C" fn above(directory: u64) -> u64 {
     let mut directory = directory;
     let mut hash = 0_u64;
     for _ in 0..NAMES_ABOVE {
@@ -192,7 +198,7 @@ extern "C" fn looked_up_row(exe: u32, file: u64) -> u32 {
 
 /// Takes a row for a key and announces it; the buffer holds all but the head of the record.
 #[inline(always)]
-fn new_row(buffer: *mut Scratch, key: &FileKey, end: u64) -> u32 {
+pub(crate) fn new_row(buffer: *mut Scratch, key: &FileKey, end: u64) -> u32 {
     let Some(row) = take(&FREE_FILE_ROWS) else {
         lost(Loss::FileRows);
         return 0;
@@ -308,12 +314,16 @@ extern "C" fn own_proc() -> u32 {
 /// is looked up.
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn finish_named(exe: u32, directory: u32, length: u64) -> u32 {
+pub(crate) extern "C" fn finish_named(exe: u32, directory: u32, length: u64) -> u32 {
     let follow = (length >> 32 & FOLLOW) as u32;
+    let is_kernels = length >> 32 & KERNEL_NAME != 0;
+    let number = if is_kernels { namei::SCRATCH } else { 0 };
     let length = length & 0x1fff;
     let start = size_of::<FileEvent>();
-    let hash = hash_name(length);
-    let Some(buffer) = scratch(0) else { return 0 };
+    let hash = hash_name(length, number);
+    let Some(buffer) = scratch(number) else {
+        return 0;
+    };
     // SAFETY: the buffer is larger than the offset.
     let absolute = unsafe { (*buffer).bytes[start] } == b'/';
     // SAFETY: as above, and aligned as the buffer is.
@@ -324,29 +334,20 @@ extern "C" fn finish_named(exe: u32, directory: u32, length: u64) -> u32 {
     } else {
         0
     };
-    let task = task::current();
-    let (mount, dentry): (u64, u64) = if absolute || directory == AT_FDCWD {
-        let fs: u64 = read(task, offset!(task_fs));
-        let from = if absolute {
-            offset!(fs_root)
-        } else {
-            offset!(fs_pwd)
-        };
-        (
-            read(fs, from + offset!(path_mnt)),
-            read(fs, from + offset!(path_dentry)),
-        )
-    } else {
-        let file = task::file(task, directory);
-        (file::mount(file), file::dentry(file))
-    };
+    let from = if absolute { FROM_ROOT } else { directory };
+    let mount = start_of(from, offset!(path_mnt));
+    let dentry = start_of(from, offset!(path_dentry));
     if dentry == 0 {
         return 0;
     }
     let inode = file::dentry_inode(dentry);
     let key = FileKey {
         exe,
-        kind: FILE_KEY_NAMED + follow,
+        kind: if is_kernels {
+            FILE_KEY_KERNEL_NAME
+        } else {
+            FILE_KEY_NAMED + follow
+        },
         inode: file::number(inode),
         parent: own + link_changes(),
         name: hash,
@@ -360,18 +361,41 @@ extern "C" fn finish_named(exe: u32, directory: u32, length: u64) -> u32 {
         return row + 1;
     }
     let from = start as u64 + length;
-    let end = path::names(0, from, mount, dentry);
+    let end = path::names(number, from, mount, dentry);
+    if is_kernels && !namei::is_mine(buffer) {
+        return 0;
+    }
     let event = buffer.cast::<FileEvent>();
     // SAFETY: the buffer is larger than the record, and nothing else uses it.
     unsafe {
         (*event).meta = FileMeta {
-            flags: FILE_NAMED | follow * FILE_FOLLOWED | (end >> 32) as u32,
+            flags: FILE_NAMED
+                | follow * FILE_FOLLOWED
+                | u32::from(is_kernels) * FILE_KERNEL_NAME
+                | (end >> 32) as u32,
             ..FileMeta::default()
         };
         (*event).name_len = length as u32;
         (*event).path_len = (end as u32).wrapping_sub(from as u32);
     }
     new_row(buffer, &key, end)
+}
+
+/// The member at `offset` of the `struct path` that names below a descriptor begin at.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn start_of(directory: u32, offset: u32) -> u64 {
+    let task = task::current();
+    if directory == AT_FDCWD || directory == FROM_ROOT {
+        let fs: u64 = read(task, offset!(task_fs));
+        let from = if directory == FROM_ROOT {
+            offset!(fs_root)
+        } else {
+            offset!(fs_pwd)
+        };
+        return read(fs, from + offset);
+    }
+    read(task::file(task, directory), offset!(file_path) + offset)
 }
 
 /// How often symbolic links may have changed.
@@ -396,11 +420,13 @@ fn links_changed(op: u8) {
     }
 }
 
-/// A hash of the name in the buffer, eight bytes at a time.
+/// A hash of the name in a buffer, eight bytes at a time.
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn hash_name(length: u64) -> u64 {
-    let Some(buffer) = scratch(0) else { return 0 };
+extern "C" fn hash_name(length: u64, buffer: u32) -> u64 {
+    let Some(buffer) = scratch(buffer) else {
+        return 0;
+    };
     let mut hash = 0xcbf2_9ce4_8422_2325_u64 ^ length;
     // SAFETY: the record is shorter than the buffer.
     let name = unsafe { (*buffer).bytes.as_ptr().add(size_of::<FileEvent>()) };
@@ -536,20 +562,13 @@ fn mapped(row: u32, regs: u64, abi: u32, kind: CallKind, result: i64) {
     }
 }
 
-/// An open has returned: the descriptor leads to the file, a failure to the name.
+/// An open has returned a descriptor, which leads to the file.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub(crate) extern "C" fn opened(regs: u64, kind: u64, result: i64) -> u32 {
+pub(crate) extern "C" fn opened(result: i64) -> u32 {
     let Some(record) = label::current() else {
         return 0;
     };
-    if result < 0 {
-        // A handle is no name.
-        if CallKind::from_word(kind).b != NO_ARG {
-            named(regs, kind, result);
-        }
-        return 0;
-    }
     let file = task::file(task::current(), result as u32);
     if file == 0 {
         return 0;
@@ -573,7 +592,8 @@ pub(crate) extern "C" fn named(regs: u64, kind: u64, result: i64) -> u32 {
     let Some(record) = label::current() else {
         return 0;
     };
-    if result < 0 && errno(result) == 0 {
+    // A handle is no name.
+    if (result < 0 && errno(result) == 0) || kind.b == NO_ARG {
         return 0;
     }
     // A program that was executed is counted where the kernel has settled it.
@@ -592,10 +612,7 @@ pub(crate) extern "C" fn named(regs: u64, kind: u64, result: i64) -> u32 {
             how |= EMPTY;
         }
     }
-    let mut op = kind.op;
-    if kind.kind == CALL_UNLINKAT && regs::argument(regs, abi, kind.c) & AT_REMOVEDIR != 0 {
-        op = FileOp::Rmdir as u8;
-    }
+    let op = operation(regs, kind, abi);
     if kind.kind == CALL_RENAME {
         let directory = if kind.a == NO_ARG { kind.c } else { kind.c + 1 };
         let at = if kind.a == NO_ARG { NO_ARG } else { kind.c };
@@ -615,6 +632,43 @@ pub(crate) extern "C" fn named(regs: u64, kind: u64, result: i64) -> u32 {
         links_changed(op);
     }
     0
+}
+
+/// The same when the kernel settled the names during the call; 0 when it did not.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn settled_names(regs: u64, kind: u64, result: i64) -> u32 {
+    let Some(record) = label::current() else {
+        return 0;
+    };
+    // SAFETY: a map value of the current task.
+    let (first, second, abi) = unsafe {
+        (
+            (*record).settled_first,
+            (*record).settled_second,
+            (*record).abi,
+        )
+    };
+    if first == 0 {
+        return 0;
+    }
+    let op = operation(regs, CallKind::from_word(kind), abi);
+    one_name_done(first, op, result);
+    one_name_done(second, op, result);
+    if result == 0 {
+        links_changed(op);
+    }
+    1
+}
+
+/// What a call does to its names.
+#[inline(always)]
+fn operation(regs: u64, kind: CallKind, abi: u32) -> u8 {
+    if kind.kind == CALL_UNLINKAT && regs::argument(regs, abi, kind.c) & AT_REMOVEDIR != 0 {
+        FileOp::Rmdir as u8
+    } else {
+        kind.op
+    }
 }
 
 /// One operation on a name, done or failed.

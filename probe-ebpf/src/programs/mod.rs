@@ -4,6 +4,7 @@ mod capability;
 mod event;
 mod file;
 mod label;
+mod namei;
 mod network;
 mod process;
 mod syscall;

@@ -18,7 +18,7 @@ use procmon_probe_ebpf::abi::{
     CALL_PLAIN, CALL_READ, CALL_RECVFROM, CALL_RECVMMSG, CALL_RECVMSG, CALL_RENAME, CALL_SENDMMSG,
     CALL_SENDMSG, CALL_SENDTO, CALL_SOCKET, CALL_SOCKETCALL, CALL_UNLINKAT, CALL_WRITE, CallKind,
     DENSE_NUMBERS, Loss, NO_EXE, ROW_ERRNOS, ROWS_SYSCALLS, SyscallKey, SyscallRow,
-    TASK_MAY_BE_IN_CALL, TASK_PENDING, TASK_ROLLED_BACK, TaskRecord,
+    TASK_MAY_BE_IN_CALL, TASK_OPENED, TASK_PENDING, TASK_ROLLED_BACK, TaskRecord,
 };
 
 /// `mmap` of memory without a file.
@@ -197,6 +197,10 @@ fn exit(record: *mut TaskRecord, regs: *const u8, result: i64) {
         let kind = (*record).kind;
         if CallKind::from_word(kind).kind != CALL_PLAIN {
             effect(number_of(regs), kind, result);
+            // What the kernel settled belongs to this call.
+            (*record).settled_first = 0;
+            (*record).settled_second = 0;
+            (*record).flags &= !TASK_OPENED;
         }
     }
 }
@@ -331,8 +335,13 @@ fn effect(regs: u64, word: u64, result: i64) -> u32 {
         CALL_READ | CALL_WRITE | CALL_DESCRIPTOR | CALL_COPY | CALL_MAP => {
             file::descriptor_done(regs, word, result)
         }
-        CALL_OPEN => file::opened(regs, word, result),
-        CALL_NAME | CALL_UNLINKAT | CALL_RENAME | CALL_EXEC => file::named(regs, word, result),
+        CALL_OPEN if result >= 0 => file::opened(result),
+        CALL_OPEN | CALL_NAME | CALL_UNLINKAT | CALL_RENAME | CALL_EXEC => {
+            if file::settled_names(regs, word, result) == 0 {
+                file::named(regs, word, result);
+            }
+            0
+        }
         CALL_SOCKET => network::made(result),
         CALL_SOCKETCALL => network::called_by_number(regs, word),
         CALL_CONNECT => network::connected(regs, word, result),

@@ -7,7 +7,8 @@ use crate::sys;
 use anyhow::{Context as _, Result};
 use aya::maps::Array;
 use procmon_probe_ebpf::abi::{
-    FILE_FOLLOWED, FILE_NAMED, FILE_TRUNCATED, FILE_UNREACHABLE, FileEvent, FileMeta, FileRow,
+    FILE_FOLLOWED, FILE_KERNEL_NAME, FILE_NAMED, FILE_TRUNCATED, FILE_UNREACHABLE, FileEvent,
+    FileMeta, FileRow,
 };
 use procmon_profile::text;
 use std::collections::HashMap;
@@ -20,7 +21,10 @@ pub(crate) struct FileSample {
     pub(crate) path: String,
     pub(crate) meta: FileMeta,
     pub(crate) mount: Option<MountFacts>,
+    /// By a name, not by the kernel's own file.
     pub(crate) named: bool,
+    /// The name is the kernel's own, not one in the caller's memory.
+    pub(crate) settled: bool,
 }
 
 /// Path of a walk, as text of the document.
@@ -83,6 +87,7 @@ impl FileSample {
             meta: event.meta,
             mount,
             named,
+            settled: !named || event.meta.flags & FILE_KERNEL_NAME != 0,
         })
     }
 

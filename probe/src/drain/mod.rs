@@ -25,8 +25,10 @@ use anyhow::{Context as _, Result};
 use aya::maps::{Array, HashMap as BpfMap, RingBuf};
 use procmon_probe_ebpf::abi::{
     CapabilityKey, CapabilityRow, ContainerEvent, EVENT_CONTAINER, EVENT_EXE, EVENT_EXEC,
-    EVENT_EXIT, EVENT_FILE, EVENT_FORK, EVENT_NETWORK, EVENT_RARE, ExeEvent, FileMeta, Loss,
-    N_LOSSES, ProcessEvent, RowErrno, SENTINEL_CONTAINER, SocketState, TASK_MAY_BE_IN_CALL,
+    EVENT_EXIT, EVENT_FILE, EVENT_FORK, EVENT_NETWORK, EVENT_RARE, ExeEvent, FILE_KEY_ENTRY,
+    FILE_KEY_KERNEL_NAME, FILE_KEY_SETTLED, FileKey, FileMeta, FileRow, Loss, N_FILE_OPS, N_LOSSES,
+    ProcessEvent, RARE_SIGNAL, RareEvent, RowErrno, SENTINEL_CONTAINER, SocketState,
+    TASK_MAY_BE_IN_CALL,
 };
 use std::collections::{BTreeMap, HashMap};
 
@@ -82,6 +84,11 @@ pub(crate) struct Sentinel {
     pub(crate) destroyed: bool,
     pub(crate) capabilities: bool,
     pub(crate) freed: bool,
+    pub(crate) signals: bool,
+    /// A failed opening has the kernel's own name.
+    pub(crate) settled_failure: bool,
+    /// Operations on settled names, by [`FileOp`](procmon_probe_ebpf::abi::FileOp).
+    pub(crate) settled: [bool; N_FILE_OPS],
 }
 
 /// The path that a walk wrote: names, the last one first, each ended by NUL.
@@ -193,6 +200,10 @@ impl Drained {
                 }
                 Some(EVENT_EXEC) => seen.execs = true,
                 Some(EVENT_EXIT) => seen.exits = true,
+                Some(EVENT_RARE) => {
+                    seen.signals |= sys::record::<RareEvent>(&item)
+                        .is_some_and(|event| event.key.kind == RARE_SIGNAL);
+                }
                 _ => {}
             }
         }
@@ -206,6 +217,28 @@ impl Drained {
         seen.refused = counted.errnos.iter().any(|((table, _), errnos)| {
             *table == procmon_probe_ebpf::abi::ROWS_NETWORK && errnos.contains_key(&ECONNREFUSED)
         });
+        let files: BpfMap<_, FileKey, u32> = capture
+            .ebpf
+            .map("FILES")
+            .context("no map FILES")?
+            .try_into()?;
+        let rows: Array<_, FileRow> = capture
+            .ebpf
+            .map("FILE_ROWS")
+            .context("no map FILE_ROWS")?
+            .try_into()?;
+        for (key, row) in files.iter().filter_map(Result::ok) {
+            match key.kind {
+                FILE_KEY_KERNEL_NAME => seen.settled_failure = true,
+                FILE_KEY_SETTLED | FILE_KEY_ENTRY => {
+                    for (seen, count) in seen.settled.iter_mut().zip(rows.get(&row, 0)?.operations)
+                    {
+                        *seen |= count > 0;
+                    }
+                }
+                _ => {}
+            }
+        }
         let sockets: BpfMap<_, u64, SocketState> = capture
             .ebpf
             .map("SOCKETS")

@@ -205,7 +205,9 @@ impl Observer<'_> {
             };
             facts.dns.push(self.fact(row, index));
         }
-        for (index, capability) in self.container.capabilities.iter().enumerate() {
+        let capabilities = self.container.capabilities.iter().enumerate();
+        // What was only probed for was not needed.
+        for (index, capability) in capabilities.filter(|(_, row)| row.used + row.denied > 0) {
             let row = CapabilityRow {
                 exe: self.exe(&capability.exe),
                 name: capability.name.clone(),
@@ -455,6 +457,8 @@ fn matters(event_type: EventType, name: &str) -> bool {
         EventType::Ptrace => name == "request",
         EventType::Mount => name == "fstype" || name == "call",
         EventType::Perf => false,
+        EventType::Signal => name != "target",
+        EventType::ModuleLoad => name != "call",
         EventType::Credentials => matches!(name, "toUid" | "gained"),
         _ => true,
     }

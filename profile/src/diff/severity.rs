@@ -728,6 +728,9 @@ pub(super) fn capability(row: &CapabilityRow) -> Judgement {
 /// An event that is new.
 pub(super) fn event(row: &EventRow) -> Judgement {
     match row.event_type {
+        EventType::ModuleLoad if row.details.contains_key("requested") => {
+            (Severity::Medium, "it makes the kernel look for a module")
+        }
         EventType::ModuleLoad => (Severity::Critical, "it changes the kernel"),
         EventType::MemfdExec => (
             Severity::Critical,

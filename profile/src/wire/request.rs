@@ -1,5 +1,6 @@
 //! The only thing a probe is told: one JSON argument. A running window takes no order but "stop".
 
+use crate::model::Tier;
 use serde::{Deserialize, Serialize};
 
 /// What a probe shall capture, for how long, and where its frames go.
@@ -86,6 +87,9 @@ pub struct Limits {
     pub network_rows: u32,
     /// Bytes of the ring buffer, a power of two.
     pub ring_bytes: u32,
+    /// Tests only: no better tier of hooks than this is tried.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tier: Option<Tier>,
 }
 
 impl Default for Limits {
@@ -96,6 +100,7 @@ impl Default for Limits {
             file_rows: 65_536,
             network_rows: 16_384,
             ring_bytes: 8 << 20,
+            tier: None,
         }
     }
 }

@@ -1,0 +1,257 @@
+//! Names as the kernel settled them, on their way to the return of the call. They only give names:
+//! what a call did is counted at its return.
+//!
+//! Hooks (fentry, else kprobe): security_path_unlink, _rmdir, _mkdir, _mknod, _symlink, _link,
+//! _rename, _truncate, _chmod, _chown, with the same arguments in 5.10 … 7.x (CONFIG_SECURITY_PATH);
+//! called once per call, on overlayfs too, before the operation and after what makes most calls fail.
+//! Hook (fexit, else kprobe and kretprobe): do_filp_open(dfd, name, op), do_file_open since 7.x.
+//!
+//! A task may be preempted here, unlike in most tracepoints: nothing of the CPU is relied on.
+
+use super::{file as files, label};
+use crate::kernel::{file, number_copied, path, read, task};
+use crate::maps::{FILES, Scratch, offset, open, scratch};
+use aya_ebpf::helpers::generated::bpf_probe_read_kernel_str;
+use aya_ebpf::macros::{fentry, fexit, kprobe, kretprobe};
+use aya_ebpf::programs::{FEntryContext, FExitContext, ProbeContext, RetProbeContext};
+use procmon_probe_ebpf::abi::{
+    CALL_EXEC, CALL_NAME, CALL_OPEN, CALL_RENAME, CALL_UNLINKAT, CallKind, FILE_DELETED,
+    FILE_KEY_ENTRY, FILE_KEY_SETTLED, FileEvent, FileKey, MAX_ARGV, TASK_OPENED, TASK_PENDING,
+    TaskRecord,
+};
+
+/// The buffer of these programs.
+pub(crate) const SCRATCH: u32 = 2;
+
+/// The programs of one function, of either kind: what is noted of its arguments, by position.
+macro_rules! entry {
+    ($fentry:ident, $kprobe:ident: $(($place:literal, $path:literal $(, $dentry:literal)?)),+) => {
+        #[fentry]
+        fn $fentry(ctx: FEntryContext) -> i32 {
+            if open() {
+                $(note_name(number_copied(ctx.arg($path)), 0 $(+ number_copied(ctx.arg($dentry)))?, $place);)+
+            }
+            0
+        }
+
+        #[kprobe]
+        fn $kprobe(ctx: ProbeContext) -> u32 {
+            if open() {
+                $(note_name(number(&ctx, $path), 0 $(+ number(&ctx, $dentry))?, $place);)+
+            }
+            0
+        }
+    };
+}
+
+entry!(f_unlink, k_unlink: (0, 0, 1));
+entry!(f_rmdir, k_rmdir: (0, 0, 1));
+entry!(f_mkdir, k_mkdir: (0, 0, 1));
+entry!(f_mknod, k_mknod: (0, 0, 1));
+entry!(f_symlink, k_symlink: (0, 0, 1));
+entry!(f_link, k_link: (0, 1, 2));
+entry!(f_rename, k_rename: (0, 0, 1), (1, 2, 3));
+entry!(f_truncate, k_truncate: (0, 0));
+entry!(f_chmod, k_chmod: (0, 0));
+entry!(f_chown, k_chown: (0, 0));
+
+/// An argument of a function.
+#[inline(always)]
+fn number(ctx: &ProbeContext, position: usize) -> u64 {
+    ctx.arg(position).unwrap_or(0)
+}
+
+/// The record of the current task and what its call does, while one is under way.
+#[inline(always)]
+fn in_call() -> Option<(*mut TaskRecord, CallKind)> {
+    let record = label::of(task::current())?;
+    // SAFETY: a map value of the current task.
+    unsafe {
+        if (*record).in_call == 0 || (*record).flags & TASK_PENDING != 0 {
+            return None;
+        }
+        Some((record, CallKind::from_word((*record).kind)))
+    }
+}
+
+/// Keeps what `dentry` on the mount of `directory` is, for the first or the second name of the call;
+/// of `directory` itself when there is no dentry.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn note_name(directory: u64, dentry: u64, place: u32) -> u32 {
+    let Some((record, kind)) = in_call() else {
+        return 0;
+    };
+    // Opening and binding make and cut files too; those have their own way to a name.
+    if !matches!(kind.kind, CALL_NAME | CALL_UNLINKAT | CALL_RENAME) {
+        return 0;
+    }
+    let mount = read(directory, offset!(path_mnt));
+    // SAFETY: a map value of the current task.
+    unsafe {
+        let exe = (*record).exe;
+        if place == 0 {
+            (*record).settled_first = if dentry == 0 {
+                name_row(
+                    exe,
+                    FILE_KEY_SETTLED,
+                    mount,
+                    read(directory, offset!(path_dentry)),
+                )
+            } else {
+                name_row(exe, FILE_KEY_ENTRY, mount, dentry)
+            };
+        } else {
+            (*record).settled_second = name_row(exe, FILE_KEY_ENTRY, mount, dentry);
+        }
+    }
+    0
+}
+
+/// Row plus 1 of an entry of a directory, which need not lead to a file yet, or of its file.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn name_row(exe: u32, kind: u32, mount: u64, dentry: u64) -> u32 {
+    let parent = file::parent(dentry);
+    let directory = file::dentry_inode(parent);
+    let inode = file::dentry_inode(dentry);
+    let key = FileKey {
+        exe,
+        kind,
+        inode: if kind == FILE_KEY_ENTRY {
+            0
+        } else {
+            file::number(inode)
+        },
+        parent: file::number(directory),
+        name: file::name_hash(dentry),
+        mount,
+        above: files::above(parent),
+        device: file::device(directory),
+        pad: 0,
+    };
+    // SAFETY: a number is copied out of the map.
+    if let Some(row) = unsafe { FILES.get(key) }.copied() {
+        return row + 1;
+    }
+    let Some(buffer) = mine() else { return 0 };
+    let start = size_of::<FileEvent>() as u64;
+    let end = path::names(SCRATCH, start, mount, dentry);
+    let event = buffer.cast::<FileEvent>();
+    // SAFETY: the buffer is larger than the record, and nothing else uses it.
+    unsafe {
+        file::meta(inode, dentry, mount, &raw mut (*event).meta);
+        // What is not there yet, or is about to go, has not lost its name.
+        (*event).meta.flags &= !FILE_DELETED;
+        (*event).meta.flags |= (end >> 32) as u32;
+        (*event).name_len = 0;
+        (*event).path_len = (end as u32).wrapping_sub(start as u32);
+    }
+    if !is_mine(buffer) {
+        return 0;
+    }
+    files::new_row(buffer, &key, end)
+}
+
+/// Takes the buffer of this CPU.
+#[inline(always)]
+fn mine() -> Option<*mut Scratch> {
+    let buffer = scratch(SCRATCH)?;
+    // SAFETY: a map value of this CPU; volatile since another task may come between.
+    unsafe { core::ptr::write_volatile(&raw mut (*buffer).owner, task::current()) };
+    Some(buffer)
+}
+
+/// No other task has taken the buffer meanwhile.
+#[inline(always)]
+pub(crate) fn is_mine(buffer: *mut Scratch) -> bool {
+    // SAFETY: as above.
+    unsafe { core::ptr::read_volatile(&raw const (*buffer).owner) == task::current() }
+}
+
+#[fexit]
+fn f_open(ctx: FExitContext) -> i32 {
+    if open() {
+        open_returned(
+            ctx.arg::<u64>(0) as u32,
+            number_copied(ctx.arg(1)),
+            number_copied(ctx.arg(3)),
+        );
+    }
+    0
+}
+
+#[kprobe]
+fn k_open(ctx: ProbeContext) -> u32 {
+    if open()
+        && let Some((record, _)) = in_call()
+    {
+        // SAFETY: a map value of the current task.
+        unsafe {
+            (*record).opening_at = number(&ctx, 0) as u32;
+            (*record).opening = number(&ctx, 1);
+        }
+    }
+    0
+}
+
+#[kretprobe]
+fn k_open_return(ctx: RetProbeContext) -> u32 {
+    if open()
+        && let Some((record, _)) = in_call()
+    {
+        // SAFETY: a map value of the current task.
+        let (directory, name) = unsafe { ((*record).opening_at, (*record).opening) };
+        if name != 0 {
+            // SAFETY: as above.
+            unsafe { (*record).opening = 0 };
+            open_returned(directory, name, ctx.ret());
+        }
+    }
+    0
+}
+
+/// Keeps the name of the first file that a call failed to open: a program's interpreter comes later.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn open_returned(directory: u32, filename: u64, result: u64) -> u32 {
+    let Some((record, kind)) = in_call() else {
+        return 0;
+    };
+    if kind.kind != CALL_OPEN && kind.kind != CALL_EXEC {
+        return 0;
+    }
+    // SAFETY: a map value of the current task.
+    unsafe {
+        if (*record).flags & TASK_OPENED != 0 {
+            return 0;
+        }
+        (*record).flags |= TASK_OPENED;
+    }
+    if !(-4095..0).contains(&(result as i64)) {
+        return 0;
+    }
+    let Some(buffer) = mine() else { return 0 };
+    let name: u64 = read(filename, offset!(filename_name));
+    // SAFETY: the buffer is larger than the record and the longest name; the helper checks the address.
+    let length = unsafe {
+        bpf_probe_read_kernel_str(
+            (*buffer)
+                .bytes
+                .as_mut_ptr()
+                .add(size_of::<FileEvent>())
+                .cast(),
+            MAX_ARGV as u32,
+            name as *const _,
+        )
+    };
+    if length > 1 && length <= MAX_ARGV as i64 {
+        // SAFETY: a map value of the current task.
+        unsafe {
+            let exe = (*record).exe;
+            (*record).settled_first =
+                files::finish_named(exe, directory, length as u64 | files::KERNEL_NAME << 32);
+        }
+    }
+    0
+}
