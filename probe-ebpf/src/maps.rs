@@ -6,8 +6,8 @@ use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray, Queue, RingBuf};
 use procmon_probe_ebpf::abi::{
     CapabilityKey, CapabilityRow, CgroupEntry, Config, CpuCache, DENSE_NUMBERS, DenseRows, ExeKey,
     FILE_CACHE_ENTRIES, FileCache, FileKey, FileRow, ListenKey, Loss, MAX_CONTAINERS, MAX_EXES,
-    N_LOSSES, NetworkKey, NetworkRow, Offsets, RareKey, RowErrno, SocketState, State, SyscallKey,
-    SyscallRow, TaskRecord,
+    N_LOSSES, NetworkKey, NetworkRow, Offsets, RareKey, RingNames, RowErrno, SocketState, State,
+    SyscallKey, SyscallRow, TaskRecord,
 };
 
 /// Offsets of kernel members; set before loading.
@@ -126,6 +126,10 @@ pub(crate) static LAST_SENT: LruHashMap<u64, u32> = LruHashMap::with_max_entries
 /// Ports listened on. Full: connections that were open before the window may be taken for outbound; `Loss::Sockets`.
 #[map]
 pub(crate) static LISTENERS: HashMap<ListenKey, u32> = HashMap::with_max_entries(8_192, 0);
+
+/// Rows of the names that requests of io_uring under way hold, by `struct io_kiocb`. Full: `Loss::Requests`.
+#[map]
+pub(crate) static REQUESTS: HashMap<u64, RingNames> = HashMap::with_max_entries(8_192, 0);
 
 /// Checks of capabilities. Full: `Loss::Capabilities`.
 #[map]

@@ -150,6 +150,10 @@ macro_rules! opening {
 pub(crate) const CAPABLE: &str = "cap_capable";
 /// The hook that tells names of openings that failed.
 pub(crate) const OPEN: &str = "do_filp_open";
+/// The hook that sees requests of io_uring begin.
+pub(crate) const RING_SUBMIT: &str = "io_uring_submit_req";
+/// The hook that tells what they came to.
+pub(crate) const RING_COMPLETE: &str = "io_uring_complete";
 /// The hook that tells names of loaded modules.
 pub(crate) const MODULE_LOAD: &str = "module_load";
 
@@ -169,6 +173,21 @@ pub(crate) const WANTED: &[Wanted] = &[
     base!("cgroup_mkdir", "on_cgroup_mkdir", LABELS, true),
     base!("inet_sock_set_state", "on_inet_sock_set_state", NETWORK),
     base!("tcp_destroy_sock", "on_tcp_destroy_sock", NETWORK),
+    Wanted {
+        id: RING_SUBMIT,
+        cgroup_only: false,
+        without: &[],
+        alternatives: &[
+            tracepoint!("io_uring_submit_req", "on_io_uring_submit_req"),
+            tracepoint!("io_uring_submit_sqe", "on_io_uring_submit_sqe"),
+        ],
+    },
+    Wanted {
+        id: RING_COMPLETE,
+        cgroup_only: false,
+        without: &[],
+        alternatives: &[tracepoint!("io_uring_complete", "on_io_uring_complete")],
+    },
     base!("signal_generate", "on_signal_generate", EVENTS),
     base!("module_load", "on_module_load", &[]),
     Wanted {
@@ -353,6 +372,7 @@ pub(crate) fn load(
         ebpf: &mut ebpf,
         btf: &btf,
         functions: &functions,
+        names_requests: offsets.req_cqe != NO_OFFSET,
         best: limits.tier.unwrap_or(Tier::Trampoline),
         refused: Vec::new(),
         kprobe_pmu: sys::kprobe_pmu(),
@@ -455,6 +475,8 @@ struct Placing<'a> {
     ebpf: &'a mut Ebpf,
     btf: &'a Btf,
     functions: &'a Functions,
+    /// Requests of io_uring that complete are known by their address: since 5.19.
+    names_requests: bool,
     /// No better tier than this is tried.
     best: Tier,
     /// Tiers that this kernel forbids: the rest of their programs would only cost time.
@@ -545,6 +567,9 @@ impl Placing<'_> {
     fn try_one(&mut self, alternative: &Alternative) -> Result<()> {
         let name = alternative.name;
         let tier = alternative.programs[0].1.tier();
+        if name == RING_COMPLETE && !self.names_requests {
+            bail!("this kernel does not tell which request has completed");
+        }
         if rank(tier) < rank(self.best) {
             bail!("the request wants no better tier than {}", text(self.best));
         }

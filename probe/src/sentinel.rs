@@ -4,7 +4,7 @@
 //! has a disk below it, and leaves no trace on the node.
 
 use crate::drain::Drained;
-use crate::hooks::{CAPABLE, Capture, MODULE_LOAD, OPEN};
+use crate::hooks::{CAPABLE, Capture, MODULE_LOAD, OPEN, RING_COMPLETE, RING_SUBMIT};
 use crate::{label, sys};
 use anyhow::{Context as _, Result};
 use procmon_probe_ebpf::abi::{FileOp, SCAN_LABEL, SENTINEL_CONTAINER};
@@ -16,8 +16,11 @@ pub(crate) const ARGUMENT: &str = "--sentinel";
 /// The first port of all: nothing listens there.
 const CLOSED_PORT: u16 = 1;
 
-/// Exit code of a sentinel that found no place for files.
-const NO_FOLDER: i32 = 3;
+/// What the sentinel writes to nowhere.
+pub(crate) const SENTENCE: &[u8] = b"sentinel";
+/// Bits of the exit code of a sentinel: it found no place for files; it may make no ring.
+const NO_FOLDER: i32 = 4;
+const NO_RING: i32 = 8;
 
 /// Hooks that settle names, and the operation that each does it for.
 const NAMES: &[(&str, FileOp)] = &[
@@ -38,12 +41,12 @@ pub(crate) fn act() -> i32 {
     sys::getppid();
     sys::close_nothing();
     sys::fork_nothing();
-    if let Ok(mut null) = std::fs::OpenOptions::new()
+    let null = std::fs::OpenOptions::new()
         .read(true)
         .write(true)
-        .open("/dev/null")
-    {
-        let _ = null.write_all(b"sentinel");
+        .open("/dev/null");
+    if let Ok(mut null) = null.as_ref() {
+        let _ = null.write_all(SENTENCE);
         let _ = null.read(&mut [0]);
     }
     // Both ask for CAP_SYS_ADMIN. The first makes sure that the connection below stays inside.
@@ -54,11 +57,17 @@ pub(crate) fn act() -> i32 {
     // Ignored, unless somebody waits for it: nobody does.
     sys::kill_parent(libc::SIGURG);
     let has_folder = sys::enter_detached_tmpfs();
+    let mut lacks = 0;
     if has_folder {
         sys::use_names();
+    } else {
+        lacks |= NO_FOLDER;
+    }
+    if !null.is_ok_and(|null| sys::use_ring(&null)) {
+        lacks |= NO_RING;
     }
     let _ = std::net::TcpStream::connect(("127.0.0.1", CLOSED_PORT));
-    if has_folder { 0 } else { NO_FOLDER }
+    lacks
 }
 
 /// Runs the sentinel and marks every hook that saw it as proven. What it left in the tables is
@@ -76,7 +85,7 @@ pub(crate) fn prove(capture: &mut Capture) -> Result<()> {
     label::clear_roots(capture)?;
     capture.set_state(|state| state.open = 1)?;
     let released = child.release();
-    let has_folder = sys::wait(pid, true).is_none_or(|status| status.code() != NO_FOLDER);
+    let lacks = sys::wait(pid, true).map_or(0, |status| status.code());
     capture.set_state(|state| state.open = 0)?;
     released.context("cannot execute the sentinel")?;
     sys::barrier();
@@ -93,6 +102,8 @@ pub(crate) fn prove(capture: &mut Capture) -> Result<()> {
         ("sched_process_free", seen.freed),
         ("signal_generate", seen.signals),
         (OPEN, seen.settled_failure),
+        (RING_SUBMIT, seen.ring_name),
+        (RING_COMPLETE, seen.ring_write),
     ]
     .into_iter()
     .chain(
@@ -106,10 +117,15 @@ pub(crate) fn prove(capture: &mut Capture) -> Result<()> {
             if seen {
                 hook.state = HookState::Proven;
             } else {
-                let reason = if has_folder || !NAMES.iter().any(|(names, _)| *names == name) {
-                    "the sentinel's own action was not seen"
-                } else {
+                let needs_folder =
+                    name == RING_SUBMIT || NAMES.iter().any(|(names, _)| *names == name);
+                let needs_ring = name == RING_SUBMIT || name == RING_COMPLETE;
+                let reason = if needs_folder && lacks & NO_FOLDER != 0 {
                     "not tried: the probe may not make a file system"
+                } else if needs_ring && lacks & NO_RING != 0 {
+                    "not tried: the probe may not use io_uring"
+                } else {
+                    "the sentinel's own action was not seen"
                 };
                 hook.reason = Some(reason.to_owned());
             }

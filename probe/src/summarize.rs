@@ -1,7 +1,7 @@
 //! Samples and what the node knows, to parts of a Profile.
 
 use crate::drain::{Counted, Drained, FileSample, PeerSample, Processes, RareSample, event};
-use crate::hooks::{CAPABLE, Capture, MODULE_LOAD, Placed};
+use crate::hooks::{CAPABLE, Capture, MODULE_LOAD, Placed, RING_COMPLETE};
 use crate::label::Slots;
 use crate::node::{Listener, Node};
 use crate::window::Clock;
@@ -736,10 +736,12 @@ pub(crate) fn completeness(
     }
     for (map, count) in &facts.counted.lost {
         for dimension in dimensions_of(map) {
-            let reason = if *map == "MESSAGES" {
-                format!("messages and calls of sockets that were not looked at: {count}")
-            } else {
-                format!("map {map} was full: {count} times")
+            let reason = match *map {
+                "MESSAGES" => {
+                    format!("messages and calls of sockets that were not looked at: {count}")
+                }
+                "REQUESTS" => format!("io_uring requests that are not by path or peer: {count}"),
+                _ => format!("map {map} was full: {count} times"),
             };
             add(*dimension, DimensionState::Partial, reason);
         }
@@ -771,6 +773,10 @@ pub(crate) fn completeness(
             ),
         );
     }
+    let sees_rings = facts
+        .capture
+        .placed(RING_COMPLETE)
+        .is_some_and(Placed::is_there);
     // A ring whose kernel thread polls needs no call but its making.
     let calls_of = |names: &[&str]| {
         containers
@@ -783,7 +789,7 @@ pub(crate) fn completeness(
     };
     for (used, what) in [
         (
-            facts.has_ring || calls_of(&["io_uring_enter", "io_uring_setup"]),
+            !sees_rings && (facts.has_ring || calls_of(&["io_uring_enter", "io_uring_setup"])),
             "io_uring",
         ),
         (calls_of(&["io_submit"]), "asynchronous I/O (io_submit)"),
@@ -834,6 +840,7 @@ fn dimensions_of(map: &str) -> &'static [Dimension] {
         "SYSCALL_ROWS" => &[Dimension::Syscalls],
         "FILE_ROWS" => &[Dimension::Files],
         "NETWORK_ROWS" | "SOCKETS" | "MESSAGES" => &[Dimension::Network],
+        "REQUESTS" => &[Dimension::Files, Dimension::Network],
         "EXES" => &[
             Dimension::Processes,
             Dimension::Syscalls,

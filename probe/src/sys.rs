@@ -308,6 +308,71 @@ pub(crate) fn use_names() {
     }
 }
 
+/// Makes a ring of io_uring and lets it write three bytes to `null` and make a directory. False
+/// when the kernel has none for us.
+pub(crate) fn use_ring(null: &impl AsRawFd) -> bool {
+    const SETUP: libc::c_long = 425;
+    const ENTER: libc::c_long = 426;
+    const WRITE: u64 = 23;
+    const MKDIRAT: u64 = 37;
+    const GETEVENTS: libc::c_uint = 1;
+    const ENTRIES: usize = 2;
+    const BYTES: usize = 4096;
+    // Offsets into the mapped descriptor: IORING_OFF_SQ_RING, IORING_OFF_SQES.
+    const SQ_RING: libc::off_t = 0;
+    const SQES: libc::off_t = 0x1000_0000;
+    // struct io_uring_params: 120 bytes; sq_off.tail at 44, sq_off.array at 64.
+    let mut parameters = [0_u32; 30];
+    // SAFETY: the parameters live until the call returns.
+    let ring = unsafe { libc::syscall(SETUP, ENTRIES, parameters.as_mut_ptr()) };
+    let Ok(ring) = i32::try_from(ring) else {
+        return false;
+    };
+    if ring < 0 {
+        return false;
+    }
+    // SAFETY: the descriptor is new and nobody else's.
+    let ring = unsafe { OwnedFd::from_raw_fd(ring) };
+    let map = |offset| {
+        // SAFETY: a new mapping at a place that the kernel chooses.
+        let start = unsafe {
+            libc::mmap(
+                std::ptr::null_mut(),
+                BYTES,
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_SHARED,
+                ring.as_raw_fd(),
+                offset,
+            )
+        };
+        (start != libc::MAP_FAILED).then_some(start.cast::<u8>())
+    };
+    let (Some(queue), Some(requests)) = (map(SQ_RING), map(SQES)) else {
+        return false;
+    };
+    // struct io_uring_sqe, 64 bytes: opcode, fd, off, addr, len.
+    let words = |opcode: u64, fd: i32, address: u64, length: u64| {
+        let head = opcode | u64::from(fd.cast_unsigned()) << 32;
+        [head, 0, address, length, 0, 0, 0, 0]
+    };
+    let all = [
+        words(WRITE, null.as_raw_fd(), c"abc".as_ptr() as u64, 3),
+        words(MKDIRAT, libc::AT_FDCWD, c"three".as_ptr() as u64, 0o700),
+    ];
+    // SAFETY: both mappings are as large as a page, which two requests and the small ring fit into;
+    // the offsets are the kernel's.
+    unsafe {
+        requests.cast::<[[u64; 8]; ENTRIES]>().write(all);
+        let array = queue.add(parameters[16] as usize).cast::<u32>();
+        array.write(0);
+        array.add(1).write(1);
+        let tail = queue.add(parameters[11] as usize).cast::<AtomicU32>();
+        (*tail).store(ENTRIES as u32, Ordering::Release);
+        libc::syscall(ENTER, ring.as_raw_fd(), ENTRIES, ENTRIES, GETEVENTS, 0, 0)
+            == ENTRIES as libc::c_long
+    }
+}
+
 /// `getppid`, made as a system call.
 pub(crate) fn getppid() {
     // SAFETY: takes no arguments.

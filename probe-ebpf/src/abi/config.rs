@@ -135,6 +135,27 @@ pub struct Offsets {
     pub unix_address_len: u32,
     pub unix_address_name: u32,
     pub unix_address_refcnt: u32,
+    pub req_file: u32,
+    pub req_opcode: u32,
+    pub req_flags: u32,
+    pub req_cqe: u32,
+    pub req_task: u32,
+    pub req_tctx: u32,
+    pub tctx_task: u32,
+    pub cqe_res: u32,
+    pub io_open_dfd: u32,
+    pub io_open_filename: u32,
+    pub io_unlink_dfd: u32,
+    pub io_unlink_flags: u32,
+    pub io_unlink_filename: u32,
+    pub io_mkdir_dfd: u32,
+    pub io_mkdir_filename: u32,
+    pub io_rename_old_dfd: u32,
+    pub io_rename_new_dfd: u32,
+    pub io_rename_oldpath: u32,
+    pub io_rename_newpath: u32,
+    pub io_link_new_dfd: u32,
+    pub io_link_newpath: u32,
     pub regs_nr: u32,
     pub regs_args: [u32; 8],
     pub regs_compat_args: [u32; 8],
@@ -214,8 +235,10 @@ pub enum Loss {
     Sockets,
     Capabilities,
     Events,
-    /// More messages in one call than are looked at.
+    /// Messages that are not looked at.
     Messages,
+    /// Requests of io_uring whose file or peer can't be told.
+    Requests,
 }
 /// Number of [`Loss`] counters.
-pub const N_LOSSES: u32 = 15;
+pub const N_LOSSES: u32 = 16;

@@ -80,6 +80,21 @@ records! { FileCache = 56 }
 /// Files that a CPU keeps in mind; a power of two.
 pub const FILE_CACHE_ENTRIES: u32 = 64;
 
+/// Rows of the names that a request of io_uring holds.
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+pub struct RingNames {
+    /// Row plus 1; 0: none.
+    pub first: u32,
+    /// Row plus 1 of the old name of a rename.
+    pub second: u32,
+    /// Of [`FileOp`]; `None` opens.
+    pub op: u32,
+    /// Padding.
+    pub pad: u32,
+}
+records! { RingNames = 16 }
+
 /// Found by a descriptor.
 pub const FILE_KEY_SETTLED: u32 = 0;
 /// Found by an argument.

@@ -159,7 +159,7 @@ fn settled_row(exe: u32, file: u64, inode: u64) -> u32 {
 /// The same by the table of files.
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn looked_up_row(exe: u32, file: u64) -> u32 {
+pub(crate) extern "C" fn looked_up_row(exe: u32, file: u64) -> u32 {
     let inode = file::inode(file);
     if file::is_nameless(file::magic(inode)) {
         return 0;
@@ -406,7 +406,7 @@ fn link_changes() -> u64 {
 
 /// A symbolic link was made, or a name was replaced that may be one.
 #[inline(always)]
-fn links_changed(op: u8) {
+pub(crate) fn links_changed(op: u8) {
     let changes = link_changes();
     if (op == FileOp::Symlink as u8 || (op == FileOp::Rename as u8 && changes != 0))
         && changes < MAX_LINK_CHANGES
@@ -506,7 +506,7 @@ pub(crate) fn errno(result: i64) -> u16 {
 
 /// Bytes went through a descriptor.
 #[inline(always)]
-fn moved(row: u32, socket: bool, result: i64, inward: bool) {
+pub(crate) fn moved(row: u32, socket: bool, result: i64, inward: bool) {
     if row == 0 {
         return;
     }
@@ -534,7 +534,7 @@ fn moved(row: u32, socket: bool, result: i64, inward: bool) {
 
 /// One operation on a file, done or failed.
 #[inline(always)]
-fn changed(row: u32, op: u8, result: i64) {
+pub(crate) fn changed(row: u32, op: u8, result: i64) {
     if result >= 0 {
         count(row, op);
     } else if errno(result) != 0 {
@@ -575,13 +575,26 @@ pub(crate) extern "C" fn opened(result: i64) -> u32 {
     }
     // SAFETY: a map value of the current task.
     let row = settled_row(unsafe { (*record).exe }, file, file::inode(file));
+    count_opening(row, file);
+    0
+}
+
+/// Counts an open that gave a file; the row plus 1.
+#[inline(always)]
+pub(crate) fn opened_file(exe: u32, file: u64) -> u32 {
+    let row = looked_up_row(exe, file);
+    count_opening(row, file);
+    row
+}
+
+#[inline(always)]
+fn count_opening(row: u32, file: u64) {
     if row != 0 {
         count(row - 1, FileOp::Open as u8);
         if file::was_created(file) {
             count(row - 1, FileOp::Create as u8);
         }
     }
-    0
 }
 
 /// A call on one or two names has returned.

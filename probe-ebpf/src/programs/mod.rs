@@ -7,4 +7,5 @@ mod label;
 mod namei;
 mod network;
 mod process;
+mod ring;
 mod syscall;

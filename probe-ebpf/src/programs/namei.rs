@@ -231,6 +231,15 @@ extern "C" fn open_returned(directory: u32, filename: u64, result: u64) -> u32 {
     if !(-4095..0).contains(&(result as i64)) {
         return 0;
     }
+    // SAFETY: as above.
+    unsafe { (*record).settled_first = copied_name_row((*record).exe, directory, filename) };
+    0
+}
+
+/// Row plus 1 of a name of which the kernel has a copy, as `struct filename`; 0 when it can't be read.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn copied_name_row(exe: u32, directory: u32, filename: u64) -> u32 {
     let Some(buffer) = mine() else { return 0 };
     let name: u64 = read(filename, offset!(filename_name));
     // SAFETY: the buffer is larger than the record and the longest name; the helper checks the address.
@@ -245,13 +254,8 @@ extern "C" fn open_returned(directory: u32, filename: u64, result: u64) -> u32 {
             name as *const _,
         )
     };
-    if length > 1 && length <= MAX_ARGV as i64 {
-        // SAFETY: a map value of the current task.
-        unsafe {
-            let exe = (*record).exe;
-            (*record).settled_first =
-                files::finish_named(exe, directory, length as u64 | files::KERNEL_NAME << 32);
-        }
+    if length <= 1 || length > MAX_ARGV as i64 {
+        return 0;
     }
-    0
+    files::finish_named(exe, directory, length as u64 | files::KERNEL_NAME << 32)
 }

@@ -489,37 +489,7 @@ pub(crate) extern "C" fn connected(regs: u64, kind: u64, result: i64) -> u32 {
         }
         return 0;
     }
-    // TCP was counted at its change of state, when it came that far.
-    if let Some(state) = SOCKETS.get_ptr_mut(sk) {
-        // SAFETY: a map value.
-        unsafe {
-            if !is_failure(failure) {
-                return 0;
-            }
-            let stage = (*state).stage;
-            if stage == SOCKET_UNEXPLAINED {
-                add_errno(ROWS_NETWORK, (*state).row, failure);
-            }
-            if stage == SOCKET_UNEXPLAINED || stage == SOCKET_FAILED {
-                (*state).stage = SOCKET_SETTLED;
-                return 0;
-            }
-        }
-    }
-    if failure == 0 {
-        if result < 0 {
-            return 0;
-        }
-        let row = match sock::family(sk) {
-            AF_UNIX => unix_row(exe, sk),
-            _ => inet_row(exe, sk, number),
-        };
-        if row != 0 && matches!(sock::socket_type(sk), SOCK_STREAM | SOCK_SEQPACKET) {
-            count_connection(row - 1);
-        }
-        return 0;
-    }
-    if is_failure(failure) {
+    if connect_done(exe, sk, number, result) == 0 {
         let length = regs::argument(regs, abi, kind.c) as u32 & 0xffff | WE_BEGIN;
         let row = address_row(exe, sk, address, length);
         if row != 0 {
@@ -529,7 +499,62 @@ pub(crate) extern "C" fn connected(regs: u64, kind: u64, result: i64) -> u32 {
     0
 }
 
-/// accept has returned a descriptor.
+/// A connect has a result; 0 when it is a failure that is not counted yet, for want of an address.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn connect_done(exe: u32, sk: u64, number: u64, result: i64) -> u32 {
+    let failure = errno(result);
+    // TCP was counted at its change of state, when it came that far.
+    if let Some(state) = SOCKETS.get_ptr_mut(sk) {
+        // SAFETY: a map value.
+        unsafe {
+            if !is_failure(failure) {
+                return 1;
+            }
+            let stage = (*state).stage;
+            if stage == SOCKET_UNEXPLAINED {
+                add_errno(ROWS_NETWORK, (*state).row, failure);
+            }
+            if stage == SOCKET_UNEXPLAINED || stage == SOCKET_FAILED {
+                (*state).stage = SOCKET_SETTLED;
+                return 1;
+            }
+        }
+    }
+    if failure == 0 {
+        if result < 0 {
+            return 1;
+        }
+        let row = match sock::family(sk) {
+            AF_UNIX => unix_row(exe, sk),
+            _ => inet_row(exe, sk, number),
+        };
+        if row != 0 && matches!(sock::socket_type(sk), SOCK_STREAM | SOCK_SEQPACKET) {
+            count_connection(row - 1);
+        }
+        return 1;
+    }
+    u32::from(!is_failure(failure))
+}
+
+/// A request to connect has a result; not 0 when it can't be told where to.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn ring_connected(exe: u32, socket_file: u64, result: i64) -> u32 {
+    let sk = sock::of_socket(file::socket(socket_file));
+    let number = file::number(file::inode(socket_file));
+    u32::from(connect_done(exe, sk, number, result) == 0)
+}
+
+/// A request to listen has a result; 0 always.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn ring_listening(exe: u32, socket_file: u64, result: i64) -> u32 {
+    listens(exe, sock::of_socket(file::socket(socket_file)), result);
+    0
+}
+
+/// accept has returned a descriptor. Row plus 1; 0 when it is not known.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub(crate) extern "C" fn accepted(result: i64) -> u32 {
@@ -551,7 +576,7 @@ pub(crate) extern "C" fn accepted(result: i64) -> u32 {
         if row != 0 {
             count_connection(row - 1);
         }
-        return 0;
+        return row;
     }
     let mut ends = Ends::default();
     sock::ends(sk, &mut ends);
@@ -564,7 +589,7 @@ pub(crate) extern "C" fn accepted(result: i64) -> u32 {
     }
     count_connection(row - 1);
     remember(sk, row - 1, DIRECTION_INBOUND, SOCKET_CONNECTED);
-    0
+    row
 }
 
 #[inline(always)]
@@ -587,9 +612,15 @@ pub(crate) extern "C" fn listening(result: i64) -> u32 {
     let Some(record) = label::current() else {
         return 0;
     };
-    let Some(buffer) = scratch(0) else { return 0 };
     // SAFETY: a map value of the current task.
     let (exe, sk) = unsafe { ((*record).exe, (*record).sock) };
+    listens(exe, sk, result)
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn listens(exe: u32, sk: u64, result: i64) -> u32 {
+    let Some(buffer) = scratch(0) else { return 0 };
     if result != 0 || sk == 0 {
         return 0;
     }

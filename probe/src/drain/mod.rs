@@ -20,14 +20,15 @@ pub(crate) use syscall::{SyscallSample, total as total_calls};
 use crate::hooks::Capture;
 use crate::label::Slots;
 use crate::node::Node;
+use crate::sentinel::SENTENCE;
 use crate::sys;
 use anyhow::{Context as _, Result};
 use aya::maps::{Array, HashMap as BpfMap, RingBuf};
 use procmon_probe_ebpf::abi::{
     CapabilityKey, CapabilityRow, ContainerEvent, EVENT_CONTAINER, EVENT_EXE, EVENT_EXEC,
     EVENT_EXIT, EVENT_FILE, EVENT_FORK, EVENT_NETWORK, EVENT_RARE, ExeEvent, FILE_KEY_ENTRY,
-    FILE_KEY_KERNEL_NAME, FILE_KEY_SETTLED, FileKey, FileMeta, FileRow, Loss, N_FILE_OPS, N_LOSSES,
-    ProcessEvent, RARE_SIGNAL, RareEvent, RowErrno, SENTINEL_CONTAINER, SocketState,
+    FILE_KEY_KERNEL_NAME, FILE_KEY_SETTLED, FileKey, FileMeta, FileOp, FileRow, Loss, N_FILE_OPS,
+    N_LOSSES, ProcessEvent, RARE_SIGNAL, RareEvent, RowErrno, SENTINEL_CONTAINER, SocketState,
     TASK_MAY_BE_IN_CALL,
 };
 use std::collections::{BTreeMap, HashMap};
@@ -87,6 +88,10 @@ pub(crate) struct Sentinel {
     pub(crate) signals: bool,
     /// A failed opening has the kernel's own name.
     pub(crate) settled_failure: bool,
+    /// A request of io_uring has made a directory.
+    pub(crate) ring_name: bool,
+    /// A request of io_uring has written.
+    pub(crate) ring_write: bool,
     /// Operations on settled names, by [`FileOp`](procmon_probe_ebpf::abi::FileOp).
     pub(crate) settled: [bool; N_FILE_OPS],
 }
@@ -228,11 +233,16 @@ impl Drained {
             .context("no map FILE_ROWS")?
             .try_into()?;
         for (key, row) in files.iter().filter_map(Result::ok) {
+            let row = rows.get(&row, 0)?;
             match key.kind {
+                // Only the ring has made a directory by such a name.
+                FILE_KEY_KERNEL_NAME if row.operations[FileOp::Mkdir as usize] > 0 => {
+                    seen.ring_name = true;
+                }
                 FILE_KEY_KERNEL_NAME => seen.settled_failure = true,
                 FILE_KEY_SETTLED | FILE_KEY_ENTRY => {
-                    for (seen, count) in seen.settled.iter_mut().zip(rows.get(&row, 0)?.operations)
-                    {
+                    seen.ring_write |= row.bytes_written > SENTENCE.len() as u64;
+                    for (seen, count) in seen.settled.iter_mut().zip(row.operations) {
                         *seen |= count > 0;
                     }
                 }
@@ -310,6 +320,7 @@ fn loss_name(number: u32) -> Option<&'static str> {
         (Loss::Capabilities, "CAPABILITIES"),
         (Loss::Events, "EVENTS"),
         (Loss::Messages, "MESSAGES"),
+        (Loss::Requests, "REQUESTS"),
     ];
     NAMES
         .iter()
