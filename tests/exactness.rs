@@ -23,6 +23,8 @@ const KNOWN: &[(&str, &str)] = &[
     ("own-proc", "names through /proc/self of a process that is gone are not resolved"),
     ("path-only", "as own-proc, by /proc/self/fd"),
     ("filters-answered", "calls that a seccomp filter answers with success are not counted"),
+    ("filters-supervised", "as filters-answered, by another process"),
+    ("filter-strict", "who is killed in strict mode is said to have had a filter"),
     ("detached-mounts", "files on a mount without a place have a path of the host"),
     ("chroot-short", "absolute names of a process that is gone lose its own root"),
 ];

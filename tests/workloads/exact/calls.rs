@@ -22,6 +22,10 @@ pub(crate) const CASES: &[Case] = &[
     ("numbers", numbers),
     ("filters", filters),
     ("filters-answered", filters_answered),
+    ("filters-supervised", filters_supervised),
+    ("filter-strict", filter_strict),
+    ("handler-calls", handler_calls),
+    ("many-threads", many_threads),
     ("exec-thread", exec_thread),
 ];
 
@@ -720,6 +724,132 @@ fn filters_answered(_: &Folder) -> Value {
         }
     });
     json!({"syscalls": [{"name": "mlockall", "calls": 2, "errors": {}}]})
+}
+
+/// Another process answers in the kernel's place: by a value, by an errno, and by letting it go on.
+fn filters_supervised(_: &Folder) -> Value {
+    const NOTIF_RECV: u64 = 0xc050_2100;
+    const NOTIF_SEND: u64 = 0xc018_2101;
+    let mut pipe = [0_i32; 2];
+    assert_eq!(sys!(SYS_pipe2, pipe.as_mut_ptr(), 0), 0);
+    let asks = fork(|| {
+        let number = u32::try_from(libc::SYS_getpgid).expect("a small number");
+        let step = |code: u32, jt: u8, jf: u8, k: u32| libc::sock_filter { code: u16::try_from(code).expect("a code"), jt, jf, k };
+        let mut program = [
+            step(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, 0),
+            step(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 0, 1, number),
+            step(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_USER_NOTIF),
+            step(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_ALLOW),
+        ];
+        let filter = libc::sock_fprog { len: 4, filter: program.as_mut_ptr() };
+        assert_eq!(sys!(SYS_prctl, libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+        let flag = 8; // SECCOMP_FILTER_FLAG_NEW_LISTENER
+        let listener = good(sys!(SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flag, &raw const filter));
+        assert_eq!(sys!(SYS_write, pipe[1], &raw const listener, 4_i64), 4);
+        for _ in 0..2 {
+            assert_eq!(sys!(SYS_getpgid, 0), 4711);
+            fails(sys!(SYS_getpgid, 0), libc::EMLINK);
+            assert!(sys!(SYS_getpgid, 0) > 0);
+        }
+    });
+    let mut listener = 0_i32;
+    assert_eq!(sys!(SYS_read, pipe[0], &raw mut listener, 4_i64), 4);
+    let process = good(sys!(SYS_pidfd_open, asks, 0));
+    let listener = good(sys!(SYS_pidfd_getfd, process, listener, 0));
+    for turn in 0..6 {
+        let mut request = [0_u64; 10];
+        assert_eq!(sys!(SYS_ioctl, listener, NOTIF_RECV, request.as_mut_ptr()), 0);
+        // struct seccomp_notif_resp: id, value, error and flags.
+        let (value, error, flags) = match turn % 3 {
+            0 => (4711, 0, 0),
+            1 => (0, -libc::EMLINK, 0),
+            _ => (0, 0, 1),
+        };
+        let answer: [u64; 3] = [request[0], value, u64::from(error.cast_unsigned()) | flags << 32];
+        assert_eq!(sys!(SYS_ioctl, listener, NOTIF_SEND, answer.as_ptr()), 0);
+    }
+    assert_eq!(wait(asks), 0);
+    json!({"syscalls": [{"name": "getpgid", "calls": 6, "errors": {"EMLINK": 2}, "deniedBySeccomp": 2}]})
+}
+
+/// Four calls only; another one kills.
+fn filter_strict(_: &Folder) -> Value {
+    let status = wait(fork(|| {
+        assert_eq!(sys!(SYS_prctl, libc::PR_SET_SECCOMP, 1, 0_i64, 0_i64, 0_i64), 0);
+        sys!(SYS_exit, 4);
+    }));
+    assert_eq!(libc::WEXITSTATUS(status), 4);
+    let status = wait(fork(|| {
+        assert_eq!(sys!(SYS_prctl, libc::PR_SET_SECCOMP, 1, 0_i64, 0_i64, 0_i64), 0);
+        sys!(SYS_getsid, 0);
+    }));
+    assert_eq!(libc::WTERMSIG(status), libc::SIGKILL);
+    json!({"syscalls": [{"name": "prctl", "calls": 2, "errors": {}}, {"name": "exit", "calls": 1, "noReturn": 1}],
+        "processes": [own_row(), {"argv": crate::own(), "seccomp": "strict", "count": 2, "exits": {"4": 1, "SIGKILL": 1}}], "whole": ["processes"]})
+}
+
+extern "C" fn calls(_: libc::c_int) {
+    for _ in 0..3 {
+        sys!(SYS_getppid);
+    }
+}
+
+/// A handler makes calls while another one waits to begin anew.
+fn handler_calls(_: &Folder) -> Value {
+    let mut pipe = [0_i32; 2];
+    assert_eq!(sys!(SYS_pipe2, pipe.as_mut_ptr(), 0), 0);
+    let reader = fork(|| {
+        // SAFETY: a handler that only makes calls.
+        unsafe {
+            let mut action: libc::sigaction = std::mem::zeroed();
+            action.sa_sigaction = calls as *const () as usize;
+            action.sa_flags = libc::SA_RESTART;
+            libc::sigaction(libc::SIGUSR1, &raw const action, std::ptr::null_mut());
+        }
+        let mut byte = 0_u8;
+        let vector = libc::iovec { iov_base: (&raw mut byte).cast(), iov_len: 1 };
+        assert_eq!(sys!(SYS_readv, pipe[0], &raw const vector, 1), 1);
+    });
+    let task = reader.to_string();
+    let is_idle = || {
+        let status = std::fs::read_to_string(format!("/proc/{task}/status")).expect("a child");
+        sleeps_in(&task, libc::SYS_readv) && status.contains("State:\tS") && status.contains("ShdPnd:\t0000000000000000")
+    };
+    for _ in 0..5 {
+        until(is_idle);
+        assert_eq!(sys!(SYS_kill, reader, libc::SIGUSR1), 0);
+    }
+    until(is_idle);
+    assert_eq!(sys!(SYS_write, pipe[1], b"x".as_ptr(), 1_i64), 1);
+    assert_eq!(wait(reader), 0);
+    json!({"syscalls": [
+        {"name": "readv", "calls": 6, "restarted": 5, "errors": {}, "noReturn": 0, "unfinished": 0},
+        {"name": "getppid", "calls": 15, "errors": {}},
+        {"name": "rt_sigreturn", "calls": 5, "errors": {}, "restarted": 0},
+    ]})
+}
+
+/// A thousand threads that live at the same time.
+fn many_threads(_: &Folder) -> Value {
+    const MANY: usize = 1000;
+    let barrier = std::sync::Arc::new(std::sync::Barrier::new(MANY));
+    let threads: Vec<_> = (0..MANY)
+        .map(|_| {
+            let barrier = barrier.clone();
+            std::thread::Builder::new().stack_size(64 << 10).spawn(move || {
+                barrier.wait();
+                sys!(SYS_getppid);
+                fails(sys!(SYS_dup, -1), libc::EBADF);
+            })
+        })
+        .collect();
+    for thread in threads {
+        thread.expect("a thread").join().expect("a thread");
+    }
+    json!({"syscalls": [
+        {"name": "getppid", "calls": MANY, "errors": {}}, {"name": "dup", "calls": MANY, "errors": {"EBADF": MANY}},
+        {"name": "clone3", "calls": MANY, "errors": {}}, {"name": "exit", "calls": MANY, "noReturn": MANY},
+    ], "processes": [own_row()], "whole": ["processes"]})
 }
 
 static READY: AtomicI32 = AtomicI32::new(0);

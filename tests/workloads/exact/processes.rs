@@ -22,6 +22,11 @@ pub(crate) const CASES: &[Case] = &[
     ("exec-after-first", exec_after_first),
     ("fork-by-thread", fork_by_thread),
     ("killed-early", killed_early),
+    ("never-waited", never_waited),
+    ("shared-memory", shared_memory),
+    ("thread-fault", thread_fault),
+    ("exec-self", exec_self),
+    ("exec-too-big", exec_too_big),
     ("odd-programs", odd_programs),
     ("arguments", arguments),
     ("pid-namespace", pid_namespace),
@@ -469,6 +474,84 @@ fn killed_early(_: &Folder) -> Value {
     }
     json!({"processes": [own_row(), {"argv": own(), "count": 300, "exits": {"SIGKILL": 300}}],
         "syscalls": [{"name": "fork", "calls": 300, "errors": {}}, {"name": "kill", "calls": 300, "errors": {}}], "whole": ["processes"]})
+}
+
+/// Children whose end nobody asks for.
+fn never_waited(_: &Folder) -> Value {
+    for number in 0..6 {
+        let child = fork(|| {
+            sys!(SYS_exit_group, number % 3);
+        });
+        until(|| {
+            std::fs::read_to_string(format!("/proc/{child}/stat")).is_ok_and(|stat| stat.contains(") Z "))
+        });
+    }
+    json!({"processes": [own_row(), {"argv": own(), "count": 6, "exits": {"0": 2, "1": 2, "2": 2}}], "whole": ["processes"]})
+}
+
+extern "C" fn in_our_memory(_: *mut libc::c_void) -> libc::c_int {
+    sys!(SYS_getppid);
+    3
+}
+
+/// Processes that share all memory with their parent and are no threads.
+fn shared_memory(_: &Folder) -> Value {
+    let mut stack = vec![0_u128; 4096];
+    for _ in 0..5 {
+        let flags = libc::CLONE_VM | libc::CLONE_FS | libc::CLONE_FILES | libc::CLONE_SIGHAND | libc::SIGCHLD;
+        // SAFETY: the stack is large enough and is not used by two at once.
+        let child = unsafe { libc::clone(in_our_memory, stack.as_mut_ptr().add(4096).cast(), flags, std::ptr::null_mut()) };
+        assert_eq!(libc::WEXITSTATUS(wait(child)), 3);
+    }
+    json!({"processes": [own_row(), {"argv": own(), "count": 5, "exits": {"3": 5}}],
+        "syscalls": [{"name": "clone", "calls": 5, "errors": {}}, {"name": "getppid", "calls": 5, "errors": {}}], "whole": ["processes"]})
+}
+
+/// A thread that is not the first brings the process down.
+fn thread_fault(_: &Folder) -> Value {
+    for _ in 0..4 {
+        let status = wait(fork(|| {
+            let no_core = [0_u64; 2];
+            sys!(SYS_prlimit64, 0, libc::RLIMIT_CORE, no_core.as_ptr(), 0_i64);
+            // SAFETY: numbers only.
+            unsafe { libc::signal(libc::SIGSEGV, libc::SIG_DFL) };
+            std::thread::spawn(|| {
+                // SAFETY: it is meant to fail.
+                unsafe { std::ptr::without_provenance_mut::<u8>(16).write_volatile(1) };
+            });
+            loop {
+                sys!(SYS_pause);
+            }
+        }));
+        assert_eq!(libc::WTERMSIG(status), libc::SIGSEGV);
+    }
+    json!({"processes": [own_row(), {"argv": own(), "count": 4, "exits": {"SIGSEGV": 4}}], "whole": ["processes"]})
+}
+
+/// A program executes itself by its link below /proc.
+fn exec_self(_: &Folder) -> Value {
+    for _ in 0..3 {
+        child(|| {
+            let argv = [c"myself".as_ptr(), c"idle".as_ptr(), std::ptr::null()];
+            sys!(SYS_execve, c"/proc/self/exe".as_ptr(), argv.as_ptr(), argv[2..].as_ptr());
+        });
+    }
+    let exe = crate::own_exe();
+    json!({"processes": [own_row(), {"argv": ["myself", "idle"], "exe": exe, "count": 3, "exits": {"0": 3}}],
+        "files": [{"path": exe, "operations": {"exec": 4}}], "whole": ["processes"]})
+}
+
+/// Arguments that are too long.
+fn exec_too_big(_: &Folder) -> Value {
+    // One may not be longer than 32 pages.
+    let long = text(&"x".repeat(140_000));
+    let argv = [c"true".as_ptr(), long.as_ptr(), std::ptr::null()];
+    for _ in 0..3 {
+        fails(sys!(SYS_execve, c"/bin/true".as_ptr(), argv.as_ptr(), argv[2..].as_ptr()), libc::E2BIG);
+    }
+    let program = std::fs::canonicalize("/bin/true").expect("a program").display().to_string();
+    json!({"processes": [own_row()], "syscalls": [{"name": "execve", "calls": 4, "errors": {"E2BIG": 3}}],
+        "files": [{"path": program, "operations": {}, "errors": {"E2BIG": 3}}], "whole": ["processes"]})
 }
 
 /// Executables with names that are no text, in folders with such names.
