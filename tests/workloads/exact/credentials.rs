@@ -34,7 +34,10 @@ fn refused(_: &Folder) -> Value {
             fails(sys!(SYS_reboot, 0, 0, 0, 0_i64), libc::EPERM);
             fails(sys!(SYS_setresuid, 0, 0, 0), libc::EPERM);
             fails(sys!(SYS_setresgid, 0, 0, 0), libc::EPERM);
-            fails(sys!(SYS_socket, libc::AF_INET, libc::SOCK_RAW, 1), libc::EPERM);
+            fails(
+                sys!(SYS_socket, libc::AF_INET, libc::SOCK_RAW, 1),
+                libc::EPERM,
+            );
             fails(sys!(SYS_acct, 0_i64), libc::EPERM);
         }
     });
@@ -67,7 +70,16 @@ fn used(folder: &Folder) -> Value {
             good(sys!(SYS_socket, libc::AF_INET, libc::SOCK_RAW, 1));
         }
         let device = folder.c("device");
-        assert_eq!(sys!(SYS_mknodat, libc::AT_FDCWD, device.as_ptr(), libc::S_IFCHR | 0o600, 0x103), 0);
+        assert_eq!(
+            sys!(
+                SYS_mknodat,
+                libc::AT_FDCWD,
+                device.as_ptr(),
+                libc::S_IFCHR | 0o600,
+                0x103
+            ),
+            0
+        );
     });
     json!({"capabilities": [
         {"name": "CAP_SYS_CHROOT", "used": 3, "denied": 0},
@@ -83,13 +95,17 @@ fn setuid(folder: &Folder) -> Value {
     for (name, mode, group) in [("setuid", 0o4755, 0), ("setgid", 0o2755, 4321)] {
         crate::copy_self(&folder.at(name));
         std::os::unix::fs::chown(folder.at(name), Some(0), Some(group)).expect("chown");
-        std::fs::set_permissions(folder.at(name), std::fs::Permissions::from_mode(mode)).expect("chmod");
+        std::fs::set_permissions(folder.at(name), std::fs::Permissions::from_mode(mode))
+            .expect("chmod");
     }
     let mode = |times: usize, name: &'static str, first: bool| {
         for _ in 0..times {
             child(|| {
                 if first {
-                    assert_eq!(sys!(SYS_prctl, libc::PR_SET_NO_NEW_PRIVS, 1, 0_i64, 0_i64, 0_i64), 0);
+                    assert_eq!(
+                        sys!(SYS_prctl, libc::PR_SET_NO_NEW_PRIVS, 1, 0_i64, 0_i64, 0_i64),
+                        0
+                    );
                 }
                 become_nobody();
                 execute(&[&folder.at(name), "idle"]);
@@ -116,8 +132,14 @@ fn identities(_: &Folder) -> Value {
     for number in 1..6 {
         for _ in 0..number {
             child(|| {
-                assert_eq!(sys!(SYS_setresgid, 2000 + number, 2000 + number, 2000 + number), 0);
-                assert_eq!(sys!(SYS_setresuid, 1000 + number, 1000 + number, 1000 + number), 0);
+                assert_eq!(
+                    sys!(SYS_setresgid, 2000 + number, 2000 + number, 2000 + number),
+                    0
+                );
+                assert_eq!(
+                    sys!(SYS_setresuid, 1000 + number, 1000 + number, 1000 + number),
+                    0
+                );
                 execute(&["/bin/true", "id"]);
             });
         }
@@ -134,9 +156,16 @@ fn user_namespace(_: &Folder) -> Value {
     child(|| {
         become_nobody();
         // Files of this process below /proc are root's until it executes or says so.
-        assert_eq!(sys!(SYS_prctl, libc::PR_SET_DUMPABLE, 1, 0_i64, 0_i64, 0_i64), 0);
+        assert_eq!(
+            sys!(SYS_prctl, libc::PR_SET_DUMPABLE, 1, 0_i64, 0_i64, 0_i64),
+            0
+        );
         assert_eq!(sys!(SYS_unshare, libc::CLONE_NEWUSER), 0);
-        for (file, map) in [("setgroups", "deny"), ("uid_map", "0 65534 1"), ("gid_map", "0 65534 1")] {
+        for (file, map) in [
+            ("setgroups", "deny"),
+            ("uid_map", "0 65534 1"),
+            ("gid_map", "0 65534 1"),
+        ] {
             std::fs::write(format!("/proc/self/{file}"), map).expect("a map");
         }
         assert_eq!(sys!(SYS_getuid), 0);
@@ -163,7 +192,14 @@ fn file_capabilities(folder: &Folder) -> Value {
     crate::copy_self(&folder.at("cap"));
     // struct vfs_cap_data of revision 2, effective.
     let data: [u32; 5] = [0x0200_0001, 1 << NET_RAW, 0, 0, 0];
-    let set = sys!(SYS_setxattr, folder.c("cap").as_ptr(), c"security.capability".as_ptr(), data.as_ptr(), 20_i64, 0);
+    let set = sys!(
+        SYS_setxattr,
+        folder.c("cap").as_ptr(),
+        c"security.capability".as_ptr(),
+        data.as_ptr(),
+        20_i64,
+        0
+    );
     if set != 0 {
         return json!({});
     }
@@ -203,7 +239,17 @@ fn bounding(_: &Folder) -> Value {
     const SYS_CHROOT: i32 = 18;
     child(|| {
         for number in [NET_RAW, SYS_CHROOT] {
-            assert_eq!(sys!(SYS_prctl, libc::PR_CAPBSET_DROP, number, 0_i64, 0_i64, 0_i64), 0);
+            assert_eq!(
+                sys!(
+                    SYS_prctl,
+                    libc::PR_CAPBSET_DROP,
+                    number,
+                    0_i64,
+                    0_i64,
+                    0_i64
+                ),
+                0
+            );
         }
         execute(&["/bin/sh", "-c", "exit 0"]);
     });

@@ -38,11 +38,23 @@ const CREATE: i32 = libc::O_CREAT | libc::O_RDWR;
 
 /// Opens by a name below the folder.
 fn open(folder: &Folder, name: &str, flags: i32) -> i32 {
-    good(sys!(SYS_openat, libc::AT_FDCWD, folder.c(name).as_ptr(), flags, 0o600))
+    good(sys!(
+        SYS_openat,
+        libc::AT_FDCWD,
+        folder.c(name).as_ptr(),
+        flags,
+        0o600
+    ))
 }
 
 fn vectors(parts: &mut [[u8; 10]]) -> Vec<libc::iovec> {
-    parts.iter_mut().map(|part| libc::iovec { iov_base: part.as_mut_ptr().cast(), iov_len: part.len() }).collect()
+    parts
+        .iter_mut()
+        .map(|part| libc::iovec {
+            iov_base: part.as_mut_ptr().cast(),
+            iov_len: part.len(),
+        })
+        .collect()
 }
 
 fn none() -> Value {
@@ -59,23 +71,60 @@ fn transfers(folder: &Folder) -> Value {
         assert_eq!(sys!(SYS_write, file, buffer.as_ptr(), 100_i64), 100);
         assert_eq!(sys!(SYS_pwrite64, file, buffer.as_ptr(), 50_i64, 0_i64), 50);
         assert_eq!(sys!(SYS_writev, file, list.as_ptr(), 3_i64), 30);
-        assert_eq!(sys!(SYS_pwritev, file, list.as_ptr(), 2_i64, 0_i64, 0_i64), 20);
-        assert_eq!(sys!(SYS_pwritev2, file, list.as_ptr(), 1_i64, 0_i64, 0_i64, 0_i64), 10);
+        assert_eq!(
+            sys!(SYS_pwritev, file, list.as_ptr(), 2_i64, 0_i64, 0_i64),
+            20
+        );
+        assert_eq!(
+            sys!(
+                SYS_pwritev2,
+                file,
+                list.as_ptr(),
+                1_i64,
+                0_i64,
+                0_i64,
+                0_i64
+            ),
+            10
+        );
         assert_eq!(sys!(SYS_write, file, buffer.as_ptr(), 0_i64), 0);
     }
     // 260 bytes are there.
     assert_eq!(sys!(SYS_lseek, file, 0_i64, libc::SEEK_SET), 0);
     for _ in 0..3 {
-        assert_eq!(sys!(SYS_pread64, file, buffer.as_mut_ptr(), 40_i64, 0_i64), 40);
-        assert_eq!(sys!(SYS_preadv, file, list.as_ptr(), 2_i64, 0_i64, 0_i64), 20);
-        assert_eq!(sys!(SYS_preadv2, file, list.as_ptr(), 3_i64, 0_i64, 0_i64, 0_i64), 30);
+        assert_eq!(
+            sys!(SYS_pread64, file, buffer.as_mut_ptr(), 40_i64, 0_i64),
+            40
+        );
+        assert_eq!(
+            sys!(SYS_preadv, file, list.as_ptr(), 2_i64, 0_i64, 0_i64),
+            20
+        );
+        assert_eq!(
+            sys!(SYS_preadv2, file, list.as_ptr(), 3_i64, 0_i64, 0_i64, 0_i64),
+            30
+        );
         // Beyond the end.
-        assert_eq!(sys!(SYS_pread64, file, buffer.as_mut_ptr(), 40_i64, 9999_i64), 0);
+        assert_eq!(
+            sys!(SYS_pread64, file, buffer.as_mut_ptr(), 40_i64, 9999_i64),
+            0
+        );
     }
     assert_eq!(sys!(SYS_read, file, buffer.as_mut_ptr(), 100_i64), 100);
     assert_eq!(sys!(SYS_readv, file, list.as_ptr(), 3_i64), 30);
     assert_eq!(sys!(SYS_read, file, buffer.as_mut_ptr(), 100_i64), 100);
-    assert_eq!(sys!(SYS_preadv2, file, list.as_ptr(), 3_i64, -1_i64, -1_i64, 0_i64), 30);
+    assert_eq!(
+        sys!(
+            SYS_preadv2,
+            file,
+            list.as_ptr(),
+            3_i64,
+            -1_i64,
+            -1_i64,
+            0_i64
+        ),
+        30
+    );
     assert_eq!(sys!(SYS_read, file, buffer.as_mut_ptr(), 100_i64), 0);
     json!({"files": [row(&folder.at("t"), &json!({"open": 1, "create": 1, "write": 12, "read": 17}), 3 * 90 + 260, 2 * 210, &none())],
     "syscalls": [
@@ -89,28 +138,54 @@ fn transfers(folder: &Folder) -> Value {
 fn transfer_errors(folder: &Folder) -> Value {
     let reads = open(folder, "r", libc::O_CREAT | libc::O_RDONLY);
     let writes = open(folder, "w", libc::O_CREAT | libc::O_WRONLY);
-    let directory = good(sys!(SYS_openat, libc::AT_FDCWD, folder.c(".").as_ptr(), libc::O_RDONLY));
+    let directory = good(sys!(
+        SYS_openat,
+        libc::AT_FDCWD,
+        folder.c(".").as_ptr(),
+        libc::O_RDONLY
+    ));
     let mut buffer = [0_u8; 10];
     for _ in 0..2 {
         fails(sys!(SYS_write, reads, buffer.as_ptr(), 10_i64), libc::EBADF);
-        fails(sys!(SYS_pwrite64, reads, buffer.as_ptr(), 10_i64, 0_i64), libc::EBADF);
-        fails(sys!(SYS_read, writes, buffer.as_mut_ptr(), 10_i64), libc::EBADF);
-        fails(sys!(SYS_pread64, writes, buffer.as_mut_ptr(), 10_i64, -1_i64), libc::EINVAL);
+        fails(
+            sys!(SYS_pwrite64, reads, buffer.as_ptr(), 10_i64, 0_i64),
+            libc::EBADF,
+        );
+        fails(
+            sys!(SYS_read, writes, buffer.as_mut_ptr(), 10_i64),
+            libc::EBADF,
+        );
+        fails(
+            sys!(SYS_pread64, writes, buffer.as_mut_ptr(), 10_i64, -1_i64),
+            libc::EINVAL,
+        );
     }
     for _ in 0..3 {
         fails(sys!(SYS_write, writes, 8_i64, 10_i64), libc::EFAULT);
-        fails(sys!(SYS_preadv2, reads, 8_i64, 1_i64, 0_i64, 0_i64, 0_i64), libc::EFAULT);
-        fails(sys!(SYS_read, directory, buffer.as_mut_ptr(), 10_i64), libc::EISDIR);
+        fails(
+            sys!(SYS_preadv2, reads, 8_i64, 1_i64, 0_i64, 0_i64, 0_i64),
+            libc::EFAULT,
+        );
+        fails(
+            sys!(SYS_read, directory, buffer.as_mut_ptr(), 10_i64),
+            libc::EISDIR,
+        );
         fails(sys!(SYS_read, -1, buffer.as_mut_ptr(), 10_i64), libc::EBADF);
     }
     // Files may not grow beyond a limit.
     child(|| {
         let limit = [4_u64, 4];
-        assert_eq!(sys!(SYS_prlimit64, 0, libc::RLIMIT_FSIZE, limit.as_ptr(), 0_i64), 0);
+        assert_eq!(
+            sys!(SYS_prlimit64, 0, libc::RLIMIT_FSIZE, limit.as_ptr(), 0_i64),
+            0
+        );
         // SAFETY: numbers only.
         unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
         assert_eq!(sys!(SYS_write, writes, buffer.as_ptr(), 10_i64), 4);
-        fails(sys!(SYS_write, writes, buffer.as_ptr(), 10_i64), libc::EFBIG);
+        fails(
+            sys!(SYS_write, writes, buffer.as_ptr(), 10_i64),
+            libc::EFBIG,
+        );
     });
     let base = folder.0.display().to_string();
     json!({"files": [
@@ -132,11 +207,28 @@ fn copies(folder: &Folder) -> Value {
         let (mut at, mut out) = (0_i64, 0_i64);
         assert_eq!(sys!(SYS_sendfile, to, from, &raw mut at, 300_i64), 300);
         at = 0;
-        assert_eq!(sys!(SYS_copy_file_range, from, &raw mut at, to, &raw mut out, 200_i64, 0), 200);
+        assert_eq!(
+            sys!(
+                SYS_copy_file_range,
+                from,
+                &raw mut at,
+                to,
+                &raw mut out,
+                200_i64,
+                0
+            ),
+            200
+        );
         at = 0;
         out = 0;
-        assert_eq!(sys!(SYS_splice, from, &raw mut at, pipe[1], 0_i64, 120_i64, 0), 120);
-        assert_eq!(sys!(SYS_splice, pipe[0], 0_i64, to, &raw mut out, 70_i64, 0), 70);
+        assert_eq!(
+            sys!(SYS_splice, from, &raw mut at, pipe[1], 0_i64, 120_i64, 0),
+            120
+        );
+        assert_eq!(
+            sys!(SYS_splice, pipe[0], 0_i64, to, &raw mut out, 70_i64, 0),
+            70
+        );
         let mut rest = [0_u8; 50];
         assert_eq!(sys!(SYS_read, pipe[0], rest.as_mut_ptr(), 50_i64), 50);
     }
@@ -150,9 +242,18 @@ fn copies(folder: &Folder) -> Value {
     let mut other = [0_i32; 2];
     assert_eq!(sys!(SYS_pipe2, other.as_mut_ptr(), 0), 0);
     assert_eq!(sys!(SYS_tee, pipe[0], other[1], 60_i64, 0), 60);
-    let vector = libc::iovec { iov_base: buffer.as_ptr().cast_mut().cast(), iov_len: 30 };
-    assert_eq!(sys!(SYS_vmsplice, other[1], &raw const vector, 1_i64, 0), 30);
-    fails(sys!(SYS_splice, from, 0_i64, to, 0_i64, 10_i64, 0), libc::EINVAL);
+    let vector = libc::iovec {
+        iov_base: buffer.as_ptr().cast_mut().cast(),
+        iov_len: 30,
+    };
+    assert_eq!(
+        sys!(SYS_vmsplice, other[1], &raw const vector, 1_i64, 0),
+        30
+    );
+    fails(
+        sys!(SYS_splice, from, 0_i64, to, 0_i64, 10_i64, 0),
+        libc::EINVAL,
+    );
     json!({"files": [
         row(&folder.at("from"), &json!({"open": 1, "create": 1, "write": 1, "read": 3 * 3 + 2}), 3 * 620 + 60, 1000, &json!({"EINVAL": 1})),
         row(&folder.at("to"), &json!({"open": 1, "create": 1, "write": 3 * 3 + 1}), 0, 3 * 570, &json!({"EINVAL": 1})),
@@ -170,25 +271,59 @@ fn opens(folder: &Folder) -> Value {
     let name = folder.c("o");
     good(sys!(SYS_creat, name.as_ptr(), 0o600));
     good(sys!(SYS_open, name.as_ptr(), libc::O_RDONLY));
-    good(sys!(SYS_open, name.as_ptr(), libc::O_CREAT | libc::O_RDWR, 0o600));
-    good(sys!(SYS_openat, at, name.as_ptr(), libc::O_WRONLY | libc::O_TRUNC));
-    good(sys!(SYS_openat, at, name.as_ptr(), libc::O_WRONLY | libc::O_APPEND | libc::O_CLOEXEC));
-    fails(sys!(SYS_open, name.as_ptr(), libc::O_CREAT | libc::O_EXCL, 0o600), libc::EEXIST);
-    fails(sys!(SYS_open, name.as_ptr(), libc::O_DIRECTORY), libc::ENOTDIR);
+    good(sys!(
+        SYS_open,
+        name.as_ptr(),
+        libc::O_CREAT | libc::O_RDWR,
+        0o600
+    ));
+    good(sys!(
+        SYS_openat,
+        at,
+        name.as_ptr(),
+        libc::O_WRONLY | libc::O_TRUNC
+    ));
+    good(sys!(
+        SYS_openat,
+        at,
+        name.as_ptr(),
+        libc::O_WRONLY | libc::O_APPEND | libc::O_CLOEXEC
+    ));
+    fails(
+        sys!(SYS_open, name.as_ptr(), libc::O_CREAT | libc::O_EXCL, 0o600),
+        libc::EEXIST,
+    );
+    fails(
+        sys!(SYS_open, name.as_ptr(), libc::O_DIRECTORY),
+        libc::ENOTDIR,
+    );
     let link = folder.c("link");
     assert_eq!(sys!(SYS_symlinkat, c"o".as_ptr(), at, link.as_ptr()), 0);
     good(sys!(SYS_open, link.as_ptr(), libc::O_RDONLY));
     fails(sys!(SYS_open, link.as_ptr(), libc::O_NOFOLLOW), libc::ELOOP);
-    let link_itself = good(sys!(SYS_open, link.as_ptr(), libc::O_NOFOLLOW | libc::O_PATH));
+    let link_itself = good(sys!(
+        SYS_open,
+        link.as_ptr(),
+        libc::O_NOFOLLOW | libc::O_PATH
+    ));
     // A descriptor is opened once more.
-    let again = text(&format!("/proc/self/fd/{}", good(sys!(SYS_open, name.as_ptr(), libc::O_RDONLY))));
+    let again = text(&format!(
+        "/proc/self/fd/{}",
+        good(sys!(SYS_open, name.as_ptr(), libc::O_RDONLY))
+    ));
     good(sys!(SYS_open, again.as_ptr(), libc::O_RDWR));
     // By the folder's descriptor, and with more slashes and dots than needed.
     let directory = good(sys!(SYS_open, folder.c("").as_ptr(), libc::O_DIRECTORY));
     good(sys!(SYS_openat, directory, c"o".as_ptr(), 0));
     good(sys!(SYS_openat, directory, c".//./o".as_ptr(), 0));
-    fails(sys!(SYS_openat, directory, c"absent".as_ptr(), 0), libc::ENOENT);
-    fails(sys!(SYS_openat, directory, c"./o/../absent".as_ptr(), 0), libc::ENOTDIR);
+    fails(
+        sys!(SYS_openat, directory, c"absent".as_ptr(), 0),
+        libc::ENOENT,
+    );
+    fails(
+        sys!(SYS_openat, directory, c"./o/../absent".as_ptr(), 0),
+        libc::ENOTDIR,
+    );
     fails(sys!(SYS_open, c"".as_ptr(), 0), libc::ENOENT);
     assert!(link_itself >= 0);
     json!({"files": [
@@ -207,9 +342,18 @@ fn openat2(folder: &Folder) -> Value {
     std::fs::create_dir(folder.at("d")).expect("mkdir");
     std::fs::write(folder.at("d/f"), b"1").expect("write");
     std::os::unix::fs::symlink("f", folder.at("d/s")).expect("symlink");
-    let directory = good(sys!(SYS_openat, libc::AT_FDCWD, folder.c("d").as_ptr(), libc::O_PATH));
+    let directory = good(sys!(
+        SYS_openat,
+        libc::AT_FDCWD,
+        folder.c("d").as_ptr(),
+        libc::O_PATH
+    ));
     let open = |name: &std::ffi::CStr, flags: i32, resolve: u64| {
-        let how = open_how(flags, if flags & libc::O_CREAT != 0 { 0o600 } else { 0 }, resolve);
+        let how = open_how(
+            flags,
+            if flags & libc::O_CREAT != 0 { 0o600 } else { 0 },
+            resolve,
+        );
         sys!(SYS_openat2, directory, name.as_ptr(), how.as_ptr(), 24_i64)
     };
     for _ in 0..2 {
@@ -218,9 +362,19 @@ fn openat2(folder: &Folder) -> Value {
         // The folder's descriptor is the root.
         good(open(c"/f", libc::O_RDONLY, libc::RESOLVE_IN_ROOT));
     }
-    good(open(c"new", libc::O_CREAT | libc::O_EXCL | libc::O_WRONLY, libc::RESOLVE_NO_SYMLINKS));
-    fails(open(c"s", libc::O_RDONLY, libc::RESOLVE_NO_SYMLINKS), libc::ELOOP);
-    fails(open(c"../d/f", libc::O_RDONLY, libc::RESOLVE_BENEATH), libc::EXDEV);
+    good(open(
+        c"new",
+        libc::O_CREAT | libc::O_EXCL | libc::O_WRONLY,
+        libc::RESOLVE_NO_SYMLINKS,
+    ));
+    fails(
+        open(c"s", libc::O_RDONLY, libc::RESOLVE_NO_SYMLINKS),
+        libc::ELOOP,
+    );
+    fails(
+        open(c"../d/f", libc::O_RDONLY, libc::RESOLVE_BENEATH),
+        libc::EXDEV,
+    );
     fails(open(c"f", libc::O_CREAT | libc::O_EXCL, 0), libc::EEXIST);
     json!({"files": [
         row(&folder.at("d"), &json!({"mkdir": 1, "open": 1}), 0, 0, &none()),
@@ -236,7 +390,10 @@ fn path_only(folder: &Folder) -> Value {
     let file = open(folder, "p", libc::O_PATH);
     let mut buffer = [0_u8; 8];
     for _ in 0..3 {
-        fails(sys!(SYS_read, file, buffer.as_mut_ptr(), 8_i64), libc::EBADF);
+        fails(
+            sys!(SYS_read, file, buffer.as_mut_ptr(), 8_i64),
+            libc::EBADF,
+        );
         fails(sys!(SYS_write, file, buffer.as_ptr(), 8_i64), libc::EBADF);
         fails(sys!(SYS_ftruncate, file, 0_i64), libc::EBADF);
         fails(sys!(SYS_fchmod, file, 0o600), libc::EBADF);
@@ -244,7 +401,12 @@ fn path_only(folder: &Folder) -> Value {
     // By the name below /proc it is changed, and opened for reading.
     let name = text(&format!("/proc/self/fd/{file}"));
     assert_eq!(sys!(SYS_chmod, name.as_ptr(), 0o640), 0);
-    let reads = good(sys!(SYS_openat, libc::AT_FDCWD, name.as_ptr(), libc::O_RDONLY));
+    let reads = good(sys!(
+        SYS_openat,
+        libc::AT_FDCWD,
+        name.as_ptr(),
+        libc::O_RDONLY
+    ));
     assert_eq!(sys!(SYS_read, reads, buffer.as_mut_ptr(), 8_i64), 4);
     let empty = sys!(SYS_fchownat, file, c"".as_ptr(), 0, 0, libc::AT_EMPTY_PATH);
     assert_eq!(empty, 0);
@@ -259,12 +421,29 @@ fn temporary(folder: &Folder) -> Value {
     let name = text(&format!("/proc/self/fd/{file}"));
     let to = folder.c("named");
     assert_eq!(
-        sys!(SYS_linkat, libc::AT_FDCWD, name.as_ptr(), libc::AT_FDCWD, to.as_ptr(), libc::AT_SYMLINK_FOLLOW),
+        sys!(
+            SYS_linkat,
+            libc::AT_FDCWD,
+            name.as_ptr(),
+            libc::AT_FDCWD,
+            to.as_ptr(),
+            libc::AT_SYMLINK_FOLLOW
+        ),
         0
     );
     assert_eq!(sys!(SYS_write, file, buffer.as_ptr(), 20_i64), 20);
     let second = folder.c("second");
-    assert_eq!(sys!(SYS_linkat, file, c"".as_ptr(), libc::AT_FDCWD, second.as_ptr(), libc::AT_EMPTY_PATH), 0);
+    assert_eq!(
+        sys!(
+            SYS_linkat,
+            file,
+            c"".as_ptr(),
+            libc::AT_FDCWD,
+            second.as_ptr(),
+            libc::AT_EMPTY_PATH
+        ),
+        0
+    );
     json!({"files": [
         {"path": folder.at("named"), "operations": {"link": 1}},
         {"path": folder.at("second"), "operations": {"link": 1}},
@@ -303,7 +482,10 @@ fn duplicates(folder: &Folder) -> Value {
 /// Sends a descriptor to another process.
 fn send(socket: i32, descriptor: i32) {
     let mut byte = 0_u8;
-    let mut vector = libc::iovec { iov_base: (&raw mut byte).cast(), iov_len: 1 };
+    let mut vector = libc::iovec {
+        iov_base: (&raw mut byte).cast(),
+        iov_len: 1,
+    };
     let mut control = [0_u64; 3];
     // SAFETY: the buffers have the sizes that the message says, and outlive the call.
     unsafe {
@@ -316,7 +498,9 @@ fn send(socket: i32, descriptor: i32) {
         (*head).cmsg_level = libc::SOL_SOCKET;
         (*head).cmsg_type = libc::SCM_RIGHTS;
         (*head).cmsg_len = 20;
-        libc::CMSG_DATA(head).cast::<i32>().write_unaligned(descriptor);
+        libc::CMSG_DATA(head)
+            .cast::<i32>()
+            .write_unaligned(descriptor);
         assert_eq!(libc::sendmsg(socket, &raw const message, 0), 1);
     }
 }
@@ -324,7 +508,10 @@ fn send(socket: i32, descriptor: i32) {
 /// Takes one.
 fn receive(socket: i32) -> i32 {
     let mut byte = 0_u8;
-    let mut vector = libc::iovec { iov_base: (&raw mut byte).cast(), iov_len: 1 };
+    let mut vector = libc::iovec {
+        iov_base: (&raw mut byte).cast(),
+        iov_len: 1,
+    };
     let mut control = [0_u64; 3];
     // SAFETY: as above.
     unsafe {
@@ -334,14 +521,25 @@ fn receive(socket: i32) -> i32 {
         message.msg_control = control.as_mut_ptr().cast();
         message.msg_controllen = 24;
         assert_eq!(libc::recvmsg(socket, &raw mut message, 0), 1);
-        libc::CMSG_DATA(libc::CMSG_FIRSTHDR(&raw const message)).cast::<i32>().read_unaligned()
+        libc::CMSG_DATA(libc::CMSG_FIRSTHDR(&raw const message))
+            .cast::<i32>()
+            .read_unaligned()
     }
 }
 
 /// A descriptor that another process opened.
 fn passed(folder: &Folder) -> Value {
     let mut pair = [0_i32; 2];
-    assert_eq!(sys!(SYS_socketpair, libc::AF_UNIX, libc::SOCK_STREAM, 0, pair.as_mut_ptr()), 0);
+    assert_eq!(
+        sys!(
+            SYS_socketpair,
+            libc::AF_UNIX,
+            libc::SOCK_STREAM,
+            0,
+            pair.as_mut_ptr()
+        ),
+        0
+    );
     let opener = crate::fork(|| {
         let file = open(folder, "passed", CREATE);
         send(pair[1], file);
@@ -371,7 +569,10 @@ fn inherited(folder: &Folder) -> Value {
         assert_eq!(sys!(SYS_dup2, file, 1), 1);
         crate::execute(&["/bin/sh", "-c", "echo 1234567"]);
     });
-    let shell = std::fs::canonicalize("/bin/sh").expect("a shell").display().to_string();
+    let shell = std::fs::canonicalize("/bin/sh")
+        .expect("a shell")
+        .display()
+        .to_string();
     json!({"files": [
         row(&folder.at("in"), &json!({"open": 1, "create": 1, "write": 2}), 0, 12, &none()),
         {"path": folder.at("in"), "exe": shell, "operations": {"write": 1}, "bytesWritten": 8, "bytesRead": 0, "errors": {}},
@@ -387,13 +588,22 @@ fn mappings(folder: &Folder) -> Value {
     let file = open(folder, "map", CREATE);
     assert_eq!(sys!(SYS_ftruncate, file, 8192_i64), 0);
     let reads = open(folder, "map", libc::O_RDONLY);
-    let map = |descriptor: i32, protection: i32, flags: i32| sys!(SYS_mmap, 0_i64, 4096_i64, protection, flags, descriptor, 0_i64);
+    let map = |descriptor: i32, protection: i32, flags: i32| {
+        sys!(
+            SYS_mmap, 0_i64, 4096_i64, protection, flags, descriptor, 0_i64
+        )
+    };
     let (r, w, x) = (libc::PROT_READ, libc::PROT_WRITE, libc::PROT_EXEC);
     for _ in 0..3 {
         let address = map(file, r | w, libc::MAP_SHARED);
         assert!(address > 0);
         // SAFETY: a page of our own.
-        unsafe { std::ptr::with_exposed_provenance_mut::<u8>(usize::try_from(address).expect("an address")).write(1) };
+        unsafe {
+            std::ptr::with_exposed_provenance_mut::<u8>(
+                usize::try_from(address).expect("an address"),
+            )
+            .write(1)
+        };
         assert_eq!(sys!(SYS_msync, address, 4096_i64, libc::MS_SYNC), 0);
         assert_eq!(sys!(SYS_munmap, address, 4096_i64), 0);
     }
@@ -406,7 +616,13 @@ fn mappings(folder: &Folder) -> Value {
     }
     // Memory without a file, whatever the descriptor.
     assert!(map(file, r | w, libc::MAP_SHARED | libc::MAP_ANONYMOUS) > 0);
-    let mut expected = row(&folder.at("map"), &json!({"open": 2, "create": 1, "truncate": 1, "mmapExec": 2}), 0, 0, &json!({"EACCES": 2}));
+    let mut expected = row(
+        &folder.at("map"),
+        &json!({"open": 2, "create": 1, "truncate": 1, "mmapExec": 2}),
+        0,
+        0,
+        &json!({"EACCES": 2}),
+    );
     expected["mmapWrite"] = 5.into();
     json!({"files": [expected], "whole": ["files"]})
 }
@@ -423,9 +639,17 @@ fn lengths(folder: &Folder) -> Value {
     fails(sys!(SYS_ftruncate, reads, 0_i64), libc::EINVAL);
     fails(sys!(SYS_ftruncate, file, -1_i64), libc::EINVAL);
     fails(sys!(SYS_truncate, name.as_ptr(), -1_i64), libc::EINVAL);
-    fails(sys!(SYS_truncate, folder.c("no").as_ptr(), 0_i64), libc::ENOENT);
+    fails(
+        sys!(SYS_truncate, folder.c("no").as_ptr(), 0_i64),
+        libc::ENOENT,
+    );
     assert_eq!(sys!(SYS_fallocate, file, 0, 0_i64, 100_i64), 0);
-    good(sys!(SYS_openat, libc::AT_FDCWD, name.as_ptr(), libc::O_WRONLY | libc::O_TRUNC));
+    good(sys!(
+        SYS_openat,
+        libc::AT_FDCWD,
+        name.as_ptr(),
+        libc::O_WRONLY | libc::O_TRUNC
+    ));
     json!({"files": [
         row(&folder.at("len"), &json!({"open": 3, "create": 1, "truncate": 6}), 0, 0, &json!({"EINVAL": 3})),
         row(&folder.at("no"), &none(), 0, 0, &json!({"ENOENT": 1})),
@@ -461,9 +685,30 @@ fn attributes(folder: &Folder) -> Value {
             errors.insert(name.into(), (count + 1).into());
         }
     };
-    note(sys!(SYS_setxattr, name.as_ptr(), key.as_ptr(), b"1".as_ptr(), 1_i64, 0));
-    note(sys!(SYS_fsetxattr, file, key.as_ptr(), b"2".as_ptr(), 1_i64, 0));
-    note(sys!(SYS_lsetxattr, name.as_ptr(), key.as_ptr(), b"3".as_ptr(), 1_i64, 0));
+    note(sys!(
+        SYS_setxattr,
+        name.as_ptr(),
+        key.as_ptr(),
+        b"1".as_ptr(),
+        1_i64,
+        0
+    ));
+    note(sys!(
+        SYS_fsetxattr,
+        file,
+        key.as_ptr(),
+        b"2".as_ptr(),
+        1_i64,
+        0
+    ));
+    note(sys!(
+        SYS_lsetxattr,
+        name.as_ptr(),
+        key.as_ptr(),
+        b"3".as_ptr(),
+        1_i64,
+        0
+    ));
     note(sys!(SYS_removexattr, name.as_ptr(), key.as_ptr()));
     note(sys!(SYS_fremovexattr, file, key.as_ptr()));
     note(sys!(SYS_lremovexattr, name.as_ptr(), key.as_ptr()));
@@ -487,7 +732,10 @@ fn deleted(folder: &Folder) -> Value {
     assert_eq!(sys!(SYS_write, file, buffer.as_ptr(), 7_i64), 7);
     assert_eq!(sys!(SYS_unlink, folder.c("x").as_ptr()), 0);
     assert_eq!(sys!(SYS_write, file, buffer.as_ptr(), 7_i64), 7);
-    assert_eq!(sys!(SYS_pread64, file, buffer.as_mut_ptr(), 7_i64, 0_i64), 7);
+    assert_eq!(
+        sys!(SYS_pread64, file, buffer.as_mut_ptr(), 7_i64, 0_i64),
+        7
+    );
     // Another file of the same name.
     let again = open(folder, "x", CREATE | libc::O_EXCL);
     assert_eq!(sys!(SYS_write, again, buffer.as_ptr(), 5_i64), 5);
@@ -503,7 +751,10 @@ fn deleted(folder: &Folder) -> Value {
 fn special(folder: &Folder) -> Value {
     let fifo = folder.c("fifo");
     let at = libc::AT_FDCWD;
-    assert_eq!(sys!(SYS_mknodat, at, fifo.as_ptr(), libc::S_IFIFO | 0o600, 0), 0);
+    assert_eq!(
+        sys!(SYS_mknodat, at, fifo.as_ptr(), libc::S_IFIFO | 0o600, 0),
+        0
+    );
     let both = good(sys!(SYS_openat, at, fifo.as_ptr(), libc::O_RDWR));
     let mut buffer = [0_u8; 16];
     assert_eq!(sys!(SYS_write, both, buffer.as_ptr(), 16_i64), 16);
@@ -515,18 +766,45 @@ fn special(folder: &Folder) -> Value {
     assert_eq!(sys!(SYS_read, null, buffer.as_mut_ptr(), 16_i64), 0);
     let device = folder.c("device");
     // 1:5 is /dev/zero.
-    let made = sys!(SYS_mknodat, at, device.as_ptr(), libc::S_IFCHR | 0o600, 0x105);
+    let made = sys!(
+        SYS_mknodat,
+        at,
+        device.as_ptr(),
+        libc::S_IFCHR | 0o600,
+        0x105
+    );
     assert_eq!(made, 0);
     let opened = sys!(SYS_openat, at, device.as_ptr(), libc::O_RDONLY);
     let mut rows = vec![
-        row(&folder.at("fifo"), &json!({"mknod": 1, "open": 1, "write": 1, "read": 1}), 10, 16, &none()),
+        row(
+            &folder.at("fifo"),
+            &json!({"mknod": 1, "open": 1, "write": 1, "read": 1}),
+            10,
+            16,
+            &none(),
+        ),
         json!({"path": "/dev/null", "operations": {"open": 1, "write": 3, "read": 1}, "bytesWritten": 48, "bytesRead": 0, "errors": {}}),
     ];
     if opened >= 0 {
-        assert_eq!(sys!(SYS_read, good(opened), buffer.as_mut_ptr(), 16_i64), 16);
-        rows.push(row(&folder.at("device"), &json!({"mknod": 1, "open": 1, "read": 1}), 16, 0, &none()));
+        assert_eq!(
+            sys!(SYS_read, good(opened), buffer.as_mut_ptr(), 16_i64),
+            16
+        );
+        rows.push(row(
+            &folder.at("device"),
+            &json!({"mknod": 1, "open": 1, "read": 1}),
+            16,
+            0,
+            &none(),
+        ));
     } else {
-        rows.push(row(&folder.at("device"), &json!({"mknod": 1}), 0, 0, &json!({"EACCES": 1})));
+        rows.push(row(
+            &folder.at("device"),
+            &json!({"mknod": 1}),
+            0,
+            0,
+            &json!({"EACCES": 1}),
+        ));
     }
     let memory = good(sys!(SYS_memfd_create, c"notes".as_ptr(), 0));
     assert_eq!(sys!(SYS_write, memory, buffer.as_ptr(), 16_i64), 16);
@@ -539,10 +817,22 @@ fn special(folder: &Folder) -> Value {
 /// Numbers of descriptors far beyond the usual ones.
 fn high_descriptors(folder: &Folder) -> Value {
     let mut limit = [0_u64; 2];
-    assert_eq!(sys!(SYS_prlimit64, 0, libc::RLIMIT_NOFILE, 0_i64, limit.as_mut_ptr()), 0);
+    assert_eq!(
+        sys!(
+            SYS_prlimit64,
+            0,
+            libc::RLIMIT_NOFILE,
+            0_i64,
+            limit.as_mut_ptr()
+        ),
+        0
+    );
     let most = limit[1].min(60_000);
     limit[0] = most;
-    assert_eq!(sys!(SYS_prlimit64, 0, libc::RLIMIT_NOFILE, limit.as_ptr(), 0_i64), 0);
+    assert_eq!(
+        sys!(SYS_prlimit64, 0, libc::RLIMIT_NOFILE, limit.as_ptr(), 0_i64),
+        0
+    );
     let last = i32::try_from(most - 1).expect("small");
     let file = open(folder, "high", CREATE);
     for number in [last - 3, last - 2, last - 1, last] {
@@ -551,7 +841,12 @@ fn high_descriptors(folder: &Folder) -> Value {
     }
     let again = text(&format!("/proc/self/fd/{last}"));
     for _ in 0..4 {
-        good(sys!(SYS_openat, libc::AT_FDCWD, again.as_ptr(), libc::O_RDONLY));
+        good(sys!(
+            SYS_openat,
+            libc::AT_FDCWD,
+            again.as_ptr(),
+            libc::O_RDONLY
+        ));
     }
     json!({"files": [row(&folder.at("high"), &json!({"open": 5, "create": 1, "write": 4}), 0, 20, &none())], "whole": ["files"]})
 }
@@ -561,11 +856,23 @@ fn opened_before(folder: &Folder) -> Value {
     let file = open(folder, "before", CREATE);
     assert_eq!(sys!(SYS_write, file, b"1234".as_ptr(), 4_i64), 4);
     let fifo = folder.c("fifo");
-    assert_eq!(sys!(SYS_mknodat, libc::AT_FDCWD, fifo.as_ptr(), libc::S_IFIFO | 0o600, 0), 0);
+    assert_eq!(
+        sys!(
+            SYS_mknodat,
+            libc::AT_FDCWD,
+            fifo.as_ptr(),
+            libc::S_IFIFO | 0o600,
+            0
+        ),
+        0
+    );
     let both = open(folder, "fifo", libc::O_RDWR);
     let reader = crate::fork(|| {
         let mut buffer = [0_u8; 8];
-        let vector = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: 8 };
+        let vector = libc::iovec {
+            iov_base: buffer.as_mut_ptr().cast(),
+            iov_len: 8,
+        };
         assert_eq!(sys!(SYS_readv, both, &raw const vector, 1_i64), 6);
     });
     crate::until(|| crate::sleeps_in(&reader.to_string(), libc::SYS_readv));
@@ -584,7 +891,15 @@ fn opened_before(folder: &Folder) -> Value {
 /// More names than a profile has rows for.
 fn too_many_names(folder: &Folder) -> Value {
     for number in 0..70_000 {
-        fails(sys!(SYS_openat, libc::AT_FDCWD, folder.c(&format!("n{number}")).as_ptr(), 0), libc::ENOENT);
+        fails(
+            sys!(
+                SYS_openat,
+                libc::AT_FDCWD,
+                folder.c(&format!("n{number}")).as_ptr(),
+                0
+            ),
+            libc::ENOENT,
+        );
     }
     json!({"syscalls": [{"name": "openat", "errors": {"ENOENT": 70_000}}]})
 }
@@ -594,15 +909,36 @@ fn to_sockets(folder: &Folder) -> Value {
     let file = open(folder, "sent", CREATE);
     assert_eq!(sys!(SYS_write, file, [0_u8; 100].as_ptr(), 100_i64), 100);
     let (mut pair, mut pipe) = ([0_i32; 2], [0_i32; 2]);
-    assert_eq!(sys!(SYS_socketpair, libc::AF_UNIX, libc::SOCK_STREAM, 0, pair.as_mut_ptr()), 0);
+    assert_eq!(
+        sys!(
+            SYS_socketpair,
+            libc::AF_UNIX,
+            libc::SOCK_STREAM,
+            0,
+            pair.as_mut_ptr()
+        ),
+        0
+    );
     assert_eq!(sys!(SYS_pipe2, pipe.as_mut_ptr(), 0), 0);
     for _ in 0..2 {
         let (mut first, mut second) = (0_i64, 0_i64);
-        assert_eq!(sys!(SYS_sendfile, pair[0], file, &raw mut first, 100_i64), 100);
-        assert_eq!(sys!(SYS_splice, file, &raw mut second, pipe[1], 0_i64, 30_i64, 0), 30);
-        assert_eq!(sys!(SYS_splice, pipe[0], 0_i64, pair[0], 0_i64, 30_i64, 0), 30);
+        assert_eq!(
+            sys!(SYS_sendfile, pair[0], file, &raw mut first, 100_i64),
+            100
+        );
+        assert_eq!(
+            sys!(SYS_splice, file, &raw mut second, pipe[1], 0_i64, 30_i64, 0),
+            30
+        );
+        assert_eq!(
+            sys!(SYS_splice, pipe[0], 0_i64, pair[0], 0_i64, 30_i64, 0),
+            30
+        );
         // And back into the file.
-        assert_eq!(sys!(SYS_splice, pair[1], 0_i64, pipe[1], 0_i64, 20_i64, 0), 20);
+        assert_eq!(
+            sys!(SYS_splice, pair[1], 0_i64, pipe[1], 0_i64, 20_i64, 0),
+            20
+        );
         assert_eq!(sys!(SYS_splice, pipe[0], 0_i64, file, 0_i64, 20_i64, 0), 20);
     }
     json!({"files": [row(&folder.at("sent"), &json!({"open": 1, "create": 1, "write": 3, "read": 4}), 260, 140, &none())],
@@ -612,13 +948,33 @@ fn to_sockets(folder: &Folder) -> Value {
 /// A file is replaced over and over, as editors and databases do it.
 fn atomic_saves(folder: &Folder) -> Value {
     const TIMES: u64 = 1500;
-    assert_eq!(sys!(SYS_symlinkat, c"saved".as_ptr(), libc::AT_FDCWD, folder.c("link").as_ptr()), 0);
+    assert_eq!(
+        sys!(
+            SYS_symlinkat,
+            c"saved".as_ptr(),
+            libc::AT_FDCWD,
+            folder.c("link").as_ptr()
+        ),
+        0
+    );
     for _ in 0..TIMES {
         let file = open(folder, "new", CREATE);
         assert_eq!(sys!(SYS_write, file, b"123".as_ptr(), 3_i64), 3);
         assert_eq!(sys!(SYS_close, file), 0);
-        assert_eq!(sys!(SYS_rename, folder.c("new").as_ptr(), folder.c("saved").as_ptr()), 0);
-        let file = good(sys!(SYS_openat, libc::AT_FDCWD, folder.c("link").as_ptr(), libc::O_RDONLY));
+        assert_eq!(
+            sys!(
+                SYS_rename,
+                folder.c("new").as_ptr(),
+                folder.c("saved").as_ptr()
+            ),
+            0
+        );
+        let file = good(sys!(
+            SYS_openat,
+            libc::AT_FDCWD,
+            folder.c("link").as_ptr(),
+            libc::O_RDONLY
+        ));
         assert_eq!(sys!(SYS_close, file), 0);
     }
     json!({"files": [
@@ -635,17 +991,48 @@ fn flags(folder: &Folder) -> Value {
     let mut parts = [[b'f'; 10]; 2];
     let list = vectors(&mut parts);
     for _ in 0..3 {
-        assert_eq!(sys!(SYS_pwritev2, file, list.as_ptr(), 2_i64, 0_i64, 0_i64, RWF_APPEND), 20);
+        assert_eq!(
+            sys!(
+                SYS_pwritev2,
+                file,
+                list.as_ptr(),
+                2_i64,
+                0_i64,
+                0_i64,
+                RWF_APPEND
+            ),
+            20
+        );
     }
-    assert_eq!(std::fs::metadata(folder.at("flags")).expect("a file").len(), 60);
+    assert_eq!(
+        std::fs::metadata(folder.at("flags")).expect("a file").len(),
+        60
+    );
     for _ in 0..2 {
-        fails(sys!(SYS_preadv2, file, list.as_ptr(), 2_i64, 0_i64, 0_i64, 0x4000_0000_i64), libc::EOPNOTSUPP);
+        fails(
+            sys!(
+                SYS_preadv2,
+                file,
+                list.as_ptr(),
+                2_i64,
+                0_i64,
+                0_i64,
+                0x4000_0000_i64
+            ),
+            libc::EOPNOTSUPP,
+        );
         fails(sys!(SYS_readv, file, list.as_ptr(), -1_i64), libc::EINVAL);
-        fails(sys!(SYS_writev, file, list.as_ptr(), 1025_i64), libc::EINVAL);
+        fails(
+            sys!(SYS_writev, file, list.as_ptr(), 1025_i64),
+            libc::EINVAL,
+        );
     }
     let append = open(folder, "flags", libc::O_WRONLY | libc::O_APPEND);
     assert_eq!(sys!(SYS_pwrite64, append, b"x".as_ptr(), 1_i64, 0_i64), 1);
-    fails(sys!(SYS_copy_file_range, file, 0_i64, append, 0_i64, 10_i64, 0), libc::EBADF);
+    fails(
+        sys!(SYS_copy_file_range, file, 0_i64, append, 0_i64, 10_i64, 0),
+        libc::EBADF,
+    );
     json!({"files": [row(&folder.at("flags"), &json!({"open": 2, "create": 1, "write": 4}), 0, 61, &json!({"EOPNOTSUPP": 2, "EINVAL": 4, "EBADF": 2}))],
         "syscalls": [{"name": "copy_file_range", "calls": 1, "errors": {"EBADF": 1}}], "whole": ["files"]})
 }
@@ -653,22 +1040,61 @@ fn flags(folder: &Folder) -> Value {
 /// What finds no place.
 fn full(folder: &Folder) -> Value {
     let buffer = [0_u8; 100];
-    let device = good(sys!(SYS_openat, libc::AT_FDCWD, c"/dev/full".as_ptr(), libc::O_RDWR));
+    let device = good(sys!(
+        SYS_openat,
+        libc::AT_FDCWD,
+        c"/dev/full".as_ptr(),
+        libc::O_RDWR
+    ));
     for _ in 0..5 {
-        fails(sys!(SYS_write, device, buffer.as_ptr(), 100_i64), libc::ENOSPC);
+        fails(
+            sys!(SYS_write, device, buffer.as_ptr(), 100_i64),
+            libc::ENOSPC,
+        );
     }
-    assert_eq!(sys!(SYS_mkdirat, libc::AT_FDCWD, folder.c("small").as_ptr(), 0o700), 0);
+    assert_eq!(
+        sys!(
+            SYS_mkdirat,
+            libc::AT_FDCWD,
+            folder.c("small").as_ptr(),
+            0o700
+        ),
+        0
+    );
     child(|| {
         assert_eq!(sys!(SYS_unshare, libc::CLONE_NEWNS), 0);
         let flags = libc::MS_REC | libc::MS_PRIVATE;
-        assert_eq!(sys!(SYS_mount, c"none".as_ptr(), c"/".as_ptr(), c"none".as_ptr(), flags, 0_i64), 0);
+        assert_eq!(
+            sys!(
+                SYS_mount,
+                c"none".as_ptr(),
+                c"/".as_ptr(),
+                c"none".as_ptr(),
+                flags,
+                0_i64
+            ),
+            0
+        );
         let (target, options) = (folder.c("small"), c"size=8k");
-        assert_eq!(sys!(SYS_mount, c"small".as_ptr(), target.as_ptr(), c"tmpfs".as_ptr(), 0_i64, options.as_ptr()), 0);
+        assert_eq!(
+            sys!(
+                SYS_mount,
+                c"small".as_ptr(),
+                target.as_ptr(),
+                c"tmpfs".as_ptr(),
+                0_i64,
+                options.as_ptr()
+            ),
+            0
+        );
         let file = open(folder, "small/f", CREATE);
         let large = vec![0_u8; 20_000];
         // As much as there is room.
         assert_eq!(sys!(SYS_write, file, large.as_ptr(), 20_000_i64), 8192);
-        fails(sys!(SYS_write, file, large.as_ptr(), 20_000_i64), libc::ENOSPC);
+        fails(
+            sys!(SYS_write, file, large.as_ptr(), 20_000_i64),
+            libc::ENOSPC,
+        );
     });
     json!({"files": [
         row("/dev/full", &json!({"open": 1}), 0, 0, &json!({"ENOSPC": 5})),
@@ -680,15 +1106,31 @@ fn full(folder: &Folder) -> Value {
 /// More bytes than 32 bits can count.
 fn large(folder: &Folder) -> Value {
     const MOST: i64 = 0x7fff_f000;
-    let null = good(sys!(SYS_openat, libc::AT_FDCWD, c"/dev/null".as_ptr(), libc::O_RDWR));
-    let memory = sys!(SYS_mmap, 0_i64, MOST, libc::PROT_READ, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE, -1, 0_i64);
+    let null = good(sys!(
+        SYS_openat,
+        libc::AT_FDCWD,
+        c"/dev/null".as_ptr(),
+        libc::O_RDWR
+    ));
+    let memory = sys!(
+        SYS_mmap,
+        0_i64,
+        MOST,
+        libc::PROT_READ,
+        libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE,
+        -1,
+        0_i64
+    );
     assert!(memory > 0);
     for _ in 0..6 {
         assert_eq!(sys!(SYS_write, null, memory, MOST), MOST);
     }
     let sparse = open(folder, "sparse", CREATE);
     assert_eq!(sys!(SYS_ftruncate, sparse, 1_i64 << 40), 0);
-    assert_eq!(sys!(SYS_pwrite64, sparse, memory, 10_i64, (1_i64 << 40) - 10), 10);
+    assert_eq!(
+        sys!(SYS_pwrite64, sparse, memory, 10_i64, (1_i64 << 40) - 10),
+        10
+    );
     json!({"files": [
         {"path": "/dev/null", "operations": {"open": 1, "write": 6}, "bytesWritten": 6 * MOST, "bytesRead": 0, "errors": {}},
         row(&folder.at("sparse"), &json!({"open": 1, "create": 1, "truncate": 1, "write": 1}), 0, 10, &none()),
@@ -698,14 +1140,34 @@ fn large(folder: &Folder) -> Value {
 /// Transfers that end before all is done.
 fn partial(folder: &Folder) -> Value {
     let file = open(folder, "part", CREATE);
-    let page = sys!(SYS_mmap, 0_i64, 8192_i64, libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, -1, 0_i64);
+    let page = sys!(
+        SYS_mmap,
+        0_i64,
+        8192_i64,
+        libc::PROT_READ | libc::PROT_WRITE,
+        libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+        -1,
+        0_i64
+    );
     assert_eq!(sys!(SYS_munmap, page + 4096, 4096_i64), 0);
     for _ in 0..2 {
         // The second half is no memory.
         assert_eq!(sys!(SYS_write, file, page, 8192_i64), 4096);
     }
-    let (first, bad) = (std::ptr::with_exposed_provenance_mut(usize::try_from(page).expect("an address")), std::ptr::with_exposed_provenance_mut(8));
-    let vectors = [libc::iovec { iov_base: first, iov_len: 100 }, libc::iovec { iov_base: bad, iov_len: 100 }];
+    let (first, bad) = (
+        std::ptr::with_exposed_provenance_mut(usize::try_from(page).expect("an address")),
+        std::ptr::with_exposed_provenance_mut(8),
+    );
+    let vectors = [
+        libc::iovec {
+            iov_base: first,
+            iov_len: 100,
+        },
+        libc::iovec {
+            iov_base: bad,
+            iov_len: 100,
+        },
+    ];
     assert_eq!(sys!(SYS_writev, file, vectors.as_ptr(), 2_i64), 100);
     // Less is there than asked for.
     assert_eq!(sys!(SYS_pread64, file, page, 4096_i64, 8192_i64), 100);
@@ -718,12 +1180,26 @@ fn many_files(folder: &Folder) -> Value {
     let buffer = [0_u8; 4];
     for number in 0..MANY {
         let file = open(folder, &format!("f{number}"), CREATE);
-        assert_eq!(sys!(SYS_write, file, buffer.as_ptr(), number % 5), i64::try_from(number % 5).expect("small"));
+        assert_eq!(
+            sys!(SYS_write, file, buffer.as_ptr(), number % 5),
+            i64::try_from(number % 5).expect("small")
+        );
         assert_eq!(sys!(SYS_close, file), 0);
-        assert_eq!(sys!(SYS_unlink, folder.c(&format!("f{number}")).as_ptr()), 0);
+        assert_eq!(
+            sys!(SYS_unlink, folder.c(&format!("f{number}")).as_ptr()),
+            0
+        );
     }
     let files: Vec<Value> = (0..MANY)
-        .map(|number| row(&folder.at(&format!("f{number}")), &json!({"open": 1, "create": 1, "write": 1, "unlink": 1}), 0, number % 5, &none()))
+        .map(|number| {
+            row(
+                &folder.at(&format!("f{number}")),
+                &json!({"open": 1, "create": 1, "write": 1, "unlink": 1}),
+                0,
+                number % 5,
+                &none(),
+            )
+        })
         .collect();
     json!({"files": files, "syscalls": [{"name": "unlink", "calls": MANY, "errors": {}}], "whole": ["files"]})
 }
@@ -748,9 +1224,23 @@ fn one_file_threads(folder: &Folder) -> Value {
     });
     let all = THREADS * EACH;
     let mut files: Vec<Value> = (0..THREADS)
-        .map(|thread| row(&folder.at(&format!("own{thread}")), &json!({"open": EACH, "create": 1, "write": EACH}), 0, 3 * EACH, &none()))
+        .map(|thread| {
+            row(
+                &folder.at(&format!("own{thread}")),
+                &json!({"open": EACH, "create": 1, "write": EACH}),
+                0,
+                3 * EACH,
+                &none(),
+            )
+        })
         .collect();
-    files.push(row(&folder.at("shared"), &json!({"open": all, "create": 1, "write": all}), 0, 2 * all, &none()));
+    files.push(row(
+        &folder.at("shared"),
+        &json!({"open": all, "create": 1, "write": all}),
+        0,
+        2 * all,
+        &none(),
+    ));
     json!({"files": files, "whole": ["files"]})
 }
 
@@ -758,7 +1248,10 @@ fn one_file_threads(folder: &Folder) -> Value {
 /// the two.
 fn swapped_descriptors(folder: &Folder) -> Value {
     const TIMES: i64 = 2000;
-    let (one, two) = (open(folder, "one", CREATE | libc::O_APPEND), open(folder, "two", CREATE | libc::O_APPEND));
+    let (one, two) = (
+        open(folder, "one", CREATE | libc::O_APPEND),
+        open(folder, "two", CREATE | libc::O_APPEND),
+    );
     assert_eq!(sys!(SYS_dup2, one, 100), 100);
     std::thread::scope(|scope| {
         scope.spawn(|| {

@@ -138,7 +138,13 @@ pub(crate) fn copy_self(path: &str) {
 }
 
 /// A row of files.
-pub(crate) fn row(path: &str, operations: &Value, read: u64, written: u64, errors: &Value) -> Value {
+pub(crate) fn row(
+    path: &str,
+    operations: &Value,
+    read: u64,
+    written: u64,
+    errors: &Value,
+) -> Value {
     json!({"path": path, "operations": operations, "bytesRead": read, "bytesWritten": written, "errors": errors})
 }
 
@@ -189,13 +195,20 @@ fn nothing(_: &Folder) -> Value {
 fn main() {
     let argument = |number| std::env::args().nth(number);
     let name = argument(1).expect("a case");
-    let families = [calls::CASES, processes::CASES, files::CASES, names::CASES, credentials::CASES];
+    let families = [
+        calls::CASES,
+        processes::CASES,
+        files::CASES,
+        names::CASES,
+        credentials::CASES,
+    ];
     let own: [Case; 1] = [("nothing", nothing)];
     let mut cases = families.into_iter().flatten().chain(&own);
     match name.as_str() {
         "list" => {
             let names: Vec<&str> = cases.map(|case| case.0).collect();
-            std::io::Write::write_all(&mut std::io::stdout(), names.join("\n").as_bytes()).expect("stdout");
+            std::io::Write::write_all(&mut std::io::stdout(), names.join("\n").as_bytes())
+                .expect("stdout");
             return;
         }
         // What cases execute.

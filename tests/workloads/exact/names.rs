@@ -21,6 +21,8 @@ pub(crate) const CASES: &[Case] = &[
     ("odd-names", odd_names),
     ("long-names", long_names),
     ("deep-names", deep_names),
+    ("longest", longest),
+    ("empty-names", empty_names),
     ("dots", dots),
     ("relative", relative),
     ("working-folders", working_folders),
@@ -37,8 +39,17 @@ fn none() -> Value {
 
 /// Makes a file of some bytes by one open, one write.
 fn make(name: &CString, bytes: &[u8]) -> i32 {
-    let file = good(sys!(SYS_openat, AT, name.as_ptr(), libc::O_CREAT | libc::O_RDWR, 0o600));
-    assert_eq!(sys!(SYS_write, file, bytes.as_ptr(), bytes.len()), i64::try_from(bytes.len()).expect("small"));
+    let file = good(sys!(
+        SYS_openat,
+        AT,
+        name.as_ptr(),
+        libc::O_CREAT | libc::O_RDWR,
+        0o600
+    ));
+    assert_eq!(
+        sys!(SYS_write, file, bytes.as_ptr(), bytes.len()),
+        i64::try_from(bytes.len()).expect("small")
+    );
     file
 }
 
@@ -55,13 +66,22 @@ fn renames(folder: &Folder) -> Value {
     assert_eq!(rename(&c("a"), &c("b"), libc::RENAME_EXCHANGE), 0);
     assert_eq!(sys!(SYS_write, file_a, b"1".as_ptr(), 1_i64), 1);
     assert_eq!(sys!(SYS_write, file_b, b"22".as_ptr(), 2_i64), 2);
-    fails(rename(&c("a"), &c("b"), libc::RENAME_NOREPLACE), libc::EEXIST);
-    fails(rename(&c("none"), &c("b"), libc::RENAME_EXCHANGE), libc::ENOENT);
+    fails(
+        rename(&c("a"), &c("b"), libc::RENAME_NOREPLACE),
+        libc::EEXIST,
+    );
+    fails(
+        rename(&c("none"), &c("b"), libc::RENAME_EXCHANGE),
+        libc::ENOENT,
+    );
     fails(rename(&c("a"), &c("b"), 0xff), libc::EINVAL);
     // Onto another, to itself, by the older calls.
     assert_eq!(sys!(SYS_rename, c("a").as_ptr(), c("b").as_ptr()), 0);
     assert_eq!(sys!(SYS_rename, c("b").as_ptr(), c("b").as_ptr()), 0);
-    assert_eq!(sys!(SYS_renameat, AT, c("b").as_ptr(), AT, c("c").as_ptr()), 0);
+    assert_eq!(
+        sys!(SYS_renameat, AT, c("b").as_ptr(), AT, c("c").as_ptr()),
+        0
+    );
     json!({"files": [
         row(&folder.at("a"), &json!({"open": 1, "create": 1, "write": 2, "rename": 2}), 0, 4, &json!({"EEXIST": 1, "EINVAL": 1})),
         row(&folder.at("b"), &json!({"open": 1, "create": 1, "write": 2, "rename": 5}), 0, 4, &json!({"EEXIST": 1, "EINVAL": 1, "ENOENT": 1})),
@@ -80,17 +100,27 @@ fn renamed_folders(folder: &Folder) -> Value {
     }
     let file = make(&folder.c("1/2/3/4/5/f"), b"1");
     // The one right above, the second, and the fifth.
-    for (from, to, bytes) in [("1/2/3/4/5", "1/2/3/4/V", 10_i64), ("1/2/3/4", "1/2/3/IV", 20), ("1", "I", 30)] {
+    for (from, to, bytes) in [
+        ("1/2/3/4/5", "1/2/3/4/V", 10_i64),
+        ("1/2/3/4", "1/2/3/IV", 20),
+        ("1", "I", 30),
+    ] {
         assert_eq!(rename(&folder.c(from), &folder.c(to), 0), 0);
         assert_eq!(sys!(SYS_write, file, [0_u8; 30].as_ptr(), bytes), bytes);
     }
-    good(sys!(SYS_openat, AT, folder.c("I/2/3/IV/V/f").as_ptr(), libc::O_RDONLY));
+    good(sys!(
+        SYS_openat,
+        AT,
+        folder.c("I/2/3/IV/V/f").as_ptr(),
+        libc::O_RDONLY
+    ));
     // Another tree stands where the first one was.
     for name in ["1", "1/2", "1/2/3", "1/2/3/IV", "1/2/3/IV/V"] {
         assert_eq!(sys!(SYS_mkdirat, AT, folder.c(name).as_ptr(), 0o700), 0);
     }
     make(&folder.c("1/2/3/IV/V/f"), b"12345");
-    let wrote = |path: &str, bytes: u64| row(&folder.at(path), &json!({"write": 1}), 0, bytes, &none());
+    let wrote =
+        |path: &str, bytes: u64| row(&folder.at(path), &json!({"write": 1}), 0, bytes, &none());
     json!({"files": [
         row(&folder.at("1/2/3/4/5/f"), &json!({"open": 1, "create": 1, "write": 1}), 0, 1, &none()),
         wrote("1/2/3/4/V/f", 10),
@@ -102,14 +132,38 @@ fn renamed_folders(folder: &Folder) -> Value {
 /// One file by two names.
 fn hard_links(folder: &Folder) -> Value {
     let first = make(&folder.c("h1"), b"1");
-    assert_eq!(sys!(SYS_link, folder.c("h1").as_ptr(), folder.c("h2").as_ptr()), 0);
+    assert_eq!(
+        sys!(SYS_link, folder.c("h1").as_ptr(), folder.c("h2").as_ptr()),
+        0
+    );
     assert_eq!(sys!(SYS_mkdirat, AT, folder.c("d").as_ptr(), 0o700), 0);
-    assert_eq!(sys!(SYS_linkat, AT, folder.c("h1").as_ptr(), AT, folder.c("d/h3").as_ptr(), 0), 0);
-    fails(sys!(SYS_link, folder.c("h1").as_ptr(), folder.c("h2").as_ptr()), libc::EEXIST);
-    fails(sys!(SYS_link, folder.c("h0").as_ptr(), folder.c("h4").as_ptr()), libc::ENOENT);
+    assert_eq!(
+        sys!(
+            SYS_linkat,
+            AT,
+            folder.c("h1").as_ptr(),
+            AT,
+            folder.c("d/h3").as_ptr(),
+            0
+        ),
+        0
+    );
+    fails(
+        sys!(SYS_link, folder.c("h1").as_ptr(), folder.c("h2").as_ptr()),
+        libc::EEXIST,
+    );
+    fails(
+        sys!(SYS_link, folder.c("h0").as_ptr(), folder.c("h4").as_ptr()),
+        libc::ENOENT,
+    );
     for (name, times) in [("h2", 2), ("d/h3", 3)] {
         for _ in 0..times {
-            let file = good(sys!(SYS_openat, AT, folder.c(name).as_ptr(), libc::O_WRONLY));
+            let file = good(sys!(
+                SYS_openat,
+                AT,
+                folder.c(name).as_ptr(),
+                libc::O_WRONLY
+            ));
             assert_eq!(sys!(SYS_write, file, b"22".as_ptr(), 2_i64), 2);
         }
     }
@@ -129,16 +183,36 @@ fn linked_folders(folder: &Folder) -> Value {
     let c = |name: &str| folder.c(name);
     assert_eq!(sys!(SYS_mkdirat, AT, c("real").as_ptr(), 0o700), 0);
     assert_eq!(sys!(SYS_symlink, c"real".as_ptr(), c("link").as_ptr()), 0);
-    assert_eq!(sys!(SYS_symlink, c("link").as_ptr(), c("second").as_ptr()), 0);
+    assert_eq!(
+        sys!(SYS_symlink, c("link").as_ptr(), c("second").as_ptr()),
+        0
+    );
     let file = make(&c("second/f"), b"12");
     assert_eq!(sys!(SYS_mkdirat, AT, c("link/sub").as_ptr(), 0o700), 0);
-    assert_eq!(sys!(SYS_rename, c("link/f").as_ptr(), c("second/sub/g").as_ptr()), 0);
+    assert_eq!(
+        sys!(SYS_rename, c("link/f").as_ptr(), c("second/sub/g").as_ptr()),
+        0
+    );
     assert_eq!(sys!(SYS_write, file, b"12".as_ptr(), 2_i64), 2);
     assert_eq!(sys!(SYS_chmod, c("second/sub/g").as_ptr(), 0o600), 0);
     assert_eq!(sys!(SYS_unlink, c("second/sub/g").as_ptr()), 0);
-    assert_eq!(sys!(SYS_unlinkat, AT, c("second/sub").as_ptr(), libc::AT_REMOVEDIR), 0);
-    fails(sys!(SYS_openat, AT, c("link/none").as_ptr(), 0), libc::ENOENT);
-    fails(sys!(SYS_mkdirat, AT, c("link").as_ptr(), 0o700), libc::EEXIST);
+    assert_eq!(
+        sys!(
+            SYS_unlinkat,
+            AT,
+            c("second/sub").as_ptr(),
+            libc::AT_REMOVEDIR
+        ),
+        0
+    );
+    fails(
+        sys!(SYS_openat, AT, c("link/none").as_ptr(), 0),
+        libc::ENOENT,
+    );
+    fails(
+        sys!(SYS_mkdirat, AT, c("link").as_ptr(), 0o700),
+        libc::EEXIST,
+    );
     fails(sys!(SYS_rmdir, c("link").as_ptr()), libc::ENOTDIR);
     json!({"files": [
         row(&folder.at("real"), &json!({"mkdir": 1}), 0, 0, &none()),
@@ -152,13 +226,28 @@ fn linked_folders(folder: &Folder) -> Value {
 }
 
 fn mount(source: &CString, target: &CString, kind: &std::ffi::CStr, flags: u64) {
-    assert_eq!(sys!(SYS_mount, source.as_ptr(), target.as_ptr(), kind.as_ptr(), flags, 0_i64), 0);
+    assert_eq!(
+        sys!(
+            SYS_mount,
+            source.as_ptr(),
+            target.as_ptr(),
+            kind.as_ptr(),
+            flags,
+            0_i64
+        ),
+        0
+    );
 }
 
 /// Mounts that nobody else sees.
 fn own_mounts() {
     assert_eq!(sys!(SYS_unshare, libc::CLONE_NEWNS), 0);
-    mount(&text("none"), &text("/"), c"none", libc::MS_REC | libc::MS_PRIVATE);
+    mount(
+        &text("none"),
+        &text("/"),
+        c"none",
+        libc::MS_REC | libc::MS_PRIVATE,
+    );
 }
 
 /// A folder and a file that lie in two places.
@@ -183,8 +272,16 @@ fn bind_mounts(folder: &Folder) -> Value {
         assert_eq!(sys!(SYS_unlink, c("to/new").as_ptr()), 0);
         fails(sys!(SYS_unlink, c("alone").as_ptr()), libc::EBUSY);
         // Read-only at one place only.
-        mount(&c("to"), &c("to"), c"none", libc::MS_BIND | libc::MS_REMOUNT | libc::MS_RDONLY);
-        fails(sys!(SYS_openat, AT, c("to/f").as_ptr(), libc::O_WRONLY), libc::EROFS);
+        mount(
+            &c("to"),
+            &c("to"),
+            c"none",
+            libc::MS_BIND | libc::MS_REMOUNT | libc::MS_RDONLY,
+        );
+        fails(
+            sys!(SYS_openat, AT, c("to/f").as_ptr(), libc::O_WRONLY),
+            libc::EROFS,
+        );
     });
     json!({"files": [
         row(&folder.at("from"), &json!({"mkdir": 1}), 0, 0, &none()),
@@ -212,7 +309,10 @@ fn in_root(folder: &Folder, time: std::time::Duration) -> Value {
     for name in ["jail", "jail/in"] {
         assert_eq!(sys!(SYS_mkdirat, AT, c(name).as_ptr(), 0o700), 0);
     }
-    assert_eq!(sys!(SYS_symlinkat, c"/in".as_ptr(), AT, c("jail/link").as_ptr()), 0);
+    assert_eq!(
+        sys!(SYS_symlinkat, c"/in".as_ptr(), AT, c("jail/link").as_ptr()),
+        0
+    );
     child(|| {
         assert_eq!(sys!(SYS_chroot, c("jail").as_ptr()), 0);
         assert_eq!(sys!(SYS_chdir, c"/in".as_ptr()), 0);
@@ -228,8 +328,15 @@ fn in_root(folder: &Folder, time: std::time::Duration) -> Value {
         fails(sys!(SYS_openat, AT, c"none".as_ptr(), 0), libc::ENOENT);
         std::thread::sleep(time);
     });
-    let file = |bytes: u64| (json!({"open": 1, "create": 1, "write": 1, "unlink": 1}), bytes);
-    let one = |name: &str, (operations, bytes): (Value, u64)| row(&folder.at(name), &operations, 0, bytes, &none());
+    let file = |bytes: u64| {
+        (
+            json!({"open": 1, "create": 1, "write": 1, "unlink": 1}),
+            bytes,
+        )
+    };
+    let one = |name: &str, (operations, bytes): (Value, u64)| {
+        row(&folder.at(name), &operations, 0, bytes, &none())
+    };
     json!({"files": [
         row(&folder.at("jail"), &json!({"mkdir": 1}), 0, 0, &none()),
         row(&folder.at("jail/in"), &json!({"mkdir": 1}), 0, 0, &none()),
@@ -248,16 +355,32 @@ fn pivot_root(folder: &Folder) -> Value {
     child(|| {
         own_mounts();
         mount(&text("root"), &folder.c("root"), c"tmpfs", 0);
-        assert_eq!(sys!(SYS_mkdirat, AT, folder.c("root/old-root").as_ptr(), 0o700), 0);
-        assert_eq!(sys!(SYS_pivot_root, folder.c("root").as_ptr(), folder.c("root/old-root").as_ptr()), 0);
+        assert_eq!(
+            sys!(SYS_mkdirat, AT, folder.c("root/old-root").as_ptr(), 0o700),
+            0
+        );
+        assert_eq!(
+            sys!(
+                SYS_pivot_root,
+                folder.c("root").as_ptr(),
+                folder.c("root/old-root").as_ptr()
+            ),
+            0
+        );
         assert_eq!(sys!(SYS_chdir, c"/".as_ptr()), 0);
         let file = make(&text("/pivoted-file"), b"1234");
         assert_eq!(sys!(SYS_mkdirat, AT, c"/pivoted-dir".as_ptr(), 0o700), 0);
-        assert_eq!(sys!(SYS_umount2, c"/old-root".as_ptr(), libc::MNT_DETACH), 0);
+        assert_eq!(
+            sys!(SYS_umount2, c"/old-root".as_ptr(), libc::MNT_DETACH),
+            0
+        );
         assert_eq!(sys!(SYS_write, file, b"12345".as_ptr(), 5_i64), 5);
         make(&text("pivoted-dir/g"), b"1");
         assert_eq!(sys!(SYS_unlink, c"/pivoted-dir/g".as_ptr()), 0);
-        fails(sys!(SYS_openat, AT, c"/pivoted-none".as_ptr(), 0), libc::ENOENT);
+        fails(
+            sys!(SYS_openat, AT, c"/pivoted-none".as_ptr(), 0),
+            libc::ENOENT,
+        );
     });
     json!({"files": [
         row("/pivoted-file", &json!({"open": 1, "create": 1, "write": 2}), 0, 9, &none()),
@@ -277,11 +400,19 @@ fn detached_mounts(folder: &Folder) -> Value {
         own_mounts();
         // OPEN_TREE_CLONE
         let tree = good(sys!(SYS_open_tree, AT, folder.c("m").as_ptr(), 1));
-        let file = good(sys!(SYS_openat, tree, c"tree-file".as_ptr(), libc::O_WRONLY));
+        let file = good(sys!(
+            SYS_openat,
+            tree,
+            c"tree-file".as_ptr(),
+            libc::O_WRONLY
+        ));
         assert_eq!(sys!(SYS_write, file, b"12".as_ptr(), 2_i64), 2);
         mount(&text("m"), &folder.c("m"), c"tmpfs", 0);
         let file = make(&folder.c("m/lost-file"), b"123");
-        assert_eq!(sys!(SYS_umount2, folder.c("m").as_ptr(), libc::MNT_DETACH), 0);
+        assert_eq!(
+            sys!(SYS_umount2, folder.c("m").as_ptr(), libc::MNT_DETACH),
+            0
+        );
         assert_eq!(sys!(SYS_write, file, b"1234".as_ptr(), 4_i64), 4);
     });
     json!({"files": [
@@ -305,19 +436,39 @@ fn overlay(folder: &Folder) -> Value {
         for name in ["o/low/f", "o/low/g", "o/low/h"] {
             std::fs::write(folder.at(name), b"123").expect("write");
         }
-        let options = text(&format!("lowerdir={0}/low,upperdir={0}/up,workdir={0}/work", folder.at("o")));
-        if sys!(SYS_mount, c"o".as_ptr(), c("o/all").as_ptr(), c"overlay".as_ptr(), 0_i64, options.as_ptr()) != 0 {
+        let options = text(&format!(
+            "lowerdir={0}/low,upperdir={0}/up,workdir={0}/work",
+            folder.at("o")
+        ));
+        if sys!(
+            SYS_mount,
+            c"o".as_ptr(),
+            c("o/all").as_ptr(),
+            c"overlay".as_ptr(),
+            0_i64,
+            options.as_ptr()
+        ) != 0
+        {
             // SAFETY: ends the child.
             unsafe { libc::_exit(3) };
         }
         let file = good(sys!(SYS_openat, AT, c("o/all/f").as_ptr(), libc::O_RDWR));
         assert_eq!(sys!(SYS_write, file, b"1234".as_ptr(), 4_i64), 4);
-        assert_eq!(sys!(SYS_pread64, file, [0_u8; 9].as_mut_ptr(), 9_i64, 0_i64), 4);
+        assert_eq!(
+            sys!(SYS_pread64, file, [0_u8; 9].as_mut_ptr(), 9_i64, 0_i64),
+            4
+        );
         assert_eq!(sys!(SYS_chmod, c("o/all/g").as_ptr(), 0o600), 0);
-        assert_eq!(sys!(SYS_rename, c("o/all/g").as_ptr(), c("o/all/i").as_ptr()), 0);
+        assert_eq!(
+            sys!(SYS_rename, c("o/all/g").as_ptr(), c("o/all/i").as_ptr()),
+            0
+        );
         assert_eq!(sys!(SYS_unlink, c("o/all/h").as_ptr()), 0);
         make(&c("o/all/new"), b"12345");
-        assert_eq!(sys!(SYS_link, c("o/all/new").as_ptr(), c("o/all/link").as_ptr()), 0);
+        assert_eq!(
+            sys!(SYS_link, c("o/all/new").as_ptr(), c("o/all/link").as_ptr()),
+            0
+        );
         assert_eq!(sys!(SYS_mkdirat, AT, c("o/all/d").as_ptr(), 0o700), 0);
     }));
     if libc::WEXITSTATUS(ended) == 3 {
@@ -346,11 +497,23 @@ fn overlay(folder: &Folder) -> Value {
 /// A whole name needs no folder's descriptor.
 fn no_directory(folder: &Folder) -> Value {
     let c = |name: &str| folder.c(name);
-    let file = good(sys!(SYS_openat, -77, c("n").as_ptr(), libc::O_CREAT | libc::O_WRONLY, 0o600));
+    let file = good(sys!(
+        SYS_openat,
+        -77,
+        c("n").as_ptr(),
+        libc::O_CREAT | libc::O_WRONLY,
+        0o600
+    ));
     assert_eq!(sys!(SYS_mkdirat, 0, c("d").as_ptr(), 0o700), 0);
-    assert_eq!(sys!(SYS_renameat2, -5, c("n").as_ptr(), file, c("m").as_ptr(), 0), 0);
+    assert_eq!(
+        sys!(SYS_renameat2, -5, c("n").as_ptr(), file, c("m").as_ptr(), 0),
+        0
+    );
     assert_eq!(sys!(SYS_unlinkat, file, c("m").as_ptr(), 0), 0);
-    fails(sys!(SYS_unlinkat, file, c"relative".as_ptr(), 0), libc::ENOTDIR);
+    fails(
+        sys!(SYS_unlinkat, file, c"relative".as_ptr(), 0),
+        libc::ENOTDIR,
+    );
     json!({"files": [
         row(&folder.at("n"), &json!({"open": 1, "create": 1, "rename": 1}), 0, 0, &none()),
         row(&folder.at("m"), &json!({"rename": 1, "unlink": 1}), 0, 0, &none()),
@@ -372,8 +535,17 @@ fn link_itself(folder: &Folder) -> Value {
     assert_eq!(sys!(SYS_unlink, c("v").as_ptr()), 0);
     // Through the link: nothing is there, or one comes to be.
     fails(sys!(SYS_openat, AT, c("t").as_ptr(), 0), libc::ENOENT);
-    good(sys!(SYS_openat, AT, c("t").as_ptr(), libc::O_CREAT | libc::O_WRONLY, 0o600));
-    fails(sys!(SYS_openat, AT, c("u").as_ptr(), libc::O_WRONLY), libc::EISDIR);
+    good(sys!(
+        SYS_openat,
+        AT,
+        c("t").as_ptr(),
+        libc::O_CREAT | libc::O_WRONLY,
+        0o600
+    ));
+    fails(
+        sys!(SYS_openat, AT, c("u").as_ptr(), libc::O_WRONLY),
+        libc::EISDIR,
+    );
     fails(sys!(SYS_mkdirat, AT, c("t").as_ptr(), 0o700), libc::EEXIST);
     json!({"files": [
         row(&folder.at("to"), &json!({"mkdir": 1}), 0, 0, &none()),
@@ -406,7 +578,10 @@ fn odd_names(folder: &Folder) -> Value {
         (b"back\\slash\\x41", "back\\\\slash\\\\x41"),
         (b" space ", " space "),
         (b"quote\"'`$(x)", "quote\"'`$(x)"),
-        ("\u{2028}\u{202e}\u{200b}".as_bytes(), "\u{2028}\u{202e}\u{200b}"),
+        (
+            "\u{2028}\u{202e}\u{200b}".as_bytes(),
+            "\u{2028}\u{202e}\u{200b}",
+        ),
         (b"...", "..."),
         (b"-rf *", "-rf *"),
         ("\u{1f600}".as_bytes(), "\u{1f600}"),
@@ -423,9 +598,27 @@ fn odd_names(folder: &Folder) -> Value {
         let none_there = bytes_below(folder, &other);
         fails(sys!(SYS_openat, AT, none_there.as_ptr(), 0), libc::ENOENT);
         assert_eq!(sys!(SYS_unlink, name.as_ptr()), 0);
-        files.push(row(&folder.at(shown), &json!({"open": 1, "create": 1, "write": 1, "unlink": 1}), 0, 2, &none()));
-        files.push(row(&folder.at(&format!("{shown}.d")), &json!({"mkdir": 1}), 0, 0, &none()));
-        files.push(row(&folder.at(&format!("{shown}.d/no")), &none(), 0, 0, &json!({"ENOENT": 1})));
+        files.push(row(
+            &folder.at(shown),
+            &json!({"open": 1, "create": 1, "write": 1, "unlink": 1}),
+            0,
+            2,
+            &none(),
+        ));
+        files.push(row(
+            &folder.at(&format!("{shown}.d")),
+            &json!({"mkdir": 1}),
+            0,
+            0,
+            &none(),
+        ));
+        files.push(row(
+            &folder.at(&format!("{shown}.d/no")),
+            &none(),
+            0,
+            0,
+            &json!({"ENOENT": 1}),
+        ));
     }
     json!({"files": files, "whole": ["files"]})
 }
@@ -447,13 +640,28 @@ fn long_names(folder: &Folder) -> Value {
     assert_eq!(sys!(SYS_chmod, text(&path).as_ptr(), 0o600), 0);
     assert_eq!(sys!(SYS_unlink, text(&path).as_ptr()), 0);
     fails(sys!(SYS_unlink, text(&path).as_ptr()), libc::ENOENT);
-    files.push(row(&path, &json!({"open": 1, "create": 1, "write": 2, "chmod": 1, "unlink": 1}), 0, 8, &json!({"ENOENT": 1})));
+    files.push(row(
+        &path,
+        &json!({"open": 1, "create": 1, "write": 2, "chmod": 1, "unlink": 1}),
+        0,
+        8,
+        &json!({"ENOENT": 1}),
+    ));
     // The longest name that there is, and one more byte.
     let longest = format!("{start}/{}", "z".repeat(255));
     make(&text(&longest), b"1");
-    files.push(row(&longest, &json!({"open": 1, "create": 1, "write": 1}), 0, 1, &none()));
+    files.push(row(
+        &longest,
+        &json!({"open": 1, "create": 1, "write": 1}),
+        0,
+        1,
+        &none(),
+    ));
     let longer = format!("{start}/{}", "z".repeat(256));
-    fails(sys!(SYS_openat, AT, text(&longer).as_ptr(), 0), libc::ENAMETOOLONG);
+    fails(
+        sys!(SYS_openat, AT, text(&longer).as_ptr(), 0),
+        libc::ENAMETOOLONG,
+    );
     files.push(row(&longer, &none(), 0, 0, &json!({"ENAMETOOLONG": 1})));
     json!({"files": files, "whole": ["files"]})
 }
@@ -472,8 +680,69 @@ fn deep_names(folder: &Folder) -> Value {
     let file = make(&text(&path), b"1234567");
     assert_eq!(sys!(SYS_write, file, b"1".as_ptr(), 1_i64), 1);
     assert_eq!(sys!(SYS_unlink, text(&path).as_ptr()), 0);
-    files.push(row(&path, &json!({"open": 1, "create": 1, "write": 2, "unlink": 1}), 0, 8, &none()));
+    files.push(row(
+        &path,
+        &json!({"open": 1, "create": 1, "write": 2, "unlink": 1}),
+        0,
+        8,
+        &none(),
+    ));
     json!({"files": files, "whole": ["files"]})
+}
+
+/// Arguments of the most bytes that the kernel takes, and one more.
+fn longest(folder: &Folder) -> Value {
+    assert_eq!(sys!(SYS_chdir, folder.c("").as_ptr()), 0);
+    let name = |last: &str, length: usize| {
+        let mut name = "./".repeat((length - last.len()) / 2);
+        name.push_str(&"/".repeat((length - last.len()) % 2));
+        text(&format!("{name}{last}"))
+    };
+    assert_eq!(name("d", 4095).as_bytes().len(), 4095);
+    for length in [4095, 4094, 4088] {
+        assert_eq!(sys!(SYS_mkdirat, AT, name("d", length).as_ptr(), 0o700), 0);
+        make(&name("f", length), b"1");
+        assert_eq!(sys!(SYS_unlink, name("f", length).as_ptr()), 0);
+        assert_eq!(sys!(SYS_rmdir, name("d", length).as_ptr()), 0);
+        fails(
+            sys!(SYS_openat, AT, name("n", length).as_ptr(), 0),
+            libc::ENOENT,
+        );
+    }
+    fails(
+        sys!(SYS_openat, AT, name("f", 4096).as_ptr(), 0),
+        libc::ENAMETOOLONG,
+    );
+    json!({"files": [
+        row(&folder.at("d"), &json!({"mkdir": 3, "rmdir": 3}), 0, 0, &none()),
+        row(&folder.at("f"), &json!({"open": 3, "create": 3, "write": 3, "unlink": 3}), 0, 3, &none()),
+        row(&folder.at("n"), &none(), 0, 0, &json!({"ENOENT": 3})),
+    ], "syscalls": [{"name": "unlink", "calls": 3, "errors": {}}, {"name": "rmdir", "calls": 3, "errors": {}}]})
+}
+
+/// Empty names, which mean the descriptor.
+fn empty_names(folder: &Folder) -> Value {
+    let file = make(&folder.c("e"), b"1");
+    let by_path = good(sys!(SYS_openat, AT, folder.c("e").as_ptr(), libc::O_PATH));
+    let directory = good(sys!(SYS_openat, AT, folder.c("").as_ptr(), libc::O_RDONLY));
+    let flag = libc::AT_EMPTY_PATH;
+    assert_eq!(sys!(SYS_fchownat, file, c"".as_ptr(), 0, 0, flag), 0);
+    assert_eq!(sys!(SYS_fchownat, by_path, c"".as_ptr(), 0, 0, flag), 0);
+    let chmod = sys!(SYS_fchmodat2, by_path, c"".as_ptr(), 0o640, flag);
+    fails(
+        sys!(SYS_fchownat, file, c"".as_ptr(), 0, 0, 0),
+        libc::ENOENT,
+    );
+    fails(sys!(SYS_unlinkat, directory, c"".as_ptr(), 0), libc::ENOENT);
+    fails(sys!(SYS_mkdirat, AT, c"".as_ptr(), 0o700), libc::ENOENT);
+    let mut operations = json!({"open": 2, "create": 1, "write": 1, "chown": 2});
+    if chmod == 0 {
+        operations["chmod"] = 1.into();
+    }
+    json!({"files": [
+        {"path": folder.at("e"), "operations": operations, "bytesWritten": 1},
+        {"path": folder.0.display().to_string(), "operations": {"open": 1}},
+    ], "syscalls": [{"name": "fchownat", "calls": 3, "errors": {"ENOENT": 1}}]})
 }
 
 /// Names with more in them than needed.
@@ -483,9 +752,15 @@ fn dots(folder: &Folder) -> Value {
     assert_eq!(sys!(SYS_mkdirat, AT, c("a/.//b//").as_ptr(), 0o700), 0);
     make(&c("a/b/../b/./f"), b"1");
     assert_eq!(sys!(SYS_unlink, c("a//b/../../a/b/f").as_ptr()), 0);
-    fails(sys!(SYS_mkdirat, AT, c("a/b/.").as_ptr(), 0o700), libc::EEXIST);
+    fails(
+        sys!(SYS_mkdirat, AT, c("a/b/.").as_ptr(), 0o700),
+        libc::EEXIST,
+    );
     fails(sys!(SYS_rmdir, c("a/b/.").as_ptr()), libc::EINVAL);
-    fails(sys!(SYS_openat, AT, c("a/none/../b").as_ptr(), 0), libc::ENOENT);
+    fails(
+        sys!(SYS_openat, AT, c("a/none/../b").as_ptr(), 0),
+        libc::ENOENT,
+    );
     good(sys!(SYS_openat, AT, c("a/b/..").as_ptr(), 0));
     assert_eq!(sys!(SYS_rmdir, c("a/b/").as_ptr()), 0);
     json!({"files": [
@@ -499,33 +774,71 @@ fn dots(folder: &Folder) -> Value {
 fn relative(folder: &Folder) -> Value {
     let c = |name: &str| folder.c(name);
     assert_eq!(sys!(SYS_mkdirat, AT, c("d").as_ptr(), 0o700), 0);
-    let held = good(sys!(SYS_openat, AT, c("d").as_ptr(), libc::O_PATH | libc::O_DIRECTORY));
+    let held = good(sys!(
+        SYS_openat,
+        AT,
+        c("d").as_ptr(),
+        libc::O_PATH | libc::O_DIRECTORY
+    ));
     let all = |name: &std::ffi::CStr| {
-        let file = good(sys!(SYS_openat, held, name.as_ptr(), libc::O_CREAT | libc::O_WRONLY, 0o600));
+        let file = good(sys!(
+            SYS_openat,
+            held,
+            name.as_ptr(),
+            libc::O_CREAT | libc::O_WRONLY,
+            0o600
+        ));
         assert_eq!(sys!(SYS_close, file), 0);
         assert_eq!(sys!(SYS_mkdirat, held, c"m".as_ptr(), 0o700), 0);
         assert_eq!(sys!(SYS_symlinkat, c"t".as_ptr(), held, c"s".as_ptr()), 0);
-        assert_eq!(sys!(SYS_linkat, held, name.as_ptr(), held, c"l".as_ptr(), 0), 0);
-        assert_eq!(sys!(SYS_renameat2, held, c"l".as_ptr(), held, c"r".as_ptr(), 0), 0);
-        assert_eq!(sys!(SYS_mknodat, held, c"p".as_ptr(), libc::S_IFIFO | 0o600, 0), 0);
+        assert_eq!(
+            sys!(SYS_linkat, held, name.as_ptr(), held, c"l".as_ptr(), 0),
+            0
+        );
+        assert_eq!(
+            sys!(SYS_renameat2, held, c"l".as_ptr(), held, c"r".as_ptr(), 0),
+            0
+        );
+        assert_eq!(
+            sys!(SYS_mknodat, held, c"p".as_ptr(), libc::S_IFIFO | 0o600, 0),
+            0
+        );
         assert_eq!(sys!(SYS_fchmodat, held, name.as_ptr(), 0o600), 0);
         for gone in [c"s", c"r", c"p"] {
             assert_eq!(sys!(SYS_unlinkat, held, gone.as_ptr(), 0), 0);
         }
         assert_eq!(sys!(SYS_unlinkat, held, name.as_ptr(), 0), 0);
-        assert_eq!(sys!(SYS_unlinkat, held, c"m".as_ptr(), libc::AT_REMOVEDIR), 0);
+        assert_eq!(
+            sys!(SYS_unlinkat, held, c"m".as_ptr(), libc::AT_REMOVEDIR),
+            0
+        );
     };
     all(c"f");
-    assert_eq!(sys!(SYS_renameat2, AT, c("d").as_ptr(), AT, c("e").as_ptr(), 0), 0);
+    assert_eq!(
+        sys!(SYS_renameat2, AT, c("d").as_ptr(), AT, c("e").as_ptr(), 0),
+        0
+    );
     all(c"f");
     let mut files = vec![
-        row(&folder.at("d"), &json!({"mkdir": 1, "open": 1, "rename": 1}), 0, 0, &none()),
+        row(
+            &folder.at("d"),
+            &json!({"mkdir": 1, "open": 1, "rename": 1}),
+            0,
+            0,
+            &none(),
+        ),
         row(&folder.at("e"), &json!({"rename": 1}), 0, 0, &none()),
     ];
     for place in ["d", "e"] {
         let at = |name: &str| folder.at(&format!("{place}/{name}"));
         files.extend([
-            row(&at("f"), &json!({"open": 1, "create": 1, "chmod": 1, "unlink": 1}), 0, 0, &none()),
+            row(
+                &at("f"),
+                &json!({"open": 1, "create": 1, "chmod": 1, "unlink": 1}),
+                0,
+                0,
+                &none(),
+            ),
             row(&at("m"), &json!({"mkdir": 1, "rmdir": 1}), 0, 0, &none()),
             row(&at("s"), &json!({"symlink": 1, "unlink": 1}), 0, 0, &none()),
             row(&at("l"), &json!({"link": 1, "rename": 1}), 0, 0, &none()),
@@ -540,7 +853,15 @@ fn relative(folder: &Folder) -> Value {
 fn working_folders(folder: &Folder) -> Value {
     const PLACES: usize = 8;
     for place in 0..PLACES {
-        assert_eq!(sys!(SYS_mkdirat, AT, folder.c(&format!("w{place}")).as_ptr(), 0o700), 0);
+        assert_eq!(
+            sys!(
+                SYS_mkdirat,
+                AT,
+                folder.c(&format!("w{place}")).as_ptr(),
+                0o700
+            ),
+            0
+        );
     }
     let act = |place: usize| {
         assert_eq!(sys!(SYS_chdir, folder.c(&format!("w{place}")).as_ptr()), 0);
@@ -569,8 +890,20 @@ fn working_folders(folder: &Folder) -> Value {
         let at = |name: &str| folder.at(&format!("w{place}{name}"));
         files.extend([
             row(&at(""), &json!({"mkdir": 1}), 0, 0, &none()),
-            row(&at("/same"), &json!({"open": 20, "create": 20, "write": 20, "unlink": 20}), 0, 60, &none()),
-            row(&at("/dir"), &json!({"mkdir": 20, "rmdir": 20}), 0, 0, &none()),
+            row(
+                &at("/same"),
+                &json!({"open": 20, "create": 20, "write": 20, "unlink": 20}),
+                0,
+                60,
+                &none(),
+            ),
+            row(
+                &at("/dir"),
+                &json!({"mkdir": 20, "rmdir": 20}),
+                0,
+                0,
+                &none(),
+            ),
             row(&at("/none"), &none(), 0, 0, &json!({"ENOENT": 20})),
         ]);
     }
@@ -586,7 +919,16 @@ fn removed_folder(folder: &Folder) -> Value {
         assert_eq!(sys!(SYS_unlink, c"f".as_ptr()), 0);
         assert_eq!(sys!(SYS_rmdir, folder.c("gone").as_ptr()), 0);
         assert_eq!(sys!(SYS_write, file, b"12".as_ptr(), 2_i64), 2);
-        fails(sys!(SYS_openat, AT, c"g".as_ptr(), libc::O_CREAT | libc::O_WRONLY, 0o600), libc::ENOENT);
+        fails(
+            sys!(
+                SYS_openat,
+                AT,
+                c"g".as_ptr(),
+                libc::O_CREAT | libc::O_WRONLY,
+                0o600
+            ),
+            libc::ENOENT,
+        );
     });
     json!({"files": [
         row(&folder.at("gone"), &json!({"mkdir": 1, "rmdir": 1}), 0, 0, &none()),
@@ -605,13 +947,34 @@ fn name_errors(folder: &Folder) -> Value {
         fails(sys!(SYS_unlink, c("dir").as_ptr()), libc::EISDIR);
         fails(sys!(SYS_rmdir, c("file").as_ptr()), libc::ENOTDIR);
         fails(sys!(SYS_rmdir, c("dir").as_ptr()), libc::ENOTEMPTY);
-        fails(sys!(SYS_mkdirat, AT, c("dir").as_ptr(), 0o700), libc::EEXIST);
-        fails(sys!(SYS_symlinkat, c"x".as_ptr(), AT, c("file").as_ptr()), libc::EEXIST);
-        fails(sys!(SYS_rename, c("dir").as_ptr(), c("dir/below").as_ptr()), libc::EINVAL);
-        fails(sys!(SYS_rename, c("file").as_ptr(), c("dir").as_ptr()), libc::EISDIR);
+        fails(
+            sys!(SYS_mkdirat, AT, c("dir").as_ptr(), 0o700),
+            libc::EEXIST,
+        );
+        fails(
+            sys!(SYS_symlinkat, c"x".as_ptr(), AT, c("file").as_ptr()),
+            libc::EEXIST,
+        );
+        fails(
+            sys!(SYS_rename, c("dir").as_ptr(), c("dir/below").as_ptr()),
+            libc::EINVAL,
+        );
+        fails(
+            sys!(SYS_rename, c("file").as_ptr(), c("dir").as_ptr()),
+            libc::EISDIR,
+        );
         fails(sys!(SYS_chmod, c("none").as_ptr(), 0o600), libc::ENOENT);
         fails(sys!(SYS_chown, c("none").as_ptr(), 0, 0), libc::ENOENT);
-        fails(sys!(SYS_mknodat, AT, c("file").as_ptr(), libc::S_IFIFO | 0o600, 0), libc::EEXIST);
+        fails(
+            sys!(
+                SYS_mknodat,
+                AT,
+                c("file").as_ptr(),
+                libc::S_IFIFO | 0o600,
+                0
+            ),
+            libc::EEXIST,
+        );
         fails(sys!(SYS_unlinkat, -7, c"relative".as_ptr(), 0), libc::EBADF);
         fails(sys!(SYS_unlink, 8_i64), libc::EFAULT);
     }
@@ -622,7 +985,10 @@ fn name_errors(folder: &Folder) -> Value {
         assert_eq!(sys!(SYS_setresuid, 65534, 65534, 65534), 0);
         fails(sys!(SYS_unlink, c("dir/in").as_ptr()), libc::EACCES);
         fails(sys!(SYS_chmod, c("file").as_ptr(), 0o600), libc::EPERM);
-        fails(sys!(SYS_openat, AT, c("file").as_ptr(), libc::O_WRONLY), libc::EACCES);
+        fails(
+            sys!(SYS_openat, AT, c("file").as_ptr(), libc::O_WRONLY),
+            libc::EACCES,
+        );
     });
     json!({"files": [
         row(&folder.at("file"), &json!({"open": 1, "create": 1, "write": 1}), 0, 0,
@@ -640,18 +1006,41 @@ fn own_proc(folder: &Folder) -> Value {
     let pid = std::process::id();
     for _ in 0..3 {
         good(sys!(SYS_openat, AT, c"/proc/self/limits".as_ptr(), 0));
-        good(sys!(SYS_openat, AT, c"/proc/thread-self/limits".as_ptr(), 0));
-        fails(sys!(SYS_openat, AT, c"/proc/self/procmon".as_ptr(), 0), libc::ENOENT);
+        good(sys!(
+            SYS_openat,
+            AT,
+            c"/proc/thread-self/limits".as_ptr(),
+            0
+        ));
+        fails(
+            sys!(SYS_openat, AT, c"/proc/self/procmon".as_ptr(), 0),
+            libc::ENOENT,
+        );
     }
     let inner = crate::fork(|| {
-        fails(sys!(SYS_openat, AT, c"/proc/self/procmon".as_ptr(), 0), libc::ENOENT);
+        fails(
+            sys!(SYS_openat, AT, c"/proc/self/procmon".as_ptr(), 0),
+            libc::ENOENT,
+        );
     });
     assert_eq!(crate::wait(inner), 0);
     // By the root of this process, the folder has the same name.
-    make(&text(&format!("/proc/self/root{}", folder.at("by-root"))), b"1");
-    assert_eq!(sys!(SYS_unlink, text(&format!("/proc/self/root{}", folder.at("by-root"))).as_ptr()), 0);
+    make(
+        &text(&format!("/proc/self/root{}", folder.at("by-root"))),
+        b"1",
+    );
+    assert_eq!(
+        sys!(
+            SYS_unlink,
+            text(&format!("/proc/self/root{}", folder.at("by-root"))).as_ptr()
+        ),
+        0
+    );
     assert_eq!(sys!(SYS_chdir, folder.c("").as_ptr()), 0);
-    assert_eq!(sys!(SYS_mkdirat, AT, c"/proc/self/cwd/by-cwd".as_ptr(), 0o700), 0);
+    assert_eq!(
+        sys!(SYS_mkdirat, AT, c"/proc/self/cwd/by-cwd".as_ptr(), 0o700),
+        0
+    );
     json!({"files": [
         {"path": format!("/proc/{pid}/limits"), "operations": {"open": 3}},
         {"path": format!("/proc/{pid}/task/{pid}/limits"), "operations": {"open": 3}},

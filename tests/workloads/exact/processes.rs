@@ -1,6 +1,9 @@
 //! Processes: ways to begin, ways to end, what is executed and what is not.
 
-use crate::{Case, Folder, become_program, child, execute, fails, fork, good, own, own_row, sys, text, until, wait};
+use crate::{
+    Case, Folder, become_program, child, execute, fails, fork, good, own, own_row, sys, text,
+    until, wait,
+};
 use serde_json::{Value, json};
 use std::os::unix::fs::PermissionsExt as _;
 
@@ -23,6 +26,8 @@ pub(crate) const CASES: &[Case] = &[
     ("fork-by-thread", fork_by_thread),
     ("killed-early", killed_early),
     ("never-waited", never_waited),
+    ("pid-reuse", pid_reuse),
+    ("script-at", script_at),
     ("shared-memory", shared_memory),
     ("thread-fault", thread_fault),
     ("exec-self", exec_self),
@@ -57,18 +62,47 @@ fn forks(_: &Folder) -> Value {
         }
         assert_eq!(libc::WEXITSTATUS(wait(child)), 2);
     }
-    for flags in [0, libc::CLONE_FS | libc::CLONE_FILES, libc::CLONE_SYSVSEM, libc::CLONE_PTRACE, libc::CLONE_IO] {
-        ended(sys!(SYS_clone, flags | libc::SIGCHLD, 0_i64, 0_i64, 0_i64, 0_i64));
+    for flags in [
+        0,
+        libc::CLONE_FS | libc::CLONE_FILES,
+        libc::CLONE_SYSVSEM,
+        libc::CLONE_PTRACE,
+        libc::CLONE_IO,
+    ] {
+        ended(sys!(
+            SYS_clone,
+            flags | libc::SIGCHLD,
+            0_i64,
+            0_i64,
+            0_i64,
+            0_i64
+        ));
     }
-    for flags in [0, libc::CLONE_FS | libc::CLONE_FILES, libc::CLONE_PARENT_SETTID] {
+    for flags in [
+        0,
+        libc::CLONE_FS | libc::CLONE_FILES,
+        libc::CLONE_PARENT_SETTID,
+    ] {
         let mut place = [0_i32; 2];
         let flags = u64::from(flags.cast_unsigned());
-        let arguments = [flags, 0, 0, place.as_mut_ptr() as u64, u64::from(libc::SIGCHLD.cast_unsigned()), 0, 0, 0];
+        let arguments = [
+            flags,
+            0,
+            0,
+            place.as_mut_ptr() as u64,
+            u64::from(libc::SIGCHLD.cast_unsigned()),
+            0,
+            0,
+            0,
+        ];
         ended(sys!(SYS_clone3, arguments.as_ptr(), 64));
     }
     // Not possible.
     fails(sys!(SYS_clone3, 8_i64, 64_i64), libc::EFAULT);
-    fails(sys!(SYS_clone, libc::CLONE_THREAD, 0_i64, 0_i64, 0_i64, 0_i64), libc::EINVAL);
+    fails(
+        sys!(SYS_clone, libc::CLONE_THREAD, 0_i64, 0_i64, 0_i64, 0_i64),
+        libc::EINVAL,
+    );
     json!({"syscalls": [
         {"name": "fork", "calls": 3, "errors": {}, "unfinished": 0, "noReturn": 0},
         {"name": "vfork", "calls": 4, "errors": {}, "unfinished": 0, "noReturn": 0},
@@ -181,7 +215,10 @@ fn scripts(folder: &Folder) -> Value {
     let argument = program(folder, "argument", b"#!/bin/sh -e\nfalse\nexit 9\n");
     let nested = program(folder, "nested", format!("#!{plain}\n").as_bytes());
     for _ in 0..3 {
-        assert_eq!(libc::WEXITSTATUS(wait(fork(|| execute(&[&plain, "one"])))), 4);
+        assert_eq!(
+            libc::WEXITSTATUS(wait(fork(|| execute(&[&plain, "one"])))),
+            4
+        );
     }
     for _ in 0..2 {
         assert_eq!(libc::WEXITSTATUS(wait(fork(|| execute(&[&argument])))), 1);
@@ -211,7 +248,11 @@ fn exec_fails(folder: &Folder) -> Value {
     let data = program(folder, "data", b"no program\n");
     let refused = program(folder, "refused", b"#!/bin/sh\n");
     std::fs::set_permissions(&refused, std::fs::Permissions::from_mode(0o644)).expect("chmod");
-    let orphan = program(folder, "orphan", format!("#!{}\n", folder.at("nobody")).as_bytes());
+    let orphan = program(
+        folder,
+        "orphan",
+        format!("#!{}\n", folder.at("nobody")).as_bytes(),
+    );
     std::fs::create_dir(folder.at("dir")).expect("mkdir");
     std::os::unix::fs::symlink("loop", folder.at("loop")).expect("symlink");
     let none = folder.at("none");
@@ -244,26 +285,70 @@ fn exec_fails(folder: &Folder) -> Value {
 /// Executions by descriptor.
 fn exec_at(folder: &Folder) -> Value {
     crate::copy_self(&folder.at("copy"));
-    let directory = good(sys!(SYS_openat, libc::AT_FDCWD, folder.c("").as_ptr(), libc::O_PATH));
-    let opened = good(sys!(SYS_openat, libc::AT_FDCWD, folder.c("copy").as_ptr(), libc::O_PATH));
+    let directory = good(sys!(
+        SYS_openat,
+        libc::AT_FDCWD,
+        folder.c("").as_ptr(),
+        libc::O_PATH
+    ));
+    let opened = good(sys!(
+        SYS_openat,
+        libc::AT_FDCWD,
+        folder.c("copy").as_ptr(),
+        libc::O_PATH
+    ));
     let none: [*const libc::c_char; 1] = [std::ptr::null()];
     let list = |name: &std::ffi::CStr| [name.as_ptr(), c"idle".as_ptr(), std::ptr::null()];
     for _ in 0..2 {
         child(|| {
             let argv = list(c"by-name");
-            sys!(SYS_execveat, directory, c"copy".as_ptr(), argv.as_ptr(), none.as_ptr(), 0);
+            sys!(
+                SYS_execveat,
+                directory,
+                c"copy".as_ptr(),
+                argv.as_ptr(),
+                none.as_ptr(),
+                0
+            );
             panic!("execveat");
         });
     }
     for _ in 0..3 {
         child(|| {
             let argv = list(c"by-descriptor");
-            sys!(SYS_execveat, opened, c"".as_ptr(), argv.as_ptr(), none.as_ptr(), libc::AT_EMPTY_PATH);
+            sys!(
+                SYS_execveat,
+                opened,
+                c"".as_ptr(),
+                argv.as_ptr(),
+                none.as_ptr(),
+                libc::AT_EMPTY_PATH
+            );
             panic!("execveat");
         });
     }
-    fails(sys!(SYS_execveat, directory, c"missing".as_ptr(), none.as_ptr(), none.as_ptr(), 0), libc::ENOENT);
-    fails(sys!(SYS_execveat, -9, c"missing".as_ptr(), none.as_ptr(), none.as_ptr(), 0), libc::EBADF);
+    fails(
+        sys!(
+            SYS_execveat,
+            directory,
+            c"missing".as_ptr(),
+            none.as_ptr(),
+            none.as_ptr(),
+            0
+        ),
+        libc::ENOENT,
+    );
+    fails(
+        sys!(
+            SYS_execveat,
+            -9,
+            c"missing".as_ptr(),
+            none.as_ptr(),
+            none.as_ptr(),
+            0
+        ),
+        libc::EBADF,
+    );
     json!({"syscalls": [{"name": "execveat", "calls": 7, "errors": {"ENOENT": 1, "EBADF": 1}, "noReturn": 0, "unfinished": 0}],
     "files": [
         {"path": folder.at("copy"), "exe": crate::own_exe(), "operations": {"open": 2, "create": 1, "write": 1, "exec": 5, "chmod": 1}},
@@ -298,7 +383,9 @@ fn exec_chain(folder: &Folder) -> Value {
         }
         argv
     };
-    let mut rows: Vec<Value> = (0..LENGTH).map(|number| json!({"argv": argv(number), "count": 1, "exits": {}})).collect();
+    let mut rows: Vec<Value> = (0..LENGTH)
+        .map(|number| json!({"argv": argv(number), "count": 1, "exits": {}}))
+        .collect();
     rows.push(json!({"argv": argv(LENGTH), "count": 1, "exits": {"0": 1}}));
     json!({"processes": rows, "whole": ["processes"], "syscalls": [{"name": "execve", "calls": LENGTH + 1, "errors": {}}]})
 }
@@ -306,13 +393,25 @@ fn exec_chain(folder: &Folder) -> Value {
 /// A program without a name any more.
 fn exec_deleted(folder: &Folder) -> Value {
     crate::copy_self(&folder.at("gone"));
-    let opened = good(sys!(SYS_openat, libc::AT_FDCWD, folder.c("gone").as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC));
+    let opened = good(sys!(
+        SYS_openat,
+        libc::AT_FDCWD,
+        folder.c("gone").as_ptr(),
+        libc::O_RDONLY | libc::O_CLOEXEC
+    ));
     std::fs::remove_file(folder.at("gone")).expect("unlink");
     for _ in 0..3 {
         child(|| {
             let argv = [c"deleted".as_ptr(), c"idle".as_ptr(), std::ptr::null()];
             let none: [*const libc::c_char; 1] = [std::ptr::null()];
-            sys!(SYS_execveat, opened, c"".as_ptr(), argv.as_ptr(), none.as_ptr(), libc::AT_EMPTY_PATH);
+            sys!(
+                SYS_execveat,
+                opened,
+                c"".as_ptr(),
+                argv.as_ptr(),
+                none.as_ptr(),
+                libc::AT_EMPTY_PATH
+            );
             panic!("execveat");
         });
     }
@@ -331,7 +430,10 @@ fn exec_crowd(_: &Folder) -> Value {
             fork(|| {
                 sys!(SYS_close, pipe[1]);
                 let mut byte = 0_u8;
-                let vector = libc::iovec { iov_base: (&raw mut byte).cast(), iov_len: 1 };
+                let vector = libc::iovec {
+                    iov_base: (&raw mut byte).cast(),
+                    iov_len: 1,
+                };
                 assert_eq!(sys!(SYS_readv, pipe[0], &raw const vector, 1), 0);
                 execute(&["/bin/true", "crowd"]);
             })
@@ -355,10 +457,15 @@ fn programs(folder: &Folder) -> Value {
     for number in 0..MANY {
         let name = folder.at(&format!("p{number}"));
         // The same file by another name is another executable.
-        assert_eq!(sys!(SYS_link, folder.c("p").as_ptr(), text(&name).as_ptr()), 0);
+        assert_eq!(
+            sys!(SYS_link, folder.c("p").as_ptr(), text(&name).as_ptr()),
+            0
+        );
         child(|| execute(&[&name, "idle"]));
         rows.push(json!({"argv": [name, "idle"], "exe": name, "count": 1, "exits": {"0": 1}}));
-        files.push(json!({"path": name, "exe": crate::own_exe(), "operations": {"link": 1, "exec": 1}}));
+        files.push(
+            json!({"path": name, "exe": crate::own_exe(), "operations": {"link": 1, "exec": 1}}),
+        );
     }
     json!({"processes": rows, "files": files, "whole": ["processes"], "programs": [""]})
 }
@@ -408,7 +515,8 @@ fn exec_race(_: &Folder) -> Value {
 
 /// A process, its child, the child's child and so on, each of which executes.
 fn generations(_: &Folder) -> Value {
-    let script = "/bin/sh -c '/bin/sh -c \"/bin/true deep; exit 3\"; /bin/true middle; exit 2'; exit 1";
+    let script =
+        "/bin/sh -c '/bin/sh -c \"/bin/true deep; exit 3\"; /bin/true middle; exit 2'; exit 1";
     let status = wait(fork(|| execute(&["/bin/sh", "-c", script])));
     assert_eq!(libc::WEXITSTATUS(status), 1);
     json!({"processes": [
@@ -476,6 +584,96 @@ fn killed_early(_: &Folder) -> Value {
         "syscalls": [{"name": "fork", "calls": 300, "errors": {}}, {"name": "kill", "calls": 300, "errors": {}}], "whole": ["processes"]})
 }
 
+/// One process after the other with the same number.
+fn pid_reuse(_: &Folder) -> Value {
+    // A number that nobody has.
+    let wanted = fork(|| ());
+    wait(wanted);
+    let mut made = 0_u64;
+    for number in 0..60 {
+        let wanted = [wanted];
+        let arguments = [
+            0,
+            0,
+            0,
+            0,
+            u64::from(libc::SIGCHLD.cast_unsigned()),
+            0,
+            0,
+            0,
+            wanted.as_ptr() as u64,
+            1,
+            0,
+        ];
+        let child = sys!(SYS_clone3, arguments.as_ptr(), 88_i64);
+        if child == 0 {
+            if number % 3 == 2 {
+                execute(&["/bin/true", "same"]);
+            }
+            sys!(SYS_exit_group, number % 3);
+        }
+        // Somebody else may have it now.
+        if child == i64::from(wanted[0]) {
+            made += 1;
+            wait(wanted[0]);
+        } else {
+            return json!({});
+        }
+    }
+    assert_eq!(made, 60);
+    json!({"processes": [
+        own_row(),
+        {"argv": own(), "count": 41, "exits": {"0": 21, "1": 20}},
+        {"argv": ["/bin/true", "same"], "count": 20, "exits": {"0": 20}, "pids": [wanted]},
+    ], "syscalls": [{"name": "clone3", "calls": 60, "errors": {}}], "whole": ["processes"], "programs": ["/true"]})
+}
+
+/// A script by its folder's descriptor, and by its own.
+fn script_at(folder: &Folder) -> Value {
+    let plain = program(folder, "plain", b"#!/bin/sh\nexit 4\n");
+    let directory = good(sys!(
+        SYS_openat,
+        libc::AT_FDCWD,
+        folder.c("").as_ptr(),
+        libc::O_PATH
+    ));
+    let script = good(sys!(
+        SYS_openat,
+        libc::AT_FDCWD,
+        text(&plain).as_ptr(),
+        libc::O_PATH
+    ));
+    let argv = [c"script".as_ptr(), std::ptr::null()];
+    for _ in 0..2 {
+        let status = wait(fork(|| {
+            sys!(
+                SYS_execveat,
+                directory,
+                c"plain".as_ptr(),
+                argv.as_ptr(),
+                argv[1..].as_ptr(),
+                0
+            );
+        }));
+        assert_eq!(libc::WEXITSTATUS(status), 4);
+    }
+    for _ in 0..3 {
+        let status = wait(fork(|| {
+            sys!(
+                SYS_execveat,
+                script,
+                c"".as_ptr(),
+                argv.as_ptr(),
+                argv[1..].as_ptr(),
+                libc::AT_EMPTY_PATH
+            );
+        }));
+        assert_eq!(libc::WEXITSTATUS(status), 4);
+    }
+    json!({"files": [{"path": plain, "exe": crate::own_exe(), "operations": {"open": 2, "create": 1, "write": 1, "chmod": 1, "exec": 5}}],
+        "syscalls": [{"name": "execveat", "calls": 5, "errors": {}}], "programs": ["/dash", "/bash", "/sh"]})
+}
+
 /// Children whose end nobody asks for.
 fn never_waited(_: &Folder) -> Value {
     for number in 0..6 {
@@ -483,7 +681,8 @@ fn never_waited(_: &Folder) -> Value {
             sys!(SYS_exit_group, number % 3);
         });
         until(|| {
-            std::fs::read_to_string(format!("/proc/{child}/stat")).is_ok_and(|stat| stat.contains(") Z "))
+            std::fs::read_to_string(format!("/proc/{child}/stat"))
+                .is_ok_and(|stat| stat.contains(") Z "))
         });
     }
     json!({"processes": [own_row(), {"argv": own(), "count": 6, "exits": {"0": 2, "1": 2, "2": 2}}], "whole": ["processes"]})
@@ -498,9 +697,20 @@ extern "C" fn in_our_memory(_: *mut libc::c_void) -> libc::c_int {
 fn shared_memory(_: &Folder) -> Value {
     let mut stack = vec![0_u128; 4096];
     for _ in 0..5 {
-        let flags = libc::CLONE_VM | libc::CLONE_FS | libc::CLONE_FILES | libc::CLONE_SIGHAND | libc::SIGCHLD;
+        let flags = libc::CLONE_VM
+            | libc::CLONE_FS
+            | libc::CLONE_FILES
+            | libc::CLONE_SIGHAND
+            | libc::SIGCHLD;
         // SAFETY: the stack is large enough and is not used by two at once.
-        let child = unsafe { libc::clone(in_our_memory, stack.as_mut_ptr().add(4096).cast(), flags, std::ptr::null_mut()) };
+        let child = unsafe {
+            libc::clone(
+                in_our_memory,
+                stack.as_mut_ptr().add(4096).cast(),
+                flags,
+                std::ptr::null_mut(),
+            )
+        };
         assert_eq!(libc::WEXITSTATUS(wait(child)), 3);
     }
     json!({"processes": [own_row(), {"argv": own(), "count": 5, "exits": {"3": 5}}],
@@ -533,7 +743,12 @@ fn exec_self(_: &Folder) -> Value {
     for _ in 0..3 {
         child(|| {
             let argv = [c"myself".as_ptr(), c"idle".as_ptr(), std::ptr::null()];
-            sys!(SYS_execve, c"/proc/self/exe".as_ptr(), argv.as_ptr(), argv[2..].as_ptr());
+            sys!(
+                SYS_execve,
+                c"/proc/self/exe".as_ptr(),
+                argv.as_ptr(),
+                argv[2..].as_ptr()
+            );
         });
     }
     let exe = crate::own_exe();
@@ -547,9 +762,20 @@ fn exec_too_big(_: &Folder) -> Value {
     let long = text(&"x".repeat(140_000));
     let argv = [c"true".as_ptr(), long.as_ptr(), std::ptr::null()];
     for _ in 0..3 {
-        fails(sys!(SYS_execve, c"/bin/true".as_ptr(), argv.as_ptr(), argv[2..].as_ptr()), libc::E2BIG);
+        fails(
+            sys!(
+                SYS_execve,
+                c"/bin/true".as_ptr(),
+                argv.as_ptr(),
+                argv[2..].as_ptr()
+            ),
+            libc::E2BIG,
+        );
     }
-    let program = std::fs::canonicalize("/bin/true").expect("a program").display().to_string();
+    let program = std::fs::canonicalize("/bin/true")
+        .expect("a program")
+        .display()
+        .to_string();
     json!({"processes": [own_row()], "syscalls": [{"name": "execve", "calls": 4, "errors": {"E2BIG": 3}}],
         "files": [{"path": program, "operations": {}, "errors": {"E2BIG": 3}}], "whole": ["processes"]})
 }
@@ -559,16 +785,27 @@ fn odd_programs(folder: &Folder) -> Value {
     let mut name = folder.at("odd").into_bytes();
     name.extend(b"\n\xff");
     let directory = std::ffi::CString::new(name.clone()).expect("no NUL");
-    assert_eq!(sys!(SYS_mkdirat, libc::AT_FDCWD, directory.as_ptr(), 0o755), 0);
+    assert_eq!(
+        sys!(SYS_mkdirat, libc::AT_FDCWD, directory.as_ptr(), 0o755),
+        0
+    );
     name.extend(b"/p\\\xfe");
     crate::copy_self(&folder.at("p"));
     let program = std::ffi::CString::new(name).expect("no NUL");
-    assert_eq!(sys!(SYS_rename, folder.c("p").as_ptr(), program.as_ptr()), 0);
+    assert_eq!(
+        sys!(SYS_rename, folder.c("p").as_ptr(), program.as_ptr()),
+        0
+    );
     for _ in 0..2 {
         child(|| {
             assert_eq!(sys!(SYS_chdir, directory.as_ptr()), 0);
             let argv = [c"odd".as_ptr(), c"idle".as_ptr(), std::ptr::null()];
-            sys!(SYS_execve, program.as_ptr(), argv.as_ptr(), argv[2..].as_ptr());
+            sys!(
+                SYS_execve,
+                program.as_ptr(),
+                argv.as_ptr(),
+                argv[2..].as_ptr()
+            );
         });
     }
     let shown = folder.at("odd\n\\xff/p\\\\\\xfe");
@@ -580,16 +817,32 @@ fn odd_programs(folder: &Folder) -> Value {
 fn arguments(_: &Folder) -> Value {
     let run = |argv: &[&[u8]]| {
         child(|| {
-            let texts: Vec<std::ffi::CString> = argv.iter().map(|bytes| std::ffi::CString::new(*bytes).expect("no NUL")).collect();
-            let mut list: Vec<*const libc::c_char> = texts.iter().map(|text| text.as_ptr()).collect();
+            let texts: Vec<std::ffi::CString> = argv
+                .iter()
+                .map(|bytes| std::ffi::CString::new(*bytes).expect("no NUL"))
+                .collect();
+            let mut list: Vec<*const libc::c_char> =
+                texts.iter().map(|text| text.as_ptr()).collect();
             list.push(std::ptr::null());
             let none: [*const libc::c_char; 1] = [std::ptr::null()];
-            sys!(SYS_execve, c"/bin/true".as_ptr(), list.as_ptr(), none.as_ptr());
+            sys!(
+                SYS_execve,
+                c"/bin/true".as_ptr(),
+                list.as_ptr(),
+                none.as_ptr()
+            );
             panic!("execve");
         });
     };
     run(&[b"true", b"", b"", b"x"]);
-    run(&[b"true", b"a\nb", b"\t", b"\xff\xfe", b"back\\slash", "\u{fc}".as_bytes()]);
+    run(&[
+        b"true",
+        b"a\nb",
+        b"\t",
+        b"\xff\xfe",
+        b"back\\slash",
+        "\u{fc}".as_bytes(),
+    ]);
     run(&[b"", b"empty name"]);
     let long = "l".repeat(3000);
     run(&[b"true", long.as_bytes()]);
@@ -675,7 +928,10 @@ fn run_crowd(before: impl FnOnce()) {
             fork(|| {
                 sys!(SYS_close, pipe[1]);
                 let mut byte = 0_u8;
-                let vector = libc::iovec { iov_base: (&raw mut byte).cast(), iov_len: 1 };
+                let vector = libc::iovec {
+                    iov_base: (&raw mut byte).cast(),
+                    iov_len: 1,
+                };
                 assert_eq!(sys!(SYS_readv, pipe[0], &raw const vector, 1), 0);
                 for _ in 0..3 {
                     sys!(SYS_getppid);
