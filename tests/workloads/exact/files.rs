@@ -602,7 +602,7 @@ fn mappings(folder: &Folder) -> Value {
             std::ptr::with_exposed_provenance_mut::<u8>(
                 usize::try_from(address).expect("an address"),
             )
-            .write(1)
+            .write(1);
         };
         assert_eq!(sys!(SYS_msync, address, 4096_i64, libc::MS_SYNC), 0);
         assert_eq!(sys!(SYS_munmap, address, 4096_i64), 0);
@@ -672,9 +672,10 @@ fn attributes(folder: &Folder) -> Value {
     assert_eq!(sys!(SYS_fchownat, at, name.as_ptr(), 0, 0, 0), 0);
     let key = c"trusted.procmon";
     let (mut set, mut errors) = (0_u64, serde_json::Map::new());
-    let mut note = |result: i64| match result {
-        0 => set += 1,
-        _ => {
+    let mut note = |result: i64| {
+        if result == 0 {
+            set += 1;
+        } else {
             let name = match i32::try_from(-result).expect("an errno") {
                 libc::EOPNOTSUPP => "EOPNOTSUPP",
                 libc::ENODATA => "ENODATA",
