@@ -37,6 +37,10 @@ const KNOWN: &[(&str, &str)] = &[
         "calls that a seccomp filter answers with success are not counted",
     ),
     (
+        "in-root",
+        "names below a root that openat2 sets are taken for the node's, when it fails",
+    ),
+    (
         "last-thread",
         "a process has the ids of the thread that ended last",
     ),

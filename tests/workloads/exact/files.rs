@@ -10,6 +10,7 @@ pub(crate) const CASES: &[Case] = &[
     ("copies", copies),
     ("opens", opens),
     ("openat2", openat2),
+    ("in-root", in_root),
     ("path-only", path_only),
     ("temporary", temporary),
     ("duplicates", duplicates),
@@ -382,6 +383,43 @@ fn openat2(folder: &Folder) -> Value {
         row(&folder.at("d/s"), &json!({"symlink": 1}), 0, 0, &json!({"ELOOP": 1})),
         row(&folder.at("d/new"), &json!({"open": 1, "create": 1}), 0, 0, &none()),
     ], "syscalls": [{"name": "openat2", "calls": 10, "errors": {"ELOOP": 1, "EXDEV": 1, "EEXIST": 1}}], "whole": ["files"]})
+}
+
+/// A folder's descriptor is the root of a name that begins with a slash.
+fn in_root(folder: &Folder) -> Value {
+    std::fs::create_dir(folder.at("r")).expect("mkdir");
+    let directory = good(sys!(
+        SYS_openat,
+        libc::AT_FDCWD,
+        folder.c("r").as_ptr(),
+        libc::O_PATH
+    ));
+    let how = open_how(libc::O_RDONLY, 0, libc::RESOLVE_IN_ROOT);
+    let create = open_how(libc::O_CREAT | libc::O_WRONLY, 0o600, libc::RESOLVE_IN_ROOT);
+    good(sys!(
+        SYS_openat2,
+        directory,
+        c"/../new".as_ptr(),
+        create.as_ptr(),
+        24_i64
+    ));
+    for _ in 0..2 {
+        fails(
+            sys!(
+                SYS_openat2,
+                directory,
+                c"/none".as_ptr(),
+                how.as_ptr(),
+                24_i64
+            ),
+            libc::ENOENT,
+        );
+    }
+    json!({"files": [
+        row(&folder.at("r"), &json!({"mkdir": 1, "open": 1}), 0, 0, &none()),
+        row(&folder.at("r/new"), &json!({"open": 1, "create": 1}), 0, 0, &none()),
+        row(&folder.at("r/none"), &none(), 0, 0, &json!({"ENOENT": 2})),
+    ], "whole": ["files"]})
 }
 
 /// Descriptors that only name a file.

@@ -448,9 +448,9 @@ fn exec_crowd(_: &Folder) -> Value {
         "whole": ["processes"], "programs": ["/true"]})
 }
 
-/// Three hundred different executables.
+/// Many different executables.
 fn programs(folder: &Folder) -> Value {
-    const MANY: usize = 300;
+    const MANY: usize = 150;
     crate::copy_self(&folder.at("p"));
     let mut rows = vec![own_row()];
     let mut files = Vec::new();
@@ -570,7 +570,7 @@ fn fork_by_thread(_: &Folder) -> Value {
 
 /// Children that are killed as soon as they are there.
 fn killed_early(_: &Folder) -> Value {
-    for _ in 0..300 {
+    for _ in 0..200 {
         let child = good(sys!(SYS_fork));
         if child == 0 {
             loop {
@@ -580,8 +580,8 @@ fn killed_early(_: &Folder) -> Value {
         assert_eq!(sys!(SYS_kill, child, libc::SIGKILL), 0);
         wait(child);
     }
-    json!({"processes": [own_row(), {"argv": own(), "count": 300, "exits": {"SIGKILL": 300}}],
-        "syscalls": [{"name": "fork", "calls": 300, "errors": {}}, {"name": "kill", "calls": 300, "errors": {}}], "whole": ["processes"]})
+    json!({"processes": [own_row(), {"argv": own(), "count": 200, "exits": {"SIGKILL": 200}}],
+        "syscalls": [{"name": "fork", "calls": 200, "errors": {}}, {"name": "kill", "calls": 200, "errors": {}}], "whole": ["processes"]})
 }
 
 /// One process after the other with the same number.
