@@ -67,7 +67,8 @@ const KNOWN: &[(&str, &str)] = &[
 ];
 
 /// Cases with a test of their own: they take long, or the window ends within them.
-const OWN_TESTS: [&str; 6] = [
+const OWN_TESTS: [&str; 7] = [
+    "threads-found",
     "blocked",
     "executions",
     "crowd",
@@ -95,7 +96,8 @@ const UNDER_LOAD: [&str; 14] = [
 ];
 
 /// Cases that are also run by a process that is profiled by its id.
-const BY_PID: [&str; 11] = [
+const BY_PID: [&str; 12] = [
+    "threads-found",
     "opened-before",
     "threads",
     "errnos",

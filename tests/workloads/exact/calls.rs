@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 
 pub(crate) const CASES: &[Case] = &[
     ("threads", threads),
+    ("threads-found", threads_found),
     ("thread-ends", thread_ends),
     ("errnos", errnos),
     ("errnos-threads", errnos_threads),
@@ -24,6 +25,7 @@ pub(crate) const CASES: &[Case] = &[
     ("filters-answered", filters_answered),
     ("filters-supervised", filters_supervised),
     ("filter-strict", filter_strict),
+    ("filter-names", filter_names),
     ("handler-calls", handler_calls),
     ("many-threads", many_threads),
     ("exec-thread", exec_thread),
@@ -55,6 +57,51 @@ fn threads(_: &Folder) -> Value {
         {"name": "exit", "calls": THREADS, "noReturn": THREADS, "errors": {}, "unfinished": 0},
         {"name": "exit_group", "calls": 1, "noReturn": 1, "errors": {}, "unfinished": 0},
     ], "processes": [own_row()], "whole": ["processes"]})
+}
+
+/// Threads that wait in calls of their own when the window opens.
+fn threads_found(folder: &Folder) -> Value {
+    const THREADS: i64 = 50;
+    let mut pipe = [0_i32; 2];
+    assert_eq!(sys!(SYS_pipe2, pipe.as_mut_ptr(), 0), 0);
+    let file = good(sys!(
+        SYS_openat,
+        libc::AT_FDCWD,
+        folder.c("found").as_ptr(),
+        libc::O_CREAT | libc::O_RDWR,
+        0o600
+    ));
+    let threads: Vec<_> = (0..THREADS)
+        .map(|_| {
+            std::thread::spawn(move || {
+                let mut byte = 0_u8;
+                let vector = libc::iovec {
+                    iov_base: (&raw mut byte).cast(),
+                    iov_len: 1,
+                };
+                assert_eq!(sys!(SYS_readv, pipe[0], &raw const vector, 1), 0);
+                for _ in 0..10 {
+                    sys!(SYS_getppid);
+                    fails(sys!(SYS_dup, -1), libc::EBADF);
+                    assert_eq!(sys!(SYS_pwrite64, file, b"12".as_ptr(), 2_i64, 0_i64), 2);
+                }
+            })
+        })
+        .collect();
+    crate::wait_for_go();
+    sys!(SYS_close, pipe[1]);
+    for thread in threads {
+        thread.join().expect("a thread");
+    }
+    let all = 10 * THREADS;
+    json!({"syscalls": [
+        {"name": "getppid", "calls": all, "errors": {}},
+        {"name": "dup", "calls": all, "errors": {"EBADF": all}},
+        {"name": "pwrite64", "calls": all, "errors": {}},
+        {"name": "exit", "calls": THREADS, "noReturn": THREADS},
+    ], "files": [crate::row(&folder.at("found"), &json!({"write": all}), 0, (2 * all).cast_unsigned(), &json!({}))],
+    "processes": [{"argv": crate::own(), "count": 1, "startedBefore": true, "exits": {"0": 1}}],
+    "whole": ["files", "processes"]})
 }
 
 /// The first thread of a process has ended.
@@ -999,6 +1046,24 @@ fn filter_strict(_: &Folder) -> Value {
     assert_eq!(libc::WTERMSIG(status), libc::SIGKILL);
     json!({"syscalls": [{"name": "prctl", "calls": 2, "errors": {}}, {"name": "exit", "calls": 1, "noReturn": 1}],
         "processes": [own_row(), {"argv": crate::own(), "seccomp": "strict", "count": 2, "exits": {"4": 1, "SIGKILL": 1}}], "whole": ["processes"]})
+}
+
+/// Calls on names that a filter refuses: the kernel never looks at the name.
+fn filter_names(folder: &Folder) -> Value {
+    std::fs::write(folder.at("kept"), b"1").expect("write");
+    child(|| {
+        filter(
+            libc::SYS_unlink,
+            libc::SECCOMP_RET_ERRNO | libc::EROFS.cast_unsigned(),
+        );
+        for _ in 0..3 {
+            fails(sys!(SYS_unlink, folder.c("kept").as_ptr()), libc::EROFS);
+        }
+    });
+    assert_eq!(sys!(SYS_unlink, folder.c("kept").as_ptr()), 0);
+    json!({"syscalls": [{"name": "unlink", "calls": 4, "errors": {"EROFS": 3}, "deniedBySeccomp": 3}],
+        "files": [crate::row(&folder.at("kept"), &json!({"open": 1, "create": 1, "write": 1, "unlink": 1}), 0, 1, &json!({}))],
+        "whole": ["files"]})
 }
 
 extern "C" fn calls(_: libc::c_int) {
