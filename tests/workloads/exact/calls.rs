@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 
 pub(crate) const CASES: &[Case] = &[
     ("threads", threads),
+    ("threads-found", threads_found),
     ("thread-ends", thread_ends),
     ("errnos", errnos),
     ("errnos-threads", errnos_threads),
@@ -22,6 +23,11 @@ pub(crate) const CASES: &[Case] = &[
     ("numbers", numbers),
     ("filters", filters),
     ("filters-answered", filters_answered),
+    ("filters-supervised", filters_supervised),
+    ("filter-strict", filter_strict),
+    ("filter-names", filter_names),
+    ("handler-calls", handler_calls),
+    ("many-threads", many_threads),
     ("exec-thread", exec_thread),
 ];
 
@@ -51,6 +57,51 @@ fn threads(_: &Folder) -> Value {
         {"name": "exit", "calls": THREADS, "noReturn": THREADS, "errors": {}, "unfinished": 0},
         {"name": "exit_group", "calls": 1, "noReturn": 1, "errors": {}, "unfinished": 0},
     ], "processes": [own_row()], "whole": ["processes"]})
+}
+
+/// Threads that wait in calls of their own when the window opens.
+fn threads_found(folder: &Folder) -> Value {
+    const THREADS: i64 = 50;
+    let mut pipe = [0_i32; 2];
+    assert_eq!(sys!(SYS_pipe2, pipe.as_mut_ptr(), 0), 0);
+    let file = good(sys!(
+        SYS_openat,
+        libc::AT_FDCWD,
+        folder.c("found").as_ptr(),
+        libc::O_CREAT | libc::O_RDWR,
+        0o600
+    ));
+    let threads: Vec<_> = (0..THREADS)
+        .map(|_| {
+            std::thread::spawn(move || {
+                let mut byte = 0_u8;
+                let vector = libc::iovec {
+                    iov_base: (&raw mut byte).cast(),
+                    iov_len: 1,
+                };
+                assert_eq!(sys!(SYS_readv, pipe[0], &raw const vector, 1), 0);
+                for _ in 0..10 {
+                    sys!(SYS_getppid);
+                    fails(sys!(SYS_dup, -1), libc::EBADF);
+                    assert_eq!(sys!(SYS_pwrite64, file, b"12".as_ptr(), 2_i64, 0_i64), 2);
+                }
+            })
+        })
+        .collect();
+    crate::wait_for_go();
+    sys!(SYS_close, pipe[1]);
+    for thread in threads {
+        thread.join().expect("a thread");
+    }
+    let all = 10 * THREADS;
+    json!({"syscalls": [
+        {"name": "getppid", "calls": all, "errors": {}},
+        {"name": "dup", "calls": all, "errors": {"EBADF": all}},
+        {"name": "pwrite64", "calls": all, "errors": {}},
+        {"name": "exit", "calls": THREADS, "noReturn": THREADS},
+    ], "files": [crate::row(&folder.at("found"), &json!({"write": all}), 0, (2 * all).cast_unsigned(), &json!({}))],
+    "processes": [{"argv": crate::own(), "count": 1, "startedBefore": true, "exits": {"0": 1}}],
+    "whole": ["files", "processes"]})
 }
 
 /// The first thread of a process has ended.
@@ -98,11 +149,11 @@ pub(crate) fn open_how(flags: i32, mode: u64, resolve: u64) -> [u64; 3] {
     [u64::from(flags.cast_unsigned()), mode, resolve]
 }
 
-/// One call that fails in fourteen ways, each another number of times.
+/// One call that fails in thirteen ways, each another number of times.
+#[expect(clippy::too_many_lines, reason = "one statement for each way to fail")]
 fn errnos(folder: &Folder) -> Value {
     let at = libc::AT_FDCWD;
     std::fs::write(folder.at("file"), b"x").expect("write");
-    std::fs::write(folder.at("secret"), b"x").expect("write");
     std::fs::create_dir(folder.at("dir")).expect("mkdir");
     std::os::unix::fs::symlink("loop", folder.at("loop")).expect("symlink");
     let fifo = folder.c("fifo");
@@ -201,7 +252,6 @@ fn errnos(folder: &Folder) -> Value {
             .collect();
         json!({"path": path, "errors": errors})
     })
-    .chain([json!({"path": folder.at("secret"), "errors": {}})])
     .collect();
     let calls: u64 = errors.values().filter_map(Value::as_u64).sum();
     json!({"syscalls": [{"name": "openat2", "calls": calls, "errors": errors}], "files": files, "whole": ["files"]})
@@ -730,7 +780,7 @@ fn gate32_files(folder: &Folder) -> Value {
         here
     };
     let mut name = |name: &str| place(folder.c(name).as_bytes_with_nul());
-    let (a, b, l, s, f) = (name("a"), name("b"), name("l"), name("s"), name("f"));
+    let [file_a, file_b, link, symlink, fifo] = ["a", "b", "l", "s", "f"].map(&mut name);
     let data = place(&[b'd'; 64]);
     let vectors = {
         let mut bytes = Vec::new();
@@ -746,17 +796,17 @@ fn gate32_files(folder: &Folder) -> Value {
     };
     let at = libc::AT_FDCWD.cast_unsigned();
     // creat, writev, pwrite64, open, readv, pread64, sendfile64, ftruncate64
-    let file = good(gate(8, [a, 0o600, 0, 0]));
+    let file = good(gate(8, [file_a, 0o600, 0, 0]));
     assert_eq!(gate(146, [file, vectors, 2, 0]), 30);
     assert_eq!(gate(181, [file, data, 5, 0]), 5);
-    let reads = good(gate(5, [a, 0, 0, 0]));
+    let reads = good(gate(5, [file_a, 0, 0, 0]));
     assert_eq!(gate(145, [reads, vectors, 1, 0]), 10);
     assert_eq!(gate(180, [reads, data, 7, 0]), 7);
     let other = good(gate(
         295,
         [
             at,
-            b,
+            file_b,
             (libc::O_CREAT | libc::O_WRONLY).cast_unsigned(),
             0o600,
         ],
@@ -764,15 +814,15 @@ fn gate32_files(folder: &Folder) -> Value {
     assert_eq!(gate(239, [other, reads, offset, 12]), 12);
     good(gate(194, [file, 20, 0, 0]));
     // chmod, lchown32, fchown32, link, symlink, mknod, rename, renameat2 by exchange, unlinkat
-    good(gate(15, [a, 0o640, 0, 0]));
-    good(gate(198, [a, 0, 0, 0]));
+    good(gate(15, [file_a, 0o640, 0, 0]));
+    good(gate(198, [file_a, 0, 0, 0]));
     good(gate(207, [file, 0, 0, 0]));
-    good(gate(9, [a, l, 0, 0]));
-    good(gate(83, [a, s, 0, 0]));
-    good(gate(14, [f, libc::S_IFIFO | 0o600, 0, 0]));
-    good(gate(38, [l, f, 0, 0]));
-    good(gate(302, [at, f, at, b]));
-    good(gate(301, [at, s, 0, 0]));
+    good(gate(9, [file_a, link, 0, 0]));
+    good(gate(83, [file_a, symlink, 0, 0]));
+    good(gate(14, [fifo, libc::S_IFIFO | 0o600, 0, 0]));
+    good(gate(38, [link, fifo, 0, 0]));
+    good(gate(302, [at, fifo, at, file_b]));
+    good(gate(301, [at, symlink, 0, 0]));
     json!({"files": [
         crate::row(&folder.at("a"), &json!({"open": 2, "create": 1, "write": 2, "read": 3, "truncate": 1, "chmod": 1, "chown": 2}), 29, 35, &json!({})),
         crate::row(&folder.at("b"), &json!({"open": 1, "create": 1, "write": 1, "rename": 1}), 0, 12, &json!({})),
@@ -903,6 +953,188 @@ fn filters_answered(_: &Folder) -> Value {
         }
     });
     json!({"syscalls": [{"name": "mlockall", "calls": 2, "errors": {}}]})
+}
+
+/// Another process answers in the kernel's place: by a value, by an errno, and by letting it go on.
+fn filters_supervised(_: &Folder) -> Value {
+    const NOTIF_RECV: u64 = 0xc050_2100;
+    const NOTIF_SEND: u64 = 0xc018_2101;
+    let mut pipe = [0_i32; 2];
+    assert_eq!(sys!(SYS_pipe2, pipe.as_mut_ptr(), 0), 0);
+    let asks = fork(|| {
+        let number = u32::try_from(libc::SYS_getpgid).expect("a small number");
+        let step = |code: u32, jt: u8, jf: u8, k: u32| libc::sock_filter {
+            code: u16::try_from(code).expect("a code"),
+            jt,
+            jf,
+            k,
+        };
+        let mut program = [
+            step(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, 0),
+            step(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 0, 1, number),
+            step(
+                libc::BPF_RET | libc::BPF_K,
+                0,
+                0,
+                libc::SECCOMP_RET_USER_NOTIF,
+            ),
+            step(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_ALLOW),
+        ];
+        let filter = libc::sock_fprog {
+            len: 4,
+            filter: program.as_mut_ptr(),
+        };
+        assert_eq!(sys!(SYS_prctl, libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+        let flag = 8; // SECCOMP_FILTER_FLAG_NEW_LISTENER
+        let listener = good(sys!(
+            SYS_seccomp,
+            libc::SECCOMP_SET_MODE_FILTER,
+            flag,
+            &raw const filter
+        ));
+        assert_eq!(sys!(SYS_write, pipe[1], &raw const listener, 4_i64), 4);
+        for _ in 0..2 {
+            assert_eq!(sys!(SYS_getpgid, 0), 4711);
+            fails(sys!(SYS_getpgid, 0), libc::EMLINK);
+            assert!(sys!(SYS_getpgid, 0) > 0);
+        }
+    });
+    let mut listener = 0_i32;
+    assert_eq!(sys!(SYS_read, pipe[0], &raw mut listener, 4_i64), 4);
+    let process = good(sys!(SYS_pidfd_open, asks, 0));
+    let listener = good(sys!(SYS_pidfd_getfd, process, listener, 0));
+    for turn in 0..6 {
+        let mut request = [0_u64; 10];
+        assert_eq!(
+            sys!(SYS_ioctl, listener, NOTIF_RECV, request.as_mut_ptr()),
+            0
+        );
+        // struct seccomp_notif_resp: id, value, error and flags.
+        let (value, error, flags) = match turn % 3 {
+            0 => (4711, 0, 0),
+            1 => (0, -libc::EMLINK, 0),
+            _ => (0, 0, 1),
+        };
+        let answer: [u64; 3] = [
+            request[0],
+            value,
+            u64::from(error.cast_unsigned()) | flags << 32,
+        ];
+        assert_eq!(sys!(SYS_ioctl, listener, NOTIF_SEND, answer.as_ptr()), 0);
+    }
+    assert_eq!(wait(asks), 0);
+    json!({"syscalls": [{"name": "getpgid", "calls": 6, "errors": {"EMLINK": 2}, "deniedBySeccomp": 2}]})
+}
+
+/// Four calls only; another one kills.
+fn filter_strict(_: &Folder) -> Value {
+    let status = wait(fork(|| {
+        assert_eq!(
+            sys!(SYS_prctl, libc::PR_SET_SECCOMP, 1, 0_i64, 0_i64, 0_i64),
+            0
+        );
+        sys!(SYS_exit, 4);
+    }));
+    assert_eq!(libc::WEXITSTATUS(status), 4);
+    let status = wait(fork(|| {
+        assert_eq!(
+            sys!(SYS_prctl, libc::PR_SET_SECCOMP, 1, 0_i64, 0_i64, 0_i64),
+            0
+        );
+        sys!(SYS_getsid, 0);
+    }));
+    assert_eq!(libc::WTERMSIG(status), libc::SIGKILL);
+    json!({"syscalls": [{"name": "prctl", "calls": 2, "errors": {}}, {"name": "exit", "calls": 1, "noReturn": 1}],
+        "processes": [own_row(), {"argv": crate::own(), "seccomp": "strict", "count": 2, "exits": {"4": 1, "SIGKILL": 1}}], "whole": ["processes"]})
+}
+
+/// Calls on names that a filter refuses: the kernel never looks at the name.
+fn filter_names(folder: &Folder) -> Value {
+    std::fs::write(folder.at("kept"), b"1").expect("write");
+    child(|| {
+        filter(
+            libc::SYS_unlink,
+            libc::SECCOMP_RET_ERRNO | libc::EROFS.cast_unsigned(),
+        );
+        for _ in 0..3 {
+            fails(sys!(SYS_unlink, folder.c("kept").as_ptr()), libc::EROFS);
+        }
+    });
+    assert_eq!(sys!(SYS_unlink, folder.c("kept").as_ptr()), 0);
+    json!({"syscalls": [{"name": "unlink", "calls": 4, "errors": {"EROFS": 3}, "deniedBySeccomp": 3}],
+        "files": [crate::row(&folder.at("kept"), &json!({"open": 1, "create": 1, "write": 1, "unlink": 1}), 0, 1, &json!({}))],
+        "whole": ["files"]})
+}
+
+extern "C" fn calls(_: libc::c_int) {
+    for _ in 0..3 {
+        sys!(SYS_getppid);
+    }
+}
+
+/// A handler makes calls while another one waits to begin anew.
+fn handler_calls(_: &Folder) -> Value {
+    let mut pipe = [0_i32; 2];
+    assert_eq!(sys!(SYS_pipe2, pipe.as_mut_ptr(), 0), 0);
+    let reader = fork(|| {
+        // SAFETY: a handler that only makes calls.
+        unsafe {
+            let mut action: libc::sigaction = std::mem::zeroed();
+            action.sa_sigaction = calls as *const () as usize;
+            action.sa_flags = libc::SA_RESTART;
+            libc::sigaction(libc::SIGUSR1, &raw const action, std::ptr::null_mut());
+        }
+        let mut byte = 0_u8;
+        let vector = libc::iovec {
+            iov_base: (&raw mut byte).cast(),
+            iov_len: 1,
+        };
+        assert_eq!(sys!(SYS_readv, pipe[0], &raw const vector, 1), 1);
+    });
+    let task = reader.to_string();
+    let is_idle = || {
+        let status = std::fs::read_to_string(format!("/proc/{task}/status")).expect("a child");
+        sleeps_in(&task, libc::SYS_readv)
+            && status.contains("State:\tS")
+            && status.contains("ShdPnd:\t0000000000000000")
+    };
+    for _ in 0..5 {
+        until(is_idle);
+        assert_eq!(sys!(SYS_kill, reader, libc::SIGUSR1), 0);
+    }
+    until(is_idle);
+    assert_eq!(sys!(SYS_write, pipe[1], b"x".as_ptr(), 1_i64), 1);
+    assert_eq!(wait(reader), 0);
+    json!({"syscalls": [
+        {"name": "readv", "calls": 6, "restarted": 5, "errors": {}, "noReturn": 0, "unfinished": 0},
+        {"name": "getppid", "calls": 15, "errors": {}},
+        {"name": "rt_sigreturn", "calls": 5, "errors": {}, "restarted": 0},
+    ]})
+}
+
+/// A thousand threads that live at the same time.
+fn many_threads(_: &Folder) -> Value {
+    const MANY: usize = 1000;
+    let barrier = std::sync::Arc::new(std::sync::Barrier::new(MANY));
+    let threads: Vec<_> = (0..MANY)
+        .map(|_| {
+            let barrier = barrier.clone();
+            std::thread::Builder::new()
+                .stack_size(64 << 10)
+                .spawn(move || {
+                    barrier.wait();
+                    sys!(SYS_getppid);
+                    fails(sys!(SYS_dup, -1), libc::EBADF);
+                })
+        })
+        .collect();
+    for thread in threads {
+        thread.expect("a thread").join().expect("a thread");
+    }
+    json!({"syscalls": [
+        {"name": "getppid", "calls": MANY, "errors": {}}, {"name": "dup", "calls": MANY, "errors": {"EBADF": MANY}},
+        {"name": "clone3", "calls": MANY, "errors": {}}, {"name": "exit", "calls": MANY, "noReturn": MANY},
+    ], "processes": [own_row()], "whole": ["processes"]})
 }
 
 static READY: AtomicI32 = AtomicI32::new(0);

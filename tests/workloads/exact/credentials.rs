@@ -14,6 +14,7 @@ pub(crate) const CASES: &[Case] = &[
     ("file-capabilities", file_capabilities),
     ("capability-counts", capability_counts),
     ("thread-identities", thread_identities),
+    ("last-thread", last_thread),
 ];
 
 const NOBODY: i32 = 65534;
@@ -260,14 +261,14 @@ fn bounding(_: &Folder) -> Value {
 
 /// Only one thread gives its rights up, by the call itself.
 fn thread_identities(_: &Folder) -> Value {
-    std::thread::scope(|scope| {
-        scope.spawn(|| {
-            assert_eq!(sys!(SYS_setresuid, NOBODY, NOBODY, NOBODY), 0);
-            for _ in 0..4 {
-                fails(sys!(SYS_chroot, c"/".as_ptr()), libc::EPERM);
-            }
-        });
+    // Joined: it must not be the last one to end.
+    let thread = std::thread::spawn(|| {
+        assert_eq!(sys!(SYS_setresuid, NOBODY, NOBODY, NOBODY), 0);
+        for _ in 0..4 {
+            fails(sys!(SYS_chroot, c"/".as_ptr()), libc::EPERM);
+        }
     });
+    thread.join().expect("a thread");
     for _ in 0..2 {
         assert_eq!(sys!(SYS_chroot, c"/".as_ptr()), 0);
     }
@@ -275,5 +276,22 @@ fn thread_identities(_: &Folder) -> Value {
         "capabilities": [{"name": "CAP_SYS_CHROOT", "used": 2, "denied": 4}],
         "processes": [{"argv": own(), "uid": 0, "gid": 0, "count": 1, "exits": {"0": 1}}],
         "events": [{"type": "credentials", "details": {"fromUid": "0", "toUid": "65534"}, "count": 1}],
+        "whole": ["processes"]})
+}
+
+/// The thread that gave its rights up is the last one: the process is still what its first thread
+/// was.
+fn last_thread(_: &Folder) -> Value {
+    for _ in 0..3 {
+        child(|| {
+            std::thread::spawn(|| {
+                assert_eq!(sys!(SYS_setresuid, NOBODY, NOBODY, NOBODY), 0);
+                crate::until(|| crate::calls::is_dead(std::process::id()));
+                sys!(SYS_exit_group, 0);
+            });
+            sys!(SYS_exit, 0);
+        });
+    }
+    json!({"processes": [own_row(), {"argv": own(), "uid": 0, "gid": 0, "count": 3, "exits": {"0": 3}}],
         "whole": ["processes"]})
 }

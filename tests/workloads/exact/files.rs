@@ -10,6 +10,7 @@ pub(crate) const CASES: &[Case] = &[
     ("copies", copies),
     ("opens", opens),
     ("openat2", openat2),
+    ("in-root", in_root),
     ("path-only", path_only),
     ("temporary", temporary),
     ("duplicates", duplicates),
@@ -24,6 +25,9 @@ pub(crate) const CASES: &[Case] = &[
     ("high-descriptors", high_descriptors),
     ("opened-before", opened_before),
     ("too-many-names", too_many_names),
+    ("to-sockets", to_sockets),
+    ("atomic-saves", atomic_saves),
+    ("flags", flags),
     ("full", full),
     ("large", large),
     ("partial", partial),
@@ -381,6 +385,43 @@ fn openat2(folder: &Folder) -> Value {
     ], "syscalls": [{"name": "openat2", "calls": 10, "errors": {"ELOOP": 1, "EXDEV": 1, "EEXIST": 1}}], "whole": ["files"]})
 }
 
+/// A folder's descriptor is the root of a name that begins with a slash.
+fn in_root(folder: &Folder) -> Value {
+    std::fs::create_dir(folder.at("r")).expect("mkdir");
+    let directory = good(sys!(
+        SYS_openat,
+        libc::AT_FDCWD,
+        folder.c("r").as_ptr(),
+        libc::O_PATH
+    ));
+    let how = open_how(libc::O_RDONLY, 0, libc::RESOLVE_IN_ROOT);
+    let create = open_how(libc::O_CREAT | libc::O_WRONLY, 0o600, libc::RESOLVE_IN_ROOT);
+    good(sys!(
+        SYS_openat2,
+        directory,
+        c"/../new".as_ptr(),
+        create.as_ptr(),
+        24_i64
+    ));
+    for _ in 0..2 {
+        fails(
+            sys!(
+                SYS_openat2,
+                directory,
+                c"/none".as_ptr(),
+                how.as_ptr(),
+                24_i64
+            ),
+            libc::ENOENT,
+        );
+    }
+    json!({"files": [
+        row(&folder.at("r"), &json!({"mkdir": 1, "open": 1}), 0, 0, &none()),
+        row(&folder.at("r/new"), &json!({"open": 1, "create": 1}), 0, 0, &none()),
+        row(&folder.at("r/none"), &none(), 0, 0, &json!({"ENOENT": 2})),
+    ], "whole": ["files"]})
+}
+
 /// Descriptors that only name a file.
 fn path_only(folder: &Folder) -> Value {
     std::fs::write(folder.at("p"), b"1234").expect("write");
@@ -599,7 +640,7 @@ fn mappings(folder: &Folder) -> Value {
             std::ptr::with_exposed_provenance_mut::<u8>(
                 usize::try_from(address).expect("an address"),
             )
-            .write(1)
+            .write(1);
         };
         assert_eq!(sys!(SYS_msync, address, 4096_i64, libc::MS_SYNC), 0);
         assert_eq!(sys!(SYS_munmap, address, 4096_i64), 0);
@@ -669,9 +710,10 @@ fn attributes(folder: &Folder) -> Value {
     assert_eq!(sys!(SYS_fchownat, at, name.as_ptr(), 0, 0, 0), 0);
     let key = c"trusted.procmon";
     let (mut set, mut errors) = (0_u64, serde_json::Map::new());
-    let mut note = |result: i64| match result {
-        0 => set += 1,
-        _ => {
+    let mut note = |result: i64| {
+        if result == 0 {
+            set += 1;
+        } else {
             let name = match i32::try_from(-result).expect("an errno") {
                 libc::EOPNOTSUPP => "EOPNOTSUPP",
                 libc::ENODATA => "ENODATA",
@@ -899,6 +941,139 @@ fn too_many_names(folder: &Folder) -> Value {
         );
     }
     json!({"syscalls": [{"name": "openat", "errors": {"ENOENT": 70_000}}]})
+}
+
+/// A file goes into a socket without a peer that counts.
+fn to_sockets(folder: &Folder) -> Value {
+    let file = open(folder, "sent", CREATE);
+    assert_eq!(sys!(SYS_write, file, [0_u8; 100].as_ptr(), 100_i64), 100);
+    let (mut pair, mut pipe) = ([0_i32; 2], [0_i32; 2]);
+    assert_eq!(
+        sys!(
+            SYS_socketpair,
+            libc::AF_UNIX,
+            libc::SOCK_STREAM,
+            0,
+            pair.as_mut_ptr()
+        ),
+        0
+    );
+    assert_eq!(sys!(SYS_pipe2, pipe.as_mut_ptr(), 0), 0);
+    for _ in 0..2 {
+        let (mut first, mut second) = (0_i64, 0_i64);
+        assert_eq!(
+            sys!(SYS_sendfile, pair[0], file, &raw mut first, 100_i64),
+            100
+        );
+        assert_eq!(
+            sys!(SYS_splice, file, &raw mut second, pipe[1], 0_i64, 30_i64, 0),
+            30
+        );
+        assert_eq!(
+            sys!(SYS_splice, pipe[0], 0_i64, pair[0], 0_i64, 30_i64, 0),
+            30
+        );
+        // And back into the file.
+        assert_eq!(
+            sys!(SYS_splice, pair[1], 0_i64, pipe[1], 0_i64, 20_i64, 0),
+            20
+        );
+        assert_eq!(sys!(SYS_splice, pipe[0], 0_i64, file, 0_i64, 20_i64, 0), 20);
+    }
+    json!({"files": [row(&folder.at("sent"), &json!({"open": 1, "create": 1, "write": 3, "read": 4}), 260, 140, &none())],
+        "network": [], "whole": ["files", "network"]})
+}
+
+/// A file is replaced over and over, as editors and databases do it.
+fn atomic_saves(folder: &Folder) -> Value {
+    const TIMES: u64 = 1500;
+    assert_eq!(
+        sys!(
+            SYS_symlinkat,
+            c"saved".as_ptr(),
+            libc::AT_FDCWD,
+            folder.c("link").as_ptr()
+        ),
+        0
+    );
+    for _ in 0..TIMES {
+        let file = open(folder, "new", CREATE);
+        assert_eq!(sys!(SYS_write, file, b"123".as_ptr(), 3_i64), 3);
+        assert_eq!(sys!(SYS_close, file), 0);
+        assert_eq!(
+            sys!(
+                SYS_rename,
+                folder.c("new").as_ptr(),
+                folder.c("saved").as_ptr()
+            ),
+            0
+        );
+        let file = good(sys!(
+            SYS_openat,
+            libc::AT_FDCWD,
+            folder.c("link").as_ptr(),
+            libc::O_RDONLY
+        ));
+        assert_eq!(sys!(SYS_close, file), 0);
+    }
+    json!({"files": [
+        row(&folder.at("new"), &json!({"open": TIMES, "create": TIMES, "write": TIMES, "rename": TIMES}), 0, 3 * TIMES, &none()),
+        row(&folder.at("saved"), &json!({"rename": TIMES, "open": TIMES}), 0, 0, &none()),
+        row(&folder.at("link"), &json!({"symlink": 1}), 0, 0, &none()),
+    ], "whole": ["files"]})
+}
+
+/// Reads and writes with flags of their own.
+fn flags(folder: &Folder) -> Value {
+    const RWF_APPEND: i64 = 0x10;
+    let file = open(folder, "flags", CREATE);
+    let mut parts = [[b'f'; 10]; 2];
+    let list = vectors(&mut parts);
+    for _ in 0..3 {
+        assert_eq!(
+            sys!(
+                SYS_pwritev2,
+                file,
+                list.as_ptr(),
+                2_i64,
+                0_i64,
+                0_i64,
+                RWF_APPEND
+            ),
+            20
+        );
+    }
+    assert_eq!(
+        std::fs::metadata(folder.at("flags")).expect("a file").len(),
+        60
+    );
+    for _ in 0..2 {
+        fails(
+            sys!(
+                SYS_preadv2,
+                file,
+                list.as_ptr(),
+                2_i64,
+                0_i64,
+                0_i64,
+                0x4000_0000_i64
+            ),
+            libc::EOPNOTSUPP,
+        );
+        fails(sys!(SYS_readv, file, list.as_ptr(), -1_i64), libc::EINVAL);
+        fails(
+            sys!(SYS_writev, file, list.as_ptr(), 1025_i64),
+            libc::EINVAL,
+        );
+    }
+    let append = open(folder, "flags", libc::O_WRONLY | libc::O_APPEND);
+    assert_eq!(sys!(SYS_pwrite64, append, b"x".as_ptr(), 1_i64, 0_i64), 1);
+    fails(
+        sys!(SYS_copy_file_range, file, 0_i64, append, 0_i64, 10_i64, 0),
+        libc::EBADF,
+    );
+    json!({"files": [row(&folder.at("flags"), &json!({"open": 2, "create": 1, "write": 4}), 0, 61, &json!({"EOPNOTSUPP": 2, "EINVAL": 4, "EBADF": 2}))],
+        "syscalls": [{"name": "copy_file_range", "calls": 1, "errors": {"EBADF": 1}}], "whole": ["files"]})
 }
 
 /// What finds no place.

@@ -220,7 +220,7 @@ fn main() {
         hammer(&folder);
     }
     let (_, case) = cases.find(|case| case.0 == name).expect("a known case");
-    if !["crowd-found", "opened-before"].contains(&name.as_str()) {
+    if !["crowd-found", "opened-before", "threads-found"].contains(&name.as_str()) {
         wait_for_go();
     }
     procmon_tests::tell(&case(&folder));

@@ -21,6 +21,8 @@ pub(crate) const CASES: &[Case] = &[
     ("odd-names", odd_names),
     ("long-names", long_names),
     ("deep-names", deep_names),
+    ("longest", longest),
+    ("empty-names", empty_names),
     ("dots", dots),
     ("relative", relative),
     ("working-folders", working_folders),
@@ -686,6 +688,61 @@ fn deep_names(folder: &Folder) -> Value {
         &none(),
     ));
     json!({"files": files, "whole": ["files"]})
+}
+
+/// Arguments of the most bytes that the kernel takes, and one more.
+fn longest(folder: &Folder) -> Value {
+    assert_eq!(sys!(SYS_chdir, folder.c("").as_ptr()), 0);
+    let name = |last: &str, length: usize| {
+        let mut name = "./".repeat((length - last.len()) / 2);
+        name.push_str(&"/".repeat((length - last.len()) % 2));
+        text(&format!("{name}{last}"))
+    };
+    assert_eq!(name("d", 4095).as_bytes().len(), 4095);
+    for length in [4095, 4094, 4088] {
+        assert_eq!(sys!(SYS_mkdirat, AT, name("d", length).as_ptr(), 0o700), 0);
+        make(&name("f", length), b"1");
+        assert_eq!(sys!(SYS_unlink, name("f", length).as_ptr()), 0);
+        assert_eq!(sys!(SYS_rmdir, name("d", length).as_ptr()), 0);
+        fails(
+            sys!(SYS_openat, AT, name("n", length).as_ptr(), 0),
+            libc::ENOENT,
+        );
+    }
+    fails(
+        sys!(SYS_openat, AT, name("f", 4096).as_ptr(), 0),
+        libc::ENAMETOOLONG,
+    );
+    json!({"files": [
+        row(&folder.at("d"), &json!({"mkdir": 3, "rmdir": 3}), 0, 0, &none()),
+        row(&folder.at("f"), &json!({"open": 3, "create": 3, "write": 3, "unlink": 3}), 0, 3, &none()),
+        row(&folder.at("n"), &none(), 0, 0, &json!({"ENOENT": 3})),
+    ], "syscalls": [{"name": "unlink", "calls": 3, "errors": {}}, {"name": "rmdir", "calls": 3, "errors": {}}]})
+}
+
+/// Empty names, which mean the descriptor.
+fn empty_names(folder: &Folder) -> Value {
+    let file = make(&folder.c("e"), b"1");
+    let by_path = good(sys!(SYS_openat, AT, folder.c("e").as_ptr(), libc::O_PATH));
+    let directory = good(sys!(SYS_openat, AT, folder.c("").as_ptr(), libc::O_RDONLY));
+    let flag = libc::AT_EMPTY_PATH;
+    assert_eq!(sys!(SYS_fchownat, file, c"".as_ptr(), 0, 0, flag), 0);
+    assert_eq!(sys!(SYS_fchownat, by_path, c"".as_ptr(), 0, 0, flag), 0);
+    let chmod = sys!(SYS_fchmodat2, by_path, c"".as_ptr(), 0o640, flag);
+    fails(
+        sys!(SYS_fchownat, file, c"".as_ptr(), 0, 0, 0),
+        libc::ENOENT,
+    );
+    fails(sys!(SYS_unlinkat, directory, c"".as_ptr(), 0), libc::ENOENT);
+    fails(sys!(SYS_mkdirat, AT, c"".as_ptr(), 0o700), libc::ENOENT);
+    let mut operations = json!({"open": 2, "create": 1, "write": 1, "chown": 2});
+    if chmod == 0 {
+        operations["chmod"] = 1.into();
+    }
+    json!({"files": [
+        {"path": folder.at("e"), "operations": operations, "bytesWritten": 1},
+        {"path": folder.0.display().to_string(), "operations": {"open": 1}},
+    ], "syscalls": [{"name": "fchownat", "calls": 3, "errors": {"ENOENT": 1}}]})
 }
 
 /// Names with more in them than needed.

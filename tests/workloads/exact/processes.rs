@@ -25,6 +25,13 @@ pub(crate) const CASES: &[Case] = &[
     ("exec-after-first", exec_after_first),
     ("fork-by-thread", fork_by_thread),
     ("killed-early", killed_early),
+    ("never-waited", never_waited),
+    ("pid-reuse", pid_reuse),
+    ("script-at", script_at),
+    ("shared-memory", shared_memory),
+    ("thread-fault", thread_fault),
+    ("exec-self", exec_self),
+    ("exec-too-big", exec_too_big),
     ("odd-programs", odd_programs),
     ("arguments", arguments),
     ("pid-namespace", pid_namespace),
@@ -441,9 +448,9 @@ fn exec_crowd(_: &Folder) -> Value {
         "whole": ["processes"], "programs": ["/true"]})
 }
 
-/// Three hundred different executables.
+/// Many different executables.
 fn programs(folder: &Folder) -> Value {
-    const MANY: usize = 300;
+    const MANY: usize = 150;
     crate::copy_self(&folder.at("p"));
     let mut rows = vec![own_row()];
     let mut files = Vec::new();
@@ -563,7 +570,7 @@ fn fork_by_thread(_: &Folder) -> Value {
 
 /// Children that are killed as soon as they are there.
 fn killed_early(_: &Folder) -> Value {
-    for _ in 0..300 {
+    for _ in 0..200 {
         let child = good(sys!(SYS_fork));
         if child == 0 {
             loop {
@@ -573,8 +580,204 @@ fn killed_early(_: &Folder) -> Value {
         assert_eq!(sys!(SYS_kill, child, libc::SIGKILL), 0);
         wait(child);
     }
-    json!({"processes": [own_row(), {"argv": own(), "count": 300, "exits": {"SIGKILL": 300}}],
-        "syscalls": [{"name": "fork", "calls": 300, "errors": {}}, {"name": "kill", "calls": 300, "errors": {}}], "whole": ["processes"]})
+    json!({"processes": [own_row(), {"argv": own(), "count": 200, "exits": {"SIGKILL": 200}}],
+        "syscalls": [{"name": "fork", "calls": 200, "errors": {}}, {"name": "kill", "calls": 200, "errors": {}}], "whole": ["processes"]})
+}
+
+/// One process after the other with the same number.
+fn pid_reuse(_: &Folder) -> Value {
+    // A number that nobody has.
+    let wanted = fork(|| ());
+    wait(wanted);
+    let mut made = 0_u64;
+    for number in 0..60 {
+        let wanted = [wanted];
+        let arguments = [
+            0,
+            0,
+            0,
+            0,
+            u64::from(libc::SIGCHLD.cast_unsigned()),
+            0,
+            0,
+            0,
+            wanted.as_ptr() as u64,
+            1,
+            0,
+        ];
+        let child = sys!(SYS_clone3, arguments.as_ptr(), 88_i64);
+        if child == 0 {
+            if number % 3 == 2 {
+                execute(&["/bin/true", "same"]);
+            }
+            sys!(SYS_exit_group, number % 3);
+        }
+        // Somebody else may have it now.
+        if child == i64::from(wanted[0]) {
+            made += 1;
+            wait(wanted[0]);
+        } else {
+            return json!({});
+        }
+    }
+    assert_eq!(made, 60);
+    json!({"processes": [
+        own_row(),
+        {"argv": own(), "count": 41, "exits": {"0": 21, "1": 20}},
+        {"argv": ["/bin/true", "same"], "count": 20, "exits": {"0": 20}, "pids": [wanted]},
+    ], "syscalls": [{"name": "clone3", "calls": 60, "errors": {}}], "whole": ["processes"], "programs": ["/true"]})
+}
+
+/// A script by its folder's descriptor, and by its own.
+fn script_at(folder: &Folder) -> Value {
+    let plain = program(folder, "plain", b"#!/bin/sh\nexit 4\n");
+    let directory = good(sys!(
+        SYS_openat,
+        libc::AT_FDCWD,
+        folder.c("").as_ptr(),
+        libc::O_PATH
+    ));
+    let script = good(sys!(
+        SYS_openat,
+        libc::AT_FDCWD,
+        text(&plain).as_ptr(),
+        libc::O_PATH
+    ));
+    let argv = [c"script".as_ptr(), std::ptr::null()];
+    for _ in 0..2 {
+        let status = wait(fork(|| {
+            sys!(
+                SYS_execveat,
+                directory,
+                c"plain".as_ptr(),
+                argv.as_ptr(),
+                argv[1..].as_ptr(),
+                0
+            );
+        }));
+        assert_eq!(libc::WEXITSTATUS(status), 4);
+    }
+    for _ in 0..3 {
+        let status = wait(fork(|| {
+            sys!(
+                SYS_execveat,
+                script,
+                c"".as_ptr(),
+                argv.as_ptr(),
+                argv[1..].as_ptr(),
+                libc::AT_EMPTY_PATH
+            );
+        }));
+        assert_eq!(libc::WEXITSTATUS(status), 4);
+    }
+    json!({"files": [{"path": plain, "exe": crate::own_exe(), "operations": {"open": 2, "create": 1, "write": 1, "chmod": 1, "exec": 5}}],
+        "syscalls": [{"name": "execveat", "calls": 5, "errors": {}}], "programs": ["/dash", "/bash", "/sh"]})
+}
+
+/// Children whose end nobody asks for.
+fn never_waited(_: &Folder) -> Value {
+    for number in 0..6 {
+        let child = fork(|| {
+            sys!(SYS_exit_group, number % 3);
+        });
+        until(|| {
+            std::fs::read_to_string(format!("/proc/{child}/stat"))
+                .is_ok_and(|stat| stat.contains(") Z "))
+        });
+    }
+    json!({"processes": [own_row(), {"argv": own(), "count": 6, "exits": {"0": 2, "1": 2, "2": 2}}], "whole": ["processes"]})
+}
+
+extern "C" fn in_our_memory(_: *mut libc::c_void) -> libc::c_int {
+    sys!(SYS_getppid);
+    3
+}
+
+/// Processes that share all memory with their parent and are no threads.
+fn shared_memory(_: &Folder) -> Value {
+    let mut stack = vec![0_u128; 4096];
+    for _ in 0..5 {
+        let flags = libc::CLONE_VM
+            | libc::CLONE_FS
+            | libc::CLONE_FILES
+            | libc::CLONE_SIGHAND
+            | libc::SIGCHLD;
+        // SAFETY: the stack is large enough and is not used by two at once.
+        let child = unsafe {
+            libc::clone(
+                in_our_memory,
+                stack.as_mut_ptr().add(4096).cast(),
+                flags,
+                std::ptr::null_mut(),
+            )
+        };
+        assert_eq!(libc::WEXITSTATUS(wait(child)), 3);
+    }
+    json!({"processes": [own_row(), {"argv": own(), "count": 5, "exits": {"3": 5}}],
+        "syscalls": [{"name": "clone", "calls": 5, "errors": {}}, {"name": "getppid", "calls": 5, "errors": {}}], "whole": ["processes"]})
+}
+
+/// A thread that is not the first brings the process down.
+fn thread_fault(_: &Folder) -> Value {
+    for _ in 0..4 {
+        let status = wait(fork(|| {
+            let no_core = [0_u64; 2];
+            sys!(SYS_prlimit64, 0, libc::RLIMIT_CORE, no_core.as_ptr(), 0_i64);
+            // SAFETY: numbers only.
+            unsafe { libc::signal(libc::SIGSEGV, libc::SIG_DFL) };
+            std::thread::spawn(|| {
+                // SAFETY: it is meant to fail.
+                unsafe { std::ptr::without_provenance_mut::<u8>(16).write_volatile(1) };
+            });
+            loop {
+                sys!(SYS_pause);
+            }
+        }));
+        assert_eq!(libc::WTERMSIG(status), libc::SIGSEGV);
+    }
+    json!({"processes": [own_row(), {"argv": own(), "count": 4, "exits": {"SIGSEGV": 4}}], "whole": ["processes"]})
+}
+
+/// A program executes itself by its link below /proc.
+fn exec_self(_: &Folder) -> Value {
+    for _ in 0..3 {
+        child(|| {
+            let argv = [c"myself".as_ptr(), c"idle".as_ptr(), std::ptr::null()];
+            sys!(
+                SYS_execve,
+                c"/proc/self/exe".as_ptr(),
+                argv.as_ptr(),
+                argv[2..].as_ptr()
+            );
+        });
+    }
+    let exe = crate::own_exe();
+    json!({"processes": [own_row(), {"argv": ["myself", "idle"], "exe": exe, "count": 3, "exits": {"0": 3}}],
+        "files": [{"path": exe, "operations": {"exec": 4}}], "whole": ["processes"]})
+}
+
+/// Arguments that are too long.
+fn exec_too_big(_: &Folder) -> Value {
+    // One may not be longer than 32 pages.
+    let long = text(&"x".repeat(140_000));
+    let argv = [c"true".as_ptr(), long.as_ptr(), std::ptr::null()];
+    for _ in 0..3 {
+        fails(
+            sys!(
+                SYS_execve,
+                c"/bin/true".as_ptr(),
+                argv.as_ptr(),
+                argv[2..].as_ptr()
+            ),
+            libc::E2BIG,
+        );
+    }
+    let program = std::fs::canonicalize("/bin/true")
+        .expect("a program")
+        .display()
+        .to_string();
+    json!({"processes": [own_row()], "syscalls": [{"name": "execve", "calls": 4, "errors": {"E2BIG": 3}}],
+        "files": [{"path": program, "operations": {}, "errors": {"E2BIG": 3}}], "whole": ["processes"]})
 }
 
 /// Executables with names that are no text, in folders with such names.
