@@ -23,7 +23,9 @@ pub(crate) fn feed(target: &str, take: impl Fn(&[u8])) {
         .map(|file| std::fs::read(file).expect("the file can be read"))
         .collect();
     assert!(!corpus.is_empty(), "{target} has no corpus");
-    corpus.iter().for_each(|bytes| take(bytes));
+    for bytes in &corpus {
+        take(bytes);
+    }
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
     for _ in 0..CHANGED {
         take(&random.changed(&corpus));

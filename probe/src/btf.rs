@@ -209,7 +209,7 @@ mod tests {
     #[test]
     fn structures_that_hold_themselves_end() {
         // 200 unnamed members, each the structure itself: 200^9 ways.
-        let mut types = vec![1, 4 << 24 | 200, 8];
+        let mut types = vec![1, (4 << 24) + 200, 8];
         (0..200).for_each(|_| types.extend([0, 1, 0]));
         let btf = Btf::parse(file(&types, b"\0s\0")).expect("it is well formed");
         assert_eq!(btf.member("s", "m"), None);

@@ -46,6 +46,9 @@ pub fn status(bytes: &[u8]) {
 
 /// Names of cgroups, as text and as the kernel side lists them; `/proc/cgroups` and
 /// `/proc/self/cgroup`.
+///
+/// # Panics
+/// When an id has not the length of one.
 pub fn cgroups(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     for name in text.split('/') {
@@ -66,6 +69,9 @@ pub fn cgroups(bytes: &[u8]) {
 
 /// A name that a process gave, on a file system of links: name, NUL, then pairs of a last part and
 /// where it leads, each ended by NUL.
+///
+/// # Panics
+/// When a path is not absolute or goes up.
 pub fn names(bytes: &[u8]) {
     let mut parts = bytes.split(|byte| *byte == 0);
     let name = parts.next().unwrap_or_default();
@@ -85,6 +91,9 @@ pub fn names(bytes: &[u8]) {
 }
 
 /// Records of the ring buffer, each after its length of two bytes.
+///
+/// # Panics
+/// When a row is of an image that is not there.
 pub fn records(bytes: &[u8]) {
     let (mut drained, mut slots, mut node) =
         (Drained::default(), Slots::default(), Node::default());

@@ -35,7 +35,7 @@ for target in ${FUZZ_TARGETS:-$(cd fuzz/fuzz_targets && printf '%s\n' *.rs | sed
   begun=$SECONDS
   result=passed
   "fuzz/target/$host/release/$target" "$found" "fuzz/corpus/$target" -runs="$runs" -timeout=20 -rss_limit_mb=2048 \
-    -max_len=65536 -len_control=200 -print_final_stats=1 -artifact_prefix="fuzz/artifacts/$target-" >"$log" 2>&1 ||
+    -print_final_stats=1 -artifact_prefix="fuzz/artifacts/$target-" >"$log" 2>&1 ||
     { result="FAILED, see $log"; code=1; }
   seconds=$((SECONDS - begun))
   inputs=$(awk '/stat::number_of_executed_units/{print $2}' "$log")
