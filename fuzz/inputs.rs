@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-/// Changed inputs of each target.
+/// Changed inputs of each target, unless `FUZZ_RUNS` says how many.
 const CHANGED: u32 = 20_000;
 /// The longest input.
 const MAX_BYTES: usize = 64 << 10;
@@ -27,7 +27,9 @@ pub(crate) fn feed(target: &str, take: impl Fn(&[u8])) {
         take(bytes);
     }
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
-    for _ in 0..CHANGED {
+    let runs = std::env::var("FUZZ_RUNS").ok();
+    let runs = runs.and_then(|runs| runs.parse().ok()).unwrap_or(CHANGED);
+    for _ in 0..runs {
         take(&random.changed(&corpus));
     }
 }

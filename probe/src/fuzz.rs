@@ -128,13 +128,37 @@ mod tests {
     use super::inputs;
 
     #[test]
-    fn no_bytes_make_a_parser_panic() {
+    fn types_of_a_kernel_are_read_or_refused() {
         inputs::feed("btf", super::btf);
+    }
+
+    #[test]
+    fn mounts_are_read_or_refused() {
         inputs::feed("mountinfo", super::mountinfo);
+    }
+
+    #[test]
+    fn sockets_are_read_or_refused() {
         inputs::feed("sockets", super::sockets);
+    }
+
+    #[test]
+    fn states_of_processes_are_read_or_refused() {
         inputs::feed("status", super::status);
+    }
+
+    #[test]
+    fn cgroups_are_read_or_refused() {
         inputs::feed("cgroups", super::cgroups);
+    }
+
+    #[test]
+    fn names_lead_to_paths() {
         inputs::feed("names", super::names);
+    }
+
+    #[test]
+    fn records_are_read_or_refused() {
         inputs::feed("records", super::records);
     }
 }
