@@ -4,7 +4,7 @@ ENV := source tests/setup/env.sh &&
 # Back traces need lines, nothing needs variables.
 export CARGO_PROFILE_DEV_DEBUG ?= line-tables-only
 
-.PHONY: build setup demo test bench drift-report lint package cluster-up cluster-down
+.PHONY: build setup demo test fuzz bench drift-report lint package cluster-up cluster-down
 .DEFAULT_GOAL := build
 
 build: setup
@@ -20,6 +20,11 @@ demo: build
 test: setup
 	@tests/setup/test.sh
 
+# Every parser of bytes that somebody else chose: FUZZ_RUNS inputs each, 1,000,000 when unset.
+fuzz:
+	@tests/setup/toolchain.sh --fuzz
+	@tests/setup/fuzz.sh
+
 # How long things take, as curves.
 bench: setup
 	@$(ENV) cargo bench --quiet --package procmon-profile --features compare --bench diff
@@ -34,6 +39,7 @@ lint:
 	@tests/setup/toolchain.sh --lint
 	@mkdir -p target/lint && touch -a target/lint/procmon-probe-amd64
 	@$(ENV) cargo fmt --all --check
+	@$(ENV) cargo fmt --manifest-path fuzz/Cargo.toml --check
 	@$(ENV) PROCMON_PROBE_DIR=$(CURDIR)/target/lint cargo clippy --workspace --all-targets -- -D warnings
 	@$(ENV) cargo deny --log-level error check licenses bans sources
 

@@ -2,6 +2,7 @@
 
 use crate::cluster::client::Connection;
 use crate::cluster::{self, Outcome, store};
+use crate::yaml;
 use anyhow::{Context as _, Result, bail};
 use procmon_profile::baseline;
 use procmon_profile::document::{self, Content, Document, MAX_DOCUMENT_BYTES};
@@ -215,30 +216,7 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Document> {
     let Ok(text) = std::str::from_utf8(bytes) else {
         bail!("it is neither JSON nor YAML");
     };
-    let value: serde_json::Value = serde_saphyr::from_str_with_options(text, yaml_limits())
-        .map_err(|error| {
-            anyhow::anyhow!(
-                "it is neither JSON nor YAML: {}",
-                first_line(&error.to_string())
-            )
-        })?;
+    let value = yaml::value(text)
+        .map_err(|reason| anyhow::anyhow!("it is neither JSON nor YAML: {reason}"))?;
     Ok(document::from_value(value)?)
-}
-
-fn first_line(text: &str) -> String {
-    text.lines().next().unwrap_or_default().to_owned()
-}
-
-/// Documents are large and flat; aliases, which can make them explode, do not occur in them.
-fn yaml_limits() -> serde_saphyr::Options {
-    serde_saphyr::options! {
-        budget: serde_saphyr::budget! {
-            max_events: 100_000_000,
-            max_nodes: 50_000_000,
-            max_aliases: 0,
-            max_anchors: 0,
-            max_depth: 64,
-            max_total_scalar_bytes: 512 << 20,
-        },
-    }
 }

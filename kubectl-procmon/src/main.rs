@@ -14,6 +14,7 @@ mod probes;
 mod progress;
 mod render;
 mod session;
+mod yaml;
 
 use clap::Parser as _;
 use std::process::ExitCode;

@@ -10,6 +10,8 @@ const KIND_STRUCT: u32 = 4;
 const KIND_UNION: u32 = 5;
 const KIND_ENUM: u32 = 6;
 const KIND_FUNC: u32 = 12;
+/// Members looked at for one path; the largest structure of a kernel has some hundreds.
+const MAX_VISITS: u32 = 20_000;
 
 /// Types of a kernel.
 pub(crate) struct Btf {
@@ -42,7 +44,11 @@ impl Btf {
             bail!("it does not begin as BTF does");
         }
         let header = btf.u32(4).context("it has no header")?;
-        let at = |place: usize| btf.u32(place).map(|offset| (header + offset) as usize);
+        // In 64 bits: what a file says may add up to more than 32.
+        let at = |place: usize| {
+            btf.u32(place)
+                .map(|offset| header as usize + offset as usize)
+        };
         let start = at(8).context("it has no types")?;
         let end = start + btf.u32(12).context("it has no types")? as usize;
         btf.strings = at(16).context("it has no strings")?;
@@ -107,23 +113,26 @@ impl Btf {
             bits: 0,
             type_id: *self.structs.get(structure.as_bytes())?,
         };
+        let mut visits = MAX_VISITS;
         for name in path.split('.') {
-            let inner = self.find(found.type_id, name.as_bytes(), 0)?;
+            let inner = self.find(found.type_id, name.as_bytes(), 0, &mut visits)?;
             found = Member {
-                bits: found.bits + inner.bits,
+                bits: found.bits.checked_add(inner.bits)?,
                 type_id: inner.type_id,
             };
         }
         Some(found)
     }
 
-    fn find(&self, id: u32, wanted: &[u8], depth: u32) -> Option<Member> {
+    /// `visits`: how many members may still be looked at; unnamed ones that hold each other must end.
+    fn find(&self, id: u32, wanted: &[u8], depth: u32, visits: &mut u32) -> Option<Member> {
         let (place, kind, members) = self.resolve(id)?;
         if (kind != KIND_STRUCT && kind != KIND_UNION) || depth > 8 {
             return None;
         }
         let bitfields = self.u32(place + 4)? >> 31 != 0;
         for number in 0..members {
+            *visits = visits.checked_sub(1)?;
             let member = place + 12 + 12 * number;
             let type_id = self.u32(member + 4)?;
             let raw = self.u32(member + 8)?;
@@ -133,10 +142,10 @@ impl Btf {
                 return Some(Member { bits, type_id });
             }
             if name.is_empty()
-                && let Some(inner) = self.find(type_id, wanted, depth + 1)
+                && let Some(inner) = self.find(type_id, wanted, depth + 1, visits)
             {
                 return Some(Member {
-                    bits: bits + inner.bits,
+                    bits: bits.checked_add(inner.bits)?,
                     type_id: inner.type_id,
                 });
             }
@@ -184,5 +193,47 @@ impl Btf {
                 .find(|value| self.name(*value) == wanted.as_bytes())
                 .and_then(|value| self.u32(value + 4))
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Btf;
+
+    /// A file with these types and strings, behind a header of 24 bytes.
+    fn file(types: &[u32], strings: &[u8]) -> Vec<u8> {
+        let length = u32::try_from(4 * types.len()).expect("a test's types are few");
+        let mut bytes = vec![0x9f, 0xeb, 1, 0];
+        for word in [24, 0, length, length, 0].iter().chain(types) {
+            bytes.extend(word.to_le_bytes());
+        }
+        bytes.extend(strings);
+        bytes
+    }
+
+    #[test]
+    fn places_that_overflow_are_none() {
+        // An unnamed structure at 2^32-8 bits within one, and a member of it at 8.
+        let strings = b"\0s\0m\0";
+        let (outer, inner) = (4 << 24 | 1, 4 << 24 | 1);
+        let types = [
+            &[1, outer, 8, 0, 2, u32::MAX - 7][..],
+            &[0, inner, 8, 3, 0, 8][..],
+        ]
+        .concat();
+        let btf = Btf::parse(file(&types, strings)).expect("it is well formed");
+        assert_eq!(btf.member("s", "m"), None);
+        let mut bytes = file(&types, strings);
+        bytes[4..8].fill(0xff);
+        assert!(Btf::parse(bytes).is_err());
+    }
+
+    #[test]
+    fn structures_that_hold_themselves_end() {
+        // 200 unnamed members, each the structure itself: 200^9 ways.
+        let mut types = vec![1, (4 << 24) + 200, 8];
+        (0..200).for_each(|_| types.extend([0, 1, 0]));
+        let btf = Btf::parse(file(&types, b"\0s\0")).expect("it is well formed");
+        assert_eq!(btf.member("s", "m"), None);
     }
 }

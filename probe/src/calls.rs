@@ -55,7 +55,7 @@ const ROWS: &[Row] = &[
     ("open", CALL_OPEN, CWD, 0, 0, FileOp::Open),
     ("creat", CALL_OPEN, CWD, 0, 0, FileOp::Open),
     ("openat", CALL_OPEN, 0, 1, 0, FileOp::Open),
-    ("openat2", CALL_OPEN, 0, 1, 0, FileOp::Open),
+    ("openat2", CALL_OPEN, 0, 1, 2, FileOp::Open),
     ("open_by_handle_at", CALL_OPEN, 0, NO_ARG, 0, FileOp::Open),
     ("fchmod", CALL_DESCRIPTOR, 0, 0, 0, FileOp::Chmod),
     ("fchown", CALL_DESCRIPTOR, 0, 0, 0, FileOp::Chown),

@@ -45,8 +45,12 @@ pub(crate) struct Slots {
 
 /// Numbers of the v1 hierarchies by controller, from /proc/cgroups; controllers of v2 have 0.
 fn hierarchies() -> BTreeMap<String, u32> {
-    std::fs::read_to_string("/proc/cgroups")
-        .unwrap_or_default()
+    numbers(&std::fs::read_to_string("/proc/cgroups").unwrap_or_default())
+}
+
+/// The same, of its text.
+pub(crate) fn numbers(cgroups: &str) -> BTreeMap<String, u32> {
+    cgroups
         .lines()
         .filter(|line| !line.starts_with('#'))
         .filter_map(|line| {
@@ -58,7 +62,11 @@ fn hierarchies() -> BTreeMap<String, u32> {
 
 /// Layout of the cgroup file systems, from /proc/self/cgroup.
 pub(crate) fn cgroup_version() -> CgroupVersion {
-    let text = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    version(&std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default())
+}
+
+/// The same, of its text.
+pub(crate) fn version(text: &str) -> CgroupVersion {
     let unified = text.lines().any(|line| line.starts_with("0::"));
     let v1 = text.lines().any(|line| !line.starts_with("0::"));
     match (unified, v1) {
@@ -192,7 +200,7 @@ pub(crate) fn label(
 }
 
 /// Where one process belongs: the cgroup of its container, and of its pod.
-struct Place<'a> {
+pub(crate) struct Place<'a> {
     container: Option<&'a ListedCgroup>,
     pod: Option<(&'a ListedCgroup, String)>,
 }
@@ -217,7 +225,7 @@ pub(crate) fn container_id(name: &str) -> Option<&str> {
 }
 
 /// The pod's UID in the name of a cgroup: `podUID`, `kubepods-CLASS-podUID_WITH_UNDERSCORES.slice`.
-fn pod_uid(name: &str) -> Option<String> {
+pub(crate) fn pod_uid(name: &str) -> Option<String> {
     let name = name.strip_suffix(".slice").unwrap_or(name);
     let start = if name.starts_with("pod") {
         3
@@ -232,7 +240,7 @@ fn pod_uid(name: &str) -> Option<String> {
     .then_some(uid)
 }
 
-fn by_id<'a>(cgroups: &'a [ListedCgroup], wanted: &str) -> Option<Place<'a>> {
+pub(crate) fn by_id<'a>(cgroups: &'a [ListedCgroup], wanted: &str) -> Option<Place<'a>> {
     let at = cgroups
         .iter()
         .rposition(|cgroup| container_id(name(cgroup)).is_some_and(|id| id.starts_with(wanted)))?;
@@ -242,7 +250,10 @@ fn by_id<'a>(cgroups: &'a [ListedCgroup], wanted: &str) -> Option<Place<'a>> {
     })
 }
 
-fn by_pod<'a>(cgroups: &'a [ListedCgroup], wanted: &BTreeSet<String>) -> Option<Place<'a>> {
+pub(crate) fn by_pod<'a>(
+    cgroups: &'a [ListedCgroup],
+    wanted: &BTreeSet<String>,
+) -> Option<Place<'a>> {
     cgroups.iter().enumerate().find_map(|(at, cgroup)| {
         let uid = pod_uid(name(cgroup)).filter(|uid| wanted.contains(uid))?;
         Some(Place {
@@ -262,8 +273,7 @@ fn label_containers(
         let bytes = capture.scan(SCAN_LIST)?;
         let mut found_new = false;
         for task in listed(&bytes) {
-            let cgroups = &task.cgroups[..(task.n_levels as usize).min(task.cgroups.len())];
-            let Some(place) = place(cgroups).filter(|_| task.kernel_thread == 0) else {
+            let Some(place) = place(levels(&task)).filter(|_| task.kernel_thread == 0) else {
                 continue;
             };
             let uid = place.pod.as_ref().map(|(_, uid)| uid.clone());
@@ -337,10 +347,15 @@ fn label_tree(capture: &mut Capture, pid: u32) -> Result<(), Unable> {
     Ok(())
 }
 
-fn listed(bytes: &[u8]) -> impl Iterator<Item = ListedTask> {
+pub(crate) fn listed(bytes: &[u8]) -> impl Iterator<Item = ListedTask> {
     bytes
         .chunks_exact(size_of::<ListedTask>())
         .filter_map(sys::record)
+}
+
+/// The cgroups of a listed process.
+pub(crate) fn levels(task: &ListedTask) -> &[ListedCgroup] {
+    &task.cgroups[..(task.n_levels as usize).min(task.cgroups.len())]
 }
 
 /// Names a process that the next scan shall label.

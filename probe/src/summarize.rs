@@ -398,7 +398,7 @@ fn listening(exe: String, listener: &Listener) -> Network {
             protocol(AF_UNIX, u8::try_from(*socket_type).unwrap_or(1), 0)
                 .unwrap_or(Protocol::UnixStream),
             Endpoint {
-                path: Some(text::from_bytes(path.as_bytes())),
+                path: Some(text::from_bytes(path)),
                 ..Endpoint::default()
             },
         ),

@@ -4,6 +4,10 @@
 /// What stands in for a credential.
 pub const MASK: &str = "***";
 
+/// Times that arguments are read again, since something in them was masked. From the third on what
+/// still changes is masked as a whole.
+const MAX_ROUNDS: u32 = 16;
+
 /// Words that make an option, variable, parameter or header a credential.
 const SECRET_WORDS: [&str; 13] = [
     "password",
@@ -175,7 +179,23 @@ fn program(argument: &str) -> Option<Program> {
 /// assert_eq!(argv, ["app", "--password=***", "--token", "***", "https://u:***@host/"]);
 /// ```
 pub fn mask_argv(argv: &mut [String]) {
-    mask_words(argv, false);
+    // A masked word of a script may have lost quotes, so that its neighbours read otherwise.
+    for round in 0..MAX_ROUNDS {
+        let before = argv.to_vec();
+        mask_words(argv, false);
+        let mut changed = false;
+        for (argument, before) in argv.iter_mut().zip(before) {
+            if *argument != before {
+                changed = true;
+                if round > 1 {
+                    MASK.clone_into(argument);
+                }
+            }
+        }
+        if !changed {
+            return;
+        }
+    }
 }
 
 /// What the next argument is.
@@ -713,5 +733,17 @@ mod tests {
             ],
         );
         check(&["sh", "-c", "echo 'ünï"], &["sh", "-c", "echo 'ünï"]);
+        check(
+            &[
+                "sh",
+                "-c",
+                "x'\"http://u:x@h/\"; mysql -px | DB_PASS='a b' app",
+            ],
+            &[
+                "sh",
+                "-c",
+                "x\"http://u:***@h/\"; mysql -p*** | DB_PASS=*** b' app",
+            ],
+        );
     }
 }

@@ -3,11 +3,11 @@
 use crate::completeness::worsen;
 use crate::mask::mask_argv;
 use crate::model::{
-    API_VERSION, Container, Dimension, DimensionState, File, Kind, NameSource, Network, Node,
+    API_VERSION, Container, Dimension, DimensionState, Dns, File, Kind, NameSource, Network, Node,
     Process, Profile, SCHEMA_VERSION, Session, Syscall,
 };
 use crate::wire::{Failure, Part, WindowReport};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// Everything that one node sent, or why it sent nothing.
 #[derive(Clone, Debug, Default)]
@@ -142,7 +142,8 @@ fn merge_dimensions(profile: &mut Profile, window: &WindowReport, node: Option<&
     for (dimension, part) in &window.dimensions {
         let dimensions = &mut profile.completeness.dimensions;
         if part.reasons.is_empty() {
-            dimensions.entry(*dimension).or_insert_with(|| part.clone());
+            let entry = dimensions.entry(*dimension).or_insert_with(|| part.clone());
+            entry.state = entry.state.max(part.state);
             continue;
         }
         for reason in &part.reasons {
@@ -274,9 +275,7 @@ fn normalize_container(container: &mut Container) {
         }
         equal
     });
-    container
-        .dns
-        .sort_by(|a, b| (&a.name, &a.record_type, &a.exe).cmp(&(&b.name, &b.record_type, &b.exe)));
+    container.dns.sort_by(|a, b| dns_key(a).cmp(&dns_key(b)));
     container
         .capabilities
         .sort_by(|a, b| (&a.name, &a.exe).cmp(&(&b.name, &b.exe)));
@@ -293,13 +292,25 @@ fn normalize_container(container: &mut Container) {
         equal
     });
     container.events.sort_by(|a, b| {
-        (&a.time, a.event_type, &a.process, &a.details).cmp(&(
+        (&a.time, a.event_type, &a.process, &a.details, a.count).cmp(&(
             &b.time,
             b.event_type,
             &b.process,
             &b.details,
+            b.count,
         ))
     });
+}
+
+fn dns_key(row: &Dns) -> impl Ord + '_ {
+    (
+        &row.name,
+        &row.record_type,
+        &row.exe,
+        &row.rcode,
+        &row.answers,
+        row.count,
+    )
 }
 
 fn add_counts(to: &mut BTreeMap<String, u64>, from: &BTreeMap<String, u64>) {
@@ -367,61 +378,91 @@ fn add_network(kept: &mut Network, next: &Network) {
 /// Sorts processes from the roots down, adds equal ones, and numbers them anew. Returns the new id
 /// by the old one. Parents that are absent, or that go in a circle, make a row a root.
 fn normalize_processes(processes: &mut Vec<Process>) -> HashMap<String, String> {
-    let mut ids: HashMap<String, String> = HashMap::new();
-    let mut waiting = std::mem::take(processes);
-    let known: std::collections::HashSet<String> =
-        waiting.iter().map(|row| row.id.clone()).collect();
-    for row in &mut waiting {
-        if row
-            .parent
-            .as_ref()
-            .is_some_and(|parent| !known.contains(parent) || *parent == row.id)
-        {
-            row.parent = None;
+    let rows = std::mem::take(processes);
+    // Places of rows, by the id of their parent.
+    let mut children: HashMap<String, Vec<usize>> = HashMap::new();
+    for (place, row) in rows.iter().enumerate() {
+        if let Some(parent) = row.parent.as_ref().filter(|parent| **parent != row.id) {
+            children.entry(parent.clone()).or_default().push(place);
         }
     }
-    while !waiting.is_empty() {
-        let (mut ready, rest): (Vec<Process>, Vec<Process>) =
-            waiting.into_iter().partition(|row| {
-                row.parent
-                    .as_ref()
-                    .is_none_or(|parent| ids.contains_key(parent))
-            });
-        waiting = rest;
-        if ready.is_empty() {
-            // A circle: cut it at its smallest row.
-            waiting.sort_by(|a, b| own_key(a).cmp(&own_key(b)));
-            waiting[0].parent = None;
-            continue;
-        }
-        for row in &mut ready {
-            row.parent = row
-                .parent
-                .take()
-                .and_then(|parent| ids.get(&parent).cloned());
-        }
+    let roots = roots(&rows, &children);
+    let mut waiting: Vec<Option<Process>> = rows.into_iter().map(Some).collect();
+    let mut ready: Vec<Process> = Vec::new();
+    for root in roots {
+        ready.extend(waiting[root].take().map(|row| Process {
+            parent: None,
+            ..row
+        }));
+    }
+    let mut ids: HashMap<String, String> = HashMap::new();
+    while !ready.is_empty() {
         ready.sort_by(|a, b| {
             (number(a.parent.as_deref()), own_key(a))
                 .cmp(&(number(b.parent.as_deref()), own_key(b)))
         });
-        for row in ready {
-            let same = processes
-                .last()
-                .is_some_and(|last| last.parent == row.parent && own_key(last) == own_key(&row));
-            let old = row.id.clone();
-            if same {
-                if let Some(last) = processes.last_mut() {
-                    add_process(last, row);
-                    ids.insert(old, last.id.clone());
-                }
-                continue;
+        let level: Vec<String> = ready.iter().map(|row| row.id.clone()).collect();
+        for row in ready.drain(..) {
+            let (old, id) = (row.id.clone(), place(processes, row));
+            ids.insert(old, id);
+        }
+        for old in level {
+            for place in children.remove(&old).unwrap_or_default() {
+                ready.extend(waiting[place].take().map(|row| Process {
+                    parent: ids.get(&old).cloned(),
+                    ..row
+                }));
             }
-            let id = format!("p{}", processes.len() + 1);
-            ids.insert(old, id.clone());
-            processes.push(Process { id, ..row });
         }
     }
     ids
+}
+
+/// Places of the rows without a parent, and of the smallest row of each circle.
+fn roots(rows: &[Process], children: &HashMap<String, Vec<usize>>) -> Vec<usize> {
+    let known: HashSet<&str> = rows.iter().map(|row| row.id.as_str()).collect();
+    let mut reached = vec![false; rows.len()];
+    let mut reach = |root: usize| {
+        let is_new = !reached[root];
+        let mut left = vec![root];
+        while let Some(place) = left.pop() {
+            if !std::mem::replace(&mut reached[place], true) {
+                left.extend(children.get(&rows[place].id).into_iter().flatten());
+            }
+        }
+        is_new
+    };
+    let has_parent = |row: &Process| {
+        row.parent
+            .as_ref()
+            .is_some_and(|parent| known.contains(parent.as_str()) && *parent != row.id)
+    };
+    let (mut others, mut roots): (Vec<usize>, Vec<usize>) =
+        (0..rows.len()).partition(|place| has_parent(&rows[*place]));
+    for root in &roots {
+        reach(*root);
+    }
+    others.sort_by(|a, b| own_key(&rows[*a]).cmp(&own_key(&rows[*b])));
+    roots.extend(others.into_iter().filter(|place| reach(*place)));
+    roots
+}
+
+/// Adds a row to an equal one before it, or behind all; its new id.
+fn place(processes: &mut Vec<Process>, row: Process) -> String {
+    let number = processes.len() + 1;
+    if let Some(last) = processes.last_mut()
+        && last.parent == row.parent
+        && own_key(last) == own_key(&row)
+    {
+        add_process(last, row);
+        return last.id.clone();
+    }
+    let id = format!("p{number}");
+    processes.push(Process {
+        id: id.clone(),
+        ..row
+    });
+    id
 }
 
 fn own_key(row: &Process) -> impl Ord + '_ {
@@ -545,9 +586,33 @@ mod tests {
             process("p1", Some("p2"), "/a"),
             process("p2", Some("p1"), "/b"),
         ];
+        rows.push(process("p3", None, "/a"));
         normalize_processes(&mut rows);
+        // What is left of the circle is equal to another root.
         assert_eq!(rows.len(), 2);
-        assert_eq!(rows[0].parent, None);
+        assert_eq!((rows[0].parent.as_deref(), rows[0].count), (None, 2));
+        let once = rows.clone();
+        normalize_processes(&mut rows);
+        assert_eq!(rows, once);
+    }
+
+    #[test]
+    fn long_chains_and_many_circles_take_no_time() {
+        const ROWS: usize = 100_000;
+        let started = std::time::Instant::now();
+        let id = |number: usize| format!("x{number}");
+        let mut chain: Vec<Process> = (0..ROWS)
+            .map(|number| process(&id(number), Some(&id(number + 1)), "/a"))
+            .collect();
+        normalize_processes(&mut chain);
+        assert_eq!(chain.len(), ROWS);
+        let mut circles: Vec<Process> = (0..ROWS)
+            .map(|number| process(&id(number), Some(&id(number ^ 1)), &format!("/{number}")))
+            .collect();
+        normalize_processes(&mut circles);
+        assert_eq!(circles.len(), ROWS);
+        // Squared it takes many minutes.
+        assert!(started.elapsed().as_secs() < 20, "{:?}", started.elapsed());
     }
 
     #[test]

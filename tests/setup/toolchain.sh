@@ -3,6 +3,7 @@
 #
 #   toolchain.sh            what a build needs
 #   toolchain.sh --lint     also cargo-deny
+#   toolchain.sh --fuzz     also cargo-fuzz
 #
 # Where rustup has a nightly with rust-src, that builds the probe, and only bpf-linker and musl are
 # wanted. Elsewhere the distribution's compiler does (Debian's rustc-web, with a BPF core library);
@@ -12,10 +13,12 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 linker_version=0.13.0
 deny_version=0.20.2
-lint=''
+fuzz_version=0.13.2
+lint='' fuzz=''
 for arg in "$@"; do
   case $arg in
     --lint) lint=1 ;;
+    --fuzz) fuzz=1 ;;
     *) echo "toolchain.sh: unknown option $arg" >&2; exit 2 ;;
   esac
 done
@@ -69,4 +72,8 @@ else
     cargo_install bpf-linker "$linker_version" --no-default-features --features llvm-22
 fi
 if [ -n "$lint" ]; then cargo_install cargo-deny "$deny_version" --no-default-features; fi
+if [ -n "$fuzz" ]; then
+  apt_install g++ # for libFuzzer, which libfuzzer-sys carries as source
+  cargo_install cargo-fuzz "$fuzz_version"
+fi
 say "the toolchain is there: $(rustc --version)"

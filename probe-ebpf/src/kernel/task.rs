@@ -44,6 +44,12 @@ pub(crate) fn parent_tgid(task: u64) -> u32 {
     tgid(read(task, offset!(task_real_parent)))
 }
 
+/// The first thread of its process.
+#[inline(always)]
+pub(crate) fn leader(task: u64) -> u64 {
+    read(task, offset!(task_group_leader))
+}
+
 /// `PF_KTHREAD`.
 #[inline(always)]
 pub(crate) fn is_kernel_thread(task: u64) -> bool {

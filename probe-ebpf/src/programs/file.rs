@@ -11,9 +11,11 @@ use crate::maps::{
     FILE_CACHE, FILE_ROWS, FILES, FREE_FILE_ROWS, SCRATCH_MASK, STATE, Scratch, add, add_errno,
     config, emit, lost, offset, opaque, scratch, state, take,
 };
-use aya_ebpf::helpers::generated::{bpf_probe_read_kernel_str, bpf_probe_read_user_str};
+use aya_ebpf::helpers::generated::{
+    bpf_probe_read_kernel_str, bpf_probe_read_user, bpf_probe_read_user_str,
+};
 use procmon_probe_ebpf::abi::{
-    CALL_COPY, CALL_EXEC, CALL_MAP, CALL_READ, CALL_RENAME, CALL_UNLINKAT, CALL_WRITE, CallKind,
+    CALL_COPY, CALL_EXEC, CALL_MAP, CALL_OPEN, CALL_READ, CALL_RENAME, CALL_UNLINKAT, CALL_WRITE, CallKind,
     EVENT_FILE, FILE_CACHE_ENTRIES, FILE_FOLLOWED, FILE_KERNEL_NAME, FILE_KEY_FOLLOWED,
     FILE_KEY_KERNEL_NAME, FILE_KEY_NAMED, FILE_KEY_SETTLED, FILE_NAMED, FileCache, FileEvent,
     FileKey, FileMeta, FileOp, FileRow, Loss, MAX_ARGV, N_FILE_OPS, NAMES_FLAGS, NAMES_FOLLOW,
@@ -27,19 +29,26 @@ const AT_REMOVEDIR: u64 = 0x200;
 const AT_FDCWD: u32 = -100_i32 as u32;
 const AT_SYMLINK_NOFOLLOW: u64 = 0x100;
 const AT_EMPTY_PATH: u64 = 0x1000;
+const RESOLVE_IN_ROOT: u64 = 0x10;
 /// In place of a descriptor: the root of the caller.
 const FROM_ROOT: u32 = i32::MIN as u32;
 /// How a name is looked up: a symbolic link at its end is followed.
 const FOLLOW: u64 = 1;
 /// The name is the kernel's own copy, in the buffer of the functions of the kernel.
 pub(crate) const KERNEL_NAME: u64 = 4;
+/// How a name is looked up: the directory is the root, as `RESOLVE_IN_ROOT` has it.
+const IN_ROOT: u64 = 8;
+/// Position of the `struct open_how` of openat2.
+const OPEN_HOW: u8 = 2;
 /// The first eight bytes of names below /proc/self and /proc/thread-self.
 const PROC_SELF: u64 = u64::from_le_bytes(*b"/proc/se");
 /// The first eight bytes of names of descriptors.
 const DEV_FD: u64 = u64::from_le_bytes(*b"/dev/fd/");
-const OWN_NOTHING: u32 = 0;
-const OWN_REST: u32 = 1;
-const OWN_DESCRIPTOR: u32 = 1 << 31;
+/// What `own_proc` says.
+const OWN_NOTHING: u64 = 0;
+const OWN_SOMETHING: u64 = 1 << 63;
+const OWN_WITHIN: u64 = 1 << 62;
+const OWN_SKIP: u64 = 0xff;
 const PROC_THREAD_SELF: u64 = u64::from_le_bytes(*b"/proc/th");
 /// How a name is looked up: an empty one means the descriptor.
 const EMPTY: u64 = 2;
@@ -245,36 +254,38 @@ extern "C" fn named_row(exe: u32, directory: u32, name: u64, how: u64) -> u32 {
     }
     // Of a process that is gone nobody can ask any more where its own /proc leads.
     let own = own_proc();
-    if own == OWN_NOTHING {
-        return finish_named(exe, directory, length as u64 | how << 32);
-    }
-    if own & OWN_DESCRIPTOR != 0 {
-        return if how & FOLLOW != 0 {
-            looked_up_row(exe, task::file(task::current(), own & !OWN_DESCRIPTOR))
-        } else {
-            finish_named(exe, directory, length as u64 | how << 32)
+    let (directory, length) = if own == OWN_NOTHING {
+        (directory, length)
+    } else if own & OWN_WITHIN == 0 {
+        if how & FOLLOW != 0 {
+            return looked_up_row(exe, task::file(task::current(), own as u32));
+        }
+        (directory, length)
+    } else {
+        let rest = name + (own >> 32 & OWN_SKIP);
+        // SAFETY: as above.
+        let length = unsafe {
+            bpf_probe_read_user_str(
+                (*buffer).bytes.as_mut_ptr().add(start).cast(),
+                MAX_ARGV as u32,
+                rest as *const _,
+            )
         };
-    }
-    // SAFETY: as above.
-    let length = unsafe {
-        bpf_probe_read_user_str(
-            (*buffer).bytes.as_mut_ptr().add(start).cast(),
-            MAX_ARGV as u32,
-            (name + 15) as *const _,
-        )
+        (own as u32, length)
     };
     if length <= 1 || length > MAX_ARGV as i64 {
         return 0;
     }
-    finish_named(exe, AT_FDCWD, length as u64 | how << 32)
+    finish_named(exe, directory, length as u64 | how << 32)
 }
 
-/// What a name within the own directory of /proc leads to, as far as it can be told from the name:
-/// `OWN_DESCRIPTOR` and its number for /proc/self/fd/N and /dev/fd/N, `OWN_REST` when 15 bytes can be
-/// left out: those of /proc/self/cwd/ and of /proc/self/root.
+/// What a name within the own directory of /proc leads to, as far as the name tells: a descriptor in the lower
+/// half, which a name of /proc/self/fd/N and /dev/fd/N is; or, with `OWN_WITHIN`, what the rest of the
+/// name is relative to, behind as many bytes as `OWN_SKIP` says: the same with more behind it, and
+/// /proc/self/cwd/ and /proc/self/root.
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn own_proc() -> u32 {
+extern "C" fn own_proc() -> u64 {
     const LF_FD: u64 = u64::from_le_bytes(*b"lf/fd/\0\0");
     const LF_CWD: u64 = u64::from_le_bytes(*b"lf/cwd/\0");
     const LF_ROOT: u64 = u64::from_le_bytes(*b"lf/root/");
@@ -291,20 +302,24 @@ extern "C" fn own_proc() -> u32 {
             return OWN_NOTHING;
         } else if second & 0xffff_ffff_ffff == LF_FD {
             14
+        } else if second & 0xff_ffff_ffff_ffff == LF_CWD || second == LF_ROOT {
+            return OWN_WITHIN | 15 << 32 | u64::from(AT_FDCWD);
         } else {
-            let leaves = second & 0xff_ffff_ffff_ffff == LF_CWD || second == LF_ROOT;
-            return if leaves { OWN_REST } else { OWN_NOTHING };
+            return OWN_NOTHING;
         };
-        let mut number = 0_u32;
+        let mut number = 0_u64;
         for place in 0..7 {
             let digit = *name.add(digits + place);
-            if digit == 0 && place > 0 {
-                return OWN_DESCRIPTOR | number;
+            if place > 0 && digit == 0 {
+                return OWN_SOMETHING | number;
+            }
+            if place > 0 && digit == b'/' {
+                return OWN_WITHIN | ((digits + place + 1) as u64) << 32 | number;
             }
             if !digit.is_ascii_digit() {
                 break;
             }
-            number = number * 10 + u32::from(digit - b'0');
+            number = number * 10 + u64::from(digit - b'0');
         }
     }
     OWN_NOTHING
@@ -317,6 +332,7 @@ extern "C" fn own_proc() -> u32 {
 pub(crate) extern "C" fn finish_named(exe: u32, directory: u32, length: u64) -> u32 {
     let follow = (length >> 32 & FOLLOW) as u32;
     let is_kernels = length >> 32 & KERNEL_NAME != 0;
+    let in_root = length >> 32 & IN_ROOT != 0;
     let number = if is_kernels { namei::SCRATCH } else { 0 };
     let length = length & 0x1fff;
     let start = size_of::<FileEvent>();
@@ -727,10 +743,30 @@ pub(crate) extern "C" fn executed(user: u32, program: u64, bprm_script: u64) -> 
             name as *const _,
         )
     };
-    if length > 1 && length <= MAX_ARGV as i64 {
-        let row = finish_named(user, AT_FDCWD, length as u64 | FOLLOW << 32);
-        one_name_done(row, FileOp::Exec as u8, 0);
+    if length <= 1 || length > MAX_ARGV as i64 {
+        return 0;
     }
+    // A program that was executed by its descriptor is named /dev/fd/N.
+    let own = own_proc();
+    let row = if own & OWN_SOMETHING != 0 {
+        looked_up_row(user, task::file(task::current(), own as u32))
+    } else {
+        let rest = name + (own >> 32 & OWN_SKIP);
+        // SAFETY: as above.
+        let length = unsafe {
+            bpf_probe_read_kernel_str(
+                (*buffer).bytes.as_mut_ptr().add(start).cast(),
+                MAX_ARGV as u32,
+                rest as *const _,
+            )
+        };
+        if length <= 1 || length > MAX_ARGV as i64 {
+            return 0;
+        }
+        let directory = if own == OWN_NOTHING { AT_FDCWD } else { own as u32 };
+        finish_named(user, directory, length as u64 | FOLLOW << 32)
+    };
+    one_name_done(row, FileOp::Exec as u8, 0);
     0
 }
 

@@ -63,7 +63,13 @@ unsafe fn fill(event: *mut ProcessEvent, kind: u32, task: u64, record: *mut Task
         (*event).status = 0;
         (*event).pad = 0;
         (*event).time = bpf_ktime_get_ns();
-        cred::privileges(task, &raw mut (*event).privileges);
+        // What holds of a process holds of its first thread: credentials are each thread's own.
+        let speaks = if kind == EVENT_EXIT {
+            task::leader(task)
+        } else {
+            task
+        };
+        cred::privileges(speaks, &raw mut (*event).privileges);
     }
 }
 

@@ -129,7 +129,8 @@ impl Drained {
         Ok(())
     }
 
-    fn take(&mut self, bytes: &[u8], slots: &mut Slots, node: &mut Node) -> Option<()> {
+    /// Takes one record of the ring buffer.
+    pub(crate) fn take(&mut self, bytes: &[u8], slots: &mut Slots, node: &mut Node) -> Option<()> {
         let kind: u32 = sys::record(bytes)?;
         if !matches!(kind, EVENT_FORK | EVENT_EXE | EVENT_CONTAINER) {
             self.processes.settle(node);

@@ -84,6 +84,12 @@ pub(crate) struct Processes {
     pub(crate) opened_ns: u64,
 }
 
+/// `SECCOMP_MODE_…`: strict mode kills by SIGKILL, filters by SIGSYS; who is killed is dead.
+const SECCOMP_STRICT: u32 = 1;
+const SECCOMP_FILTER: u32 = 2;
+const SECCOMP_DEAD: u32 = 3;
+const SIGKILL: u32 = 9;
+
 impl Processes {
     /// A process began, or was found running.
     pub(crate) fn forked(&mut self, event: &ProcessEvent, node: &mut Node) {
@@ -302,6 +308,11 @@ impl Processes {
                 // Namespaces are given up before the end.
                 namespaces: live.privileges.namespaces,
                 ns_pid: live.privileges.ns_pid,
+                seccomp: match event.privileges.seccomp {
+                    SECCOMP_DEAD if event.status & 0x7f == SIGKILL => SECCOMP_STRICT,
+                    SECCOMP_DEAD => SECCOMP_FILTER,
+                    mode => mode,
+                },
                 ..event.privileges
             };
             self.finish(event.tgid, live, Some(event.status));

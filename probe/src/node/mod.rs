@@ -2,24 +2,22 @@
 //!
 //! Everything here is read from /proc while the processes live; what is gone by then stays unknown.
 
-mod mounts;
-mod names;
-mod sockets;
+pub(crate) mod mounts;
+pub(crate) mod names;
+pub(crate) mod sockets;
 
 pub(crate) use mounts::MountFacts;
 pub(crate) use names::Given;
 pub(crate) use sockets::{Listener, holds_ring, listeners};
 
 use crate::drain::Image;
-use procfs_core::FromBufRead as _;
-use procfs_core::process::Status;
 use procmon_probe_ebpf::abi::Privileges;
 use procmon_profile::model::NamespaceOwner;
 use procmon_profile::text;
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{BufReader, Read as _};
+use std::io::Read as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
@@ -27,6 +25,8 @@ use std::path::Path;
 pub(crate) const NAMESPACES: [&str; 7] = ["mnt", "pid", "net", "ipc", "uts", "user", "cgroup"];
 /// Times that the mounts of one container are read again.
 const MAX_MOUNT_READS: u32 = 64;
+/// Most bytes read of a status: its longest line has the supplementary groups.
+const MAX_STATUS: u64 = 1 << 20;
 /// Most bytes read of a command line.
 const MAX_COMMAND_LINE: u64 = 4096;
 
@@ -136,27 +136,26 @@ impl Node {
     /// A way to the root of a caller, or of its container when it is gone; and where that root lies
     /// when it is a directory of its mount namespace.
     fn root_of(&self, given: &Given<'_>) -> (Vec<u8>, Vec<u8>) {
-        let own = format!("/proc/{}/root", given.tgid);
-        let not_root = |path: &[u8]| {
-            if path == b"/" {
-                Vec::new()
-            } else {
-                path.to_vec()
-            }
-        };
-        let is_absolute = given.name.starts_with(b"/");
-        if let Ok(link) = std::fs::read_link(&own) {
-            let prefix = not_root(&link.into_os_string().into_encoded_bytes());
+        let own = format!("/proc/{}/root", given.tgid).into_bytes();
+        let not_root = |path: Vec<u8>| if path == b"/" { Vec::new() } else { path };
+        let link = std::fs::read_link(OsStr::from_bytes(&own))
+            .ok()
+            .map(|link| not_root(link.into_os_string().into_encoded_bytes()));
+        // The kernel has told where an absolute name begins.
+        let prefix = given
+            .name
+            .starts_with(b"/")
+            .then(|| not_root(given.directory.to_vec()));
+        match (link, prefix.as_deref()) {
+            (Some(link), Some(prefix)) if link == prefix => return (own, link),
             // A process may hold a directory outside of its root.
-            if is_absolute || given.directory.starts_with(&prefix) {
-                return (own.into_bytes(), prefix);
+            (Some(link), None) if given.directory.starts_with(&link) => return (own, link),
+            (Some(link), Some(prefix)) if link.is_empty() => {
+                return ([own.as_slice(), prefix].concat(), prefix.to_vec());
             }
+            _ => {}
         }
-        let prefix = if is_absolute {
-            not_root(given.directory)
-        } else {
-            Vec::new()
-        };
+        let prefix = prefix.unwrap_or_default();
         let known = self
             .containers
             .get(&given.container)
@@ -192,21 +191,39 @@ impl Node {
 
     /// What a running process is allowed now.
     pub(crate) fn refresh(tgid: u32, privileges: &mut Privileges) {
-        let Some(status) = File::open(format!("/proc/{tgid}/status"))
-            .ok()
-            .and_then(|file| Status::from_buf_read(BufReader::new(file)).ok())
-        else {
-            return;
-        };
-        privileges.uid = status.euid;
-        privileges.gid = status.egid;
-        privileges.effective = status.capeff;
-        privileges.permitted = status.capprm;
-        privileges.bounding = status.capbnd.unwrap_or(privileges.bounding);
-        privileges.no_new_privs = status
-            .nonewprivs
-            .map_or(privileges.no_new_privs, |set| u32::from(set != 0));
-        privileges.seccomp = status.seccomp.unwrap_or(privileges.seccomp);
+        let mut status = Vec::new();
+        if let Ok(file) = File::open(format!("/proc/{tgid}/status")) {
+            let _ = file.take(MAX_STATUS).read_to_end(&mut status);
+        }
+        Self::privileges(&status, privileges);
+    }
+
+    /// What a status says of them. Its first line has a name of any bytes that the process chose.
+    pub(crate) fn privileges(status: &[u8], privileges: &mut Privileges) {
+        for line in status.split(|byte| *byte == b'\n') {
+            let Ok(line) = std::str::from_utf8(line) else {
+                continue;
+            };
+            let Some((name, value)) = line.split_once(':') else {
+                continue;
+            };
+            // Of four ids the second is the effective one.
+            let id = || value.split_ascii_whitespace().nth(1)?.parse().ok();
+            let set = || u64::from_str_radix(value.trim(), 16).ok();
+            let number = || value.trim().parse().ok();
+            match name {
+                "Uid" => privileges.uid = id().unwrap_or(privileges.uid),
+                "Gid" => privileges.gid = id().unwrap_or(privileges.gid),
+                "CapEff" => privileges.effective = set().unwrap_or(privileges.effective),
+                "CapPrm" => privileges.permitted = set().unwrap_or(privileges.permitted),
+                "CapBnd" => privileges.bounding = set().unwrap_or(privileges.bounding),
+                "NoNewPrivs" => {
+                    privileges.no_new_privs = number().unwrap_or(privileges.no_new_privs);
+                }
+                "Seccomp" => privileges.seccomp = number().unwrap_or(privileges.seccomp),
+                _ => {}
+            }
+        }
     }
 
     /// Whose each namespace of a process is.
@@ -260,6 +277,30 @@ impl Node {
 
 fn namespace(process: &str, name: &str) -> Option<u32> {
     let link = std::fs::read_link(Path::new("/proc").join(process).join("ns").join(name)).ok()?;
-    let text = link.to_str()?;
-    text.split_once('[')?.1.strip_suffix(']')?.parse().ok()
+    namespace_inode(link.to_str()?)
+}
+
+/// The inode number in `mnt:[N]`.
+pub(crate) fn namespace_inode(link: &str) -> Option<u32> {
+    link.split_once('[')?.1.strip_suffix(']')?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn privileges_are_read_whatever_the_process_calls_itself() {
+        let status = b"Name:\t\xff\nState:\tS (sleeping)\nUid:\t1\t2\t3\t4\nGid:\t5\t6\t7\t8\n\
+            CapPrm:\t00000000000000ff\nCapEff:\t0000000000000001\nNoNewPrivs:\t1\nSeccomp:\t2\n";
+        let mut privileges = Privileges {
+            bounding: 7,
+            ..Privileges::default()
+        };
+        Node::privileges(status, &mut privileges);
+        assert_eq!((privileges.uid, privileges.gid), (2, 6));
+        assert_eq!((privileges.permitted, privileges.effective), (255, 1));
+        assert_eq!((privileges.bounding, privileges.no_new_privs), (7, 1));
+        assert_eq!(privileges.seccomp, 2);
+    }
 }

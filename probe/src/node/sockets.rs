@@ -1,10 +1,10 @@
 //! Sockets that listen when the window opens, from /proc/PID/net and /proc/PID/fd.
 
-use procfs_core::net::{TcpNetEntries, TcpState, UnixNetEntries, UnixState};
-use procfs_core::{ExplicitSystemInfo, FromBufRead as _, FromBufReadSI as _};
+use procfs_core::net::{TcpNetEntries, TcpState};
+use procfs_core::{ExplicitSystemInfo, FromBufReadSI as _};
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
-use std::io::{BufReader, Read as _};
+use std::io::{BufRead, BufReader, Read as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -20,6 +20,8 @@ const SYSTEM: ExplicitSystemInfo = ExplicitSystemInfo {
 };
 /// `SOCK_DGRAM`.
 const DATAGRAM: u16 = 2;
+/// `SS_UNCONNECTED` of linux/net.h.
+const UNCONNECTED: u8 = 1;
 
 /// A socket that listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,8 +37,8 @@ pub(crate) enum Listener {
     },
     /// Unix, by path; abstract names begin with `@`.
     Unix {
-        /// Where.
-        path: String,
+        /// Where, as the process named it.
+        path: Vec<u8>,
         /// `SOCK_…`.
         socket_type: u16,
         /// A process that holds it.
@@ -61,39 +63,70 @@ pub(crate) fn listeners(processes: &[u32]) -> Vec<Listener> {
         if !namespaces.insert(netns) {
             continue;
         }
+        let holder = |inode: u64| holders.get(&inode).copied();
         for table in ["tcp", "tcp6"] {
-            let entries = open(*process, table)
-                .and_then(|file| TcpNetEntries::from_buf_read(file, &SYSTEM).ok())
-                .map(|entries| entries.0)
-                .unwrap_or_default();
             all.extend(
-                entries
-                    .into_iter()
-                    .filter(|entry| entry.state == TcpState::Listen)
-                    .map(|entry| Listener::Tcp {
-                        netns,
-                        address: entry.local_address,
-                        holder: holders.get(&entry.inode).copied(),
-                    }),
+                open(*process, table).map_or_else(Vec::new, |text| tcp(text, netns, holder)),
             );
         }
-        // A named stream socket without a peer listens, or is about to.
-        let entries = open(*process, "unix")
-            .and_then(|file| UnixNetEntries::from_buf_read(file).ok())
-            .map(|entries| entries.0)
-            .unwrap_or_default();
-        all.extend(entries.into_iter().filter_map(|entry| {
-            let path = entry.path.as_ref()?.to_string_lossy().into_owned();
-            (entry.state == UnixState::UNCONNECTED && entry.socket_type != DATAGRAM).then(|| {
-                Listener::Unix {
-                    path,
-                    socket_type: entry.socket_type,
-                    holder: holders.get(&entry.inode).copied(),
-                }
-            })
-        }));
+        let mut table = Vec::new();
+        if let Some(mut file) = open(*process, "unix") {
+            // What was read before an error is a table too.
+            let _ = file.read_to_end(&mut table);
+        }
+        all.extend(unix(&table, holder));
     }
     all
+}
+
+/// Those of a table `tcp` or `tcp6`.
+pub(crate) fn tcp(
+    table: impl BufRead,
+    netns: u32,
+    holder: impl Fn(u64) -> Option<u32>,
+) -> Vec<Listener> {
+    let entries = TcpNetEntries::from_buf_read(table, &SYSTEM).map(|entries| entries.0);
+    entries
+        .unwrap_or_default()
+        .into_iter()
+        .filter(|entry| entry.state == TcpState::Listen)
+        .map(|entry| Listener::Tcp {
+            netns,
+            address: entry.local_address,
+            holder: holder(entry.inode),
+        })
+        .collect()
+}
+
+/// Those of a table `unix`: a named stream socket without a peer listens, or is about to. Names are
+/// any bytes that a process chose: a line that can't be read takes no other one with it.
+pub(crate) fn unix(table: &[u8], holder: impl Fn(u64) -> Option<u32>) -> Vec<Listener> {
+    table
+        .split(|byte| *byte == b'\n')
+        .skip(1)
+        .filter_map(|line| unix_line(line, &holder))
+        .collect()
+}
+
+/// `Num RefCount Protocol Flags Type St Inode Path`; the path goes to the end of the line.
+fn unix_line(line: &[u8], holder: &impl Fn(u64) -> Option<u32>) -> Option<Listener> {
+    let mut rest = line;
+    let mut fields = [""; 7];
+    for field in &mut fields {
+        rest = rest.trim_ascii_start();
+        let end = rest.iter().position(|byte| *byte == b' ')?;
+        *field = std::str::from_utf8(&rest[..end]).ok()?;
+        rest = &rest[end..];
+    }
+    let path = rest.strip_prefix(b" ").filter(|path| !path.is_empty())?;
+    let socket_type = u16::from_str_radix(fields[4], 16).ok()?;
+    let state = u8::from_str_radix(fields[5], 16).ok()?;
+    (state == UNCONNECTED && socket_type != DATAGRAM).then_some(())?;
+    Some(Listener::Unix {
+        path: path.to_vec(),
+        socket_type,
+        holder: holder(fields[6].parse().ok()?),
+    })
 }
 
 fn open(process: u32, table: &str) -> Option<BufReader<std::io::Take<File>>> {
@@ -117,12 +150,50 @@ pub(crate) fn holds_ring(process: u32) -> bool {
 /// Inode numbers of the sockets that a process holds.
 fn sockets_of(process: u32) -> Vec<u64> {
     descriptors(process)
-        .filter_map(|link| {
-            let text = link.to_str()?;
-            text.strip_prefix("socket:[")?
-                .strip_suffix(']')?
-                .parse()
-                .ok()
-        })
+        .filter_map(|link| inode(link.to_str()?))
         .collect()
+}
+
+/// The inode number in `socket:[N]`.
+pub(crate) fn inode(link: &str) -> Option<u64> {
+    link.strip_prefix("socket:[")?
+        .strip_suffix(']')?
+        .parse()
+        .ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_sockets_are_any_bytes_and_hide_no_other() {
+        let table = b"Num       RefCount Protocol Flags    Type St Inode Path\n\
+            0000000000000000: 00000002 00000000 00010000 0001 01 11 /run/a b\n\
+            0000000000000000: 00000002 00000000 00010000 0001 01 12 /run/\xff\n\
+            forged\n\
+            0000000000000000: 00000003 00000000 00000000 0001 03 13 /run/connected\n\
+            0000000000000000: 00000002 00000000 00000000 0002 01 14 /run/datagram\n\
+            0000000000000000: 00000002 00000000 00000000 0001 01 15\n\
+            0000000000000000: 00000002 00000000 00010000 0005    01    16 @x\n";
+        let found: Vec<_> = unix(table, |inode| Some(u32::try_from(inode).unwrap_or(0)))
+            .into_iter()
+            .map(|listener| match listener {
+                Listener::Unix {
+                    path,
+                    socket_type,
+                    holder,
+                } => (path, socket_type, holder),
+                Listener::Tcp { .. } => panic!("it is no table of tcp"),
+            })
+            .collect();
+        assert_eq!(
+            found,
+            [
+                (b"/run/a b".to_vec(), 1, Some(11)),
+                (b"/run/\xff".to_vec(), 1, Some(12)),
+                (b"@x".to_vec(), 5, Some(16)),
+            ]
+        );
+    }
 }

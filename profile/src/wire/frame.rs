@@ -150,6 +150,23 @@ pub enum Part {
     },
 }
 
+impl Part {
+    /// Rows in it, at least one: it is a row itself.
+    pub(super) fn rows(&self) -> usize {
+        let rows = match self {
+            Self::Node(_) | Self::Window(_) | Self::Container(_) => 0,
+            Self::Processes { rows, .. } => rows.len(),
+            Self::Syscalls { rows, .. } => rows.len(),
+            Self::Files { rows, .. } => rows.len(),
+            Self::Network { rows, .. } => rows.len(),
+            Self::Dns { rows, .. } => rows.len(),
+            Self::Capabilities { rows, .. } => rows.len(),
+            Self::Events { rows, .. } => rows.len(),
+        };
+        rows + 1
+    }
+}
+
 /// When the window was, how it ended, and what it can be relied on for.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -22,6 +22,8 @@ pub const MAX_LINE_BYTES: usize = 1 << 20;
 pub const MAX_CHUNK_BYTES: usize = 4 << 20;
 /// Most bytes that all chunks of one node may inflate to.
 pub const MAX_INFLATED_BYTES: usize = 256 << 20;
+/// Most rows that all chunks of one node may hold: a short row is far larger in memory than as text.
+pub const MAX_ROWS: usize = 1 << 20;
 
 /// The major number of a version `MAJOR.MINOR`.
 #[must_use]

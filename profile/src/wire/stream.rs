@@ -3,7 +3,7 @@
 
 use super::{
     End, Failure, Frame, Hello, Line, MAX_CHUNK_BYTES, MAX_INFLATED_BYTES, MAX_LINE_BYTES,
-    MAX_STREAM_BYTES, PROTOCOL, Part, Progress, major,
+    MAX_ROWS, MAX_STREAM_BYTES, PROTOCOL, Part, Progress, major,
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -14,7 +14,7 @@ use std::fmt;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StreamError {
     /// A line longer than [`MAX_LINE_BYTES`], or all lines longer than [`MAX_STREAM_BYTES`], or
-    /// chunks that inflate beyond their limit.
+    /// chunks that inflate beyond their limits.
     TooLarge(&'static str),
     /// A line that is no frame.
     Malformed {
@@ -134,6 +134,7 @@ pub struct Decoder {
     next: u64,
     bytes: usize,
     inflated: usize,
+    rows: usize,
     digest: Sha256,
     hello: Option<Hello>,
     progress: Option<Progress>,
@@ -224,6 +225,10 @@ impl Decoder {
         }
         let parts: Vec<Part> =
             serde_json::from_slice(&json).map_err(|error| malformed(error.to_string()))?;
+        self.rows += parts.iter().map(Part::rows).sum::<usize>();
+        if self.rows > MAX_ROWS {
+            return Err(StreamError::TooLarge("the number of its rows"));
+        }
         self.parts.extend(parts);
         Ok(())
     }
@@ -351,6 +356,21 @@ mod tests {
             Decoder::default().line(other.as_bytes()),
             Err(StreamError::Version { .. })
         ));
+    }
+
+    #[test]
+    fn more_rows_than_the_limit_are_refused() {
+        let mut decoder = Decoder {
+            rows: MAX_ROWS - 1,
+            ..Decoder::default()
+        };
+        let part = Part::Container(Box::default());
+        let mut line = |number: u64| {
+            let chunk = encode_chunk(std::slice::from_ref(&part));
+            decoder.line(encode_line(number, Frame::Chunk(chunk)).as_bytes())
+        };
+        assert_eq!(line(0), Ok(None));
+        assert!(matches!(line(1), Err(StreamError::TooLarge(_))));
     }
 
     proptest! {

@@ -1,0 +1,147 @@
+//! What a fuzz target of the documents calls, with the bytes that somebody else chose. None may
+//! panic, and what they say of the result has to hold.
+
+use procmon_profile::baseline;
+use procmon_profile::diff::{Options, diff};
+use procmon_profile::document::{Content, Document, parse};
+use procmon_profile::expression::Condition;
+use procmon_profile::mask::mask_argv;
+use procmon_profile::merge::{NodeCapture, merge, normalize};
+use procmon_profile::model::{
+    Change, Dimension, DriftRow, FileOperation, FileRow, Profile, RowValue, Session, Severity,
+};
+use procmon_profile::text;
+use procmon_profile::wire::{Decoder, MAX_STREAM_BYTES, Part};
+
+/// The stream of a probe, up to the Profile that is made of it.
+pub fn frames(bytes: &[u8]) {
+    let mut decoder = Decoder::default();
+    let mut fault = None;
+    for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+        match decoder.line(line) {
+            Ok(_) => {}
+            Err(error) => {
+                fault = Some(error.to_string());
+                break;
+            }
+        }
+    }
+    let (ended, failure) = (decoder.ended(), decoder.failure().cloned());
+    let (parts, cut) = decoder.finish();
+    assert_eq!(ended, cut.is_none(), "a stream without its end is cut");
+    assert!(bytes.len() < MAX_STREAM_BYTES || fault.is_some() || cut.is_some());
+    let fault = fault.or_else(|| cut.map(|cut| cut.to_string()));
+    merged(parts, fault, failure);
+}
+
+/// What chunks inflate to: the parts of a capture.
+pub fn parts(bytes: &[u8]) {
+    if let Ok(parts) = serde_json::from_slice::<Vec<Part>>(bytes) {
+        merged(parts, None, None);
+    }
+}
+
+fn merged(
+    parts: Vec<Part>,
+    fault: Option<String>,
+    failure: Option<procmon_profile::wire::Failure>,
+) {
+    let is_whole = fault.is_none() && failure.is_none();
+    let capture = NodeCapture {
+        node: "n".to_owned(),
+        parts,
+        fault,
+        failure,
+    };
+    let profile = merge(Session::default(), vec![capture]);
+    assert!(is_whole || !profile.completeness.complete);
+    round_trip(&profile);
+}
+
+/// A Profile is in its order, and is read as it was written.
+fn round_trip(profile: &Profile) {
+    let mut again = profile.clone();
+    normalize(&mut again);
+    assert_eq!(*profile, again, "its order is its only one");
+    let text = serde_json::to_vec(profile).expect("a profile is plain data");
+    match parse(&text).expect("it was written just now").content {
+        Content::Profile(read) => assert_eq!(*read, *profile),
+        other => panic!("a Profile became a {}", other.kind()),
+    }
+}
+
+/// A saved document, and what is made of it.
+pub fn document(bytes: &[u8]) {
+    if let Ok(document) = parse(bytes) {
+        made_of(document);
+    }
+}
+
+/// What is made of a document that could be read.
+pub fn made_of(document: Document) {
+    match document.content {
+        Content::Profile(mut profile) => {
+            normalize(&mut profile);
+            let Ok(baseline) =
+                baseline::from_profiles("fuzz", std::slice::from_ref(&profile), None)
+            else {
+                return;
+            };
+            let drift = diff(&baseline, &profile, &Options::default());
+            let _ = serde_json::to_vec(&drift.ok()).expect("a drift is plain data");
+        }
+        Content::Baseline(baseline) => {
+            let Ok(baseline) = baseline::normalize(*baseline) else {
+                return;
+            };
+            let text = serde_json::to_vec(&baseline).expect("a baseline is plain data");
+            assert!(parse(&text).is_ok(), "it was written just now");
+        }
+        Content::Drift(drift) => {
+            let _ = serde_json::to_vec(&drift).expect("a drift is plain data");
+        }
+    }
+}
+
+/// A condition that somebody wrote.
+pub fn expression(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    if let Ok(condition) = Condition::parse(&text) {
+        let _ = condition.holds(&row());
+    }
+}
+
+fn row() -> DriftRow {
+    DriftRow {
+        id: "0".into(),
+        change: Change::New,
+        dimension: Dimension::Files,
+        container: "web".into(),
+        severity: Severity::Low,
+        key: "/x reads /tmp/a".into(),
+        value: RowValue::File(FileRow {
+            exe: "/x".into(),
+            path: "/tmp/a".into(),
+            operations: [FileOperation::Open, FileOperation::Read].into(),
+            ..FileRow::default()
+        }),
+        reason: String::new(),
+        nearest: None,
+        evidence: Vec::new(),
+        accept: String::new(),
+    }
+}
+
+/// A command line: arguments apart by NUL.
+pub fn mask(bytes: &[u8]) {
+    let argv: Vec<String> = bytes
+        .split(|byte| *byte == 0)
+        .map(text::from_bytes)
+        .collect();
+    let mut once = argv.clone();
+    mask_argv(&mut once);
+    assert_eq!(argv.len(), once.len());
+    let mut twice = once.clone();
+    mask_argv(&mut twice);
+    assert_eq!(once, twice, "masking twice is masking once");
+}

@@ -1,0 +1,45 @@
+//! Documents that somebody wrote in YAML: nothing about them is trusted.
+
+/// The value of a document; an error is one line.
+pub(crate) fn value(text: &str) -> Result<serde_json::Value, String> {
+    serde_saphyr::from_str_with_options(text, limits()).map_err(|error| {
+        error
+            .to_string()
+            .lines()
+            .next()
+            .unwrap_or_default()
+            .to_owned()
+    })
+}
+
+/// Documents are large and flat; aliases, which can make them explode, do not occur in them.
+fn limits() -> serde_saphyr::Options {
+    serde_saphyr::options! {
+        budget: serde_saphyr::budget! {
+            max_events: 100_000_000,
+            max_nodes: 50_000_000,
+            max_aliases: 0,
+            max_anchors: 0,
+            max_depth: 64,
+            max_total_scalar_bytes: 512 << 20,
+        },
+    }
+}
+
+#[cfg(test)]
+#[path = "../../fuzz/inputs.rs"]
+mod inputs;
+
+#[cfg(test)]
+mod tests {
+    use super::inputs;
+
+    #[test]
+    fn no_bytes_make_it_panic() {
+        inputs::feed("yaml", |bytes| {
+            if let Ok(text) = std::str::from_utf8(bytes) {
+                let _ = super::value(text);
+            }
+        });
+    }
+}
