@@ -340,9 +340,10 @@ impl Trap {
 
     /// What stands there now, as somebody finds it who reads it after the call: `m` when it changed.
     fn end(self, after: &[u8]) -> char {
+        let place = self.at(after.len());
         self.changed.join().expect("the thread ends");
-        // SAFETY: within the first page.
-        let now = unsafe { std::slice::from_raw_parts(self.at(after.len()), after.len()) };
+        // SAFETY: within the first page, which nobody changes any more.
+        let now = unsafe { std::slice::from_raw_parts(place, after.len()) };
         if now == after { 'm' } else { 'd' }
     }
 }
