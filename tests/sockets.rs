@@ -10,31 +10,8 @@ use std::process::{Command, Stdio};
 
 /// Cases in which the profile is known to be wrong, and why.
 const KNOWN: &[(&str, &str)] = &[
-    (
-        "asked-the-socket",
-        "a refusal told by the first send counts again",
-    ),
-    (
-        "connected-server",
-        "a connected datagram socket is outbound, whoever began",
-    ),
     ("corked", "calls are counted, not what they make together"),
-    ("fast-open", "bytes that go with the SYN are not counted"),
-    ("many-messages", "32 messages of one call are looked at"),
-    ("pings", "connect makes a connection of a raw socket"),
-    (
-        "read-datagrams",
-        "read of a socket without a peer is not counted",
-    ),
-    (
-        "read-unix-datagrams",
-        "read of a socket without a peer is not counted",
-    ),
     ("segments", "one call counts one datagram"),
-    (
-        "swapped-connect",
-        "connect looks at the descriptor when it returns",
-    ),
 ];
 
 /// The profile of one case, and its truth.

@@ -5,8 +5,9 @@ use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray, Queue, RingBuf};
 use procmon_probe_ebpf::abi::{
     CapabilityKey, CapabilityRow, CgroupEntry, Config, CpuCache, DENSE_NUMBERS, DenseRows, ExeKey,
-    FileKey, FileRow, ListenKey, Loss, MAX_CONTAINERS, MAX_EXES, N_LOSSES, NetworkKey, NetworkRow,
-    Offsets, RareKey, RowErrno, SocketState, State, SyscallKey, SyscallRow, TaskRecord,
+    FILE_CACHE_ENTRIES, FileCache, FileKey, FileRow, ListenKey, Loss, MAX_CONTAINERS, MAX_EXES,
+    N_LOSSES, NetworkKey, NetworkRow, Offsets, RareKey, RowErrno, SocketState, State, SyscallKey,
+    SyscallRow, TaskRecord,
 };
 
 /// Offsets of kernel members; set before loading.
@@ -24,11 +25,18 @@ pub(crate) static CONFIG: Config = Config {
     cgroup_hierarchy: 0,
     tree: 0,
     preemptible: 0,
+    direct: 0,
 };
 
-/// The switch, and counters that make caches stale.
-#[map]
-static STATE: Array<State> = Array::with_max_entries(1, 0);
+/// The switch, and counters that make caches stale: the map `.bss`, which is read without a look-up.
+#[unsafe(no_mangle)]
+pub(crate) static mut STATE: State = State {
+    open: 0,
+    scan: 0,
+    epoch: 0,
+    links: 0,
+    renames: 0,
+};
 
 /// Slot of each task of the target, by `task_struct`. Full: the task is not counted; `Loss::Tasks`.
 #[map]
@@ -82,6 +90,10 @@ pub(crate) static FREE_SYSCALL_ROWS: Queue<u32> = Queue::with_max_entries(8_192,
 #[map]
 pub(crate) static ERRNOS: HashMap<RowErrno, u64> = HashMap::with_max_entries(32_768, 0);
 
+/// Rows of the files that this CPU met last, by `struct file`.
+#[map]
+pub(crate) static FILE_CACHE: PerCpuArray<FileCache> =
+    PerCpuArray::with_max_entries(FILE_CACHE_ENTRIES, 0);
 /// Rows of files. Full: the operation is not counted; `Loss::FileRows`.
 #[map]
 pub(crate) static FILES: HashMap<FileKey, u32> = HashMap::with_max_entries(65_536, 0);
@@ -143,6 +155,10 @@ pub(crate) const NAME_BYTES: usize = 256;
 pub(crate) struct Scratch {
     /// The record; what one masked offset addresses may be longer than a name only for arguments.
     pub(crate) bytes: [u8; SCRATCH_MASK + 1 + 4096],
+    /// `struct mount` where a walk goes on.
+    pub(crate) mount: u64,
+    /// `struct dentry` where a walk goes on.
+    pub(crate) dentry: u64,
 }
 
 /// One offset, as a constant to the verifier.
@@ -161,24 +177,26 @@ macro_rules! config {
 }
 pub(crate) use config;
 
-/// Reads a member of a static; volatile so that the compiler does not take it for zero.
+/// Reads a member of a static; volatile since the compiler does not know who writes it.
 #[inline(always)]
 pub(crate) fn constant<T: Copy>(member: *const T) -> T {
-    // SAFETY: only members of the two statics come here.
+    // SAFETY: only members of the three statics come here.
     unsafe { core::ptr::read_volatile(member) }
 }
 
-/// The state.
-#[inline(always)]
-pub(crate) fn state() -> Option<*mut State> {
-    STATE.get_ptr_mut(0)
+/// One member of the state, which user space and other CPUs change at any time.
+macro_rules! state {
+    ($member:ident) => {
+        // SAFETY: the static is a map's value.
+        $crate::maps::constant(unsafe { &raw const $crate::maps::STATE.$member })
+    };
 }
+pub(crate) use state;
 
 /// The window is open.
 #[inline(always)]
 pub(crate) fn open() -> bool {
-    // SAFETY: the pointer is a map value; user space changes it at any time.
-    state().is_some_and(|state| unsafe { core::ptr::read_volatile(&raw const (*state).open) } != 0)
+    state!(open) != 0
 }
 
 /// A buffer of this CPU.

@@ -9,6 +9,7 @@ use std::collections::HashMap;
 const KIND_STRUCT: u32 = 4;
 const KIND_UNION: u32 = 5;
 const KIND_ENUM: u32 = 6;
+const KIND_FUNC: u32 = 12;
 
 /// Types of a kernel.
 pub(crate) struct Btf {
@@ -147,6 +148,16 @@ impl Btf {
     pub(crate) fn size(&self, structure: &str) -> Option<u32> {
         let (place, _, _) = self.resolve(*self.structs.get(structure.as_bytes())?)?;
         self.u32(place + 8)
+    }
+
+    /// The number of a kernel function.
+    pub(crate) fn function(&self, wanted: &str) -> Option<u32> {
+        let number = self.types.iter().skip(1).position(|place| {
+            let place = *place as usize;
+            let kind = self.u32(place + 4).unwrap_or(0) >> 24 & 0x1f;
+            kind == KIND_FUNC && self.name(place) == wanted.as_bytes()
+        })?;
+        u32::try_from(number + 1).ok()
     }
 
     /// The value of a constant in any enum.

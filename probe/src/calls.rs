@@ -142,22 +142,22 @@ const CREDENTIALS: &[&str] = &[
 /// text.
 const RARE: &[(&str, u32, u8, u8, u8)] = &[
     ("ptrace", RARE_PTRACE, 0, 1, NO_ARG),
-    ("process_vm_readv", RARE_PTRACE, 5, 0, NO_ARG),
-    ("process_vm_writev", RARE_PTRACE, 5, 0, NO_ARG),
+    ("process_vm_readv", RARE_PTRACE, NO_ARG, 0, NO_ARG),
+    ("process_vm_writev", RARE_PTRACE, NO_ARG, 0, NO_ARG),
     ("mount", RARE_MOUNT, 0, 3, 2),
     ("umount2", RARE_MOUNT, 0, 1, NO_ARG),
-    ("pivot_root", RARE_MOUNT, 0, 2, NO_ARG),
+    ("pivot_root", RARE_MOUNT, NO_ARG, NO_ARG, NO_ARG),
     ("move_mount", RARE_MOUNT, 0, 4, NO_ARG),
     ("fsmount", RARE_MOUNT, 0, 1, NO_ARG),
     ("open_tree", RARE_MOUNT, 0, 2, NO_ARG),
     ("setns", RARE_SETNS, 1, 2, NO_ARG),
     ("unshare", RARE_UNSHARE, 0, 1, NO_ARG),
-    ("init_module", RARE_MODULE_LOAD, 3, 3, NO_ARG),
-    ("finit_module", RARE_MODULE_LOAD, 3, 3, NO_ARG),
-    ("bpf", RARE_BPF, 0, 3, NO_ARG),
-    ("keyctl", RARE_KEYCTL, 0, 3, NO_ARG),
-    ("userfaultfd", RARE_USERFAULTFD, 0, 3, NO_ARG),
-    ("perf_event_open", RARE_PERF, 1, 3, NO_ARG),
+    ("init_module", RARE_MODULE_LOAD, NO_ARG, NO_ARG, NO_ARG),
+    ("finit_module", RARE_MODULE_LOAD, NO_ARG, NO_ARG, NO_ARG),
+    ("bpf", RARE_BPF, 0, NO_ARG, NO_ARG),
+    ("keyctl", RARE_KEYCTL, 0, NO_ARG, NO_ARG),
+    ("userfaultfd", RARE_USERFAULTFD, 0, NO_ARG, NO_ARG),
+    ("perf_event_open", RARE_PERF, 1, NO_ARG, NO_ARG),
 ];
 
 /// Calls in which mapping memory asks for CAP_SYS_ADMIN without need.
@@ -175,6 +175,8 @@ fn at_entry(kind: u8) -> bool {
             | CALL_COPY
             | CALL_DESCRIPTOR
             | CALL_MAP
+            | CALL_CONNECT
+            | CALL_LISTEN
             | CALL_SENDTO
             | CALL_RECVFROM
             | CALL_SENDMSG

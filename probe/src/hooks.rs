@@ -7,7 +7,7 @@ use aya::maps::{Array, MapData, Queue};
 use aya::programs::{BtfTracePoint, Iter, Program};
 use aya::{Btf, Ebpf, EbpfLoader, VerifierLogLevel};
 use procmon_probe_ebpf::abi::{
-    CallKind, Config, DENSE_NUMBERS, MAX_CONTAINERS, MAX_EXES, NO_OFFSET, State,
+    CallKind, Config, DENSE_NUMBERS, MAX_CONTAINERS, MAX_EXES, NO_OFFSET, RDONLY_CAST, State,
 };
 use procmon_profile::model::{Abi, Dimension, Hook, HookState, Tier};
 use procmon_profile::wire::Limits;
@@ -162,7 +162,7 @@ pub(crate) fn load(
     verbose: bool,
 ) -> Result<Capture, Unable> {
     limits.syscall_rows = limits.syscall_rows.clamp(64, 65_534);
-    let (offsets, config) = layouts(hierarchy, tree, arch).map_err(|error| Unable {
+    let (offsets, config, cast) = layouts(hierarchy, tree, arch).map_err(|error| Unable {
         code: "noBtf",
         error,
     })?;
@@ -200,8 +200,9 @@ pub(crate) fn load(
             loader.map_max_entries(map, entries);
         }
     }
-    let object = miniz_oxide::inflate::decompress_to_vec(OBJECT)
+    let mut object = miniz_oxide::inflate::decompress_to_vec(OBJECT)
         .map_err(|error| anyhow!("the probe's eBPF object is damaged: {error}"))?;
+    name_function(&mut object, RDONLY_CAST, cast);
     let mut ebpf = loader.load(&object).map_err(|error| {
         let error = anyhow::Error::from(error);
         let code = if is_forbidden(&error) {
@@ -224,6 +225,24 @@ pub(crate) fn load(
     Ok(capture)
 }
 
+/// Puts the number of a kernel function where the object has a placeholder for it. Where the kernel
+/// lacks it, the calls are in branches that the verifier removes.
+fn name_function(object: &mut [u8], placeholder: u32, function: u32) {
+    // struct bpf_insn: BPF_JMP | BPF_CALL, registers, offset; then the number.
+    let mut call = [0x85, 0, 0, 0, 0, 0, 0, 0];
+    call[4..].copy_from_slice(&placeholder.to_le_bytes());
+    if function == 0 {
+        return;
+    }
+    for instruction in object.chunks_exact_mut(8) {
+        if instruction == call {
+            // BPF_PSEUDO_KFUNC_CALL as the source register.
+            instruction[1] = 0x20;
+            instruction[4..].copy_from_slice(&function.to_le_bytes());
+        }
+    }
+}
+
 fn is_forbidden(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {
         cause
@@ -237,7 +256,7 @@ fn layouts(
     hierarchy: Hierarchy,
     tree: bool,
     arch: &str,
-) -> Result<(procmon_probe_ebpf::abi::Offsets, Config)> {
+) -> Result<(procmon_probe_ebpf::abi::Offsets, Config, u32)> {
     let mut bytes = Vec::new();
     std::fs::File::open("/sys/kernel/btf/vmlinux")
         .and_then(|mut file| file.read_to_end(&mut bytes))
@@ -253,6 +272,9 @@ fn layouts(
             .constant(&format!("{name}_cgrp_id"))
             .with_context(|| format!("this kernel's BTF lacks the {name} cgroup controller"))?,
     };
+    let cast = layouts
+        .function("bpf_rdonly_cast")
+        .filter(|function| sys::may_cast_any_address(*function));
     let config = Config {
         typed_task: u32::from(layouts.constant("BPF_FUNC_get_current_task_btf").is_some()),
         arch: if arch == "amd64" { 1 } else { 2 },
@@ -263,8 +285,9 @@ fn layouts(
         },
         tree: u32::from(tree),
         preemptible: u32::from(is_preemptible(&sys::uname().0)),
+        direct: u32::from(cast.is_some()),
     };
-    Ok((offsets, config))
+    Ok((offsets, config, cast.unwrap_or(0)))
 }
 
 /// Programs on tracepoints may be preempted: since 6.19, which nothing in the BTF shows.
@@ -388,8 +411,8 @@ impl Capture {
     pub(crate) fn set_state(&mut self, change: impl FnOnce(&mut State)) -> Result<()> {
         let mut map: Array<_, State> = self
             .ebpf
-            .map_mut("STATE")
-            .context("no map STATE")?
+            .map_mut(".bss")
+            .context("no map .bss")?
             .try_into()?;
         let mut state = map.get(&0, 0)?;
         change(&mut state);

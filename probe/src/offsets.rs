@@ -52,6 +52,7 @@ pub(crate) fn find(btf: &Btf, arch: &str) -> (Offsets, Vec<&'static str>) {
         fdt_max_fds = "fdtable"."max_fds",
         fdt_fd = "fdtable"."fd",
         fs_pwd = "fs_struct"."pwd",
+        fs_root = "fs_struct"."root",
         mm_exe_file = "mm_struct"."exe_file",
         mm_arg_start = "mm_struct"."arg_start",
         mm_arg_end = "mm_struct"."arg_end",
@@ -102,6 +103,8 @@ pub(crate) fn find(btf: &Btf, arch: &str) -> (Offsets, Vec<&'static str>) {
         mount_parent = "mount"."mnt_parent",
         mount_mountpoint = "mount"."mnt_mountpoint",
         mount_id = "mount"."mnt_id",
+        mount_namespace = "mount"."mnt_ns",
+        mnt_ns_sequence = "mnt_namespace"."seq",
         bprm_file = "linux_binprm"."file",
         bprm_filename = "linux_binprm"."filename",
         bprm_interp = "linux_binprm"."interp",
@@ -138,6 +141,12 @@ pub(crate) fn find(btf: &Btf, arch: &str) -> (Offsets, Vec<&'static str>) {
     out.tcp_is_mptcp_shift = btf
         .member("tcp_sock", "is_mptcp")
         .map_or(0, |member| member.bits % 8);
+    if out.mnt_ns_sequence == NO_OFFSET {
+        // Since 6.18.
+        out.mnt_ns_sequence = btf
+            .member("mnt_namespace", "ns.ns_id")
+            .map_or(NO_OFFSET, |member| member.bits / 8);
+    }
     registers(btf, arch, &mut out);
     let needed = [
         ("task_struct.tgid", out.task_tgid),

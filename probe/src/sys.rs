@@ -344,6 +344,46 @@ pub(crate) fn program_statistics(fd: &impl AsRawFd) -> io::Result<ProgramStatist
     })
 }
 
+/// The kernel takes a program that reads from any address through its function of this number,
+/// `bpf_rdonly_cast`.
+pub(crate) fn may_cast_any_address(function: u32) -> bool {
+    const BPF_PROG_LOAD: libc::c_long = 5;
+    const BPF_PROG_TYPE_RAW_TRACEPOINT: u32 = 17;
+    // struct bpf_insn, include/uapi/linux/bpf.h, as one number each: r1 = 0; r2 = 0; call function;
+    // r0 = *(u64 *)(r0 + 0); exit.
+    let program: [u64; 5] = [
+        0x01b7,
+        0x02b7,
+        0x2085 | u64::from(function) << 32,
+        0x0079,
+        0x0095,
+    ];
+    let license = c"GPL";
+    // union bpf_attr: prog_type, insn_cnt, insns, license.
+    let mut attr = [0_u64; 16];
+    attr[0] = u64::from(BPF_PROG_TYPE_RAW_TRACEPOINT) | (program.len() as u64) << 32;
+    attr[1] = program.as_ptr() as u64;
+    attr[2] = license.as_ptr() as u64;
+    // SAFETY: the attributes and what they point to live until the call returns.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_bpf,
+            BPF_PROG_LOAD,
+            attr.as_mut_ptr(),
+            size_of_val(&attr),
+        )
+    };
+    let Ok(fd) = i32::try_from(result) else {
+        return false;
+    };
+    if fd < 0 {
+        return false;
+    }
+    // SAFETY: the descriptor is new and nobody else's.
+    drop(unsafe { OwnedFd::from_raw_fd(fd) });
+    true
+}
+
 /// Views a record that a program of ours wrote. None when there are too few bytes.
 pub(crate) fn record<T: aya::Pod>(bytes: &[u8]) -> Option<T> {
     if bytes.len() < size_of::<T>() {

@@ -1,6 +1,7 @@
 //! Documents: reading them, and comparing them with what a workload knows of itself.
 
 use serde_json::Value;
+use std::collections::HashMap;
 use std::path::Path;
 
 /// The dimensions that hold rows.
@@ -57,8 +58,21 @@ pub fn covers(found: &Value, wanted: &Value) -> bool {
 /// # Panics
 /// When one is not; says which rows come near.
 pub fn check_truth(document: &Value, truth: &Value, exe: &str) {
+    let wrong = differences(document, truth, exe);
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// What the truth states and the document does not.
+#[must_use]
+pub fn differences(document: &Value, truth: &Value, exe: &str) -> Vec<String> {
     let mut wrong = Vec::new();
     for dimension in DIMENSIONS {
+        // There may be thousands of files.
+        let key = |row: &Value| (dimension == "files").then(|| row["path"].clone());
+        let mut by_path: HashMap<Option<Value>, Vec<&Value>> = HashMap::new();
+        for row in rows(document, dimension) {
+            by_path.entry(key(row)).or_default().push(row);
+        }
         for wanted in truth[dimension].as_array().into_iter().flatten() {
             let mut wanted = wanted.clone();
             if matches!(dimension, "syscalls" | "files" | "network" | "capabilities")
@@ -66,7 +80,8 @@ pub fn check_truth(document: &Value, truth: &Value, exe: &str) {
             {
                 wanted["exe"] = exe.into();
             }
-            if !rows(document, dimension).any(|row| covers(row, &wanted)) {
+            let mut same_path = by_path.get(&key(&wanted)).into_iter().flatten();
+            if !same_path.any(|row| covers(row, &wanted)) {
                 let near: Vec<String> = rows(document, dimension)
                     .filter(|row| is_near(row, &wanted))
                     .map(|row| like(row, &wanted).to_string())
@@ -78,7 +93,7 @@ pub fn check_truth(document: &Value, truth: &Value, exe: &str) {
             }
         }
     }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    wrong
 }
 
 /// The row is of the same thing.

@@ -49,6 +49,7 @@ pub struct Offsets {
     pub fdt_max_fds: u32,
     pub fdt_fd: u32,
     pub fs_pwd: u32,
+    pub fs_root: u32,
     pub mm_exe_file: u32,
     pub mm_arg_start: u32,
     pub mm_arg_end: u32,
@@ -100,6 +101,8 @@ pub struct Offsets {
     pub mount_parent: u32,
     pub mount_mountpoint: u32,
     pub mount_id: u32,
+    pub mount_namespace: u32,
+    pub mnt_ns_sequence: u32,
     pub bprm_file: u32,
     pub bprm_filename: u32,
     pub bprm_interp: u32,
@@ -158,8 +161,14 @@ pub struct Config {
     pub tree: u32,
     /// Counters may be incremented by more than one task of a CPU at a time.
     pub preemptible: u32,
+    /// Memory of the kernel is read by plain loads: `bpf_rdonly_cast` takes any address, since 6.17.
+    pub direct: u32,
 }
-records! { Config = 24 }
+records! { Config = 28 }
+
+/// Stands in the object for the number of the kernel function `bpf_rdonly_cast`, which differs from
+/// kernel to kernel; no helper has this number.
+pub const RDONLY_CAST: u32 = 0x7f00_0001;
 
 /// What changes while the programs run.
 #[repr(C)]
@@ -173,8 +182,10 @@ pub struct State {
     pub epoch: u64,
     /// Changes when a symbolic link may have changed: names lead elsewhere then.
     pub links: u64,
+    /// Changes with every rename: makes cached files stale.
+    pub renames: u64,
 }
-records! { State = 24 }
+records! { State = 32 }
 
 /// The task iterator lists every process with the cgroups above it.
 pub const SCAN_LIST: u32 = 0;

@@ -55,6 +55,31 @@ pub struct FileKey {
 }
 records! { FileKey = 56 }
 
+/// The row of a `struct file`. It is stale when anything that names the file has changed.
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+pub struct FileCache {
+    /// `struct file`.
+    pub file: u64,
+    /// `struct dentry`.
+    pub dentry: u64,
+    /// `struct vfsmount`.
+    pub mount: u64,
+    /// `struct inode`.
+    pub inode: u64,
+    /// Hash and length of its name.
+    pub name: u64,
+    /// [`super::State::renames`].
+    pub renames: u64,
+    /// Executable slot.
+    pub exe: u32,
+    /// Row plus 1.
+    pub row: u32,
+}
+records! { FileCache = 56 }
+/// Files that a CPU keeps in mind; a power of two.
+pub const FILE_CACHE_ENTRIES: u32 = 64;
+
 /// Found by a descriptor.
 pub const FILE_KEY_SETTLED: u32 = 0;
 /// Found by an argument.
@@ -110,7 +135,8 @@ pub const FILE_UPPER: u32 = 2;
 pub const FILE_UNREACHABLE: u32 = 4;
 /// The path is longer than the walk.
 pub const FILE_TRUNCATED: u32 = 8;
-/// The name comes from the caller's memory; the walked path is the directory it is relative to.
+/// The name comes from the caller's memory; the walked path is the directory it is relative to, which for
+/// an absolute one is the caller's root.
 pub const FILE_NAMED: u32 = 16;
 /// A symbolic link at the end of the name was followed.
 pub const FILE_FOLLOWED: u32 = 64;

@@ -23,8 +23,6 @@ pub const EVENT_CONTAINER: u32 = 8;
 pub const MAX_ARGV: usize = 4096;
 /// Bytes kept of the names of a path.
 pub const MAX_PATH: usize = 8192;
-/// Names walked for one path.
-pub const MAX_NAMES: usize = 96;
 
 /// Identity and privileges of a process at one moment.
 #[repr(C)]

@@ -21,6 +21,9 @@ pub const TASK_PENDING: u32 = 8;
 /// The last call was rolled back, to begin anew when the task goes on; it may be about to end instead.
 pub const TASK_ROLLED_BACK: u32 = 16;
 
+/// No executable slot.
+pub const NO_EXE: u32 = u32::MAX;
+
 /// One task of the target; lives in an array slot that the map `TASKS` names by `task_struct`.
 #[repr(C)]
 #[derive(Clone, Copy, Default)]
@@ -55,10 +58,16 @@ pub struct TaskRecord {
     pub permitted: u64,
     /// Not 0: an entry of the map `TASKS` leads here.
     pub live: u32,
-    /// Padding.
-    pub pad: u32,
+    /// Executable slot that `row` is of; [`NO_EXE`]: the row is of another call.
+    pub row_exe: u32,
+    /// What the call does, as `CallKind::to_word`.
+    pub kind: u64,
+    /// `struct sock` of the first descriptor; 0: it is no socket, or the call needs none.
+    pub sock: u64,
+    /// Inode number of that socket.
+    pub sock_number: u64,
 }
-records! { TaskRecord = 72 }
+records! { TaskRecord = 96 }
 
 /// The task that ran last on a CPU, and its slot.
 #[repr(C)]

@@ -12,7 +12,9 @@ pub(crate) mod regs;
 pub(crate) mod sock;
 pub(crate) mod task;
 
+use crate::maps::config;
 use aya_ebpf::helpers::generated::bpf_probe_read_kernel;
+use procmon_probe_ebpf::abi::RDONLY_CAST;
 
 /// The address of an argument of a hook, as a number. Its type is lost on the way through a map:
 /// exported functions take nothing else.
@@ -24,7 +26,7 @@ pub(crate) fn number_of(pointer: *const u8) -> u64 {
 /// The same at another place: for hooks that may interrupt others on this CPU.
 #[inline(always)]
 pub(crate) fn number_at(pointer: *const u8, place: usize) -> u64 {
-    if crate::maps::config!(preemptible) != 0 {
+    if config!(preemptible) != 0 {
         return number_copied(pointer);
     }
     let Some(cache) = crate::maps::CPU_CACHE.get_ptr_mut(0) else {
@@ -42,12 +44,28 @@ pub(crate) fn number_at(pointer: *const u8, place: usize) -> u64 {
 #[inline(always)]
 pub(crate) fn number_copied(pointer: *const u8) -> u64 {
     let pointer = pointer as u64;
-    read((&raw const pointer) as u64, 0)
+    copy((&raw const pointer) as u64)
 }
 
 /// The value at an address.
 #[inline(always)]
 pub(crate) fn read<T: Copy + Default>(base: u64, offset: u32) -> T {
+    let address = base.wrapping_add(u64::from(offset));
+    if config!(direct) != 0 && matches!(size_of::<T>(), 1 | 2 | 4 | 8) {
+        // SAFETY: the kernel's own function, which the verifier replaces by nothing; a load through
+        // its result gives 0 where there is no memory.
+        unsafe {
+            let cast: unsafe extern "C" fn(u64, u64) -> *const T =
+                core::mem::transmute(RDONLY_CAST as usize);
+            return core::ptr::read_volatile(cast(address, 0));
+        }
+    }
+    copy(address)
+}
+
+/// The value at an address, by a helper.
+#[inline(always)]
+fn copy<T: Copy + Default>(address: u64) -> T {
     let mut value = T::default();
     // No branch on the result: the helper writes zeroes where it can't read, and every branch
     // doubles the work of the verifier.
@@ -56,7 +74,7 @@ pub(crate) fn read<T: Copy + Default>(base: u64, offset: u32) -> T {
         bpf_probe_read_kernel(
             (&raw mut value).cast(),
             size_of::<T>() as u32,
-            base.wrapping_add(u64::from(offset)) as *const _,
+            address as *const _,
         );
     }
     value

@@ -4,18 +4,40 @@ use super::read;
 use crate::maps::{OFFSETS, config, constant, offset};
 use procmon_probe_ebpf::abi::{ABI_COMPAT, ABI_NATIVE, ABI_X32};
 
+/// The calling convention of the current system call, for a hook that has its registers.
+#[inline(always)]
+pub(crate) fn abi(task: u64, regs: *const u8, number: u64) -> u32 {
+    if config!(arch) == 1 {
+        amd64(task, number)
+    } else {
+        arm64(super::number_of(regs))
+    }
+}
+
 /// The calling convention of the current system call.
 #[inline(always)]
-pub(crate) fn abi(regs: u64, number: u64) -> u32 {
+pub(crate) fn abi_of(regs: u64, number: u64) -> u32 {
     if config!(arch) == 1 {
-        if super::task::compat_status() & 2 != 0 {
-            ABI_COMPAT
-        } else if number & 0x4000_0000 != 0 && number >> 31 == 0 {
-            ABI_X32
-        } else {
-            ABI_NATIVE
-        }
-    } else if read::<u64>(regs, offset!(regs_pstate)) & 0x10 != 0 {
+        amd64(super::task::current(), number)
+    } else {
+        arm64(regs)
+    }
+}
+
+#[inline(always)]
+fn amd64(task: u64, number: u64) -> u32 {
+    if super::task::compat_status(task) & 2 != 0 {
+        ABI_COMPAT
+    } else if number & 0x4000_0000 != 0 && number >> 31 == 0 {
+        ABI_X32
+    } else {
+        ABI_NATIVE
+    }
+}
+
+#[inline(always)]
+fn arm64(regs: u64) -> u32 {
+    if read::<u64>(regs, offset!(regs_pstate)) & 0x10 != 0 {
         ABI_COMPAT
     } else {
         ABI_NATIVE

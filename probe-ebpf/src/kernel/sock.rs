@@ -12,6 +12,7 @@ const IPPROTO_TCP: u16 = 6;
 pub(crate) const IPPROTO_MPTCP: u16 = 262;
 pub(crate) const SOCK_STREAM: u8 = 1;
 pub(crate) const SOCK_DGRAM: u8 = 2;
+pub(crate) const SOCK_SEQPACKET: u8 = 5;
 /// `SOCK_BINDPORT_LOCK`, include/net/sock.h: the port was chosen by bind.
 const BOUND_BY_USER: u8 = 8;
 

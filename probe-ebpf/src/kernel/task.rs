@@ -13,16 +13,16 @@ pub(crate) fn current() -> u64 {
 
 /// The x86 status word of the current task: bit 1 says that the system call is a 32-bit one.
 #[inline(always)]
-pub(crate) fn compat_status() -> u32 {
+pub(crate) fn compat_status(task: u64) -> u32 {
     let offset = offset!(task_thread_info_status);
-    if config!(typed_task) != 0 {
+    if config!(direct) == 0 && config!(typed_task) != 0 {
         // SAFETY: a typed pointer, which is read without a helper; the verifier checks it.
         unsafe {
             let task = bpf_get_current_task_btf() as *const u8;
             core::ptr::read_volatile(task.add(offset as usize).cast::<u32>())
         }
     } else {
-        read(current(), offset)
+        read(task, offset)
     }
 }
 

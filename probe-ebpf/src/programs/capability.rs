@@ -28,8 +28,7 @@ fn checked(capability: i32, result: i32) -> Option<()> {
             (*record).exe,
             (*record).flags,
             (*record).in_call != 0,
-            CallKind::from_word(super::syscall::kind((*record).abi, (*record).number)).maps_memory
-                != 0,
+            CallKind::from_word((*record).kind).maps_memory != 0,
         )
     };
     if flags & TASK_PENDING != 0 || (capability == CAP_SYS_ADMIN && (!in_call || memory)) {

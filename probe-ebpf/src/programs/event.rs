@@ -5,7 +5,7 @@ use crate::kernel::{cred, file, read, regs};
 use crate::maps::{EVENTS, Scratch, add, emit, lost, offset, scratch};
 use aya_ebpf::helpers::generated::{bpf_ktime_get_ns, bpf_probe_read_user_str};
 use procmon_probe_ebpf::abi::{
-    CallKind, EVENT_RARE, Loss, RARE_CREDENTIALS, RARE_MEMFD_EXEC, RARE_MOUNT, RARE_PTRACE,
+    CallKind, EVENT_RARE, Loss, NO_ARG, RARE_CREDENTIALS, RARE_MEMFD_EXEC, RARE_MOUNT, RARE_PTRACE,
     RARE_TEXT, RARE_UNSHARE, RareEvent, RareKey,
 };
 
@@ -133,8 +133,14 @@ pub(crate) extern "C" fn rare(regs: u64, kind: u64) -> u32 {
     let Some(buffer) = scratch(0) else { return 0 };
     // SAFETY: a map value of the current task.
     let (abi, number) = unsafe { ((*record).abi, u64::from((*record).number)) };
-    let first = regs::argument(regs, abi, kind.a);
-    let second = regs::argument(regs, abi, kind.b);
+    let argument = |position| {
+        if position == NO_ARG {
+            0
+        } else {
+            regs::argument(regs, abi, position)
+        }
+    };
+    let (first, second) = (argument(kind.a), argument(kind.b));
     let values = match u32::from(kind.op) {
         // PTRACE_CONT and its kin come by the thousand and are no new fact: requests and targets are.
         RARE_PTRACE => [first & 0xffff_ffff, second & 0xffff_ffff, 0, number],

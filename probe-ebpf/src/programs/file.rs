@@ -7,15 +7,15 @@
 use super::{label, network, process::current_tgid};
 use crate::kernel::{file, path, read, regs, task};
 use crate::maps::{
-    FILE_ROWS, FILES, FREE_FILE_ROWS, SCRATCH_MASK, Scratch, add, add_errno, emit, lost, offset,
-    opaque, scratch, state, take,
+    FILE_CACHE, FILE_ROWS, FILES, FREE_FILE_ROWS, SCRATCH_MASK, STATE, Scratch, add, add_errno,
+    config, emit, lost, offset, opaque, scratch, state, take,
 };
 use aya_ebpf::helpers::generated::{bpf_probe_read_kernel_str, bpf_probe_read_user_str};
 use procmon_probe_ebpf::abi::{
     CALL_COPY, CALL_EXEC, CALL_MAP, CALL_READ, CALL_RENAME, CALL_UNLINKAT, CALL_WRITE, CallKind,
-    EVENT_FILE, FILE_FOLLOWED, FILE_KEY_FOLLOWED, FILE_KEY_NAMED, FILE_KEY_SETTLED, FILE_NAMED,
-    FileEvent, FileKey, FileMeta, FileOp, FileRow, Loss, MAX_ARGV, N_FILE_OPS, NAMES_FLAGS,
-    NAMES_FOLLOW, NO_ARG, ROWS_FILES,
+    EVENT_FILE, FILE_CACHE_ENTRIES, FILE_FOLLOWED, FILE_KEY_FOLLOWED, FILE_KEY_NAMED,
+    FILE_KEY_SETTLED, FILE_NAMED, FileCache, FileEvent, FileKey, FileMeta, FileOp, FileRow, Loss,
+    MAX_ARGV, N_FILE_OPS, NAMES_FLAGS, NAMES_FOLLOW, NO_ARG, ROWS_FILES,
 };
 
 const PROT_WRITE: u64 = 2;
@@ -29,9 +29,16 @@ const AT_EMPTY_PATH: u64 = 0x1000;
 const FOLLOW: u64 = 1;
 /// The first eight bytes of names below /proc/self and /proc/thread-self.
 const PROC_SELF: u64 = u64::from_le_bytes(*b"/proc/se");
+/// The first eight bytes of names of descriptors.
+const DEV_FD: u64 = u64::from_le_bytes(*b"/dev/fd/");
+const OWN_NOTHING: u32 = 0;
+const OWN_REST: u32 = 1;
+const OWN_DESCRIPTOR: u32 = 1 << 31;
 const PROC_THREAD_SELF: u64 = u64::from_le_bytes(*b"/proc/th");
 /// How a name is looked up: an empty one means the descriptor.
 const EMPTY: u64 = 2;
+/// Directories above a file whose names are part of what makes it the same file.
+const NAMES_ABOVE: usize = 16;
 /// Changes of symbolic links after which names lead elsewhere: more would fill the table of rows.
 const MAX_LINK_CHANGES: u64 = 1024;
 
@@ -69,9 +76,12 @@ pub(crate) extern "C" fn remember(descriptor: u32, second: u32) -> u32 {
     // SAFETY: a map value of the current task.
     unsafe {
         let (row, socket) = if file::is_socket(file::mode(inode)) {
+            if second == 0 {
+                network::keep_sock(record, file);
+            }
             (network::connection_row((*record).exe, file), 1)
         } else {
-            (settled_row((*record).exe, file), 0)
+            (settled_row((*record).exe, file, inode), 0)
         };
         if second != 0 {
             (*record).second_row = row;
@@ -84,16 +94,66 @@ pub(crate) extern "C" fn remember(descriptor: u32, second: u32) -> u32 {
     0
 }
 
-/// Names of a directory and of the one above it, as one number.
-#[inline(always)]
-fn above(directory: u64) -> u64 {
-    file::name_hash(directory) ^ file::name_hash(file::parent(directory)).rotate_left(32)
+/// Names of a directory and of those above it, as one number.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn above(directory: u64) -> u64 {
+    let mut directory = directory;
+    let mut hash = 0_u64;
+    for _ in 0..NAMES_ABOVE {
+        hash = hash.rotate_left(7) ^ file::name_hash(directory);
+        let parent = file::parent(directory);
+        if parent == directory {
+            break;
+        }
+        directory = parent;
+    }
+    hash
 }
 
 /// Row plus 1 of a file; 0 when it is none, or has no row.
+#[inline(always)]
+fn settled_row(exe: u32, file: u64, inode: u64) -> u32 {
+    let (dentry, mount) = (file::dentry(file), file::mount(file));
+    let name = file::name_hash(dentry);
+    let renames = state!(renames);
+    // `struct file` is a slab object of some 200 bytes.
+    let place = (file >> 6 ^ file >> 12) as u32 & (FILE_CACHE_ENTRIES - 1);
+    let Some(cached) = FILE_CACHE.get_ptr_mut(place) else {
+        return 0;
+    };
+    // SAFETY: a map value of this CPU.
+    unsafe {
+        if (*cached).file == file
+            && (*cached).dentry == dentry
+            && (*cached).mount == mount
+            && (*cached).inode == inode
+            && (*cached).name == name
+            && (*cached).renames == renames
+            && (*cached).exe == exe
+            && config!(preemptible) == 0
+        {
+            return (*cached).row;
+        }
+        let row = looked_up_row(exe, file);
+        *cached = FileCache {
+            file,
+            dentry,
+            mount,
+            inode,
+            name,
+            renames,
+            exe,
+            row,
+        };
+        row
+    }
+}
+
+/// The same by the table of files.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub(crate) extern "C" fn settled_row(exe: u32, file: u64) -> u32 {
+extern "C" fn looked_up_row(exe: u32, file: u64) -> u32 {
     let inode = file::inode(file);
     if file::is_nameless(file::magic(inode)) {
         return 0;
@@ -172,12 +232,76 @@ extern "C" fn named_row(exe: u32, directory: u32, name: u64, how: u64) -> u32 {
     };
     // Of an empty text older kernels do not count the NUL.
     if (length == 0 || length == 1) && how & EMPTY != 0 {
-        return settled_row(exe, task::file(task::current(), directory));
+        return looked_up_row(exe, task::file(task::current(), directory));
     }
     if length <= 1 || length > MAX_ARGV as i64 {
         return 0;
     }
-    finish_named(exe, directory, length as u64 | how << 32)
+    // Of a process that is gone nobody can ask any more where its own /proc leads.
+    let own = own_proc();
+    if own == OWN_NOTHING {
+        return finish_named(exe, directory, length as u64 | how << 32);
+    }
+    if own & OWN_DESCRIPTOR != 0 {
+        return if how & FOLLOW != 0 {
+            looked_up_row(exe, task::file(task::current(), own & !OWN_DESCRIPTOR))
+        } else {
+            finish_named(exe, directory, length as u64 | how << 32)
+        };
+    }
+    // SAFETY: as above.
+    let length = unsafe {
+        bpf_probe_read_user_str(
+            (*buffer).bytes.as_mut_ptr().add(start).cast(),
+            MAX_ARGV as u32,
+            (name + 15) as *const _,
+        )
+    };
+    if length <= 1 || length > MAX_ARGV as i64 {
+        return 0;
+    }
+    finish_named(exe, AT_FDCWD, length as u64 | how << 32)
+}
+
+/// What a name within the own directory of /proc leads to, as far as it can be told from the name:
+/// `OWN_DESCRIPTOR` and its number for /proc/self/fd/N and /dev/fd/N, `OWN_REST` when 15 bytes can be
+/// left out: those of /proc/self/cwd/ and of /proc/self/root.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn own_proc() -> u32 {
+    const LF_FD: u64 = u64::from_le_bytes(*b"lf/fd/\0\0");
+    const LF_CWD: u64 = u64::from_le_bytes(*b"lf/cwd/\0");
+    const LF_ROOT: u64 = u64::from_le_bytes(*b"lf/root/");
+    let Some(buffer) = scratch(0) else {
+        return OWN_NOTHING;
+    };
+    // SAFETY: all within the buffer, and aligned as it is.
+    unsafe {
+        let name = (*buffer).bytes.as_ptr().add(size_of::<FileEvent>());
+        let (first, second) = (*name.cast::<u64>(), *name.cast::<u64>().add(1));
+        let digits = if first == DEV_FD {
+            8
+        } else if first != PROC_SELF {
+            return OWN_NOTHING;
+        } else if second & 0xffff_ffff_ffff == LF_FD {
+            14
+        } else {
+            let leaves = second & 0xff_ffff_ffff_ffff == LF_CWD || second == LF_ROOT;
+            return if leaves { OWN_REST } else { OWN_NOTHING };
+        };
+        let mut number = 0_u32;
+        for place in 0..7 {
+            let digit = *name.add(digits + place);
+            if digit == 0 && place > 0 {
+                return OWN_DESCRIPTOR | number;
+            }
+            if !digit.is_ascii_digit() {
+                break;
+            }
+            number = number * 10 + u32::from(digit - b'0');
+        }
+    }
+    OWN_NOTHING
 }
 
 /// The rest of `named_row`, once the name is in the buffer. The upper half of `length` says how it
@@ -200,22 +324,24 @@ extern "C" fn finish_named(exe: u32, directory: u32, length: u64) -> u32 {
     } else {
         0
     };
-    let mut mount = 0;
-    let mut dentry = 0;
-    if !absolute {
-        let task = task::current();
-        if directory == AT_FDCWD {
-            let fs: u64 = read(task, offset!(task_fs));
-            mount = read(fs, offset!(fs_pwd) + offset!(path_mnt));
-            dentry = read(fs, offset!(fs_pwd) + offset!(path_dentry));
+    let task = task::current();
+    let (mount, dentry): (u64, u64) = if absolute || directory == AT_FDCWD {
+        let fs: u64 = read(task, offset!(task_fs));
+        let from = if absolute {
+            offset!(fs_root)
         } else {
-            let file = task::file(task, directory);
-            mount = file::mount(file);
-            dentry = file::dentry(file);
-        }
-        if dentry == 0 {
-            return 0;
-        }
+            offset!(fs_pwd)
+        };
+        (
+            read(fs, from + offset!(path_mnt)),
+            read(fs, from + offset!(path_dentry)),
+        )
+    } else {
+        let file = task::file(task, directory);
+        (file::mount(file), file::dentry(file))
+    };
+    if dentry == 0 {
+        return 0;
     }
     let inode = file::dentry_inode(dentry);
     let key = FileKey {
@@ -225,8 +351,8 @@ extern "C" fn finish_named(exe: u32, directory: u32, length: u64) -> u32 {
         parent: own + link_changes(),
         name: hash,
         mount,
-        above: if dentry == 0 { 0 } else { above(dentry) },
-        device: if inode == 0 { 0 } else { file::device(inode) },
+        above: above(dentry),
+        device: file::device(inode),
         pad: 0,
     };
     // SAFETY: a number is copied out of the map.
@@ -234,11 +360,7 @@ extern "C" fn finish_named(exe: u32, directory: u32, length: u64) -> u32 {
         return row + 1;
     }
     let from = start as u64 + length;
-    let end = if absolute {
-        from
-    } else {
-        path::names(0, from, mount, dentry)
-    };
+    let end = path::names(0, from, mount, dentry);
     let event = buffer.cast::<FileEvent>();
     // SAFETY: the buffer is larger than the record, and nothing else uses it.
     unsafe {
@@ -255,10 +377,7 @@ extern "C" fn finish_named(exe: u32, directory: u32, length: u64) -> u32 {
 /// How often symbolic links may have changed.
 #[inline(always)]
 fn link_changes() -> u64 {
-    // SAFETY: a map value; other CPUs add to it.
-    state().map_or(0, |state| unsafe {
-        core::ptr::read_volatile(&raw const (*state).links)
-    })
+    state!(links)
 }
 
 /// A symbolic link was made, or a name was replaced that may be one.
@@ -267,10 +386,13 @@ fn links_changed(op: u8) {
     let changes = link_changes();
     if (op == FileOp::Symlink as u8 || (op == FileOp::Rename as u8 && changes != 0))
         && changes < MAX_LINK_CHANGES
-        && let Some(state) = state()
     {
-        // SAFETY: a map value.
-        add(unsafe { &raw mut (*state).links }, 1);
+        // SAFETY: the static is a map's value.
+        add(unsafe { &raw mut STATE.links }, 1);
+    }
+    if op == FileOp::Rename as u8 {
+        // SAFETY: the static is a map's value.
+        add(unsafe { &raw mut STATE.renames }, 1);
     }
 }
 
@@ -322,6 +444,10 @@ pub(crate) extern "C" fn descriptor_done(regs: u64, kind: u64, result: i64) -> u
         )
     };
     match kind.kind {
+        // A socket without a peer, or without one when the call began.
+        CALL_READ | CALL_WRITE if first == 0 && sockets & 1 != 0 => {
+            network::message(u32::from(kind.kind == CALL_READ), 0, 0, result);
+        }
         CALL_READ => moved(first, sockets & 1 != 0, result, true),
         CALL_WRITE => moved(first, sockets & 1 != 0, result, false),
         CALL_MAP => {
@@ -429,7 +555,7 @@ pub(crate) extern "C" fn opened(regs: u64, kind: u64, result: i64) -> u32 {
         return 0;
     }
     // SAFETY: a map value of the current task.
-    let row = settled_row(unsafe { (*record).exe }, file);
+    let row = settled_row(unsafe { (*record).exe }, file, file::inode(file));
     if row != 0 {
         count(row - 1, FileOp::Open as u8);
         if file::was_created(file) {
@@ -516,7 +642,7 @@ fn one_name(exe: u32, regs: u64, abi: u32, places: u32, op: u8, how: u64, result
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub(crate) extern "C" fn executed(user: u32, program: u64, bprm_script: u64) -> u32 {
-    let row = settled_row(user, program);
+    let row = looked_up_row(user, program);
     if row != 0 {
         count(row - 1, FileOp::Exec as u8);
     }

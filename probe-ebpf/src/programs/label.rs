@@ -2,12 +2,12 @@
 
 use crate::kernel::{cgroup, cred, file, task};
 use crate::maps::{
-    CGROUPS, CPU_CACHE, EXES, FREE_EXES, FREE_TASKS, RECORDS, TASKS, add, config, emit, lost,
-    scratch, state, take,
+    CGROUPS, CPU_CACHE, EXES, FREE_EXES, FREE_TASKS, RECORDS, STATE, TASKS, add, config, emit,
+    lost, scratch, state, take,
 };
 use procmon_probe_ebpf::abi::{
-    CGROUP_CONTAINER, CGROUP_LEVELS, CGROUP_POD, EVENT_EXE, ExeEvent, ExeKey, Loss, OTHER_EXE,
-    TASK_RUNTIME, TaskRecord,
+    CGROUP_CONTAINER, CGROUP_LEVELS, CGROUP_POD, EVENT_EXE, ExeEvent, ExeKey, Loss, NO_EXE,
+    OTHER_EXE, TASK_RUNTIME, TaskRecord,
 };
 
 /// The record of the current task; none for a task outside the target.
@@ -16,10 +16,15 @@ use procmon_probe_ebpf::abi::{
 /// a label, makes it stale on all CPUs.
 #[inline(always)]
 pub(crate) fn current() -> Option<*mut TaskRecord> {
-    let task = task::current();
-    // SAFETY: map values of this CPU; `state` is only read.
+    of_current(task::current())
+}
+
+/// The same, where the current task is known already.
+#[inline(always)]
+pub(crate) fn of_current(task: u64) -> Option<*mut TaskRecord> {
+    let epoch = state!(epoch);
+    // SAFETY: map values of this CPU.
     unsafe {
-        let epoch = (*state()?).epoch;
         let cache = CPU_CACHE.get_ptr_mut(0)?;
         let slot = if (*cache).task == task && (*cache).epoch == epoch && config!(preemptible) == 0
         {
@@ -49,10 +54,8 @@ pub(crate) fn of(task: u64) -> Option<*mut TaskRecord> {
 /// Makes cached labels stale.
 #[inline(always)]
 fn changed() {
-    if let Some(state) = state() {
-        // SAFETY: a map value.
-        add(unsafe { &raw mut (*state).epoch }, 1);
-    }
+    // SAFETY: the static is a map's value.
+    add(unsafe { &raw mut STATE.epoch }, 1);
 }
 
 /// Gives a task a label. Keeps the one that it has.
@@ -75,6 +78,7 @@ pub(crate) fn insert(task: u64, container: u32, exe: u32, flags: u32) -> Option<
             caps: cred::effective(cred),
             permitted: cred::permitted(cred),
             live: 1,
+            row_exe: NO_EXE,
             ..TaskRecord::default()
         };
     }

@@ -7,7 +7,8 @@
 
 use super::{file::errno, label};
 use crate::kernel::sock::{
-    self, AF_INET, AF_INET6, AF_UNIX, AF_UNSPEC, Ends, IPPROTO_MPTCP, SOCK_DGRAM, SOCK_STREAM,
+    self, AF_INET, AF_INET6, AF_UNIX, AF_UNSPEC, Ends, IPPROTO_MPTCP, SOCK_DGRAM, SOCK_SEQPACKET,
+    SOCK_STREAM,
 };
 use crate::kernel::{file, number_at, regs, task};
 use crate::maps::{
@@ -18,10 +19,10 @@ use aya_ebpf::helpers::generated::{bpf_probe_read_kernel, bpf_probe_read_user};
 use aya_ebpf::macros::btf_tracepoint;
 use aya_ebpf::programs::BtfTracePointContext;
 use procmon_probe_ebpf::abi::{
-    ABI_COMPAT, CALL_RECVFROM, CALL_SENDMMSG, CALL_SENDMSG, CALL_SENDTO, CallKind,
+    ABI_COMPAT, ABI_NATIVE, CALL_RECVFROM, CALL_SENDMMSG, CALL_SENDMSG, CALL_SENDTO, CallKind,
     DIRECTION_INBOUND, DIRECTION_LISTEN, DIRECTION_OUTBOUND, EVENT_NETWORK, ListenKey, Loss,
     NetworkEvent, NetworkRow, ROWS_NETWORK, SOCKET_CONNECTED, SOCKET_CONNECTING, SOCKET_FAILED,
-    SOCKET_SETTLED, SOCKET_UNEXPLAINED, SocketState, TASK_PENDING, UNIX_PATH,
+    SOCKET_SETTLED, SOCKET_UNEXPLAINED, SocketState, TASK_PENDING, TaskRecord, UNIX_PATH,
 };
 
 const TCP_ESTABLISHED: i32 = 1;
@@ -49,7 +50,7 @@ const WE_BEGIN: u32 = 1 << 29;
 /// Flags of a receiving call: what it returns stays in the queue, or was never received.
 const MSG_PEEK: u64 = 2;
 const MSG_ERRQUEUE: u64 = 0x2000;
-/// Messages looked at in one sendmmsg or recvmmsg.
+/// Messages of one sendmmsg or recvmmsg that are looked at in one go.
 const MAX_MESSAGES: usize = 32;
 
 /// Failures that are no failure of the peer.
@@ -152,7 +153,7 @@ pub(crate) extern "C" fn connection_row(exe: u32, socket_file: u64) -> u32 {
         return 0;
     }
     match sock::family(sk) {
-        AF_INET | AF_INET6 => inet_row(exe, sk),
+        AF_INET | AF_INET6 => inet_row(exe, sk, file::number(file::inode(socket_file))),
         AF_UNIX => unix_row(exe, sk),
         _ => {
             let Some(buffer) = scratch(0) else { return 0 };
@@ -166,7 +167,7 @@ pub(crate) extern "C" fn connection_row(exe: u32, socket_file: u64) -> u32 {
 
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn inet_row(exe: u32, sk: u64) -> u32 {
+extern "C" fn inet_row(exe: u32, sk: u64, number: u64) -> u32 {
     let Some(buffer) = scratch(0) else { return 0 };
     let mut ends = Ends::default();
     sock::ends(sk, &mut ends);
@@ -185,12 +186,24 @@ extern "C" fn inet_row(exe: u32, sk: u64) -> u32 {
         None if sock::socket_type(sk) == SOCK_STREAM && is_listened_on(sk, ends.local_port) => {
             DIRECTION_INBOUND
         }
+        // A server may connect its socket to the client that came first.
+        None if sock::socket_type(sk) != SOCK_STREAM && last_sent(number) == RECEIVES_FIRST => {
+            DIRECTION_INBOUND
+        }
         None => DIRECTION_OUTBOUND,
     };
     let event = begin(buffer, exe, sk);
     // SAFETY: the buffer is ours.
     unsafe { set_ends(event, &ends, direction) };
     peer_row()
+}
+
+/// What LAST_SENT knows of a socket. Numbers, not options: the verifier refuses the undefined half
+/// of an option.
+#[inline(always)]
+fn last_sent(number: u64) -> u32 {
+    // SAFETY: a number is copied out of the map.
+    unsafe { LAST_SENT.get(number) }.map_or(NOTHING_YET, |row| *row)
 }
 
 #[inline(always)]
@@ -381,6 +394,33 @@ fn sock_of(descriptor: u32) -> (u64, u64) {
     )
 }
 
+/// Keeps which socket a file is until the call returns: another thread may put another one into
+/// its descriptor meanwhile.
+#[inline(always)]
+pub(crate) unsafe fn keep_sock(record: *mut TaskRecord, socket_file: u64) {
+    // SAFETY: the caller's: a map value of the current task.
+    unsafe {
+        (*record).sock = sock::of_socket(file::socket(socket_file));
+        (*record).sock_number = file::number(file::inode(socket_file));
+    }
+}
+
+/// Keeps which socket a descriptor is until the call returns.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn remember_sock(descriptor: u32) -> u32 {
+    let Some(record) = label::current() else {
+        return 0;
+    };
+    let (sk, number) = sock_of(descriptor);
+    // SAFETY: a map value of the current task.
+    unsafe {
+        (*record).sock = sk;
+        (*record).sock_number = number;
+    }
+    0
+}
+
 /// socketcall, whose arguments lie in memory, has returned: those that would count are lost.
 #[unsafe(no_mangle)]
 #[inline(never)]
@@ -425,8 +465,14 @@ pub(crate) extern "C" fn connected(regs: u64, kind: u64, result: i64) -> u32 {
         return 0;
     };
     // SAFETY: a map value of the current task.
-    let (exe, abi) = unsafe { ((*record).exe, (*record).abi) };
-    let (sk, _) = sock_of(regs::argument(regs, abi, kind.a) as u32);
+    let (exe, abi, sk, number) = unsafe {
+        (
+            (*record).exe,
+            (*record).abi,
+            (*record).sock,
+            (*record).sock_number,
+        )
+    };
     if sk == 0 {
         return 0;
     }
@@ -466,9 +512,9 @@ pub(crate) extern "C" fn connected(regs: u64, kind: u64, result: i64) -> u32 {
         }
         let row = match sock::family(sk) {
             AF_UNIX => unix_row(exe, sk),
-            _ => inet_row(exe, sk),
+            _ => inet_row(exe, sk, number),
         };
-        if row != 0 && sock::socket_type(sk) != SOCK_DGRAM {
+        if row != 0 && matches!(sock::socket_type(sk), SOCK_STREAM | SOCK_SEQPACKET) {
             count_connection(row - 1);
         }
         return 0;
@@ -537,15 +583,13 @@ fn remember(sk: u64, row: u32, direction: u8, stage: u8) {
 /// listen has returned.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub(crate) extern "C" fn listening(regs: u64, kind: u64, result: i64) -> u32 {
-    let kind = CallKind::from_word(kind);
+pub(crate) extern "C" fn listening(result: i64) -> u32 {
     let Some(record) = label::current() else {
         return 0;
     };
     let Some(buffer) = scratch(0) else { return 0 };
     // SAFETY: a map value of the current task.
-    let (exe, abi) = unsafe { ((*record).exe, (*record).abi) };
-    let (sk, _) = sock_of(regs::argument(regs, abi, kind.a) as u32);
+    let (exe, sk) = unsafe { ((*record).exe, (*record).sock) };
     if result != 0 || sk == 0 {
         return 0;
     }
@@ -581,7 +625,34 @@ pub(crate) extern "C" fn listening(regs: u64, kind: u64, result: i64) -> u32 {
 /// Bytes went through a connected socket by a call that also serves files.
 #[inline(always)]
 pub(crate) fn moved(row: u32, result: i64, inward: bool) {
-    transfer(row, result, inward, 1);
+    if result >= 0 || !was_counted() {
+        transfer(row, result, inward, 1);
+    }
+}
+
+/// The current call's failure is that of a connection that failed in the background, and was
+/// counted then: the first call that learns of it.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn was_counted_as() -> u32 {
+    let Some(record) = label::current() else {
+        return 0;
+    };
+    // SAFETY: map values.
+    unsafe {
+        match SOCKETS.get_ptr_mut((*record).sock) {
+            Some(state) if (*state).stage == SOCKET_FAILED => {
+                (*state).stage = SOCKET_SETTLED;
+                1
+            }
+            _ => 0,
+        }
+    }
+}
+
+#[inline(always)]
+fn was_counted() -> bool {
+    was_counted_as() != 0
 }
 
 /// Adds the outcome of a transfer to a row.
@@ -657,14 +728,13 @@ pub(crate) extern "C" fn transferred(regs: u64, kind: u64, result: i64) -> u32 {
         CALL_RECVFROM => (regs::argument(regs, abi, kind.b), 0),
         _ => message_name(regs::argument(regs, abi, kind.b), abi),
     };
-    let descriptor = regs::argument(regs, abi, kind.a) & 0xffff_ffff;
-    let inward = u64::from(!sends(kind.kind)) << 32;
+    let inward = u32::from(!sends(kind.kind));
     if inward != 0 && result < 0 {
         // Nobody has written an address.
-        message(descriptor | inward, 0, 0, result);
+        message(inward, 0, 0, result);
         return 0;
     }
-    message(descriptor | inward, address, length, result);
+    message(inward, address, length, result);
     0
 }
 
@@ -682,30 +752,42 @@ pub(crate) extern "C" fn transferred_many(regs: u64, kind: u64, result: i64) -> 
     if only_looks(regs, abi, kind, result) {
         return 0;
     }
-    let descriptor = regs::argument(regs, abi, kind.a) & 0xffff_ffff;
-    let descriptor = descriptor | u64::from(!sends(kind.kind)) << 32;
+    let inward = u32::from(!sends(kind.kind));
     let headers = regs::argument(regs, abi, kind.b);
     if result < 0 {
-        message(descriptor, 0, 0, result);
+        message(inward, 0, 0, result);
         return 0;
-    }
-    if abi == ABI_COMPAT || result > MAX_MESSAGES as i64 {
-        lost(Loss::Messages);
     }
     if abi == ABI_COMPAT {
+        lost(Loss::Messages);
         return 0;
     }
+    // The kernel takes no more than UIO_MAXIOV, 1,024, at once.
+    for round in 0..MAX_MESSAGES {
+        let done = (round * MAX_MESSAGES) as i64;
+        if done >= result {
+            break;
+        }
+        messages(inward, headers + 64 * done as u64, (result - done) as u64);
+    }
+    0
+}
+
+/// Some of many messages: as many as there are, and no more than `MAX_MESSAGES`.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn messages(inward: u32, headers: u64, there: u64) -> u32 {
     for number in 0..MAX_MESSAGES {
-        if number as i64 >= result {
+        if number as u64 >= there {
             break;
         }
         // struct mmsghdr on 64-bit machines: struct msghdr of 56 bytes, then the length.
         let header = headers + 64 * number as u64;
-        let (address, length) = message_name(header, abi);
+        let (address, length) = message_name(header, ABI_NATIVE);
         let mut bytes = 0_u32;
         // SAFETY: a local; the helper checks the address.
         unsafe { bpf_probe_read_user((&raw mut bytes).cast(), 4, (header + 56) as *const _) };
-        message(descriptor, address, length, i64::from(bytes));
+        message(inward, address, length, i64::from(bytes));
     }
     0
 }
@@ -725,18 +807,20 @@ fn message_name(header: u64, abi: u32) -> (u64, u32) {
     (name, length)
 }
 
-/// One message was sent or, with bit 32 of `descriptor`, received.
+/// One message was sent or received by the socket that the call began with.
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn message(descriptor: u64, address: u64, length: u32, result: i64) -> u32 {
+pub(crate) extern "C" fn message(inward: u32, address: u64, length: u32, result: i64) -> u32 {
     let Some(record) = label::current() else {
         return 0;
     };
-    let inward = descriptor >> 32 != 0;
+    let inward = inward != 0;
     // SAFETY: a map value of the current task.
-    let (exe, mut row) = unsafe {
+    let (exe, sk, number, mut row) = unsafe {
         (
             (*record).exe,
+            (*record).sock,
+            (*record).sock_number,
             if (*record).sockets & 1 != 0 {
                 (*record).first_row
             } else {
@@ -746,14 +830,11 @@ extern "C" fn message(descriptor: u64, address: u64, length: u32, result: i64) -
     };
     // A datagram may be sent elsewhere than to the connected peer.
     if row == 0 || (!inward && address != 0) {
-        let (sk, number) = sock_of(descriptor as u32);
         if sk == 0 {
             return 0;
         }
         if row == 0 || sock::socket_type(sk) == SOCK_DGRAM {
-            // Numbers, not options: the verifier refuses the undefined half of an option.
-            // SAFETY: a number is copied out of the map.
-            let mut hint = unsafe { LAST_SENT.get(number) }.map_or(NOTHING_YET, |row| *row);
+            let mut hint = last_sent(number);
             if inward && (hint == NOTHING_YET || hint == YOUNG) && result >= 0 {
                 let _ = LAST_SENT.insert(number, RECEIVES_FIRST, 0);
                 hint = RECEIVES_FIRST;
@@ -763,7 +844,7 @@ extern "C" fn message(descriptor: u64, address: u64, length: u32, result: i64) -
             let has_sent = hint < YOUNG;
             let we_began = u32::from(hint == YOUNG) | (hint >> 30 & u32::from(has_sent));
             let how = length & 0xffff
-                | (descriptor >> 32 << 31) as u32
+                | u32::from(inward) << 31
                 | u32::from(others_begin) << 30
                 | we_began << 29;
             let other = unconnected_row(exe, sk, address, how);
@@ -777,7 +858,7 @@ extern "C" fn message(descriptor: u64, address: u64, length: u32, result: i64) -
             }
         }
     }
-    if row != 0 {
+    if row != 0 && (result >= 0 || !was_counted()) {
         transfer(row - 1, result, inward, 1);
     }
     0
@@ -791,7 +872,12 @@ extern "C" fn unconnected_row(exe: u32, sk: u64, address: u64, length: u32) -> u
     let inward = length & CAME_IN != 0;
     let family = sock::family(sk);
     if sock::socket_type(sk) == SOCK_STREAM {
-        return 0;
+        // Connected within the call, or meanwhile.
+        return if family == AF_INET || family == AF_INET6 {
+            inet_row(exe, sk, 0)
+        } else {
+            0
+        };
     }
     if inward && family == AF_UNIX {
         return unix_own_row(exe, sk);

@@ -339,9 +339,7 @@ fn scan_tasks(ctx: *mut core::ffi::c_void) -> i32 {
     }
     // SAFETY: `struct bpf_iter_meta` begins with the seq_file; the verifier knows its type.
     let seq = unsafe { *meta.cast::<*mut core::ffi::c_void>() };
-    let Some(state) = state() else { return 0 };
-    // SAFETY: a map value.
-    if unsafe { (*state).scan } == SCAN_LABEL {
+    if state!(scan) == SCAN_LABEL {
         let _ = label_found(number_copied(task));
     } else {
         let _ = list(seq, number_copied(task));

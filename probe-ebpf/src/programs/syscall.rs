@@ -5,7 +5,7 @@
 //! its number; a new child and a rolled-back call do not have an error.
 
 use super::{event, file, label, network};
-use crate::kernel::{number_of, regs};
+use crate::kernel::{number_of, regs, task};
 use crate::maps::{
     CALLS, DENSE, FREE_SYSCALL_ROWS, SPARSE, SYSCALL_KEYS, SYSCALL_ROWS, add_errno, add_local,
     lost, open, take,
@@ -17,8 +17,8 @@ use procmon_probe_ebpf::abi::{
     CALL_DESCRIPTOR, CALL_EVENT, CALL_EXEC, CALL_LISTEN, CALL_MAP, CALL_NAME, CALL_OPEN,
     CALL_PLAIN, CALL_READ, CALL_RECVFROM, CALL_RECVMMSG, CALL_RECVMSG, CALL_RENAME, CALL_SENDMMSG,
     CALL_SENDMSG, CALL_SENDTO, CALL_SOCKET, CALL_SOCKETCALL, CALL_UNLINKAT, CALL_WRITE, CallKind,
-    DENSE_NUMBERS, Loss, ROW_ERRNOS, ROWS_SYSCALLS, SyscallKey, SyscallRow, TASK_MAY_BE_IN_CALL,
-    TASK_PENDING, TASK_ROLLED_BACK, TaskRecord,
+    DENSE_NUMBERS, Loss, NO_EXE, ROW_ERRNOS, ROWS_SYSCALLS, SyscallKey, SyscallRow,
+    TASK_MAY_BE_IN_CALL, TASK_PENDING, TASK_ROLLED_BACK, TaskRecord,
 };
 
 /// `mmap` of memory without a file.
@@ -28,19 +28,18 @@ const NO_ROW: u32 = u32::MAX;
 
 #[btf_tracepoint(function = "sys_enter")]
 fn on_sys_enter(ctx: BtfTracePointContext) -> i32 {
+    let task = task::current();
     if open()
-        && let Some(record) = label::current()
+        && let Some(record) = label::of_current(task)
     {
-        let regs: *const u8 = ctx.arg(0);
-        let number: u64 = ctx.arg(1);
-        enter(record, number_of(regs), number);
+        enter(task, record, ctx.arg(0), ctx.arg(1));
     }
     0
 }
 
 #[inline(always)]
-fn enter(record: *mut TaskRecord, regs: u64, id: u64) {
-    let abi = regs::abi(regs, id);
+fn enter(task: u64, record: *mut TaskRecord, regs: *const u8, id: u64) {
+    let abi = regs::abi(task, regs, id);
     let number = id as u32;
     // SAFETY: a map value of the current task.
     unsafe {
@@ -48,21 +47,32 @@ fn enter(record: *mut TaskRecord, regs: u64, id: u64) {
             return;
         }
         (*record).flags &= !(TASK_MAY_BE_IN_CALL | TASK_ROLLED_BACK);
-        let row = row((*record).exe, abi, number);
-        (*record).row = row;
-        (*record).number = number;
-        (*record).abi = abi;
-        (*record).first_row = 0;
-        (*record).second_row = 0;
-        (*record).sockets = 0;
-        (*record).in_call = 1;
-        if let Some(counts) = SYSCALL_ROWS.get_ptr_mut(row) {
-            add_local(&raw mut (*counts).calls, 1);
+        let kind = begin(record, abi, number);
+        if CallKind::from_word(kind).at_entry != 0 {
+            at_entry(number_of(regs), kind);
         }
     }
-    let kind = kind(abi, number);
-    if CallKind::from_word(kind).at_entry != 0 {
-        at_entry(regs, kind);
+}
+
+/// Counts a call in and keeps in the record what its return needs; what it does.
+#[inline(always)]
+unsafe fn begin(record: *mut TaskRecord, abi: u32, number: u32) -> u64 {
+    // SAFETY: the caller's: a map value of the current task.
+    unsafe {
+        // The same call again, by the same program: row and kind are still here.
+        if (*record).number != number || (*record).abi != abi || (*record).row_exe != (*record).exe
+        {
+            (*record).row = row((*record).exe, abi, number);
+            (*record).row_exe = (*record).exe;
+            (*record).number = number;
+            (*record).abi = abi;
+            (*record).kind = kind(abi, number);
+        }
+        (*record).in_call = 1;
+        if let Some(counts) = SYSCALL_ROWS.get_ptr_mut((*record).row) {
+            add_local(&raw mut (*counts).calls, 1);
+        }
+        (*record).kind
     }
 }
 
@@ -77,15 +87,8 @@ pub(crate) fn begin_exec(record: *mut TaskRecord) {
     };
     // SAFETY: a map value of the current task.
     unsafe {
-        let row = row((*record).exe, ABI_NATIVE, number);
-        (*record).row = row;
-        (*record).number = number;
-        (*record).abi = ABI_NATIVE;
-        (*record).in_call = 1;
+        begin(record, ABI_NATIVE, number);
         (*record).flags &= !TASK_MAY_BE_IN_CALL;
-        if let Some(counts) = SYSCALL_ROWS.get_ptr_mut(row) {
-            add_local(&raw mut (*counts).calls, 1);
-        }
     }
 }
 
@@ -154,13 +157,13 @@ fn on_sys_exit(ctx: BtfTracePointContext) -> i32 {
     {
         let regs: *const u8 = ctx.arg(0);
         let result: i64 = ctx.arg(1);
-        exit(record, number_of(regs), result);
+        exit(record, regs, result);
     }
     0
 }
 
 #[inline(always)]
-fn exit(record: *mut TaskRecord, regs: u64, result: i64) {
+fn exit(record: *mut TaskRecord, regs: *const u8, result: i64) {
     // SAFETY: a map value of the current task.
     unsafe {
         if (*record).flags & TASK_PENDING != 0 {
@@ -173,25 +176,9 @@ fn exit(record: *mut TaskRecord, regs: u64, result: i64) {
         };
         if (*record).in_call == 0 {
             if (*record).flags & TASK_MAY_BE_IN_CALL != 0 {
-                // Began before the window: not counted as a call, but what it did counts.
-                (*record).flags &= !TASK_MAY_BE_IN_CALL;
-                let number = regs::number(regs) as u64;
-                let abi = regs::abi(regs, number);
-                (*record).number = number as u32;
-                (*record).abi = abi;
-                (*record).first_row = 0;
-                (*record).second_row = 0;
-                (*record).sockets = 0;
-                let kind = kind(abi, number as u32);
-                let what = CallKind::from_word(kind);
-                if errno == 0 && what.kind != CALL_PLAIN {
-                    if what.at_entry != 0 {
-                        at_entry(regs, kind);
-                    }
-                    effect(regs, kind, result);
-                }
-            } else if errno != 0 && errno < 512 {
-                denied(regs, errno);
+                began_before(number_of(regs), result);
+            } else if errno < 512 {
+                answered(number_of(regs), result);
             }
             return;
         }
@@ -203,16 +190,51 @@ fn exit(record: *mut TaskRecord, regs: u64, result: i64) {
             if (512..=516).contains(&errno) {
                 add_local(&raw mut (*counts).restarted, 1);
                 (*record).flags |= TASK_ROLLED_BACK;
-            } else {
+            } else if !restored(regs, record) {
                 count_errno(counts, row, errno as u16);
             }
         }
-        let abi = (*record).abi;
-        let kind = kind(abi, (*record).number);
+        let kind = (*record).kind;
         if CallKind::from_word(kind).kind != CALL_PLAIN {
-            effect(regs, kind, result);
+            effect(number_of(regs), kind, result);
         }
     }
+}
+
+/// The result is not the call's: rt_sigreturn gives back what the interrupted call had, and leaves
+/// no number behind.
+#[inline(always)]
+unsafe fn restored(regs: *const u8, record: *mut TaskRecord) -> bool {
+    // SAFETY: a map value of the current task.
+    regs::number(number_of(regs)) < 0 && unsafe { (*record).number } as i32 >= 0
+}
+
+/// A call that began before the window: not counted as a call, but what it did counts.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn began_before(regs: u64, result: i64) -> u32 {
+    let Some(record) = label::current() else {
+        return 0;
+    };
+    let number = regs::number(regs) as u64;
+    let abi = regs::abi_of(regs, number);
+    let kind = kind(abi, number as u32);
+    // SAFETY: a map value of the current task.
+    unsafe {
+        (*record).flags &= !TASK_MAY_BE_IN_CALL;
+        (*record).number = number as u32;
+        (*record).abi = abi;
+        (*record).kind = kind;
+        (*record).row_exe = NO_EXE;
+    }
+    let what = CallKind::from_word(kind);
+    if !(-4095..0).contains(&result) && what.kind != CALL_PLAIN {
+        if what.at_entry != 0 {
+            at_entry(regs, kind);
+        }
+        effect(regs, kind, result);
+    }
+    0
 }
 
 /// Counts a failure within its row, or beside it.
@@ -235,27 +257,36 @@ unsafe fn count_errno(counts: *mut SyscallRow, row: u32, errno: u16) {
     add_errno(ROWS_SYSCALLS, row, errno);
 }
 
-/// A call that a seccomp filter refused: a return without an entry.
+/// A return without an entry: a seccomp filter has refused the call, or answered in the kernel's
+/// place. Without an error it may also be a new child, or a call that the filter has made a signal
+/// of: that is rolled back, and returns its own number.
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn denied(regs: u64, errno: u32) -> u32 {
+extern "C" fn answered(regs: u64, result: i64) -> u32 {
     let Some(record) = label::current() else {
         return 0;
     };
-    let errno = errno as u16;
     let number = regs::number(regs);
-    if number < 0 {
+    let is_child = if crate::maps::config!(arch) == 1 {
+        // clone, fork, vfork, clone3: on i386 120, 2, 190 and the same.
+        matches!(number, 56 | 57 | 58 | 120 | 2 | 190 | 435)
+    } else {
+        matches!(number, 220 | 120 | 2 | 190 | 435)
+    };
+    if number < 0 || result == number || (result == 0 && is_child) {
         return 0;
     }
-    let abi = regs::abi(regs, number as u64);
+    let abi = regs::abi_of(regs, number as u64);
     // SAFETY: a map value of the current task.
     let row = row(unsafe { (*record).exe }, abi, number as u32);
     if let Some(counts) = SYSCALL_ROWS.get_ptr_mut(row) {
         // SAFETY: a map value of this CPU.
         unsafe {
             add_local(&raw mut (*counts).calls, 1);
-            add_local(&raw mut (*counts).denied, 1);
-            count_errno(counts, row, errno);
+            if result < 0 {
+                add_local(&raw mut (*counts).denied, 1);
+                count_errno(counts, row, -result as u16);
+            }
         }
     }
     0
@@ -271,10 +302,19 @@ extern "C" fn at_entry(regs: u64, kind: u64) -> u32 {
         return 0;
     };
     // SAFETY: a map value of the current task.
-    let abi = unsafe { (*record).abi };
+    let abi = unsafe {
+        (*record).first_row = 0;
+        (*record).second_row = 0;
+        (*record).sockets = 0;
+        (*record).sock = 0;
+        (*record).abi
+    };
     let first = regs::argument(regs, abi, kind.a) as u32;
     if kind.kind == CALL_MAP && regs::argument(regs, abi, kind.c) & MAP_ANONYMOUS != 0 {
         return 0;
+    }
+    if kind.kind == CALL_CONNECT || kind.kind == CALL_LISTEN {
+        return network::remember_sock(first);
     }
     file::remember(first, 0);
     if kind.kind == CALL_COPY {
@@ -284,9 +324,8 @@ extern "C" fn at_entry(regs: u64, kind: u64) -> u32 {
 }
 
 /// What a call did, or failed to do.
-#[unsafe(no_mangle)]
-#[inline(never)]
-extern "C" fn effect(regs: u64, word: u64, result: i64) -> u32 {
+#[inline(always)]
+fn effect(regs: u64, word: u64, result: i64) -> u32 {
     let kind = CallKind::from_word(word);
     match kind.kind {
         CALL_READ | CALL_WRITE | CALL_DESCRIPTOR | CALL_COPY | CALL_MAP => {
@@ -298,7 +337,7 @@ extern "C" fn effect(regs: u64, word: u64, result: i64) -> u32 {
         CALL_SOCKETCALL => network::called_by_number(regs, word),
         CALL_CONNECT => network::connected(regs, word, result),
         CALL_ACCEPT => network::accepted(result),
-        CALL_LISTEN => network::listening(regs, word, result),
+        CALL_LISTEN => network::listening(result),
         CALL_SENDTO | CALL_RECVFROM | CALL_SENDMSG | CALL_RECVMSG => {
             network::transferred(regs, word, result)
         }

@@ -125,7 +125,7 @@ impl Node {
             given.follow,
             given.pid,
             |path| {
-                let path = [base.as_bytes(), path].concat();
+                let path = [base.as_slice(), path].concat();
                 let target = std::fs::read_link(OsStr::from_bytes(&path)).ok()?;
                 Some(target.into_os_string().into_encoded_bytes())
             },
@@ -135,16 +135,28 @@ impl Node {
 
     /// A way to the root of a caller, or of its container when it is gone; and where that root lies
     /// when it is a directory of its mount namespace.
-    fn root_of(&self, given: &Given<'_>) -> (String, Vec<u8>) {
+    fn root_of(&self, given: &Given<'_>) -> (Vec<u8>, Vec<u8>) {
         let own = format!("/proc/{}/root", given.tgid);
+        let not_root = |path: &[u8]| {
+            if path == b"/" {
+                Vec::new()
+            } else {
+                path.to_vec()
+            }
+        };
+        let is_absolute = given.name.starts_with(b"/");
         if let Ok(link) = std::fs::read_link(&own) {
-            let link = link.into_os_string().into_encoded_bytes();
-            let prefix = if link == b"/" { Vec::new() } else { link };
+            let prefix = not_root(&link.into_os_string().into_encoded_bytes());
             // A process may hold a directory outside of its root.
-            if given.name.starts_with(b"/") || given.directory.starts_with(&prefix) {
-                return (own, prefix);
+            if is_absolute || given.directory.starts_with(&prefix) {
+                return (own.into_bytes(), prefix);
             }
         }
+        let prefix = if is_absolute {
+            not_root(given.directory)
+        } else {
+            Vec::new()
+        };
         let known = self
             .containers
             .get(&given.container)
@@ -157,7 +169,7 @@ impl Node {
             None if self.is_host(given.container) => "/proc/1/root".to_owned(),
             None => "/nowhere".to_owned(),
         };
-        (base, Vec::new())
+        ([base.as_bytes(), prefix.as_slice()].concat(), prefix)
     }
 
     /// Arguments of a running process, whether they were cut, and its working directory.

@@ -11,7 +11,7 @@ pub(crate) struct Given<'a> {
     pub(crate) tgid: u32,
     /// Its id as its own /proc shows it.
     pub(crate) pid: u32,
-    /// What the name is relative to, unless it is absolute.
+    /// What the name is relative to; the caller's root when it is absolute.
     pub(crate) directory: &'a [u8],
     /// The name.
     pub(crate) name: &'a [u8],

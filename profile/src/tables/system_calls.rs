@@ -22,7 +22,10 @@ pub fn syscall_name(abi: Abi, number: u32) -> String {
     } else {
         number
     };
-    known_name(abi, index).map_or_else(|| format!("unknown({number})"), str::to_owned)
+    known_name(abi, index).map_or_else(
+        || format!("unknown({})", number.cast_signed()),
+        str::to_owned,
+    )
 }
 
 fn known_name(abi: Abi, number: u32) -> Option<&'static str> {
