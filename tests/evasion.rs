@@ -17,7 +17,52 @@ use std::time::{Duration, Instant};
 const SOON: Duration = Duration::from_secs(20);
 
 /// Cases in which the profile is known to be misled, and why.
-const KNOWN: &[(&str, &str)] = &[];
+const KNOWN: &[(&str, &str)] = &[
+    (
+        "before",
+        "a line's end in a Unix socket's name hides all listeners",
+    ),
+    (
+        "before-odd-listener",
+        "a line's end in a Unix socket's name hides all listeners",
+    ),
+    (
+        "bound-and-gone",
+        "mounts are read from /proc/PID, when the process is gone",
+    ),
+    (
+        "leave",
+        "a process that leaves the cgroup leaves the target",
+    ),
+    (
+        "loud-yaml",
+        "a document for programs keeps what turns the direction of text",
+    ),
+    ("ring-chain", "io_uring"),
+    ("ring-datagrams", "io_uring"),
+    ("ring-files", "io_uring"),
+    ("ring-files-by-workers", "io_uring"),
+    ("ring-files-fixed", "io_uring"),
+    ("ring-files-polled", "io_uring"),
+    ("ring-network", "io_uring"),
+    ("ring-network-by-workers", "io_uring"),
+    ("ring-network-polled", "io_uring"),
+    ("ring-unlink", "io_uring"),
+    (
+        "swapped-destination",
+        "the address is read when the call returns",
+    ),
+    ("swapped-name", "the name is read when the call returns"),
+    (
+        "through-another-namespace",
+        "files of equal paths are one row",
+    ),
+    (
+        "trapped-destination",
+        "the address is read when the call returns",
+    ),
+    ("trapped-making", "the name is read when the call returns"),
+];
 
 /// A folder of its own for one run.
 struct Place {
@@ -488,9 +533,9 @@ fn names_that_speak_to_a_terminal() {
             .collect();
         assert!(listed.contains(is_loud));
         hold(&format!("loud-{format}"), || {
-            let at = text.find(is_loud);
-            assert_eq!(at, None, "{format}: {:?}", &text[at.unwrap_or(0)..]);
-            assert!(!text.contains("<b>") || format != "html", "{text}");
+            let found = text.lines().find(|line| line.contains(is_loud));
+            assert_eq!(found, None, "{format}");
+            assert!(!text.contains("<b>") || format != "html", "markup");
         });
     }
 }
