@@ -392,6 +392,7 @@ fn a_program_in_memory_with_another_ones_name() {
 /// System calls by number, as a tracer counts them that knows one table only.
 #[cfg(target_arch = "x86_64")]
 #[expect(unsafe_code, reason = "ptrace")]
+#[expect(clippy::zombie_processes, reason = "waited for as its tracer")]
 fn by_number(case: &str, number: u64) -> Option<usize> {
     use std::os::unix::process::CommandExt as _;
     let place = Place::new();

@@ -1264,8 +1264,11 @@ fn leave(folder: &str) -> Value {
     json!({"files": [file(&marked, &json!({"open": 1, "create": 1, "write": 1}), 0, 6)]})
 }
 
+/// What a case does below a folder.
+type Case = fn(&str) -> Value;
+
 /// Cases by name.
-const CASES: &[(&str, fn(&str) -> Value)] = &[
+const CASES: &[(&str, Case)] = &[
     ("before", before),
     ("bound", bound),
     ("bound-and-gone", bound_and_gone),

@@ -95,7 +95,7 @@ struct Parameters {
 pub(crate) struct Ring {
     fd: OwnedFd,
     flags: u32,
-    queue: *mut u8,
+    queue: *mut libc::c_void,
     requests: *mut Request,
     parameters: Parameters,
 }
@@ -131,7 +131,7 @@ impl Ring {
             let ends = parameters.completion.sixth as usize
                 + size_of::<Completion>() * parameters.completions as usize;
             // Kernels since 5.4 have both queues in one mapping.
-            let queue = map(places.max(ends), 0).cast();
+            let queue = map(places.max(ends), 0);
             let requests = map(
                 size_of::<Request>() * parameters.entries as usize,
                 0x1000_0000,
@@ -148,7 +148,7 @@ impl Ring {
 
     fn number(&self, offset: u32) -> &AtomicU32 {
         // SAFETY: an aligned number within the mapping, which lives as long as the ring.
-        unsafe { &*self.queue.add(offset as usize).cast::<AtomicU32>() }
+        unsafe { &*self.queue.byte_add(offset as usize).cast::<AtomicU32>() }
     }
 
     /// Registers descriptors: requests with `FIXED_FILE` name them by position.
@@ -222,7 +222,7 @@ impl Ring {
             let completion = unsafe {
                 *self
                     .queue
-                    .add(side.sixth as usize)
+                    .byte_add(side.sixth as usize)
                     .cast::<Completion>()
                     .add(place as usize)
             };

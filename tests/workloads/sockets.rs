@@ -236,10 +236,8 @@ fn read_datagrams(_: &str) -> Rows {
     for _ in 0..2 {
         assert_eq!(read(&server), Ok(10));
         // SAFETY: the vector outlives the call.
-        assert_eq!(
-            unsafe { libc::readv(server.as_raw_fd(), &raw const one, 1) },
-            10
-        );
+        let got = unsafe { libc::readv(server.as_raw_fd(), &raw const one, 1) };
+        assert_eq!(got, 10);
         assert_eq!(receive(&server, 0), Ok(10));
     }
     let mut rows = exchange(V4, port, (6, 60), (0, 0));
@@ -1133,8 +1131,11 @@ fn swapped_connect(folder: &str) -> Rows {
     rows
 }
 
+/// What a case does below a folder.
+type Case = fn(&str) -> Rows;
+
 /// Cases by name.
-const CASES: &[(&str, fn(&str) -> Rows)] = &[
+const CASES: &[(&str, Case)] = &[
     ("asked-the-socket", asked_the_socket),
     ("both-families", both_families),
     ("connected-server", connected_server),
