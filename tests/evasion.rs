@@ -40,6 +40,7 @@ const KNOWN: &[(&str, &str)] = &[
     ),
     ("ring-chain", "io_uring"),
     ("ring-datagrams", "io_uring"),
+    ("ring-direct", "io_uring"),
     ("ring-files", "io_uring"),
     ("ring-files-by-workers", "io_uring"),
     ("ring-files-fixed", "io_uring"),
@@ -47,6 +48,7 @@ const KNOWN: &[(&str, &str)] = &[
     ("ring-network", "io_uring"),
     ("ring-network-by-workers", "io_uring"),
     ("ring-network-polled", "io_uring"),
+    ("ring-several", "io_uring"),
     ("ring-unlink", "io_uring"),
     (
         "swapped-destination",
@@ -556,6 +558,7 @@ fn files_by_a_ring() {
         "ring-files-by-workers",
         "ring-files-polled",
         "ring-chain",
+        "ring-direct",
     ] {
         unseen_by_strace(case, "FOLDER/marked");
         seen(case);
@@ -572,6 +575,12 @@ fn connections_by_a_ring() {
         unseen_by_strace(case, "connect(");
         seen(case);
     }
+}
+
+#[test]
+fn several_completions_of_one_request() {
+    unseen_by_strace("ring-several", "accept");
+    seen("ring-several");
 }
 
 #[test]

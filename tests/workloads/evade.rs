@@ -1144,6 +1144,83 @@ fn ring_datagrams(_: &str) -> Value {
     ]})
 }
 
+/// A file that never has a descriptor, and a buffer that the kernel holds.
+fn ring_direct(folder: &str) -> Value {
+    let Some(ring) = Ring::new(0) else {
+        std::process::exit(3);
+    };
+    let marked = format!("{folder}/marked");
+    let name = c(&marked);
+    ring.register(&[-1]);
+    let mut open = ring::open(&name, libc::O_RDWR | libc::O_CREAT);
+    // Into the first registered place: that is 1.
+    open.rest[0] = 1 << 32;
+    assert_eq!(ring.call(open), 0);
+    let mut buffer = vec![b'd'; 4096];
+    ring.register_buffer(&mut buffer);
+    for operation in [ring::WRITE_FIXED, ring::READ_FIXED] {
+        let mut request = ring::transfer(operation, 0, &mut buffer[..12]);
+        request.flags = ring::FIXED_FILE;
+        assert_eq!(ring.call(request), 12);
+    }
+    json!({"files": [file(&marked, &json!({"open": 1, "create": 1, "write": 1, "read": 1}), 12, 12)]})
+}
+
+/// One request with several completions: connections accepted, and a send that tells when the
+/// buffer is free.
+fn ring_several(_: &str) -> Value {
+    let Some(ring) = Ring::new(0) else {
+        std::process::exit(3);
+    };
+    let server = socket(libc::AF_INET, libc::SOCK_STREAM);
+    assert_eq!(bind(&server, &loopback(0)), Ok(()));
+    listen(&server, 8);
+    ring.submit(&[Request {
+        operation: ring::ACCEPT,
+        priority: 1,
+        descriptor: server.as_raw_fd(),
+        ..Request::default()
+    }]);
+    let clients: Vec<OwnedFd> = (0..3)
+        .map(|_| {
+            let client = socket(libc::AF_INET, libc::SOCK_STREAM);
+            assert_eq!(connect(&client, &loopback(port(&server))), Ok(()));
+            client
+        })
+        .collect();
+    let taken: Vec<OwnedFd> = ring
+        .wait(3)
+        .into_iter()
+        .map(|(_, fd)| {
+            assert!(fd >= 0);
+            // SAFETY: the descriptor is new.
+            unsafe { OwnedFd::from_raw_fd(fd) }
+        })
+        .collect();
+    let mut buffer = [b'z'; 50];
+    ring.submit(&[ring::transfer(
+        ring::SEND_ZC,
+        clients[0].as_raw_fd(),
+        &mut buffer,
+    )]);
+    // The bytes, then the notification.
+    assert_eq!(ring.wait(1)[0].1, 50);
+    let got: usize = taken
+        .iter()
+        .map(|fd| {
+            do_not_block(fd);
+            receive(fd, 0).unwrap_or(0)
+        })
+        .sum();
+    assert_eq!(got, 50);
+    ring.wait(1);
+    let end = json!({"address": V4, "port": port(&server)});
+    json!({"network": [
+        {"protocol": "tcp", "direction": "outbound", "remote": end, "connections": 3, "bytesSent": 50, "failures": {}},
+        {"protocol": "tcp", "direction": "inbound", "local": end, "connections": 3, "bytesReceived": 50, "failures": {}},
+    ]})
+}
+
 /// Removes a file by a ring.
 fn ring_unlink(folder: &str) -> Value {
     let Some(ring) = Ring::new(0) else {
@@ -1299,6 +1376,8 @@ const CASES: &[(&str, Case)] = &[
     ("ring-network-by-workers", |_| ring_network(0, ring::ASYNC)),
     ("ring-network-polled", |_| ring_network(ring::SQPOLL, 0)),
     ("ring-datagrams", ring_datagrams),
+    ("ring-direct", ring_direct),
+    ("ring-several", ring_several),
     ("ring-unlink", ring_unlink),
     ("root-of-nothing", root_of_nothing),
     ("swapped-address", swapped_address),
