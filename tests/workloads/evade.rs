@@ -863,6 +863,30 @@ fn flood_of_names(folder: &str) -> Value {
     json!({"marked": marked})
 }
 
+/// More programs than any table holds, and another one at the end.
+fn flood_of_programs(folder: &str) -> Value {
+    let own = std::env::current_exe().expect("this program");
+    let run = |name: &str| {
+        let program = c(name);
+        reap(fork(|| {
+            let argv = [program.as_ptr(), c"whoami".as_ptr(), std::ptr::null()];
+            // SAFETY: a list that ends with a null pointer and outlives the call.
+            unsafe { libc::execv(argv[0], argv.as_ptr()) };
+        }));
+    };
+    let first = format!("{folder}/first");
+    std::fs::copy(own, &first).expect("a copy");
+    for number in 0..400 {
+        let name = format!("{folder}/p{number}");
+        std::fs::hard_link(&first, &name).expect("link");
+        run(&name);
+    }
+    let marked = format!("{folder}/marked");
+    std::fs::hard_link(&first, &marked).expect("link");
+    run(&marked);
+    json!({"marked": marked})
+}
+
 /// The same with datagrams to many places, around one connection.
 fn flood_of_peers(_: &str) -> Value {
     let server = socket(libc::AF_INET, libc::SOCK_STREAM);
@@ -1354,6 +1378,7 @@ const CASES: &[(&str, Case)] = &[
     ("flood", flood),
     ("flood-of-names", flood_of_names),
     ("flood-of-peers", flood_of_peers),
+    ("flood-of-programs", flood_of_programs),
     ("from-memory", from_memory),
     ("leave", leave),
     ("loud", loud),

@@ -944,6 +944,35 @@ fn unix_names(folder: &str) -> Rows {
     rows
 }
 
+/// Names relative to where a program is: equal names of several sockets, one of which looks abstract.
+fn unix_relative(folder: &str) -> Rows {
+    let mut rows = Vec::new();
+    for (place, name) in [("a", b"@s".as_slice()), ("b", b"@s"), ("b", b"\0s")] {
+        let place = format!("{folder}/{place}");
+        std::fs::create_dir_all(&place).expect("mkdir");
+        std::env::set_current_dir(&place).expect("chdir");
+        let address = Address::unix(name);
+        let listener = socket(libc::AF_UNIX, STREAM);
+        assert_eq!(bind(&listener, &address), Ok(()));
+        listen(&listener, 5);
+        let client = socket(libc::AF_UNIX, STREAM);
+        assert_eq!(connect(&client, &address), Ok(()));
+        drop(accept(&listener));
+        let shown = if name[0] == 0 {
+            "@s".to_owned()
+        } else {
+            format!("{place}/@s")
+        };
+        let end = json!({"path": shown});
+        rows.extend([
+            stream("unix-stream", "outbound", ("remote", &end), 1, (0, 0)),
+            stream("unix-stream", "inbound", ("local", &end), 1, (0, 0)),
+            listening("unix-stream", &end),
+        ]);
+    }
+    rows
+}
+
 /// Pings by datagram and by raw sockets; a raw socket that is connected has no connection.
 fn pings(_: &str) -> Rows {
     own_network();
@@ -1166,6 +1195,7 @@ const CASES: &[(&str, Case)] = &[
     ("to-itself", to_itself),
     ("unix-failures", unix_failures),
     ("unix-names", unix_names),
+    ("unix-relative", unix_relative),
     ("unix-stream-ways", unix_stream_ways),
     ("unreachable", unreachable),
 ];
