@@ -340,6 +340,16 @@ fn a_file_of_another_mount_namespace() {
 fn root_that_is_nobody() {
     // The workload has seen itself as root before it executed the program.
     seen("root-of-nothing");
+    if !has_bpf() {
+        return;
+    }
+    let (document, _) = profile("root-of-nothing").unwrap();
+    hold("root-of-nothing-capabilities", || {
+        let nobody = rows(&document, "processes")
+            .find(|row| row["uid"] == 1234)
+            .expect("a row of its own");
+        assert_eq!(nobody["capabilities"]["effective"], Value::Array(vec![]));
+    });
 }
 
 #[test]
