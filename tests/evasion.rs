@@ -51,6 +51,10 @@ const KNOWN: &[(&str, &str)] = &[
     ("ring-several", "io_uring"),
     ("ring-unlink", "io_uring"),
     (
+        "root-of-nothing-capabilities",
+        "capabilities within a user namespace are shown as the host's",
+    ),
+    (
         "swapped-destination",
         "the address is read when the call returns",
     ),
