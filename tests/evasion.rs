@@ -17,7 +17,49 @@ use std::time::{Duration, Instant};
 const SOON: Duration = Duration::from_secs(20);
 
 /// Cases in which the profile is known to be misled, and why.
-const KNOWN: &[(&str, &str)] = &[];
+const KNOWN: &[(&str, &str)] = &[
+    (
+        "before",
+        "a line's end in a Unix socket's name hides all listeners",
+    ),
+    (
+        "before-odd-listener",
+        "a line's end in a Unix socket's name hides all listeners",
+    ),
+    (
+        "bound-and-gone",
+        "mounts are read from /proc/PID, when the process is gone",
+    ),
+    (
+        "leave",
+        "a process that leaves the cgroup leaves the target",
+    ),
+    (
+        "loud-yaml",
+        "a document for programs keeps what turns the direction of text",
+    ),
+    ("ring-datagrams", "io_uring"),
+    ("ring-direct", "io_uring"),
+    ("ring-several", "io_uring"),
+    (
+        "root-of-nothing-capabilities",
+        "capabilities within a user namespace are shown as the host's",
+    ),
+    (
+        "swapped-destination",
+        "the address is read when the call returns",
+    ),
+    ("swapped-name", "the name is read when the call returns"),
+    (
+        "through-another-namespace",
+        "files of equal paths are one row",
+    ),
+    (
+        "trapped-destination",
+        "the address is read when the call returns",
+    ),
+    ("trapped-making", "the name is read when the call returns"),
+];
 
 /// A folder of its own for one run.
 struct Place {
@@ -131,27 +173,35 @@ fn strace(case: &str, args: &[&str]) -> Option<(String, Value)> {
     assert!(status.success(), "{case} under strace: {status}");
     let text = String::from_utf8_lossy(&std::fs::read(log).unwrap()).into_owned();
     let files = place.files.display().to_string();
-    Some((text.replace(&files, "FOLDER"), place.truth()))
+    // What the workload tells in the end is no part of it.
+    let end = text.find("/truth\"").unwrap_or(text.len());
+    Some((text[..end].replace(&files, "FOLDER"), place.truth()))
 }
 
 /// What strace takes for the order of two names, against what was.
-fn order_by_strace(case: &str, call: &str, names: impl FnOnce(&Value) -> [String; 2]) {
-    let Some((log, truth)) = strace(case, &["-e", call]) else {
-        return;
-    };
-    let [decoy, marked] = names(&truth);
-    let told: String = log
-        .lines()
-        .filter(|line| line.contains(&format!("{call}(")) && !line.contains("O_CREAT"))
-        .filter_map(|line| match line {
-            _ if line.contains(&marked) => Some('m'),
-            _ if line.contains(&decoy) => Some('d'),
-            _ => None,
-        })
-        .collect();
-    let was = truth["sequence"].as_str().unwrap();
-    assert_eq!(told.len(), was.len(), "strace lost calls");
-    assert_ne!(told, was, "strace was not misled");
+fn order_by_strace(case: &str, call: &str, names: fn(&Value) -> [String; 2]) {
+    // Two threads race: not every run has a call whose argument changed in between.
+    for _ in 0..10 {
+        let Some((log, truth)) = strace(case, &["-e", call]) else {
+            return;
+        };
+        let [decoy, marked] = names(&truth);
+        let told: String = log
+            .lines()
+            .filter(|line| line.contains(&format!("{call}(")) && !line.contains("O_CREAT"))
+            .filter_map(|line| match line {
+                _ if line.contains(&marked) => Some('m'),
+                _ if line.contains(&decoy) => Some('d'),
+                _ => None,
+            })
+            .collect();
+        let was = truth["sequence"].as_str().unwrap();
+        assert_eq!(told.len(), was.len(), "strace lost calls");
+        if told != was {
+            return;
+        }
+    }
+    panic!("strace was not misled");
 }
 
 fn two_names(_: &Value) -> [String; 2] {
@@ -186,6 +236,33 @@ fn an_address_that_changes_while_a_datagram_is_sent() {
     seen("swapped-destination");
 }
 
+/// Whoever reads the argument when the call returns finds another one than the kernel used.
+fn trapped(case: &str) {
+    if !has_bpf() {
+        return;
+    }
+    let Some((_, truth)) = profile(case) else {
+        return;
+    };
+    assert_ne!(truth["told"], truth["sequence"], "nobody is misled");
+    seen(case);
+}
+
+#[test]
+fn a_path_that_changes_while_the_kernel_reads_it_to_open() {
+    trapped("trapped-opening");
+}
+
+#[test]
+fn a_path_that_changes_while_the_kernel_reads_it_to_make() {
+    trapped("trapped-making");
+}
+
+#[test]
+fn an_address_that_changes_while_the_kernel_reads_it() {
+    trapped("trapped-destination");
+}
+
 /// Lines of strace that hold all of these.
 fn lines(log: &str, all: &[&str]) -> usize {
     log.lines()
@@ -198,7 +275,7 @@ fn names_that_lead_elsewhere_than_they_look() {
     if let Some((log, truth)) = strace("names", &["-e", "trace=%file"]) {
         let told = lines(&log, &["open", "\"FOLDER/marked\""]) as u64;
         let was = truth["files"][0]["operations"]["open"].as_u64().unwrap();
-        assert!(told < was, "{log}");
+        assert!(told < was);
     }
     seen("names");
 }
@@ -206,7 +283,7 @@ fn names_that_lead_elsewhere_than_they_look() {
 #[test]
 fn names_that_only_the_gone_could_explain() {
     if let Some((log, _)) = strace("names-of-the-gone", &["-e", "trace=unlink,unlinkat"]) {
-        assert_eq!(lines(&log, &["\"FOLDER/by-"]), 0, "{log}");
+        assert_eq!(lines(&log, &["\"FOLDER/by-"]), 0);
     }
     seen("names-of-the-gone");
 }
@@ -214,7 +291,7 @@ fn names_that_only_the_gone_could_explain() {
 #[test]
 fn a_mount_that_gives_a_file_another_name() {
     if let Some((log, _)) = strace("bound", &["-e", "trace=openat"]) {
-        assert_eq!(lines(&log, &["hidden/marked", "O_RDONLY"]), 0, "{log}");
+        assert_eq!(lines(&log, &["hidden/marked", "O_RDONLY"]), 0);
     }
     seen("bound");
 }
@@ -227,7 +304,7 @@ fn such_a_mount_of_a_process_that_is_gone() {
 #[test]
 fn a_tree_that_is_mounted_nowhere() {
     if let Some((log, _)) = strace("detached", &["-y", "-e", "trace=openat,read"]) {
-        assert_eq!(lines(&log, &["deep/etc/passwd", "O_RDONLY"]), 0, "{log}");
+        assert_eq!(lines(&log, &["deep/etc/passwd", "O_RDONLY"]), 0);
     }
     if !has_bpf() {
         return;
@@ -249,7 +326,7 @@ fn a_file_of_another_mount_namespace() {
         &["-y", "-e", "trace=read,write"],
     ) {
         // Ours was written, theirs was written and read: one name.
-        assert!(lines(&log, &["</", "d/marked>"]) >= 3, "{log}");
+        assert!(lines(&log, &["<FOLDER/d/marked>"]) >= 3);
     }
     seen("through-another-namespace");
 }
@@ -258,6 +335,16 @@ fn a_file_of_another_mount_namespace() {
 fn root_that_is_nobody() {
     // The workload has seen itself as root before it executed the program.
     seen("root-of-nothing");
+    if !has_bpf() {
+        return;
+    }
+    let (document, _) = profile("root-of-nothing").unwrap();
+    hold("root-of-nothing-capabilities", || {
+        let nobody = rows(&document, "processes")
+            .find(|row| row["uid"] == 1234)
+            .expect("a row of its own");
+        assert_eq!(nobody["capabilities"]["effective"], Value::Array(vec![]));
+    });
 }
 
 #[test]
@@ -271,7 +358,7 @@ fn what_a_child_does_in_its_parents_memory() {
             .filter_map(|line| line.split_whitespace().next())
             .filter(|pid| is_of_true(pid))
             .count();
-        assert_eq!(blamed, 5, "{log}");
+        assert_eq!(blamed, 5);
     }
     seen("vfork");
 }
@@ -299,11 +386,7 @@ fn children_that_nobody_is_the_parent_of() {
 #[test]
 fn a_program_in_memory_with_another_ones_name() {
     if let Some((log, _)) = strace("from-memory", &["-e", "trace=execveat"]) {
-        assert_eq!(
-            lines(&log, &["execveat(", "[\"/usr/bin/true\""]),
-            1,
-            "{log}"
-        );
+        assert_eq!(lines(&log, &["execveat(", "[\"/usr/bin/true\""]), 1);
     }
     seen("from-memory");
     if !has_bpf() {
@@ -316,6 +399,7 @@ fn a_program_in_memory_with_another_ones_name() {
 /// System calls by number, as a tracer counts them that knows one table only.
 #[cfg(target_arch = "x86_64")]
 #[expect(unsafe_code, reason = "ptrace")]
+#[expect(clippy::zombie_processes, reason = "waited for as its tracer")]
 fn by_number(case: &str, number: u64) -> Option<usize> {
     use std::os::unix::process::CommandExt as _;
     let place = Place::new();
@@ -408,7 +492,11 @@ fn seen_or_said(case: &str, dimension: &str, is_rare: impl Fn(&Value, &Value) ->
             && document["completeness"]["complete"] == false;
         assert!(found || said, "{:#}", document["completeness"]);
         // The flood does not fit: that is said in any case.
-        assert!(said, "{:#}", document["completeness"]);
+        assert!(
+            said || dimension == "processes",
+            "{:#}",
+            document["completeness"]
+        );
     });
 }
 
@@ -426,6 +514,13 @@ fn one_connection_within_a_flood_of_peers() {
     });
 }
 
+#[test]
+fn one_program_within_a_flood_of_programs() {
+    seen_or_said("flood-of-programs", "processes", |row, truth| {
+        row["exe"] == truth["marked"]
+    });
+}
+
 /// What a terminal would act on; a line's end is the renderer's own.
 fn is_loud(letter: char) -> bool {
     (letter.is_control() && letter != '\n')
@@ -438,7 +533,16 @@ fn names_that_speak_to_a_terminal() {
     if !has_bpf() {
         return;
     }
+    let help = Command::new(plugin())
+        .args(["profile", "--help"])
+        .output()
+        .unwrap();
+    let help = String::from_utf8_lossy(&help.stdout).into_owned();
     for format in ["table", "wide", "name", "markdown", "html", "yaml"] {
+        // Not every version has them all.
+        if !help.contains(&format!("- {format}")) {
+            continue;
+        }
         let place = Place::new();
         let text = formatted(&place, "loud", format).unwrap();
         // Whoever lists the folder prints the name as it is.
@@ -448,9 +552,9 @@ fn names_that_speak_to_a_terminal() {
             .collect();
         assert!(listed.contains(is_loud));
         hold(&format!("loud-{format}"), || {
-            let at = text.find(is_loud);
-            assert_eq!(at, None, "{format}: {:?}", &text[at.unwrap_or(0)..]);
-            assert!(!text.contains("<b>") || format != "html", "{text}");
+            let found = text.lines().find(|line| line.contains(is_loud));
+            assert_eq!(found, None, "{format}");
+            assert!(!text.contains("<b>") || format != "html", "markup");
         });
     }
 }
@@ -458,7 +562,7 @@ fn names_that_speak_to_a_terminal() {
 /// strace sees the ring, and no file nor peer.
 fn unseen_by_strace(case: &str, sign: &str) {
     if let Some((log, _)) = strace(case, &["-e", "trace=%file,%network,read,write"]) {
-        assert_eq!(lines(&log, &[sign]), 0, "{log}");
+        assert_eq!(lines(&log, &[sign]), 0);
     }
 }
 
@@ -470,6 +574,7 @@ fn files_by_a_ring() {
         "ring-files-by-workers",
         "ring-files-polled",
         "ring-chain",
+        "ring-direct",
     ] {
         unseen_by_strace(case, "FOLDER/marked");
         seen(case);
@@ -489,6 +594,12 @@ fn connections_by_a_ring() {
 }
 
 #[test]
+fn several_completions_of_one_request() {
+    unseen_by_strace("ring-several", "accept");
+    seen("ring-several");
+}
+
+#[test]
 fn datagrams_by_a_ring() {
     unseen_by_strace("ring-datagrams", "sendmsg(");
     seen("ring-datagrams");
@@ -496,7 +607,7 @@ fn datagrams_by_a_ring() {
 
 #[test]
 fn a_removal_by_a_ring() {
-    unseen_by_strace("ring-unlink", "unlink");
+    unseen_by_strace("ring-unlink", "unlinkat(");
     seen("ring-unlink");
 }
 
@@ -583,7 +694,7 @@ fn descriptors_from_before_the_window() {
         let odd = rows(&document, "network")
             .filter(|row| row["direction"] == "listen" && row["protocol"] == "unix-stream")
             .count();
-        assert_eq!(odd, 2, "both listeners");
+        assert_eq!(odd, 3, "all listeners");
     });
 }
 

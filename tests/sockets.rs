@@ -12,6 +12,10 @@ use std::process::{Command, Stdio};
 const KNOWN: &[(&str, &str)] = &[
     ("corked", "calls are counted, not what they make together"),
     ("segments", "one call counts one datagram"),
+    (
+        "unix-relative",
+        "a name is shown as it was bound, whatever it is relative to",
+    ),
 ];
 
 /// The profile of one case, and its truth.
@@ -114,6 +118,7 @@ cases! {
     connections_to_oneself: "to-itself",
     unix_failures: "unix-failures",
     unix_names_of_every_kind: "unix-names",
+    unix_names_relative_to_a_folder: "unix-relative",
     every_way_to_send_and_receive_over_unix_sockets: "unix-stream-ways",
     unreachable_places: "unreachable",
 }

@@ -16,8 +16,8 @@ use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
 use std::os::unix::fs::MetadataExt as _;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
-/// How often something is done while another thread changes its argument.
-const TRIES: u32 = 1000;
+/// How often an argument has to change between calls, so that it will have changed within some.
+const CHANGES: usize = 300;
 const V4: &str = "127.0.0.1";
 
 fn c(name: &str) -> CString {
@@ -87,6 +87,20 @@ fn path(folder: &str, which: usize) -> String {
     )
 }
 
+/// Does something until both outcomes came in turn often enough, or for a while: the outcomes.
+fn again_and_again(mut what: impl FnMut() -> char) -> String {
+    let begin = std::time::Instant::now();
+    let mut sequence = String::new();
+    let (mut last, mut changes) = (' ', 0);
+    while changes < CHANGES && begin.elapsed().as_secs() < 3 {
+        let letter = what();
+        changes += usize::from(letter != last);
+        last = letter;
+        sequence.push(letter);
+    }
+    sequence
+}
+
 fn count(sequence: &str, of: char) -> usize {
     sequence.chars().filter(|letter| *letter == of).count()
 }
@@ -106,18 +120,16 @@ fn swapped_path(folder: &str) -> Value {
     };
     let name: *const CStr = swapped.name();
     let sequence: String = while_it_changes(change, || {
-        (0..TRIES)
-            .map(|_| {
-                // SAFETY: the name lives until the call returns, and always ends.
-                let opened = unsafe {
-                    let fd = libc::open((*name).as_ptr(), libc::O_RDONLY);
-                    assert!(fd >= 0);
-                    std::fs::File::from(OwnedFd::from_raw_fd(fd))
-                };
-                let inode = opened.metadata().expect("fstat").ino();
-                if inode == inodes[1] { 'm' } else { 'd' }
-            })
-            .collect()
+        again_and_again(|| {
+            // SAFETY: the name lives until the call returns, and always ends.
+            let opened = unsafe {
+                let fd = libc::open((*name).as_ptr(), libc::O_RDONLY);
+                assert!(fd >= 0);
+                std::fs::File::from(OwnedFd::from_raw_fd(fd))
+            };
+            let inode = opened.metadata().expect("fstat").ino();
+            if inode == inodes[1] { 'm' } else { 'd' }
+        })
     });
     let row = |which, letter| {
         let opens = count(&sequence, letter);
@@ -138,19 +150,17 @@ fn swapped_name(folder: &str) -> Value {
     let name: *const CStr = swapped.name();
     let names = [c(&path(folder, 0)), c(&path(folder, 1))];
     let sequence: String = while_it_changes(change, || {
-        (0..TRIES)
-            .map(|_| {
-                // SAFETY: names that live until the calls return, and always end.
-                unsafe {
-                    assert_eq!(libc::mkdir((*name).as_ptr(), 0o755), 0);
-                    if libc::rmdir(names[1].as_ptr()) == 0 {
-                        return 'm';
-                    }
-                    assert_eq!(libc::rmdir(names[0].as_ptr()), 0);
-                    'd'
+        again_and_again(|| {
+            // SAFETY: names that live until the calls return, and always end.
+            unsafe {
+                assert_eq!(libc::mkdir((*name).as_ptr(), 0o755), 0);
+                if libc::rmdir(names[1].as_ptr()) == 0 {
+                    return 'm';
                 }
-            })
-            .collect()
+                assert_eq!(libc::rmdir(names[0].as_ptr()), 0);
+                'd'
+            }
+        })
     });
     let row = |which, letter| {
         let made = count(&sequence, letter);
@@ -184,29 +194,30 @@ fn swapped_address(_: &str) -> Value {
     let change = |other| word.store(head(servers[usize::from(other)].1), Ordering::Relaxed);
     let there = address.as_ptr() as usize;
     let sequence: String = while_it_changes(change, || {
-        (0..TRIES)
-            .map(|_| {
-                let client = socket(libc::AF_INET, libc::SOCK_STREAM);
-                // SAFETY: the address outlives the call.
-                let result = unsafe {
-                    libc::connect(client.as_raw_fd(), there as *const libc::sockaddr, 16)
-                };
-                assert_eq!(result, 0);
-                // SAFETY: no address is asked for.
-                let taken = servers.iter().position(|(server, _)| unsafe {
-                    let null = std::ptr::null_mut();
-                    let fd = libc::accept(server.as_raw_fd(), null, null.cast());
-                    fd >= 0 && libc::close(fd) == 0
-                });
-                if taken == Some(1) { 'm' } else { 'd' }
-            })
-            .collect()
+        again_and_again(|| {
+            let client = socket(libc::AF_INET, libc::SOCK_STREAM);
+            // SAFETY: the address outlives the call.
+            let result =
+                unsafe { libc::connect(client.as_raw_fd(), there as *const libc::sockaddr, 16) };
+            assert_eq!(result, 0);
+            // SAFETY: no address is asked for.
+            let taken = servers.iter().position(|(server, _)| unsafe {
+                let null = std::ptr::null_mut();
+                let fd = libc::accept(server.as_raw_fd(), null, null.cast());
+                fd >= 0 && libc::close(fd) == 0
+            });
+            if taken == Some(1) { 'm' } else { 'd' }
+        })
     });
     let row = |which: usize, letter| {
         json!({"protocol": "tcp", "direction": "outbound", "connections": count(&sequence, letter),
             "remote": {"address": V4, "port": servers[which].1}})
     };
-    json!({"sequence": sequence, "ports": [servers[0].1, servers[1].1], "network": [row(0, 'd'), row(1, 'm')]})
+    let rows: Vec<Value> = [row(0, 'd'), row(1, 'm')]
+        .into_iter()
+        .filter(|row| row["connections"] != 0 && row["datagramsSent"] != 0)
+        .collect();
+    json!({"sequence": sequence, "ports": [servers[0].1, servers[1].1], "network": rows})
 }
 
 /// The same with datagrams, which have no connection.
@@ -227,27 +238,237 @@ fn swapped_destination(_: &str) -> Value {
     let change = |other| word.store(head(servers[usize::from(other)].1), Ordering::Relaxed);
     let there = address.as_ptr() as usize;
     let sequence: String = while_it_changes(change, || {
-        (0..TRIES)
-            .map(|_| {
-                // SAFETY: the address outlives the call.
-                let result = unsafe {
-                    let to = there as *const libc::sockaddr;
-                    libc::sendto(client.as_raw_fd(), c"m".as_ptr().cast(), 1, 0, to, 16)
-                };
-                assert_eq!(result, 1);
-                let one = receive(&servers[1].0, 0) == Ok(1);
-                let other = receive(&servers[0].0, 0) == Ok(1);
-                assert!(one != other);
-                if one { 'm' } else { 'd' }
-            })
-            .collect()
+        again_and_again(|| {
+            // SAFETY: the address outlives the call.
+            let result = unsafe {
+                let to = there as *const libc::sockaddr;
+                libc::sendto(client.as_raw_fd(), c"m".as_ptr().cast(), 1, 0, to, 16)
+            };
+            assert_eq!(result, 1);
+            let one = receive(&servers[1].0, 0) == Ok(1);
+            let other = receive(&servers[0].0, 0) == Ok(1);
+            assert!(one != other);
+            if one { 'm' } else { 'd' }
+        })
     });
     let row = |which: usize, letter| {
         let sent = count(&sequence, letter);
         json!({"protocol": "udp", "direction": "outbound", "datagramsSent": sent, "bytesSent": sent,
             "remote": {"address": V4, "port": servers[which].1}})
     };
-    json!({"sequence": sequence, "ports": [servers[0].1, servers[1].1], "network": [row(0, 'd'), row(1, 'm')]})
+    let rows: Vec<Value> = [row(0, 'd'), row(1, 'm')]
+        .into_iter()
+        .filter(|row| row["connections"] != 0 && row["datagramsSent"] != 0)
+        .collect();
+    json!({"sequence": sequence, "ports": [servers[0].1, servers[1].1], "network": rows})
+}
+
+/// Two pages, the second of which is missing until somebody reads it. What stands at the end of the
+/// first one is changed then: whoever has read it has the old bytes, whoever reads later the new ones.
+struct Trap {
+    pages: *mut u8,
+    changed: std::thread::JoinHandle<()>,
+}
+
+const PAGE: usize = 4096;
+
+impl Trap {
+    /// `before` and `after` are of one length and end where the first page ends; `rest` begins the
+    /// second one. None where the kernel has no userfaultfd.
+    fn new(before: &[u8], after: &[u8], rest: &[u8]) -> Option<Self> {
+        #[repr(C)]
+        struct Api([u64; 3]);
+        #[repr(C)]
+        struct Register([u64; 4]);
+        #[repr(C)]
+        struct Copy([u64; 5]);
+        const UFFDIO_API: libc::c_ulong = 0xc018_aa3f;
+        const UFFDIO_REGISTER: libc::c_ulong = 0xc020_aa00;
+        const UFFDIO_COPY: libc::c_ulong = 0xc028_aa03;
+        // SAFETY: a new mapping; structures that outlive the calls.
+        let (pages, fault) = unsafe {
+            let fault = libc::syscall(libc::SYS_userfaultfd, libc::O_CLOEXEC);
+            if fault < 0 {
+                return None;
+            }
+            let fault = OwnedFd::from_raw_fd(i32::try_from(fault).ok()?);
+            let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+            let access = libc::PROT_READ | libc::PROT_WRITE;
+            let pages = libc::mmap(std::ptr::null_mut(), 2 * PAGE, access, flags, -1, 0);
+            assert_ne!(pages, libc::MAP_FAILED);
+            let pages = pages.cast::<u8>();
+            let place = pages.add(PAGE - before.len());
+            std::ptr::copy_nonoverlapping(before.as_ptr(), place, before.len());
+            let mut api = Api([0xaa, 0, 0]);
+            assert_eq!(libc::ioctl(fault.as_raw_fd(), UFFDIO_API, &raw mut api), 0);
+            let mut register = Register([pages as u64 + PAGE as u64, PAGE as u64, 1, 0]);
+            let result = libc::ioctl(fault.as_raw_fd(), UFFDIO_REGISTER, &raw mut register);
+            assert_eq!(result, 0);
+            (pages, fault)
+        };
+        let mut filled = vec![0_u8; PAGE];
+        filled[..rest.len()].copy_from_slice(rest);
+        let (after, base) = (after.to_vec(), pages as usize);
+        let changed = std::thread::spawn(move || {
+            let mut event = [0_u64; 4];
+            // SAFETY: buffers that outlive the calls; the mapping is never taken away.
+            unsafe {
+                libc::read(fault.as_raw_fd(), event.as_mut_ptr().cast(), 32);
+                let place = (base + PAGE - after.len()) as *mut u8;
+                std::ptr::copy_nonoverlapping(after.as_ptr(), place, after.len());
+                let mut copy = Copy([
+                    (base + PAGE) as u64,
+                    filled.as_ptr() as u64,
+                    PAGE as u64,
+                    0,
+                    0,
+                ]);
+                assert_eq!(
+                    libc::ioctl(fault.as_raw_fd(), UFFDIO_COPY, &raw mut copy),
+                    0
+                );
+            }
+        });
+        Some(Self { pages, changed })
+    }
+
+    /// Where the bytes begin.
+    fn at(&self, length: usize) -> *const u8 {
+        // SAFETY: within the first page.
+        unsafe { self.pages.add(PAGE - length) }
+    }
+
+    /// What stands there now, as somebody finds it who reads it after the call: `m` when it changed.
+    fn end(self, after: &[u8]) -> char {
+        let place = self.at(after.len());
+        self.changed.join().expect("the thread ends");
+        // SAFETY: within the first page, which nobody changes any more.
+        let now = unsafe { std::slice::from_raw_parts(place, after.len()) };
+        if now == after { 'm' } else { 'd' }
+    }
+}
+
+const TRAPS: usize = 20;
+
+/// A trap for a path: it leads to `/decoy--/x`, and becomes `/marked-/x` while it is read.
+fn trapped_path(folder: &str) -> (Trap, *const libc::c_char, String) {
+    // What changes must not be read together with what is missing.
+    let [before, after] = [0, 1].map(|which| path(folder, which) + "/////////");
+    let Some(trap) = Trap::new(before.as_bytes(), after.as_bytes(), b"x\0") else {
+        std::process::exit(3);
+    };
+    let name = trap.at(before.len()).cast();
+    (trap, name, after)
+}
+
+fn trapped_folders(folder: &str) -> [String; 2] {
+    [0, 1].map(|which| {
+        std::fs::create_dir(path(folder, which)).expect("mkdir");
+        format!("{}/x", path(folder, which))
+    })
+}
+
+/// Opened by a path that changes just after the kernel has read half of it.
+fn trapped_opening(folder: &str) -> Value {
+    let names = trapped_folders(folder);
+    let inodes = names.clone().map(|name| {
+        std::fs::write(&name, b"x").expect("write");
+        std::fs::metadata(&name).expect("stat").ino()
+    });
+    let mut told = String::new();
+    let sequence: String = (0..TRAPS)
+        .map(|_| {
+            let (trap, name, after) = trapped_path(folder);
+            // SAFETY: the name lives until the call returns.
+            let opened = unsafe {
+                let fd = libc::open(name, libc::O_RDONLY);
+                assert!(fd >= 0);
+                std::fs::File::from(OwnedFd::from_raw_fd(fd))
+            };
+            told.push(trap.end(after.as_bytes()));
+            let inode = opened.metadata().expect("fstat").ino();
+            if inode == inodes[1] { 'm' } else { 'd' }
+        })
+        .collect();
+    let row = |which: usize, letter| {
+        let opens = 1 + count(&sequence, letter);
+        json!({"path": names[which], "operations": {"open": opens, "create": 1, "write": 1}, "nameSource": "settled"})
+    };
+    json!({"sequence": sequence, "told": told, "files": [row(0, 'd'), row(1, 'm')]})
+}
+
+/// Made by such a path.
+fn trapped_making(folder: &str) -> Value {
+    let names = trapped_folders(folder);
+    let mut told = String::new();
+    let sequence: String = (0..TRAPS)
+        .map(|_| {
+            let (trap, name, after) = trapped_path(folder);
+            // SAFETY: the name lives until the call returns.
+            assert_eq!(unsafe { libc::mkdir(name, 0o755) }, 0);
+            told.push(trap.end(after.as_bytes()));
+            if std::fs::remove_dir(&names[1]).is_ok() {
+                return 'm';
+            }
+            std::fs::remove_dir(&names[0]).expect("rmdir");
+            'd'
+        })
+        .collect();
+    let rows: Vec<Value> = [(0, 'd'), (1, 'm')]
+        .into_iter()
+        .filter(|(_, letter)| count(&sequence, *letter) > 0)
+        .map(|(which, letter): (usize, char)| {
+            let made = count(&sequence, letter);
+            json!({"path": names[which], "operations": {"mkdir": made, "rmdir": made}})
+        })
+        .collect();
+    json!({"sequence": sequence, "told": told, "files": rows})
+}
+
+/// Datagrams to an address that changes in the same way.
+fn trapped_destination(_: &str) -> Value {
+    let servers: Vec<(OwnedFd, u16)> = (0..2)
+        .map(|_| {
+            let server = socket(libc::AF_INET, libc::SOCK_DGRAM);
+            assert_eq!(bind(&server, &loopback(0)), Ok(()));
+            do_not_block(&server);
+            let port = port(&server);
+            (server, port)
+        })
+        .collect();
+    let client = socket(libc::AF_INET, libc::SOCK_DGRAM);
+    let heads = [0, 1].map(|which: usize| head(servers[which].1).to_ne_bytes());
+    let mut rest = [0; 12];
+    rest[..4].copy_from_slice(&[127, 0, 0, 1]);
+    let mut told = String::new();
+    let sequence: String = (0..TRAPS)
+        .map(|_| {
+            let Some(trap) = Trap::new(&heads[0], &heads[1], &rest) else {
+                std::process::exit(3);
+            };
+            // SAFETY: the address lives until the call returns.
+            let result = unsafe {
+                let to = trap.at(4).cast();
+                libc::sendto(client.as_raw_fd(), c"m".as_ptr().cast(), 1, 0, to, 16)
+            };
+            assert_eq!(result, 1);
+            told.push(trap.end(&heads[1]));
+            let one = receive(&servers[1].0, 0) == Ok(1);
+            let other = receive(&servers[0].0, 0) == Ok(1);
+            assert!(one != other);
+            if one { 'm' } else { 'd' }
+        })
+        .collect();
+    let rows: Vec<Value> = [(0, 'd'), (1, 'm')]
+        .into_iter()
+        .filter(|(_, letter)| count(&sequence, *letter) > 0)
+        .map(|(which, letter): (usize, char)| {
+            let sent = count(&sequence, letter);
+            json!({"protocol": "udp", "direction": "outbound", "datagramsSent": sent, "bytesSent": sent,
+                "remote": {"address": V4, "port": servers[which].1}})
+        })
+        .collect();
+    json!({"sequence": sequence, "told": told, "ports": [servers[0].1, servers[1].1], "network": rows})
 }
 
 /// Names that lead elsewhere than they look: /proc/self/root, links, folders, a root of its own.
@@ -503,6 +724,9 @@ fn vfork(folder: &str) -> Value {
     let marked = format!("{folder}/marked");
     std::fs::write(&marked, b"marked").expect("write");
     let name = c(&marked);
+    let none = std::fs::canonicalize("/bin")
+        .expect("a folder")
+        .join("none");
     let mut stack = vec![0_u128; 4096];
     for _ in 0..5 {
         // SAFETY: a stack of the child's own; the parent waits until it is another program.
@@ -516,7 +740,7 @@ fn vfork(folder: &str) -> Value {
     json!({
         "files": [
             file(&marked, &json!({"open": 6, "create": 1, "write": 1, "read": 5}), 5, 6),
-            {"path": "/bin/none", "operations": {}, "errors": {"ENOENT": 5}},
+            {"path": none, "operations": {}, "errors": {"ENOENT": 5}},
         ],
         "processes": [{"argv": ["/bin/true", "after"], "count": 5, "exits": {"0": 5}}],
     })
@@ -636,6 +860,30 @@ fn flood_of_names(folder: &str) -> Value {
         // SAFETY: the name outlives the call.
         assert_eq!(unsafe { libc::open(name.as_ptr(), libc::O_RDONLY) }, -1);
     }
+    json!({"marked": marked})
+}
+
+/// More programs than any table holds, and another one at the end.
+fn flood_of_programs(folder: &str) -> Value {
+    let own = std::env::current_exe().expect("this program");
+    let run = |name: &str| {
+        let program = c(name);
+        reap(fork(|| {
+            let argv = [program.as_ptr(), c"whoami".as_ptr(), std::ptr::null()];
+            // SAFETY: a list that ends with a null pointer and outlives the call.
+            unsafe { libc::execv(argv[0], argv.as_ptr()) };
+        }));
+    };
+    let first = format!("{folder}/first");
+    std::fs::copy(own, &first).expect("a copy");
+    for number in 0..400 {
+        let name = format!("{folder}/p{number}");
+        std::fs::hard_link(&first, &name).expect("link");
+        run(&name);
+    }
+    let marked = format!("{folder}/marked");
+    std::fs::hard_link(&first, &marked).expect("link");
+    run(&marked);
     json!({"marked": marked})
 }
 
@@ -920,6 +1168,83 @@ fn ring_datagrams(_: &str) -> Value {
     ]})
 }
 
+/// A file that never has a descriptor, and a buffer that the kernel holds.
+fn ring_direct(folder: &str) -> Value {
+    let Some(ring) = Ring::new(0) else {
+        std::process::exit(3);
+    };
+    let marked = format!("{folder}/marked");
+    let name = c(&marked);
+    ring.register(&[-1]);
+    let mut open = ring::open(&name, libc::O_RDWR | libc::O_CREAT);
+    // Into the first registered place: that is 1.
+    open.rest[0] = 1 << 32;
+    assert_eq!(ring.call(open), 0);
+    let mut buffer = vec![b'd'; 4096];
+    ring.register_buffer(&mut buffer);
+    for operation in [ring::WRITE_FIXED, ring::READ_FIXED] {
+        let mut request = ring::transfer(operation, 0, &mut buffer[..12]);
+        request.flags = ring::FIXED_FILE;
+        assert_eq!(ring.call(request), 12);
+    }
+    json!({"files": [file(&marked, &json!({"open": 1, "create": 1, "write": 1, "read": 1}), 12, 12)]})
+}
+
+/// One request with several completions: connections accepted, and a send that tells when the
+/// buffer is free.
+fn ring_several(_: &str) -> Value {
+    let Some(ring) = Ring::new(0) else {
+        std::process::exit(3);
+    };
+    let server = socket(libc::AF_INET, libc::SOCK_STREAM);
+    assert_eq!(bind(&server, &loopback(0)), Ok(()));
+    listen(&server, 8);
+    ring.submit(&[Request {
+        operation: ring::ACCEPT,
+        priority: 1,
+        descriptor: server.as_raw_fd(),
+        ..Request::default()
+    }]);
+    let clients: Vec<OwnedFd> = (0..3)
+        .map(|_| {
+            let client = socket(libc::AF_INET, libc::SOCK_STREAM);
+            assert_eq!(connect(&client, &loopback(port(&server))), Ok(()));
+            client
+        })
+        .collect();
+    let taken: Vec<OwnedFd> = ring
+        .wait(3)
+        .into_iter()
+        .map(|(_, fd)| {
+            assert!(fd >= 0);
+            // SAFETY: the descriptor is new.
+            unsafe { OwnedFd::from_raw_fd(fd) }
+        })
+        .collect();
+    let mut buffer = [b'z'; 50];
+    ring.submit(&[ring::transfer(
+        ring::SEND_ZC,
+        clients[0].as_raw_fd(),
+        &mut buffer,
+    )]);
+    // The bytes, then the notification.
+    assert_eq!(ring.wait(1)[0].1, 50);
+    let got: usize = taken
+        .iter()
+        .map(|fd| {
+            do_not_block(fd);
+            receive(fd, 0).unwrap_or(0)
+        })
+        .sum();
+    assert_eq!(got, 50);
+    ring.wait(1);
+    let end = json!({"address": V4, "port": port(&server)});
+    json!({"network": [
+        {"protocol": "tcp", "direction": "outbound", "remote": end, "connections": 3, "bytesSent": 50, "failures": {}},
+        {"protocol": "tcp", "direction": "inbound", "local": end, "connections": 3, "bytesReceived": 50, "failures": {}},
+    ]})
+}
+
 /// Removes a file by a ring.
 fn ring_unlink(folder: &str) -> Value {
     let Some(ring) = Ring::new(0) else {
@@ -966,10 +1291,15 @@ fn before(folder: &str) -> Value {
     let place = port(&receiver);
     let connected = socket(libc::AF_INET, libc::SOCK_DGRAM);
     assert_eq!(connect(&connected, &loopback(place)), Ok(()));
-    // Names of listeners, one of which would break a list that is read by lines.
+    // Names of listeners, some of which would break a list that is read by lines, or add to it.
+    let other = socket(libc::AF_UNIX, libc::SOCK_STREAM);
+    let inode = std::fs::metadata(format!("/proc/self/fd/{}", other.as_raw_fd()))
+        .expect("stat")
+        .ino();
     let path = format!("{folder}/s");
-    let odd = format!("{folder}/s\n0000000000000000: 00000002 00000000 00010000 0001 01 1 /fake");
-    let listeners: Vec<OwnedFd> = [&odd, &path]
+    let broken = "\0broken\njunk".to_owned();
+    let odd = format!("\0odd\n0: 00000002 0 00010000 0001 01 {inode} /fake");
+    let listeners: Vec<OwnedFd> = [&odd, &path, &broken]
         .into_iter()
         .map(|path| {
             let server = socket(libc::AF_UNIX, libc::SOCK_STREAM);
@@ -982,11 +1312,10 @@ fn before(folder: &str) -> Value {
     assert_eq!(connect(&unix, &Address::unix(path.as_bytes())), Ok(()));
     let stalled = std::thread::spawn(move || {
         // Waits in accept since before the window.
-        let server = listeners.into_iter().nth(1).expect("two");
-        let first = accept(&server);
-        let second = accept(&server);
+        let first = accept(&listeners[1]);
+        let second = accept(&listeners[1]);
         assert_eq!(receive(&second, 0), Ok(3));
-        (first, server)
+        (first, listeners)
     });
     std::thread::sleep(std::time::Duration::from_millis(100));
     std::fs::write(format!("{folder}/ready"), b"").expect("write");
@@ -1036,8 +1365,11 @@ fn leave(folder: &str) -> Value {
     json!({"files": [file(&marked, &json!({"open": 1, "create": 1, "write": 1}), 0, 6)]})
 }
 
+/// What a case does below a folder.
+type Case = fn(&str) -> Value;
+
 /// Cases by name.
-const CASES: &[(&str, fn(&str) -> Value)] = &[
+const CASES: &[(&str, Case)] = &[
     ("before", before),
     ("bound", bound),
     ("bound-and-gone", bound_and_gone),
@@ -1046,6 +1378,7 @@ const CASES: &[(&str, fn(&str) -> Value)] = &[
     ("flood", flood),
     ("flood-of-names", flood_of_names),
     ("flood-of-peers", flood_of_peers),
+    ("flood-of-programs", flood_of_programs),
     ("from-memory", from_memory),
     ("leave", leave),
     ("loud", loud),
@@ -1068,6 +1401,8 @@ const CASES: &[(&str, fn(&str) -> Value)] = &[
     ("ring-network-by-workers", |_| ring_network(0, ring::ASYNC)),
     ("ring-network-polled", |_| ring_network(ring::SQPOLL, 0)),
     ("ring-datagrams", ring_datagrams),
+    ("ring-direct", ring_direct),
+    ("ring-several", ring_several),
     ("ring-unlink", ring_unlink),
     ("root-of-nothing", root_of_nothing),
     ("swapped-address", swapped_address),
@@ -1075,6 +1410,9 @@ const CASES: &[(&str, fn(&str) -> Value)] = &[
     ("swapped-name", swapped_name),
     ("swapped-path", swapped_path),
     ("through-another-namespace", through_another_namespace),
+    ("trapped-destination", trapped_destination),
+    ("trapped-making", trapped_making),
+    ("trapped-opening", trapped_opening),
     ("vfork", vfork),
 ];
 

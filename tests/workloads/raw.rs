@@ -332,12 +332,16 @@ pub(crate) fn interface(name: &[u8], up: bool) {
     let mut request = interface_request(name);
     // SAFETY: the structure outlives the calls.
     unsafe {
-        request.ifr_ifru.ifru_flags = if up { libc::IFF_UP as i16 } else { 0 };
+        request.ifr_ifru.ifru_flags = if up { short(libc::IFF_UP) } else { 0 };
         assert_eq!(
             libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS, &raw const request),
             0
         );
     }
+}
+
+fn short(flags: libc::c_int) -> libc::c_short {
+    libc::c_short::try_from(flags).expect("flags of interfaces are short")
 }
 
 fn interface_request(name: &[u8]) -> libc::ifreq {
@@ -364,7 +368,7 @@ pub(crate) fn black_hole() -> OwnedFd {
         assert!(fd >= 0, "/dev/net/tun");
         let tun = OwnedFd::from_raw_fd(fd);
         let mut request = interface_request(b"hole");
-        request.ifr_ifru.ifru_flags = (libc::IFF_TUN | libc::IFF_NO_PI) as i16;
+        request.ifr_ifru.ifru_flags = short(libc::IFF_TUN | libc::IFF_NO_PI);
         assert_eq!(
             libc::ioctl(tun.as_raw_fd(), libc::TUNSETIFF, &raw const request),
             0

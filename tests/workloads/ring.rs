@@ -9,6 +9,8 @@ pub(crate) const READV: u8 = 1;
 pub(crate) const WRITEV: u8 = 2;
 pub(crate) const SENDMSG: u8 = 9;
 pub(crate) const RECVMSG: u8 = 10;
+pub(crate) const READ_FIXED: u8 = 4;
+pub(crate) const WRITE_FIXED: u8 = 5;
 pub(crate) const ACCEPT: u8 = 13;
 pub(crate) const CONNECT: u8 = 16;
 pub(crate) const OPENAT: u8 = 18;
@@ -18,6 +20,7 @@ pub(crate) const WRITE: u8 = 23;
 pub(crate) const SEND: u8 = 26;
 pub(crate) const RECV: u8 = 27;
 pub(crate) const UNLINKAT: u8 = 36;
+pub(crate) const SEND_ZC: u8 = 47;
 
 /// Flags of a request.
 pub(crate) const FIXED_FILE: u8 = 1;
@@ -95,7 +98,7 @@ struct Parameters {
 pub(crate) struct Ring {
     fd: OwnedFd,
     flags: u32,
-    queue: *mut u8,
+    queue: *mut libc::c_void,
     requests: *mut Request,
     parameters: Parameters,
 }
@@ -131,7 +134,7 @@ impl Ring {
             let ends = parameters.completion.sixth as usize
                 + size_of::<Completion>() * parameters.completions as usize;
             // Kernels since 5.4 have both queues in one mapping.
-            let queue = map(places.max(ends), 0).cast();
+            let queue = map(places.max(ends), 0);
             let requests = map(
                 size_of::<Request>() * parameters.entries as usize,
                 0x1000_0000,
@@ -148,7 +151,7 @@ impl Ring {
 
     fn number(&self, offset: u32) -> &AtomicU32 {
         // SAFETY: an aligned number within the mapping, which lives as long as the ring.
-        unsafe { &*self.queue.add(offset as usize).cast::<AtomicU32>() }
+        unsafe { &*self.queue.byte_add(offset as usize).cast::<AtomicU32>() }
     }
 
     /// Registers descriptors: requests with `FIXED_FILE` name them by position.
@@ -162,6 +165,25 @@ impl Ring {
                 REGISTER_FILES,
                 descriptors.as_ptr(),
                 count,
+            )
+        };
+        assert_eq!(result, 0);
+    }
+
+    /// Registers a buffer, which requests name by position 0.
+    pub(crate) fn register_buffer(&self, buffer: &mut [u8]) {
+        let vector = libc::iovec {
+            iov_base: buffer.as_mut_ptr().cast(),
+            iov_len: buffer.len(),
+        };
+        // SAFETY: the vector outlives the call, the buffer the ring's use of it.
+        let result = unsafe {
+            libc::syscall(
+                libc::SYS_io_uring_register,
+                self.fd.as_raw_fd(),
+                0,
+                &raw const vector,
+                1,
             )
         };
         assert_eq!(result, 0);
@@ -222,7 +244,7 @@ impl Ring {
             let completion = unsafe {
                 *self
                     .queue
-                    .add(side.sixth as usize)
+                    .byte_add(side.sixth as usize)
                     .cast::<Completion>()
                     .add(place as usize)
             };

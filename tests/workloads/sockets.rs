@@ -236,10 +236,8 @@ fn read_datagrams(_: &str) -> Rows {
     for _ in 0..2 {
         assert_eq!(read(&server), Ok(10));
         // SAFETY: the vector outlives the call.
-        assert_eq!(
-            unsafe { libc::readv(server.as_raw_fd(), &raw const one, 1) },
-            10
-        );
+        let got = unsafe { libc::readv(server.as_raw_fd(), &raw const one, 1) };
+        assert_eq!(got, 10);
         assert_eq!(receive(&server, 0), Ok(10));
     }
     let mut rows = exchange(V4, port, (6, 60), (0, 0));
@@ -946,6 +944,35 @@ fn unix_names(folder: &str) -> Rows {
     rows
 }
 
+/// Names relative to where a program is: equal names of several sockets, one of which looks abstract.
+fn unix_relative(folder: &str) -> Rows {
+    let mut rows = Vec::new();
+    for (place, name) in [("a", b"@s".as_slice()), ("b", b"@s"), ("b", b"\0s")] {
+        let place = format!("{folder}/{place}");
+        std::fs::create_dir_all(&place).expect("mkdir");
+        std::env::set_current_dir(&place).expect("chdir");
+        let address = Address::unix(name);
+        let listener = socket(libc::AF_UNIX, STREAM);
+        assert_eq!(bind(&listener, &address), Ok(()));
+        listen(&listener, 5);
+        let client = socket(libc::AF_UNIX, STREAM);
+        assert_eq!(connect(&client, &address), Ok(()));
+        drop(accept(&listener));
+        let shown = if name[0] == 0 {
+            "@s".to_owned()
+        } else {
+            format!("{place}/@s")
+        };
+        let end = json!({"path": shown});
+        rows.extend([
+            stream("unix-stream", "outbound", ("remote", &end), 1, (0, 0)),
+            stream("unix-stream", "inbound", ("local", &end), 1, (0, 0)),
+            listening("unix-stream", &end),
+        ]);
+    }
+    rows
+}
+
 /// Pings by datagram and by raw sockets; a raw socket that is connected has no connection.
 fn pings(_: &str) -> Rows {
     own_network();
@@ -1133,8 +1160,11 @@ fn swapped_connect(folder: &str) -> Rows {
     rows
 }
 
+/// What a case does below a folder.
+type Case = fn(&str) -> Rows;
+
 /// Cases by name.
-const CASES: &[(&str, fn(&str) -> Rows)] = &[
+const CASES: &[(&str, Case)] = &[
     ("asked-the-socket", asked_the_socket),
     ("both-families", both_families),
     ("connected-server", connected_server),
@@ -1165,6 +1195,7 @@ const CASES: &[(&str, fn(&str) -> Rows)] = &[
     ("to-itself", to_itself),
     ("unix-failures", unix_failures),
     ("unix-names", unix_names),
+    ("unix-relative", unix_relative),
     ("unix-stream-ways", unix_stream_ways),
     ("unreachable", unreachable),
 ];
