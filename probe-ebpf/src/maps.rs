@@ -5,9 +5,9 @@ use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray, Queue, RingBuf};
 use procmon_probe_ebpf::abi::{
     CapabilityKey, CapabilityRow, CgroupEntry, Config, CpuCache, DENSE_NUMBERS, DenseRows, ExeKey,
-    FILE_CACHE_ENTRIES, FileCache, FileKey, FileRow, ListenKey, Loss, MAX_CONTAINERS, MAX_EXES,
-    N_LOSSES, NetworkKey, NetworkRow, Offsets, RareKey, RingNames, RowErrno, SocketState, State,
-    SyscallKey, SyscallRow, TaskRecord,
+    FILE_CACHE_ENTRIES, FOLDER_ROWS, FileCache, FileKey, FileRow, ListenKey, Loss, MAX_CONTAINERS,
+    MAX_EXES, N_LOSSES, NetworkKey, NetworkRow, Offsets, PREFIX_ROWS, RareKey, RingNames, RowErrno,
+    SocketState, State, SyscallKey, SyscallRow, TaskRecord,
 };
 
 /// Offsets of kernel members; set before loading.
@@ -36,6 +36,7 @@ pub(crate) static mut STATE: State = State {
     epoch: 0,
     links: 0,
     renames: 0,
+    files_full: 0,
 };
 
 /// Slot of each task of the target, by `task_struct`. Full: the task is not counted; `Loss::Tasks`.
@@ -94,17 +95,23 @@ pub(crate) static ERRNOS: HashMap<RowErrno, u64> = HashMap::with_max_entries(32_
 #[map]
 pub(crate) static FILE_CACHE: PerCpuArray<FileCache> =
     PerCpuArray::with_max_entries(FILE_CACHE_ENTRIES, 0);
-/// Rows of files. Full: the operation is not counted; `Loss::FileRows`.
+/// Rows of files. Full: as `FREE_FILE_ROWS`.
 #[map]
 pub(crate) static FILES: HashMap<FileKey, u32> = HashMap::with_max_entries(65_536, 0);
 /// Counts of each file.
 #[map]
 pub(crate) static FILE_ROWS: Array<FileRow> = Array::with_max_entries(65_536, 0);
-/// Rows not in use.
+/// Rows not in use. Empty: files share a row of their folder; `Loss::FilesByFolder`.
 #[map]
 pub(crate) static FREE_FILE_ROWS: Queue<u32> = Queue::with_max_entries(65_536, 0);
+/// Rows of folders. Full: the operation is not counted; `Loss::FileRows`.
+#[map]
+pub(crate) static FOLDERS: HashMap<FileKey, u32> = HashMap::with_max_entries(FOLDER_ROWS, 0);
+/// Rows for folders that are not in use.
+#[map]
+pub(crate) static FREE_FOLDER_ROWS: Queue<u32> = Queue::with_max_entries(FOLDER_ROWS, 0);
 
-/// Rows of peers. Full: the operation is not counted; `Loss::NetworkRows`.
+/// Rows of peers. Full: peers share a row of their prefix; `Loss::PeersByPrefix`.
 #[map]
 pub(crate) static PEERS: HashMap<NetworkKey, u32> = HashMap::with_max_entries(16_384, 0);
 /// Counts of each peer.
@@ -113,6 +120,12 @@ pub(crate) static PEER_ROWS: Array<NetworkRow> = Array::with_max_entries(16_384,
 /// Rows not in use.
 #[map]
 pub(crate) static FREE_PEER_ROWS: Queue<u32> = Queue::with_max_entries(16_384, 0);
+/// Rows of prefixes. Full: the operation is not counted; `Loss::NetworkRows`.
+#[map]
+pub(crate) static PREFIXES: HashMap<NetworkKey, u32> = HashMap::with_max_entries(PREFIX_ROWS, 0);
+/// Rows for prefixes that are not in use.
+#[map]
+pub(crate) static FREE_PREFIX_ROWS: Queue<u32> = Queue::with_max_entries(PREFIX_ROWS, 0);
 /// TCP sockets that were connected or accepted, by `struct sock`, until the kernel destroys them: a
 /// closed one is still read from. Full: `Loss::Sockets`.
 #[map]

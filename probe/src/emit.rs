@@ -9,7 +9,7 @@ use std::fs::File;
 use std::io::Write as _;
 
 /// Rows of one chunk: some 300 KB of JSON, far below what a reader accepts.
-const ROWS_PER_CHUNK: usize = 500;
+pub(crate) const ROWS_PER_CHUNK: usize = 500;
 /// Bytes kept for the node, the containers and the end of the stream.
 const RESERVE: usize = 512 << 10;
 
@@ -65,6 +65,7 @@ impl Output {
         mut node: Node,
         report: WindowReport,
         containers: Vec<Container>,
+        files: Vec<(usize, String)>,
     ) -> Result<()> {
         let mut heads = Vec::new();
         let mut chunks: Vec<(usize, String)> = Vec::new();
@@ -84,10 +85,11 @@ impl Output {
             }
             rows!(
                 Processes processes, Network network, Capabilities capabilities, Events events,
-                Dns dns, Syscalls syscalls, Files files
+                Dns dns, Syscalls syscalls
             );
             heads.push(Part::Container(Box::new(container)));
         }
+        chunks.extend(files);
         let mut room = MAX_STREAM_BYTES.saturating_sub(self.writer.bytes() + RESERVE);
         let mut sent = 0;
         let mut dropped = 0;

@@ -7,7 +7,8 @@ use aya::maps::{Array, MapData, Queue};
 use aya::programs::{BtfTracePoint, FEntry, FExit, Iter, KProbe, Program};
 use aya::{Btf, Ebpf, EbpfLoader, VerifierLogLevel};
 use procmon_probe_ebpf::abi::{
-    CallKind, Config, DENSE_NUMBERS, MAX_CONTAINERS, MAX_EXES, NO_OFFSET, RDONLY_CAST, State,
+    CallKind, Config, DENSE_NUMBERS, FOLDER_ROWS, MAX_CONTAINERS, MAX_EXES, NO_OFFSET, PREFIX_ROWS,
+    RDONLY_CAST, State,
 };
 use procmon_profile::model::{Abi, Dimension, Hook, HookState, Tier};
 use procmon_profile::wire::Limits;
@@ -679,8 +680,12 @@ impl Capture {
         self.fill_pool("FREE_EXES", 1, MAX_EXES)?;
         self.fill_pool("FREE_CONTAINERS", 1, MAX_CONTAINERS)?;
         self.fill_pool("FREE_SYSCALL_ROWS", 0, self.limits.syscall_rows)?;
-        self.fill_pool("FREE_FILE_ROWS", 0, self.limits.file_rows)?;
-        self.fill_pool("FREE_PEER_ROWS", 0, self.limits.network_rows)
+        let files = self.limits.file_rows - FOLDER_ROWS.min(self.limits.file_rows / 2);
+        self.fill_pool("FREE_FILE_ROWS", 0, files)?;
+        self.fill_pool("FREE_FOLDER_ROWS", files, self.limits.file_rows)?;
+        let peers = self.limits.network_rows - PREFIX_ROWS.min(self.limits.network_rows / 2);
+        self.fill_pool("FREE_PEER_ROWS", 0, peers)?;
+        self.fill_pool("FREE_PREFIX_ROWS", peers, self.limits.network_rows)
     }
 
     fn fill_pool(&mut self, name: &str, from: u32, to: u32) -> Result<()> {

@@ -145,6 +145,8 @@ pub(crate) fn find(btf: &Btf, arch: &str) -> (Offsets, Vec<&'static str>) {
         cqe_res = "io_cqe"."res",
         io_open_dfd = "io_open"."dfd",
         io_open_filename = "io_open"."filename",
+        io_open_file_slot = "io_open"."file_slot",
+        io_accept_file_slot = "io_accept"."file_slot",
         io_unlink_dfd = "io_unlink"."dfd",
         io_unlink_flags = "io_unlink"."flags",
         io_unlink_filename = "io_unlink"."filename",

@@ -1,6 +1,7 @@
 //! Samples and what the node knows, to parts of a Profile.
 
 use crate::drain::{Counted, Drained, FileSample, PeerSample, Processes, RareSample, event};
+use crate::emit::ROWS_PER_CHUNK;
 use crate::hooks::{CAPABLE, Capture, MODULE_LOAD, Placed, RING_COMPLETE};
 use crate::label::Slots;
 use crate::node::{Listener, Node};
@@ -22,6 +23,7 @@ use procmon_profile::tables::{
     CAPABILITIES, capability_names, errno_name, signal_name, syscall_name,
 };
 use procmon_profile::text;
+use procmon_profile::wire::{Part, encode_chunk};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -90,7 +92,6 @@ pub(crate) fn containers(facts: &Facts<'_>) -> Result<Vec<Container>> {
         .collect();
     let row_ids = processes(facts, &mut containers);
     syscalls(facts, &mut containers);
-    files(facts, &mut containers)?;
     network(facts, &mut containers)?;
     capabilities(facts, &mut containers);
     events(facts, &mut containers, &row_ids)?;
@@ -263,55 +264,97 @@ fn syscalls(facts: &Facts<'_>, containers: &mut BTreeMap<u32, Container>) {
     }
 }
 
-fn files(facts: &Facts<'_>, containers: &mut BTreeMap<u32, Container>) -> Result<()> {
-    let none = BTreeMap::new();
-    for sample in &facts.drained.files {
-        let Some(slot) = facts.drained.container_of(sample.exe) else {
-            continue;
-        };
-        let Some(container) = containers.get_mut(&slot) else {
-            continue;
-        };
-        let counts = sample.counts(facts.capture)?;
-        let errnos = facts
-            .counted
-            .errnos
-            .get(&(ROWS_FILES, sample.row))
-            .unwrap_or(&none);
-        let operations: BTreeMap<FileOperation, u64> = OPERATIONS
+/// Rows of files, ready to be sent: there may be so many that they are never all in memory. `once` and
+/// `all` are counted as [`coverage`] wants them.
+pub(crate) struct Files {
+    /// Chunks with the numbers of their rows.
+    pub(crate) chunks: Vec<(usize, String)>,
+    once: u64,
+    all: u64,
+}
+
+/// Makes the rows of files.
+pub(crate) fn files(facts: &Facts<'_>) -> Result<Files> {
+    let mut done = Files {
+        chunks: Vec::new(),
+        once: 0,
+        all: 0,
+    };
+    for (number, slot) in (0_u32..).zip(facts.slots.containers.keys()) {
+        let mut rows = Vec::new();
+        let samples = facts
+            .drained
+            .files
             .iter()
-            .zip(counts.operations)
-            .filter(|(_, count)| *count > 0)
-            .map(|(operation, count)| (*operation, count))
-            .collect();
-        if operations.is_empty() && errnos.is_empty() && counts.mmap_write == 0 {
-            continue;
+            .filter(|sample| facts.drained.container_of(sample.exe) == Some(*slot));
+        for sample in samples {
+            let Some(row) = file(facts, *slot, sample)? else {
+                continue;
+            };
+            let count = row.operations.values().sum::<u64>() + row.errors.values().sum::<u64>();
+            done.once += u64::from(count == 1);
+            done.all += count;
+            rows.push(row);
+            if rows.len() == ROWS_PER_CHUNK {
+                done.send(number, &mut rows);
+            }
         }
-        container.files.push(File {
-            path: sample.path.clone(),
-            exe: facts.drained.path_of(sample.exe),
-            operations,
-            bytes_read: counts.bytes_read,
-            bytes_written: counts.bytes_written,
-            mmap_write: counts.mmap_write,
-            errors: named(errnos),
-            name_source: if sample.settled {
-                NameSource::Settled
-            } else {
-                NameSource::Argument
-            },
-            mode: has_file(sample).then(|| format!("{:04o}", sample.meta.mode & 0o7777)),
-            owner: has_file(sample).then_some(Owner {
-                uid: sample.meta.uid,
-                gid: sample.meta.gid,
-            }),
-            layer: file_layer(facts, slot, sample),
-            mount: sample.mount.as_ref().map(|facts| facts.mount.clone()),
-            host_resource: None,
-            package: None,
-        });
+        done.send(number, &mut rows);
     }
-    Ok(())
+    Ok(done)
+}
+
+impl Files {
+    fn send(&mut self, container: u32, rows: &mut Vec<File>) {
+        if !rows.is_empty() {
+            let rows = std::mem::take(rows);
+            let count = rows.len();
+            let chunk = encode_chunk(&[Part::Files { container, rows }]);
+            self.chunks.push((count, chunk));
+        }
+    }
+}
+
+fn file(facts: &Facts<'_>, slot: u32, sample: &FileSample) -> Result<Option<File>> {
+    let none = BTreeMap::new();
+    let counts = sample.counts(facts.capture)?;
+    let errnos = facts
+        .counted
+        .errnos
+        .get(&(ROWS_FILES, sample.row))
+        .unwrap_or(&none);
+    let operations: BTreeMap<FileOperation, u64> = OPERATIONS
+        .iter()
+        .zip(counts.operations)
+        .filter(|(_, count)| *count > 0)
+        .map(|(operation, count)| (*operation, count))
+        .collect();
+    if operations.is_empty() && errnos.is_empty() && counts.mmap_write == 0 {
+        return Ok(None);
+    }
+    Ok(Some(File {
+        path: sample.path.to_string(),
+        exe: facts.drained.path_of(sample.exe),
+        operations,
+        bytes_read: counts.bytes_read,
+        bytes_written: counts.bytes_written,
+        mmap_write: counts.mmap_write,
+        errors: named(errnos),
+        name_source: if sample.settled {
+            NameSource::Settled
+        } else {
+            NameSource::Argument
+        },
+        mode: has_file(sample).then(|| format!("{:04o}", sample.meta.mode & 0o7777)),
+        owner: has_file(sample).then_some(Owner {
+            uid: sample.meta.uid,
+            gid: sample.meta.gid,
+        }),
+        layer: file_layer(facts, slot, sample),
+        mount: sample.mount.as_ref().map(|facts| facts.mount.clone()),
+        host_resource: None,
+        package: None,
+    }))
 }
 
 fn address(family: u16, bytes: &[u8; 16]) -> Option<String> {
@@ -483,6 +526,11 @@ fn peer(facts: &Facts<'_>, sample: &PeerSample) -> Result<Option<Network>> {
             None,
         ),
     };
+    let remote = if key.prefix == 0 {
+        remote
+    } else {
+        remote.map(of_prefix)
+    };
     let is_stream = matches!(
         protocol,
         Protocol::Tcp | Protocol::Mptcp | Protocol::UnixStream
@@ -505,6 +553,18 @@ fn peer(facts: &Facts<'_>, sample: &PeerSample) -> Result<Option<Network>> {
         bytes_received: counts.bytes_received,
         path: Vec::new(),
     }))
+}
+
+/// The end of all peers of a prefix.
+fn of_prefix(remote: Remote) -> Remote {
+    let cidr = remote.address.map(|address| {
+        let bits = if address.contains(':') { 64 } else { 24 };
+        format!("{address}/{bits}")
+    });
+    Remote {
+        cidr,
+        ..Remote::default()
+    }
 }
 
 fn capabilities(facts: &Facts<'_>, containers: &mut BTreeMap<u32, Container>) {
@@ -688,6 +748,7 @@ fn clone_flags(flags: u64) -> String {
 pub(crate) fn completeness(
     facts: &Facts<'_>,
     containers: &[Container],
+    files: &Files,
     cut: Option<&str>,
 ) -> (
     BTreeMap<Dimension, DimensionCompleteness>,
@@ -739,6 +800,16 @@ pub(crate) fn completeness(
             let reason = match *map {
                 "MESSAGES" => {
                     format!("messages and calls of sockets that were not looked at: {count}")
+                }
+                "FILE_ROWS_BY_FOLDER" => {
+                    "there are more files than rows: the others are counted by their folder, in \
+                     rows that end in /…"
+                        .to_owned()
+                }
+                "NETWORK_ROWS_BY_PREFIX" => {
+                    "there are more peers than rows: the others are counted by their prefix, in \
+                     rows with a cidr"
+                        .to_owned()
                 }
                 "REQUESTS" => format!("io_uring requests that are not by path or peer: {count}"),
                 _ => format!("map {map} was full: {count} times"),
@@ -826,7 +897,7 @@ pub(crate) fn completeness(
             )
         })
         .collect();
-    (dimensions, coverage(containers))
+    (dimensions, coverage(containers, files))
 }
 
 fn dimensions_of(map: &str) -> &'static [Dimension] {
@@ -838,8 +909,8 @@ fn dimensions_of(map: &str) -> &'static [Dimension] {
             Dimension::Network,
         ],
         "SYSCALL_ROWS" => &[Dimension::Syscalls],
-        "FILE_ROWS" => &[Dimension::Files],
-        "NETWORK_ROWS" | "SOCKETS" | "MESSAGES" => &[Dimension::Network],
+        "FILE_ROWS" | "FILE_ROWS_BY_FOLDER" => &[Dimension::Files],
+        "NETWORK_ROWS" | "NETWORK_ROWS_BY_PREFIX" | "SOCKETS" | "MESSAGES" => &[Dimension::Network],
         "REQUESTS" => &[Dimension::Files, Dimension::Network],
         "EXES" => &[
             Dimension::Processes,
@@ -856,7 +927,7 @@ fn dimensions_of(map: &str) -> &'static [Dimension] {
 }
 
 /// 1 minus the Good–Turing estimate, from rows seen once and all observations.
-fn coverage(containers: &[Container]) -> BTreeMap<Dimension, f64> {
+fn coverage(containers: &[Container], files: &Files) -> BTreeMap<Dimension, f64> {
     let estimate = |counts: &mut dyn Iterator<Item = u64>| {
         let (once, all) = counts.fold((0_u64, 0_u64), |(once, all), count| {
             (once + u64::from(count == 1), all + count)
@@ -880,11 +951,7 @@ fn coverage(containers: &[Container]) -> BTreeMap<Dimension, f64> {
     );
     put(
         Dimension::Files,
-        estimate(
-            &mut rows()
-                .flat_map(|c| &c.files)
-                .map(|row| row.operations.values().sum::<u64>() + row.errors.values().sum::<u64>()),
-        ),
+        (files.all > 0).then(|| procmon_profile::completeness::coverage(files.once, files.all)),
     );
     put(
         Dimension::Network,

@@ -286,8 +286,8 @@ impl Prepared {
                     self.report(request, &counted, ended, opened_ns, closed_ns, &clock)
                 });
                 match report {
-                    Ok((node, report, containers)) => {
-                        if let Err(error) = output.capture(node, report, containers) {
+                    Ok((node, report, containers, files)) => {
+                        if let Err(error) = output.capture(node, report, containers, files.chunks) {
                             eprint_line(&format!("{error:#}"));
                         }
                     }
@@ -414,6 +414,7 @@ impl Prepared {
         procmon_profile::model::Node,
         WindowReport,
         Vec<procmon_profile::model::Container>,
+        summarize::Files,
     )> {
         let (kernel, machine, host) = sys::uname();
         let arch = architecture(&machine);
@@ -430,13 +431,14 @@ impl Prepared {
             arch,
         };
         let containers = summarize::containers(&facts)?;
+        let files = summarize::files(&facts)?;
         let cut = match ended {
             Ended::Over | Ended::TargetGone | Ended::Stopped => None,
             Ended::Deadline => Some("the probe's own deadline ended the window"),
             Ended::ReaderGone => Some("the reader of the frames was gone"),
             Ended::Memory => Some("the memory limit was near: the window was ended"),
         };
-        let (dimensions, coverage) = summarize::completeness(&facts, &containers, cut);
+        let (dimensions, coverage) = summarize::completeness(&facts, &containers, &files, cut);
         let lost = Lost {
             ring_buffer: counted.lost_ring,
             maps: counted
@@ -494,7 +496,7 @@ impl Prepared {
             coverage,
             notes: Vec::new(),
         };
-        Ok((node, report, containers))
+        Ok((node, report, containers, files))
     }
 
     /// Asks the kernel how often each program ran, and how often it was skipped.

@@ -145,6 +145,8 @@ pub struct Offsets {
     pub cqe_res: u32,
     pub io_open_dfd: u32,
     pub io_open_filename: u32,
+    pub io_open_file_slot: u32,
+    pub io_accept_file_slot: u32,
     pub io_unlink_dfd: u32,
     pub io_unlink_flags: u32,
     pub io_unlink_filename: u32,
@@ -208,8 +210,10 @@ pub struct State {
     pub links: u64,
     /// Changes with every rename: makes cached files stale.
     pub renames: u64,
+    /// Not 0: no row of a file is free any more.
+    pub files_full: u64,
 }
-records! { State = 32 }
+records! { State = 40 }
 
 /// The task iterator lists every process with the cgroups above it.
 pub const SCAN_LIST: u32 = 0;
@@ -239,6 +243,10 @@ pub enum Loss {
     Messages,
     /// Requests of io_uring whose file or peer can't be told.
     Requests,
+    /// Files that share the row of their folder, by operation.
+    FilesByFolder,
+    /// Peers that share the row of their prefix, by operation.
+    PeersByPrefix,
 }
 /// Number of [`Loss`] counters.
-pub const N_LOSSES: u32 = 16;
+pub const N_LOSSES: u32 = 18;

@@ -80,6 +80,11 @@ records! { FileCache = 56 }
 /// Files that a CPU keeps in mind; a power of two.
 pub const FILE_CACHE_ENTRIES: u32 = 64;
 
+/// In [`FileKey::kind`], beside the others: all files of a folder that found no row.
+pub const FILE_KEY_FOLDER: u32 = 0x100;
+/// Rows kept for folders whose files find none.
+pub const FOLDER_ROWS: u32 = 2048;
+
 /// Rows of the names that a request of io_uring holds.
 #[repr(C)]
 #[derive(Clone, Copy, Default)]
@@ -161,6 +166,8 @@ pub const FILE_NAMED: u32 = 16;
 pub const FILE_FOLLOWED: u32 = 64;
 /// The name is the kernel's own copy of the argument.
 pub const FILE_KERNEL_NAME: u32 = 128;
+/// Many files of one folder, of which this is the first.
+pub const FILE_FOLDER: u32 = 512;
 /// The name could not be read.
 pub const FILE_NAME_UNREADABLE: u32 = 32;
 

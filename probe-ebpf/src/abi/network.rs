@@ -12,6 +12,9 @@ pub const DIRECTION_INBOUND: u8 = 2;
 /// A listening socket.
 pub const DIRECTION_LISTEN: u8 = 3;
 
+/// Rows kept for prefixes whose peers find none.
+pub const PREFIX_ROWS: u32 = 512;
+
 /// What makes a peer the same peer. For Unix sockets `remote` and `local` hold a hash of the path.
 #[repr(C)]
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
@@ -30,8 +33,8 @@ pub struct NetworkKey {
     pub local_port: u16,
     /// Port of the other end, of outbound rows.
     pub remote_port: u16,
-    /// Padding.
-    pub pad: u16,
+    /// Not 0: all peers of a prefix, of 24 bits for `AF_INET` and 64 for `AF_INET6`.
+    pub prefix: u16,
     /// The other end.
     pub remote: [u8; 16],
     /// The container's end, of inbound and listening rows.

@@ -8,18 +8,18 @@
 use super::{label, namei, network, process::current_tgid};
 use crate::kernel::{file, path, read, regs, task};
 use crate::maps::{
-    FILE_CACHE, FILE_ROWS, FILES, FREE_FILE_ROWS, SCRATCH_MASK, STATE, Scratch, add, add_errno,
-    config, emit, lost, offset, opaque, scratch, state, take,
+    FILE_CACHE, FILE_ROWS, FILES, FOLDERS, FREE_FILE_ROWS, FREE_FOLDER_ROWS, SCRATCH_MASK, STATE,
+    Scratch, add, add_errno, config, emit, lost, offset, opaque, scratch, state, take,
 };
 use aya_ebpf::helpers::generated::{
     bpf_probe_read_kernel_str, bpf_probe_read_user, bpf_probe_read_user_str,
 };
 use procmon_probe_ebpf::abi::{
-    CALL_COPY, CALL_EXEC, CALL_MAP, CALL_OPEN, CALL_READ, CALL_RENAME, CALL_UNLINKAT, CALL_WRITE, CallKind,
-    EVENT_FILE, FILE_CACHE_ENTRIES, FILE_FOLLOWED, FILE_KERNEL_NAME, FILE_KEY_FOLLOWED,
-    FILE_KEY_KERNEL_NAME, FILE_KEY_NAMED, FILE_KEY_SETTLED, FILE_NAMED, FileCache, FileEvent,
-    FileKey, FileMeta, FileOp, FileRow, Loss, MAX_ARGV, N_FILE_OPS, NAMES_FLAGS, NAMES_FOLLOW,
-    NO_ARG, ROWS_FILES,
+    CALL_COPY, CALL_EXEC, CALL_MAP, CALL_OPEN, CALL_READ, CALL_RENAME, CALL_UNLINKAT, CALL_WRITE,
+    CallKind, EVENT_FILE, FILE_CACHE_ENTRIES, FILE_FOLDER, FILE_FOLLOWED, FILE_KERNEL_NAME,
+    FILE_KEY_ENTRY, FILE_KEY_FOLDER, FILE_KEY_FOLLOWED, FILE_KEY_KERNEL_NAME, FILE_KEY_NAMED,
+    FILE_KEY_SETTLED, FILE_NAMED, FileCache, FileEvent, FileKey, FileMeta, FileOp, FileRow, Loss,
+    MAX_ARGV, N_FILE_OPS, NAMES_FLAGS, NAMES_FOLLOW, NO_ARG, ROWS_FILES,
 };
 
 const PROT_WRITE: u64 = 2;
@@ -191,6 +191,10 @@ pub(crate) extern "C" fn looked_up_row(exe: u32, file: u64) -> u32 {
     if let Some(row) = unsafe { FILES.get(key) }.copied() {
         return row + 1;
     }
+    let shared = shared_row(&key);
+    if shared != 0 {
+        return shared;
+    }
     let start = size_of::<FileEvent>() as u64;
     let end = path::names(0, start, mount, dentry);
     let Some(buffer) = scratch(0) else { return 0 };
@@ -209,23 +213,82 @@ pub(crate) extern "C" fn looked_up_row(exe: u32, file: u64) -> u32 {
 #[inline(always)]
 pub(crate) fn new_row(buffer: *mut Scratch, key: &FileKey, end: u64) -> u32 {
     let Some(row) = take(&FREE_FILE_ROWS) else {
-        lost(Loss::FileRows);
-        return 0;
+        // SAFETY: the static is a map's value.
+        unsafe { core::ptr::write_volatile(&raw mut STATE.files_full, 1) };
+        return first_shared_row(buffer, key, end);
     };
-    let event = buffer.cast::<FileEvent>();
-    // SAFETY: the buffer is larger than the record, and nothing else uses it.
-    unsafe {
-        (*event).kind = EVENT_FILE;
-        (*event).row = row;
-        (*event).exe = key.exe;
-        (*event).tgid = current_tgid();
-    }
-    if !emit(buffer, (end & 0xffff_ffff) as usize, Loss::RingFile) {
+    if !announce(buffer, key.exe, row, end) {
         let _ = FREE_FILE_ROWS.push(row, 0);
         return 0;
     }
     // Of two CPUs at once both rows are announced with the same path: user space adds them.
     if FILES.insert(key, row, 0).is_err() {
+        lost(Loss::FileRows);
+    }
+    row + 1
+}
+
+#[inline(always)]
+fn announce(buffer: *mut Scratch, exe: u32, row: u32, end: u64) -> bool {
+    let event = buffer.cast::<FileEvent>();
+    // SAFETY: the buffer is larger than the record, and nothing else uses it.
+    unsafe {
+        (*event).kind = EVENT_FILE;
+        (*event).row = row;
+        (*event).exe = exe;
+        (*event).tgid = current_tgid();
+    }
+    emit(buffer, (end & 0xffff_ffff) as usize, Loss::RingFile)
+}
+
+/// What the files of a folder have in common; names given as arguments have what they are relative to.
+#[inline(always)]
+fn folder_of(key: &FileKey) -> FileKey {
+    let is_named = key.kind != FILE_KEY_SETTLED && key.kind != FILE_KEY_ENTRY;
+    FileKey {
+        kind: FILE_KEY_FOLDER | u32::from(is_named),
+        inode: if is_named { key.inode } else { key.parent },
+        parent: 0,
+        name: 0,
+        ..*key
+    }
+}
+
+/// Once there are no more rows: row plus 1 of the folder, if it has one.
+#[inline(always)]
+fn shared_row(key: &FileKey) -> u32 {
+    if state!(files_full) == 0 {
+        return 0;
+    }
+    // SAFETY: a number is copied out of the map.
+    match unsafe { FOLDERS.get(folder_of(key)) }.copied() {
+        Some(row) => {
+            lost(Loss::FilesByFolder);
+            row + 1
+        }
+        None => 0,
+    }
+}
+
+/// Row plus 1 of a folder whose file, announced by the buffer, is the first without a row.
+#[inline(always)]
+fn first_shared_row(buffer: *mut Scratch, key: &FileKey, end: u64) -> u32 {
+    let shared = shared_row(key);
+    if shared != 0 {
+        return shared;
+    }
+    let Some(row) = take(&FREE_FOLDER_ROWS) else {
+        lost(Loss::FileRows);
+        return 0;
+    };
+    // SAFETY: the buffer is larger than the record, and nothing else uses it.
+    unsafe { (*buffer.cast::<FileEvent>()).meta.flags |= FILE_FOLDER };
+    if !announce(buffer, key.exe, row, end) {
+        let _ = FREE_FOLDER_ROWS.push(row, 0);
+        return 0;
+    }
+    lost(Loss::FilesByFolder);
+    if FOLDERS.insert(folder_of(key), row, 0).is_err() {
         lost(Loss::FileRows);
     }
     row + 1
@@ -763,7 +826,11 @@ pub(crate) extern "C" fn executed(user: u32, program: u64, bprm_script: u64) -> 
         if length <= 1 || length > MAX_ARGV as i64 {
             return 0;
         }
-        let directory = if own == OWN_NOTHING { AT_FDCWD } else { own as u32 };
+        let directory = if own == OWN_NOTHING {
+            AT_FDCWD
+        } else {
+            own as u32
+        };
         finish_named(user, directory, length as u64 | FOLLOW << 32)
     };
     one_name_done(row, FileOp::Exec as u8, 0);

@@ -12,8 +12,8 @@ use crate::kernel::sock::{
 };
 use crate::kernel::{file, number_at, regs, task};
 use crate::maps::{
-    FREE_PEER_ROWS, LAST_SENT, LISTENERS, PEER_ROWS, PEERS, SOCKETS, Scratch, add, add_errno, emit,
-    lost, open, scratch, take,
+    FREE_PEER_ROWS, FREE_PREFIX_ROWS, LAST_SENT, LISTENERS, PEER_ROWS, PEERS, PREFIXES, SOCKETS,
+    Scratch, add, add_errno, emit, lost, open, scratch, take,
 };
 use aya_ebpf::helpers::generated::{bpf_probe_read_kernel, bpf_probe_read_user};
 use aya_ebpf::macros::btf_tracepoint;
@@ -88,8 +88,7 @@ extern "C" fn peer_row() -> u32 {
             return row + 1;
         }
         let Some(row) = take(&FREE_PEER_ROWS) else {
-            lost(Loss::NetworkRows);
-            return 0;
+            return prefix_row();
         };
         (*event).kind = EVENT_NETWORK;
         (*event).row = row;
@@ -98,6 +97,56 @@ extern "C" fn peer_row() -> u32 {
             return 0;
         }
         if PEERS.insert(&*key, row, 0).is_err() {
+            lost(Loss::NetworkRows);
+        }
+        row + 1
+    }
+}
+
+/// Row plus 1 of the prefix of the peer in the buffer, which found no row of its own.
+#[inline(always)]
+fn prefix_row() -> u32 {
+    let Some(buffer) = scratch(0) else { return 0 };
+    let event = buffer.cast::<NetworkEvent>();
+    // SAFETY: the caller has written the record.
+    unsafe {
+        let key = &raw mut (*event).key;
+        (*key).prefix = 1;
+        (*key).remote_port = 0;
+        let words = (&raw mut (*key).remote).cast::<u32>();
+        if (*key).family == AF_INET {
+            // The first 24 bits, in network order.
+            *words &= u32::from_ne_bytes([0xff, 0xff, 0xff, 0]);
+        } else {
+            *words.add(2) = 0;
+            *words.add(3) = 0;
+        }
+        if (*key).family == AF_UNIX {
+            *words = 0;
+            *words.add(1) = 0;
+            // By words: a call to clear memory would be one frame too many.
+            let local = (&raw mut (*key).local).cast::<u32>();
+            *local = 0;
+            *local.add(1) = 0;
+            (*event).path[0] = 0;
+            (*event).path_len = 0;
+        }
+        if let Some(row) = PREFIXES.get(&*key).copied() {
+            lost(Loss::PeersByPrefix);
+            return row + 1;
+        }
+        let Some(row) = take(&FREE_PREFIX_ROWS) else {
+            lost(Loss::NetworkRows);
+            return 0;
+        };
+        (*event).kind = EVENT_NETWORK;
+        (*event).row = row;
+        if !emit(buffer, size_of::<NetworkEvent>(), Loss::RingNetwork) {
+            let _ = FREE_PREFIX_ROWS.push(row, 0);
+            return 0;
+        }
+        lost(Loss::PeersByPrefix);
+        if PREFIXES.insert(&*key, row, 0).is_err() {
             lost(Loss::NetworkRows);
         }
         row + 1

@@ -268,14 +268,15 @@ fn attached(to: u64, task: u64) -> Option<()> {
         return None;
     }
     let container = label::container_of(to);
+    // Who leaves is watched on: leaving would be the easiest way out of sight.
+    let container = container?;
     if let Some(record) = label::of(task) {
         let here = container_slot(record);
-        if here == SENTINEL_CONTAINER || container == Some(here) {
+        if here == SENTINEL_CONTAINER || container == here {
             return None;
         }
         label::remove(task);
     }
-    let container = container?;
     let exe = label::exe_slot(0, container, task::exe_file(task), task::tgid(task));
     label::insert(task, container, exe, label::ENTERING)?;
     if task::pid(task) == task::tgid(task) {

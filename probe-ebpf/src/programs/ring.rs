@@ -197,7 +197,11 @@ extern "C" fn completed(request: u64) -> u32 {
     let is_told = match what {
         Does::Nothing => true,
         Does::Opens | Does::Names(_) => names_done(exe, request, result),
-        Does::Accepts => result < 0 || network::accepted(result) != 0,
+        Does::Accepts => {
+            result < 0
+                || (!has_slot(request, offset!(io_accept_file_slot))
+                    && network::accepted(result) != 0)
+        }
         Does::Other => false,
         _ => file_done(exe, read(request, offset!(req_file)), what, result),
     };
@@ -205,6 +209,12 @@ extern "C" fn completed(request: u64) -> u32 {
         lost(Loss::Requests);
     }
     0
+}
+
+/// The request's result is no descriptor: it went into one of the ring's own places.
+#[inline(always)]
+fn has_slot(request: u64, slot: u32) -> bool {
+    slot != NO_OFFSET && read::<u32>(request, slot) != 0
 }
 
 /// A request on its file has a result; false when it can't be told whose.
@@ -253,7 +263,9 @@ fn names_done(exe: u32, request: u64, result: i64) -> bool {
     let _ = REQUESTS.remove(request);
     if names.op == FileOp::None as u32 && result >= 0 {
         let made = task::file(task::current(), result as u32);
-        return made != 0 && file::opened_file(exe, made) != 0;
+        return !has_slot(request, offset!(io_open_file_slot))
+            && made != 0
+            && file::opened_file(exe, made) != 0;
     }
     if names.first != 0 {
         file::changed(names.first - 1, names.op as u8, result);

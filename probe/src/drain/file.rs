@@ -7,20 +7,21 @@ use crate::sys;
 use anyhow::{Context as _, Result};
 use aya::maps::Array;
 use procmon_probe_ebpf::abi::{
-    FILE_FOLLOWED, FILE_KERNEL_NAME, FILE_NAMED, FILE_TRUNCATED, FILE_UNREACHABLE, FileEvent,
-    FileMeta, FileRow,
+    FILE_FOLDER, FILE_FOLLOWED, FILE_KERNEL_NAME, FILE_NAMED, FILE_TRUNCATED, FILE_UNREACHABLE,
+    FileEvent, FileMeta, FileRow,
 };
 use procmon_profile::text;
 use std::collections::HashMap;
+use std::rc::Rc;
 
 /// First sight of a file.
 pub(crate) struct FileSample {
     pub(crate) row: u32,
     pub(crate) exe: u32,
     /// Path, as text of the document.
-    pub(crate) path: String,
+    pub(crate) path: Box<str>,
     pub(crate) meta: FileMeta,
-    pub(crate) mount: Option<MountFacts>,
+    pub(crate) mount: Option<Rc<MountFacts>>,
     /// By a name, not by the kernel's own file.
     pub(crate) named: bool,
     /// The name is the kernel's own, not one in the caller's memory.
@@ -75,6 +76,13 @@ impl FileSample {
         } else {
             text(&join(names), event.meta.flags)
         };
+        let path = if event.meta.flags & FILE_FOLDER != 0 {
+            // The folder of the first of many files.
+            let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+            format!("{folder}/…")
+        } else {
+            path
+        };
         let mount = if named {
             None
         } else {
@@ -83,7 +91,7 @@ impl FileSample {
         Some(Self {
             row: event.row,
             exe: event.exe,
-            path,
+            path: path.into_boxed_str(),
             meta: event.meta,
             mount,
             named,

@@ -20,6 +20,7 @@ use std::fs::File;
 use std::io::Read as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
+use std::rc::Rc;
 
 /// Names of the namespaces, in the order of [`Privileges::namespaces`].
 pub(crate) const NAMESPACES: [&str; 7] = ["mnt", "pid", "net", "ipc", "uts", "user", "cgroup"];
@@ -34,7 +35,7 @@ const MAX_COMMAND_LINE: u64 = 4096;
 #[derive(Default)]
 struct Known {
     processes: Vec<u32>,
-    mounts: HashMap<u32, MountFacts>,
+    mounts: HashMap<u32, Rc<MountFacts>>,
     mount_reads: u32,
     root: Option<File>,
     namespaces: Option<[u32; 7]>,
@@ -88,13 +89,15 @@ impl Node {
     }
 
     /// The mount with this id, as a container's processes see it.
-    pub(crate) fn mount(&mut self, container: u32, id: u32) -> Option<MountFacts> {
+    pub(crate) fn mount(&mut self, container: u32, id: u32) -> Option<Rc<MountFacts>> {
         let known = self.containers.get_mut(&container)?;
         if !known.mounts.contains_key(&id) && known.mount_reads < MAX_MOUNT_READS {
             known.mount_reads += 1;
             for process in known.processes.iter().rev() {
                 if let Some(mounts) = mounts::read(*process) {
-                    known.mounts.extend(mounts);
+                    known
+                        .mounts
+                        .extend(mounts.into_iter().map(|(id, facts)| (id, Rc::new(facts))));
                     break;
                 }
             }
