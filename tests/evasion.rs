@@ -623,6 +623,7 @@ fn follow(target: TargetSpec, begin: impl FnOnce()) -> Value {
         deadline_seconds: Some(60.0),
         limits: Limits::default(),
         frames_fd: None,
+        latency: false,
         verbose: false,
     };
     let mut probe = Command::new(probe())

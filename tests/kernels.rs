@@ -148,6 +148,7 @@ fn start(kernel: &'static str, tier: Tier) -> Guest {
                 ..Limits::default()
             },
             frames_fd: None,
+            latency: false,
             verbose: false,
         };
         writeln!(

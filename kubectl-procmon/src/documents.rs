@@ -170,6 +170,7 @@ pub(crate) fn profile(target: Vec<String>, live: &Live) -> Result<Profile> {
         },
         dry_run: None,
         quiet: live.quiet,
+        latency: false,
         verbose: false,
     };
     match cluster::run(options)? {

@@ -5,9 +5,9 @@ use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray, Queue, RingBuf};
 use procmon_probe_ebpf::abi::{
     CapabilityKey, CapabilityRow, CgroupEntry, Config, CpuCache, DENSE_NUMBERS, DenseRows, ExeKey,
-    FILE_CACHE_ENTRIES, FOLDER_ROWS, FileCache, FileKey, FileRow, ListenKey, Loss, MAX_CONTAINERS,
-    MAX_EXES, N_LOSSES, NetworkKey, NetworkRow, Offsets, PREFIX_ROWS, RareKey, RingNames, RowErrno,
-    SocketState, State, SyscallKey, SyscallRow, TaskRecord,
+    FILE_CACHE_ENTRIES, FOLDER_ROWS, FileCache, FileKey, FileRow, LatencyRow, ListenKey, Loss,
+    MAX_CONTAINERS, MAX_EXES, N_LOSSES, NetworkKey, NetworkRow, Offsets, PREFIX_ROWS, RareKey,
+    RingNames, RowErrno, SocketState, State, SyscallKey, SyscallRow, TaskRecord,
 };
 
 /// Offsets of kernel members; set before loading.
@@ -26,6 +26,7 @@ pub(crate) static CONFIG: Config = Config {
     tree: 0,
     preemptible: 0,
     direct: 0,
+    latency: 0,
 };
 
 /// The switch, and counters that make caches stale: the map `.bss`, which is read without a look-up.
@@ -84,6 +85,9 @@ pub(crate) static SYSCALL_KEYS: Array<SyscallKey> = Array::with_max_entries(8_19
 /// Counts of each row, on each CPU.
 #[map]
 pub(crate) static SYSCALL_ROWS: PerCpuArray<SyscallRow> = PerCpuArray::with_max_entries(8_192, 0);
+/// How long the calls of each row took, on each CPU; one entry where that is not measured.
+#[map]
+pub(crate) static LATENCIES: PerCpuArray<LatencyRow> = PerCpuArray::with_max_entries(1, 0);
 /// Rows not in use. Empty: the calls are not counted; `Loss::SyscallRows`.
 #[map]
 pub(crate) static FREE_SYSCALL_ROWS: Queue<u32> = Queue::with_max_entries(8_192, 0);

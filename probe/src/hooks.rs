@@ -7,11 +7,11 @@ use aya::maps::{Array, MapData, Queue};
 use aya::programs::{BtfTracePoint, FEntry, FExit, Iter, KProbe, Program};
 use aya::{Btf, Ebpf, EbpfLoader, VerifierLogLevel};
 use procmon_probe_ebpf::abi::{
-    CallKind, Config, DENSE_NUMBERS, FOLDER_ROWS, MAX_CONTAINERS, MAX_EXES, NO_OFFSET, PREFIX_ROWS,
-    RDONLY_CAST, State,
+    CallKind, Config, DENSE_NUMBERS, FOLDER_ROWS, LatencyRow, MAX_CONTAINERS, MAX_EXES, NO_OFFSET,
+    PREFIX_ROWS, RDONLY_CAST, State, SyscallRow,
 };
 use procmon_profile::model::{Abi, Dimension, Hook, HookState, Tier};
-use procmon_profile::wire::Limits;
+use procmon_profile::wire::{Limits, Request};
 use std::collections::HashMap;
 use std::io::Read as _;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
@@ -241,6 +241,8 @@ pub(crate) const WANTED: &[Wanted] = &[
     ),
 ];
 const SCAN: &str = "scan_tasks";
+/// Most bytes of the rows of system calls, on all CPUs together.
+const PER_CPU_BYTES: usize = 16 << 20;
 /// The kernel function that `RDONLY_CAST` stands for.
 const RDONLY_CAST_NAME: &str = "bpf_rdonly_cast";
 
@@ -267,6 +269,8 @@ pub(crate) struct Capture {
     _kprobes: Vec<OwnedFd>,
     /// Sizes in use.
     pub(crate) limits: Limits,
+    /// How long system calls take is measured.
+    pub(crate) latency: bool,
 }
 
 /// A wanted hook and what came of it.
@@ -308,21 +312,22 @@ pub(crate) fn load(
     hierarchy: Hierarchy,
     tree: bool,
     arch: &str,
-    mut limits: Limits,
-    verbose: bool,
+    request: &Request,
 ) -> Result<Capture, Unable> {
-    limits.syscall_rows = limits.syscall_rows.clamp(64, 65_534);
-    let (offsets, config, functions) = layouts(hierarchy, tree, arch).map_err(|error| Unable {
-        code: "noBtf",
-        error,
-    })?;
+    let mut limits = request.limits.clone();
+    limits.syscall_rows = rows_of_calls(limits.syscall_rows, request.latency, possible_cpus());
+    let (offsets, config, functions) =
+        layouts(hierarchy, tree, request.latency, arch).map_err(|error| Unable {
+            code: "noBtf",
+            error,
+        })?;
     let btf = Btf::from_sys_fs()
         .context("cannot parse /sys/kernel/btf/vmlinux")
         .map_err(|error| Unable {
             code: "noBtf",
             error,
         })?;
-    let log = if verbose {
+    let log = if request.verbose {
         VerifierLogLevel::DEBUG
     } else {
         VerifierLogLevel::DISABLE
@@ -349,6 +354,12 @@ pub(crate) fn load(
         for map in maps {
             loader.map_max_entries(map, entries);
         }
+    }
+    if request.latency {
+        loader.map_max_entries("LATENCIES", limits.syscall_rows);
+    }
+    for (map, entries) in &request.limits.entries {
+        loader.map_max_entries(map, *entries);
     }
     let mut object = miniz_oxide::inflate::decompress_to_vec(OBJECT)
         .map_err(|error| anyhow!("the probe's eBPF object is damaged: {error}"))?;
@@ -386,6 +397,7 @@ pub(crate) fn load(
         hooks,
         _kprobes: kprobes,
         limits,
+        latency: request.latency,
     };
     capture.fill(arch)?;
     Ok(capture)
@@ -414,10 +426,30 @@ fn is_forbidden(error: &anyhow::Error) -> bool {
     })
 }
 
+/// Rows of system calls that fit: there is one of each for every CPU that the machine may ever have.
+fn rows_of_calls(wanted: u32, latency: bool, cpus: usize) -> u32 {
+    let each = if latency {
+        size_of::<SyscallRow>() + size_of::<LatencyRow>()
+    } else {
+        size_of::<SyscallRow>()
+    };
+    let fitting = PER_CPU_BYTES / (each * cpus.max(1));
+    // A dense table holds row numbers plus 1 in 16 bits.
+    wanted
+        .min(u32::try_from(fitting).unwrap_or(u32::MAX))
+        .clamp(256, 65_534)
+}
+
+/// CPUs that have a value of their own in per-CPU maps.
+fn possible_cpus() -> usize {
+    aya::util::nr_cpus().unwrap_or(1)
+}
+
 /// Offsets and facts that the programs need before they are loaded.
 fn layouts(
     hierarchy: Hierarchy,
     tree: bool,
+    latency: bool,
     arch: &str,
 ) -> Result<(procmon_probe_ebpf::abi::Offsets, Config, Functions)> {
     let mut bytes = Vec::new();
@@ -451,6 +483,7 @@ fn layouts(
         },
         tree: u32::from(tree),
         preemptible: u32::from(is_preemptible(&sys::uname().0)),
+        latency: u32::from(latency),
         direct: u32::from(
             functions
                 .get(RDONLY_CAST_NAME)
@@ -689,6 +722,11 @@ impl Capture {
     }
 
     fn fill_pool(&mut self, name: &str, from: u32, to: u32) -> Result<()> {
+        let to = self
+            .limits
+            .entries
+            .get(name)
+            .map_or(to, |entries| to.min(from + entries));
         let map = self
             .ebpf
             .map_mut(name)

@@ -8,10 +8,10 @@ use crate::node::{Listener, Node};
 use crate::window::Clock;
 use anyhow::Result;
 use procmon_probe_ebpf::abi::{
-    ABI_COMPAT, ABI_X32, DIRECTION_INBOUND, DIRECTION_LISTEN, FILE_DELETED, FILE_UPPER, FileMeta,
-    N_FILE_OPS, Privileges, RARE_BPF, RARE_CREDENTIALS, RARE_KEYCTL, RARE_MEMFD_EXEC,
-    RARE_MODULE_LOAD, RARE_MOUNT, RARE_PERF, RARE_PTRACE, RARE_SETNS, RARE_SIGNAL, RARE_UNSHARE,
-    RARE_USERFAULTFD, ROWS_FILES, ROWS_NETWORK, RareKey,
+    ABI_COMPAT, ABI_X32, DIRECTION_INBOUND, DIRECTION_LISTEN, FILE_DELETED, FILE_FOLDER,
+    FILE_UPPER, FileMeta, N_FILE_OPS, Privileges, RARE_BPF, RARE_CREDENTIALS, RARE_KEYCTL,
+    RARE_MEMFD_EXEC, RARE_MODULE_LOAD, RARE_MOUNT, RARE_PERF, RARE_PTRACE, RARE_SETNS, RARE_SIGNAL,
+    RARE_UNSHARE, RARE_USERFAULTFD, ROWS_FILES, ROWS_NETWORK, RareKey,
 };
 use procmon_profile::model::{
     Abi, CapabilityMethod, CapabilitySets, CapabilityUse, Container, Counts, Dimension,
@@ -199,7 +199,7 @@ fn exe_layer(facts: &Facts<'_>, container: u32, meta: &FileMeta, path: &str) -> 
 
 /// The name led to a file when it was first seen.
 fn has_file(sample: &FileSample) -> bool {
-    !sample.named && sample.meta.inode != 0
+    !sample.named && sample.meta.inode != 0 && sample.meta.flags & FILE_FOLDER == 0
 }
 
 fn file_layer(facts: &Facts<'_>, container: u32, sample: &FileSample) -> Option<Layer> {
@@ -258,7 +258,7 @@ fn syscalls(facts: &Facts<'_>, containers: &mut BTreeMap<u32, Container>) {
             unfinished: sample.unfinished,
             no_return: sample.row.no_return,
             denied_by_seccomp: sample.row.denied,
-            latency_ns: None,
+            latency_ns: sample.latency.clone(),
             arguments: Counts::new(),
         });
     }

@@ -133,13 +133,7 @@ fn prepare(request: &Request, stdout: Option<i32>) -> Result<Prepared, Unable> {
         });
     }
     let hierarchy = label::hierarchy(&request.target)?;
-    let mut capture = hooks::load(
-        hierarchy,
-        tree,
-        arch,
-        request.limits.clone(),
-        request.verbose,
-    )?;
+    let mut capture = hooks::load(hierarchy, tree, arch, request)?;
     sentinel::prove(&mut capture)?;
     let command = match (&request.target, program) {
         (TargetSpec::Command { argv }, Some(program)) => {

@@ -3,8 +3,8 @@
 use crate::completeness::worsen;
 use crate::mask::mask_argv;
 use crate::model::{
-    API_VERSION, Container, Dimension, DimensionState, Dns, File, Kind, NameSource, Network, Node,
-    Process, Profile, SCHEMA_VERSION, Session, Syscall,
+    API_VERSION, Container, Dimension, DimensionState, Dns, File, Kind, Latency, NameSource,
+    Network, Node, Process, Profile, SCHEMA_VERSION, Session, Syscall,
 };
 use crate::wire::{Failure, Part, WindowReport};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -330,6 +330,16 @@ fn add_syscall(kept: &mut Syscall, next: &Syscall) {
         .saturating_add(next.denied_by_seccomp);
     add_counts(&mut kept.errors, &next.errors);
     add_counts(&mut kept.arguments, &next.arguments);
+    // Of two shares of calls that were not slower, the larger time holds for both.
+    kept.latency_ns = match (kept.latency_ns.take(), &next.latency_ns) {
+        (Some(kept), Some(next)) => Some(Latency {
+            p50: kept.p50.max(next.p50),
+            p95: kept.p95.max(next.p95),
+            p99: kept.p99.max(next.p99),
+            max: kept.max.max(next.max),
+        }),
+        (kept, next) => kept.or_else(|| next.clone()),
+    };
 }
 
 /// The settled row comes first in the order, and so gives mode, owner, layer and mount.

@@ -41,6 +41,7 @@ pub(crate) struct Options {
     pub(crate) pod: pod::Settings,
     pub(crate) dry_run: Option<DryRun>,
     pub(crate) quiet: bool,
+    pub(crate) latency: bool,
     pub(crate) verbose: bool,
 }
 
@@ -273,6 +274,7 @@ fn request(delivery: &Delivery, node: &NodeTarget, options: &Options) -> Request
             ..Limits::default()
         },
         frames_fd: None,
+        latency: options.latency,
         verbose: options.verbose,
     }
 }

@@ -55,6 +55,9 @@ pub(crate) struct Args {
     duration: Option<f64>,
     #[command(flatten)]
     rendering: Rendering,
+    /// Measure how long system calls take: costs about as much again
+    #[arg(long)]
+    latency: bool,
     /// Exit with 3 when the profile is not complete
     #[arg(long)]
     require_complete: bool,
@@ -159,6 +162,7 @@ fn run_cluster(args: &Args, output: Output) -> Result<Code> {
         },
         dry_run: args.dry_run,
         quiet: args.quiet,
+        latency: args.latency,
         verbose: args.verbose,
     };
     match cluster::run(options)? {
@@ -256,6 +260,7 @@ fn run_local(args: &Args, output: Output) -> Result<Code> {
         deadline_seconds: None,
         limits: procmon_profile::wire::Limits::default(),
         frames_fd: None,
+        latency: args.latency,
         verbose: args.verbose,
     };
     let progress = ProgressWindow::new(seconds, args.quiet);

@@ -189,8 +189,10 @@ pub struct Config {
     pub preemptible: u32,
     /// Memory of the kernel is read by plain loads: `bpf_rdonly_cast` takes any address, since 6.17.
     pub direct: u32,
+    /// Measure how long system calls take.
+    pub latency: u32,
 }
-records! { Config = 28 }
+records! { Config = 32 }
 
 /// Stands in the object for the number of the kernel function `bpf_rdonly_cast`, which differs from
 /// kernel to kernel; no helper has this number.

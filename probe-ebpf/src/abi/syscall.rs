@@ -63,6 +63,72 @@ pub struct SyscallRow {
 }
 records! { SyscallRow = 32 + 16 * ROW_ERRNOS }
 
+/// Buckets of times: four to each power of two, from [`LATENCY_FROM`] on.
+pub const LATENCY_BUCKETS: usize = 128;
+/// Exponent of the first bucket's end: what takes less than 2 to this power of nanoseconds is in it.
+pub const LATENCY_FROM: u32 = 6;
+
+/// How long the calls of a row took, on one CPU.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct LatencyRow {
+    /// The slowest, in nanoseconds.
+    pub max: u64,
+    /// Calls by time, see [`latency_bucket`].
+    pub buckets: [u32; LATENCY_BUCKETS],
+}
+records! { LatencyRow = 8 + 4 * LATENCY_BUCKETS }
+
+/// The bucket of a time: the exponent, and the two bits below the highest one.
+#[must_use]
+#[inline(always)]
+pub fn latency_bucket(ns: u64) -> usize {
+    if ns >> LATENCY_FROM == 0 {
+        return 0;
+    }
+    // The position of the highest bit, without an instruction that eBPF lacks.
+    let mut exponent = 0;
+    let mut rest = ns;
+    if rest >> 32 != 0 {
+        exponent += 32;
+        rest >>= 32;
+    }
+    if rest >> 16 != 0 {
+        exponent += 16;
+        rest >>= 16;
+    }
+    if rest >> 8 != 0 {
+        exponent += 8;
+        rest >>= 8;
+    }
+    if rest >> 4 != 0 {
+        exponent += 4;
+        rest >>= 4;
+    }
+    if rest >> 2 != 0 {
+        exponent += 2;
+        rest >>= 2;
+    }
+    exponent += (rest >> 1) as u32;
+    let quarter = (ns >> (exponent - 2) & 3) as usize;
+    let bucket = (exponent - LATENCY_FROM) as usize * 4 + quarter + 1;
+    if bucket < LATENCY_BUCKETS {
+        bucket
+    } else {
+        LATENCY_BUCKETS - 1
+    }
+}
+
+/// The least time of a bucket, in nanoseconds.
+#[must_use]
+pub fn latency_floor(bucket: usize) -> u64 {
+    if bucket == 0 {
+        return 0;
+    }
+    let (exponent, quarter) = ((bucket - 1) / 4 + LATENCY_FROM as usize, (bucket - 1) % 4);
+    (4 + quarter as u64) << (exponent - 2)
+}
+
 /// Failures of a row: all of files and peers, of system calls those that found no place in the row.
 #[repr(C)]
 #[derive(Clone, Copy, Default, PartialEq, Eq)]

@@ -78,8 +78,10 @@ pub struct TaskRecord {
     pub opening_at: u32,
     /// `struct filename` of an opening that is under way.
     pub opening: u64,
+    /// When the call began, by the monotonic clock, where that is measured.
+    pub entered_ns: u64,
 }
-records! { TaskRecord = 120 }
+records! { TaskRecord = 128 }
 
 /// The task that ran last on a CPU, and its slot.
 #[repr(C)]

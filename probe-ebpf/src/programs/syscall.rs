@@ -7,9 +7,10 @@
 use super::{event, file, label, network};
 use crate::kernel::{number_of, regs, task};
 use crate::maps::{
-    CALLS, DENSE, FREE_SYSCALL_ROWS, SPARSE, SYSCALL_KEYS, SYSCALL_ROWS, add_errno, add_local,
-    lost, open, take,
+    CALLS, DENSE, FREE_SYSCALL_ROWS, LATENCIES, SPARSE, SYSCALL_KEYS, SYSCALL_ROWS, add_errno,
+    add_local, config, lost, opaque, open, take,
 };
+use aya_ebpf::helpers::generated::bpf_ktime_get_ns;
 use aya_ebpf::macros::btf_tracepoint;
 use aya_ebpf::programs::BtfTracePointContext;
 use procmon_probe_ebpf::abi::{
@@ -17,8 +18,9 @@ use procmon_probe_ebpf::abi::{
     CALL_DESCRIPTOR, CALL_EVENT, CALL_EXEC, CALL_LISTEN, CALL_MAP, CALL_NAME, CALL_OPEN,
     CALL_PLAIN, CALL_READ, CALL_RECVFROM, CALL_RECVMMSG, CALL_RECVMSG, CALL_RENAME, CALL_SENDMMSG,
     CALL_SENDMSG, CALL_SENDTO, CALL_SOCKET, CALL_SOCKETCALL, CALL_UNLINKAT, CALL_WRITE, CallKind,
-    DENSE_NUMBERS, Loss, NO_EXE, ROW_ERRNOS, ROWS_SYSCALLS, SyscallKey, SyscallRow,
-    TASK_MAY_BE_IN_CALL, TASK_OPENED, TASK_PENDING, TASK_ROLLED_BACK, TaskRecord,
+    DENSE_NUMBERS, LATENCY_BUCKETS, Loss, NO_EXE, ROW_ERRNOS, ROWS_SYSCALLS, SyscallKey,
+    SyscallRow, TASK_MAY_BE_IN_CALL, TASK_OPENED, TASK_PENDING, TASK_ROLLED_BACK, TaskRecord,
+    latency_bucket,
 };
 
 /// `mmap` of memory without a file.
@@ -69,6 +71,9 @@ unsafe fn begin(record: *mut TaskRecord, abi: u32, number: u32) -> u64 {
             (*record).kind = kind(abi, number);
         }
         (*record).in_call = 1;
+        if config!(latency) != 0 {
+            (*record).entered_ns = bpf_ktime_get_ns();
+        }
         if let Some(counts) = SYSCALL_ROWS.get_ptr_mut((*record).row) {
             add_local(&raw mut (*counts).calls, 1);
         }
@@ -184,6 +189,9 @@ fn exit(record: *mut TaskRecord, regs: *const u8, result: i64) {
         }
         (*record).in_call = 0;
         let row = (*record).row;
+        if config!(latency) != 0 {
+            measure(row, bpf_ktime_get_ns().wrapping_sub((*record).entered_ns));
+        }
         if errno != 0
             && let Some(counts) = SYSCALL_ROWS.get_ptr_mut(row)
         {
@@ -201,6 +209,28 @@ fn exit(record: *mut TaskRecord, regs: *const u8, result: i64) {
             (*record).settled_first = 0;
             (*record).settled_second = 0;
             (*record).flags &= !TASK_OPENED;
+        }
+    }
+}
+
+/// Counts how long a call took.
+#[inline(always)]
+unsafe fn measure(row: u32, ns: u64) {
+    let Some(times) = LATENCIES.get_ptr_mut(row) else {
+        return;
+    };
+    let bucket = opaque(latency_bucket(ns) as u64);
+    if bucket >= LATENCY_BUCKETS as u64 {
+        return;
+    }
+    // SAFETY: a map value of this CPU; the position is below the length.
+    unsafe {
+        let count = (&raw mut (*times).buckets)
+            .cast::<u32>()
+            .add(bucket as usize);
+        *count += 1;
+        if ns > (*times).max {
+            (*times).max = ns;
         }
     }
 }

@@ -4,7 +4,10 @@ use super::Errnos;
 use crate::hooks::Capture;
 use anyhow::{Context as _, Result};
 use aya::maps::{Array, PerCpuArray, Queue};
-use procmon_probe_ebpf::abi::{ROWS_SYSCALLS, SyscallKey, SyscallRow, TaskRecord};
+use procmon_probe_ebpf::abi::{
+    LATENCY_BUCKETS, LatencyRow, ROWS_SYSCALLS, SyscallKey, SyscallRow, TaskRecord, latency_floor,
+};
+use procmon_profile::model::Latency;
 use std::collections::{BTreeMap, HashMap};
 
 /// One row, summed over the CPUs.
@@ -15,6 +18,8 @@ pub(crate) struct SyscallSample {
     pub(crate) unfinished: u64,
     number: u32,
     inline_errnos: BTreeMap<u16, u64>,
+    /// How long they took, where that was measured.
+    pub(crate) latency: Option<Latency>,
 }
 
 impl SyscallSample {
@@ -57,6 +62,11 @@ pub(crate) fn read(capture: &mut Capture) -> Result<Vec<SyscallSample>> {
         .map("SYSCALL_ROWS")
         .context("no map SYSCALL_ROWS")?
         .try_into()?;
+    let times: PerCpuArray<_, LatencyRow> = capture
+        .ebpf
+        .map("LATENCIES")
+        .context("no map LATENCIES")?
+        .try_into()?;
     let mut samples = Vec::with_capacity(used as usize);
     for number in 0..used {
         let mut row = SyscallRow::default();
@@ -82,9 +92,42 @@ pub(crate) fn read(capture: &mut Capture) -> Result<Vec<SyscallSample>> {
             unfinished: in_flight.get(&number).copied().unwrap_or(0),
             number,
             inline_errnos,
+            latency: if capture.latency {
+                latency(&times.get(&number, 0)?)
+            } else {
+                None
+            },
         });
     }
     Ok(samples)
+}
+
+/// What the times of all CPUs say; none without a call.
+fn latency(cpus: &[LatencyRow]) -> Option<Latency> {
+    let mut counts = [0_u64; LATENCY_BUCKETS];
+    for (count, cpu) in cpus.iter().flat_map(|cpu| cpu.buckets.iter().enumerate()) {
+        counts[count] += u64::from(*cpu);
+    }
+    let max = cpus.iter().map(|cpu| cpu.max).max()?;
+    let all: u64 = counts.iter().sum();
+    // The end of the bucket that holds this share of the calls: none of them was slower.
+    let share = |hundredths: u64| {
+        let wanted = (all * hundredths).div_ceil(100);
+        let mut sum = 0;
+        for (bucket, count) in counts.iter().enumerate() {
+            sum += count;
+            if sum >= wanted {
+                return (latency_floor(bucket + 1)).min(max);
+            }
+        }
+        max
+    };
+    (all > 0).then(|| Latency {
+        p50: share(50),
+        p95: share(95),
+        p99: share(99),
+        max,
+    })
 }
 
 /// Sum of all calls so far, for the progress line.
@@ -128,4 +171,49 @@ fn in_flight(capture: &Capture) -> Result<HashMap<u32, u64>> {
         }
     }
     Ok(rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use procmon_probe_ebpf::abi::latency_bucket;
+
+    #[test]
+    fn every_time_lies_in_its_bucket() {
+        for ns in
+            (0..200_000).chain((17..36).flat_map(|bits| [(1 << bits) - 1, 1 << bits, 5 << bits]))
+        {
+            let bucket = latency_bucket(ns);
+            assert!(latency_floor(bucket) <= ns, "{ns}");
+            assert!(
+                bucket == LATENCY_BUCKETS - 1 || ns < latency_floor(bucket + 1),
+                "{ns}"
+            );
+        }
+    }
+
+    #[test]
+    fn shares_are_of_all_cpus() {
+        let mut cpus = [LatencyRow {
+            max: 0,
+            buckets: [0; LATENCY_BUCKETS],
+        }; 2];
+        for ns in 1..=1000_u64 {
+            let cpu = &mut cpus[(ns % 2) as usize];
+            cpu.buckets[latency_bucket(ns * 1000)] += 1;
+            cpu.max = cpu.max.max(ns * 1000);
+        }
+        let latency = latency(&cpus).expect("there were calls");
+        assert_eq!(latency.max, 1_000_000);
+        for (found, exact) in [
+            (latency.p50, 500_000),
+            (latency.p95, 950_000),
+            (latency.p99, 990_000),
+        ] {
+            assert!(
+                (exact..=exact * 5 / 4).contains(&found),
+                "{found} for {exact}"
+            );
+        }
+    }
 }

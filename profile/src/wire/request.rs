@@ -2,6 +2,7 @@
 
 use crate::model::Tier;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// What a probe shall capture, for how long, and where its frames go.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -27,6 +28,9 @@ pub struct Request {
     /// An open file descriptor for the frames; standard output when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub frames_fd: Option<i32>,
+    /// Measure how long system calls take.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub latency: bool,
     /// Show what the verifier said of refused programs.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub verbose: bool,
@@ -90,6 +94,9 @@ pub struct Limits {
     /// Tests only: no better tier of hooks than this is tried.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tier: Option<Tier>,
+    /// Tests only: entries of these maps, whatever their default.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub entries: BTreeMap<String, u32>,
 }
 
 impl Default for Limits {
@@ -101,6 +108,7 @@ impl Default for Limits {
             network_rows: 16_384,
             ring_bytes: 8 << 20,
             tier: None,
+            entries: BTreeMap::new(),
         }
     }
 }
