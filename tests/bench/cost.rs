@@ -89,6 +89,8 @@ pub(crate) fn measure(rounds: usize, calls: u64, folder: &Path, progress: &dyn F
             ];
             match run(contender, "cost", &options, folder) {
                 Ok((sample, profile)) => {
+                    let left = contender == Contender::Nothing && tracing_programs() > 0;
+                    costs.disturbed += usize::from(left);
                     costs.add(contender, &sample);
                     if let Some(profile) = profile {
                         costs.compare(&sample, &profile);

@@ -33,6 +33,17 @@ pub(crate) struct FirstSights {
     pub(crate) process: Option<f64>,
 }
 
+impl Line {
+    /// The y of an x that has one.
+    pub(crate) fn at(&self, x: f64) -> Option<f64> {
+        let point = self
+            .points
+            .iter()
+            .find(|point| point.0.total_cmp(&x).is_eq());
+        point.map(|(_, y)| *y)
+    }
+}
+
 /// How much to measure.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Effort {
@@ -145,13 +156,20 @@ pub(crate) fn by_files(
             format!("milliseconds={}", effort.milliseconds),
             format!("files={files}"),
             format!("dir={}", many.display()),
+            "passes=2".to_owned(),
         ];
         let (said, profile) = run(contender, "files", &options, folder)?;
         let cost = profile.as_ref().map(ProbeCost::of);
         cpu.extend(cost.map(|cost| (files, cost.cpu_seconds)));
         let memory = cost.map_or(f64::NAN, |cost| cost.rss_bytes / f64::from(1 << 20));
+        // A pass over few files is too short to be timed.
+        let is_long = files >= 1_000.0;
         Ok((
-            number(&said, "firstCpuNs"),
+            if is_long {
+                number(&said, "firstCpuNs")
+            } else {
+                f64::NAN
+            },
             number(&said, "laterCpuNs"),
             memory,
         ))
@@ -197,13 +215,17 @@ pub(crate) fn by_files(
 }
 
 /// The probe's CPU time for each new process, in seconds.
-pub(crate) fn by_executions(effort: Effort, folder: &Path) -> Result<Option<f64>, String> {
+pub(crate) fn by_executions(
+    rounds: usize,
+    milliseconds: u64,
+    folder: &Path,
+) -> Result<Option<f64>, String> {
     let exe = tiny_program(folder);
     let mut points = Vec::new();
-    for _ in 0..effort.rounds {
-        for rate in [250, 500, 1000, 2000, 4000] {
+    for _ in 0..rounds {
+        for rate in [100, 1000, 4000] {
             let options = [
-                format!("milliseconds={}", effort.milliseconds),
+                format!("milliseconds={milliseconds}"),
                 format!("rate={rate}"),
                 format!("exe={}", exe.display()),
             ];

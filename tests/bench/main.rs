@@ -17,6 +17,7 @@ use curves::{Curve, Effort};
 use report::{Machine, Results};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 use std::time::Instant;
 use throughput::ProbeCost;
 
@@ -30,11 +31,13 @@ struct Plan {
     curve: Effort,
     seconds: u64,
     application_rounds: usize,
+    /// Possible CPUs of guests.
+    guest_cpus: &'static [u64],
 }
 
 /// Minutes.
 const WHOLE: Plan = Plan {
-    rounds: 9,
+    rounds: 11,
     calls: 500_000,
     load_rounds: 3,
     load_milliseconds: 4_000,
@@ -45,6 +48,7 @@ const WHOLE: Plan = Plan {
     },
     seconds: 3,
     application_rounds: 3,
+    guest_cpus: &[2, 64, 256],
 };
 /// To see that all of it works.
 const QUICK: Plan = Plan {
@@ -59,6 +63,7 @@ const QUICK: Plan = Plan {
     },
     seconds: 1,
     application_rounds: 1,
+    guest_cpus: &[256],
 };
 
 /// What can be measured by itself.
@@ -66,7 +71,9 @@ const PARTS: [&str; 4] = ["calls", "loads", "curves", "applications"];
 
 #[expect(clippy::print_stderr, reason = "progress of a long run")]
 fn progress(text: &str) {
-    eprintln!("bench: {text}");
+    static BEGAN: OnceLock<Instant> = OnceLock::new();
+    let seconds = BEGAN.get_or_init(Instant::now).elapsed().as_secs();
+    eprintln!("bench: [{seconds:3}s] {text}");
 }
 
 fn main() {
@@ -93,8 +100,10 @@ fn main() {
         std::process::exit(2);
     }
     let began = Instant::now();
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let folder = tempfile::tempdir_in("/dev/shm").expect("a folder in memory");
     let mut results = measure(if quick { &QUICK } else { &WHOLE }, &only, folder.path());
+    results.machine.load_average = load.split(' ').next().unwrap_or_default().to_owned();
     results.machine.seconds = began.elapsed().as_secs_f64();
     if quick {
         results.machine.command += " BENCH=--quick";
@@ -200,29 +209,37 @@ fn draw_up(plan: &Plan, folder: &Path, results: &mut Results) {
     keep("CPUs", one(curves::by_cpus(effort, folder)));
     keep(
         "executions",
-        curves::by_executions(effort, folder).map(|slope| {
+        curves::by_executions(plan.load_rounds, plan.load_milliseconds / 2, folder).map(|slope| {
             results.first_sights.process = slope;
             Vec::new()
         }),
     );
-    keep(
-        "maps",
-        memory::MapMemory::read(folder).map(|maps| {
+    progress("curve: maps");
+    for cpus in plan.guest_cpus {
+        match memory::in_guest(*cpus) {
+            Ok(bytes) => results.guests.push((*cpus, bytes)),
+            Err(why) => results.failed.push(format!("maps with {cpus} CPUs: {why}")),
+        }
+    }
+    match memory::MapMemory::read(folder) {
+        Ok(maps) => {
+            results.curves.push(maps.curve(&results.guests));
             results.maps = Some(maps);
-            vec![maps.curve()]
-        }),
-    );
+        }
+        Err(why) => results.failed.push(format!("maps: {why}")),
+    }
 }
 
 fn machine() -> Machine {
     let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
-    // nginx and wrk say it on stderr, wrk as an error.
+    // nginx and wrk say it on stderr, wrk as an error; each in its own words.
     let said = |program: &str, option: &str| {
         let output = Command::new(program).arg(option).output().ok()?;
         let text = [output.stdout, output.stderr].concat();
         let text = String::from_utf8_lossy(&text);
-        let line = text.lines().find(|line| !line.trim().is_empty())?;
-        Some(line.trim().to_owned())
+        let version = version(&text)?;
+        let name = Path::new(program).file_name()?.display().to_string();
+        Some(format!("{name} {version}"))
     };
     let tools = [
         ("bpftrace", "--version"),
@@ -242,6 +259,7 @@ fn machine() -> Machine {
         kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
         cpus: std::thread::available_parallelism().map_or(0, std::num::NonZero::get),
         cpu_model: model.to_owned(),
+        load_average: String::new(),
         version: said(&procmon_tests::plugin().display().to_string(), "version")
             .unwrap_or_default(),
         tools: tools
@@ -254,6 +272,15 @@ fn machine() -> Machine {
     }
 }
 
+/// The first word with a dot and a digit in what a program says of itself, from the digit on.
+fn version(text: &str) -> Option<&str> {
+    let word = text
+        .split_whitespace()
+        .find(|word| word.contains('.') && word.contains(|letter: char| letter.is_ascii_digit()))?;
+    word.find(|letter: char| letter.is_ascii_digit())
+        .map(|digit| &word[digit..])
+}
+
 /// The page, its drawings, and all samples.
 fn write(results: &Results, out: &Path) {
     let folder = out.join("benchmarks");
@@ -264,4 +291,22 @@ fn write(results: &Results, out: &Path) {
     let samples = serde_json::to_string_pretty(results).expect("plain values");
     std::fs::write(folder.join("results.json"), samples + "\n").expect("the samples");
     std::fs::write(out.join("benchmarks.md"), report::page(results)).expect("the page");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::version;
+
+    #[test]
+    fn versions_are_found() {
+        for (text, expected) in [
+            ("nginx version: nginx/1.22.1", Some("1.22.1")),
+            ("strace -- version 6.1\nCopyright", Some("6.1")),
+            ("Redis server v=7.0.15 sha=0", Some("7.0.15")),
+            ("bpftrace v0.17.0", Some("0.17.0")),
+            ("command not found", None),
+        ] {
+            assert_eq!(version(text), expected);
+        }
+    }
 }

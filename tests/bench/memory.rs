@@ -2,8 +2,12 @@
 
 use crate::contender::Elsewhere;
 use crate::curves::{Curve, Line};
+use procmon_profile::merge::{NodeCapture, merge};
+use procmon_profile::model::Session;
+use procmon_profile::wire::{Decoder, Limits, PROTOCOL, Request, TargetSpec, Window};
 use serde::Serialize;
 use std::path::Path;
+use std::process::{Command, Stdio};
 
 /// Map types that hold a value for each possible CPU, from linux/bpf.h: hash, array, LRU hash and
 /// cgroup storage.
@@ -59,23 +63,85 @@ impl MapMemory {
         self.total.saturating_sub(self.per_cpu * self.possible_cpus) + self.per_cpu * cpus
     }
 
-    /// As a drawing.
-    pub(crate) fn curve(&self) -> Curve {
+    /// As a drawing, with what guests measured.
+    pub(crate) fn curve(&self, guests: &[(u64, u64)]) -> Curve {
+        let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
         let points = [1, 2, 4, 8, 16, 32, 64, 128, 256]
             .into_iter()
-            .map(|cpus| (cpus as f64, self.on(cpus) as f64 / f64::from(1 << 20)))
+            .map(|cpus| (cpus as f64, mib(self.on(cpus))))
             .collect();
         Curve {
             file: "maps",
             title: "Memory of the kernel's maps against the number of CPUs".to_owned(),
             x: "possible CPUs".to_owned(),
             y: "maps, MiB".to_owned(),
-            lines: vec![Line {
-                name: "procmon, default limits".to_owned(),
-                points,
-            }],
+            lines: vec![
+                Line {
+                    name: "capacities of this machine".to_owned(),
+                    points,
+                },
+                Line {
+                    name: "guests with so many CPUs".to_owned(),
+                    points: guests
+                        .iter()
+                        .map(|(cpus, bytes)| (*cpus as f64, mib(*bytes)))
+                        .collect(),
+                },
+            ],
         }
     }
+}
+
+/// The kernel of the guests; it takes a number of possible CPUs on its command line.
+const GUEST: &str = "6.1";
+
+/// What the probe says that its maps take in a guest with so many possible CPUs.
+pub(crate) fn in_guest(cpus: u64) -> Result<u64, String> {
+    let request = Request {
+        protocol: PROTOCOL.to_owned(),
+        session: "bench".to_owned(),
+        node: Some("guest".to_owned()),
+        target: TargetSpec::Command {
+            argv: vec!["/bin/true".to_owned()],
+        },
+        window: Window { seconds: None },
+        deadline_seconds: Some(150.0),
+        limits: Limits::default(),
+        frames_fd: None,
+        verbose: false,
+    };
+    let request = serde_json::to_string(&request).map_err(|error| error.to_string())?;
+    let output = Command::new(procmon_tests::root().join("tests/vm/run-in-vm.sh"))
+        .args(["-m", "2048", "-t", "170", "-a"])
+        .arg(format!("possible_cpus={cpus}"))
+        .args([GUEST, "--"])
+        .arg(procmon_tests::probe())
+        .arg(request)
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|error| error.to_string())?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let mut decoder = Decoder::default();
+    for line in text.lines().filter(|line| line.starts_with("{\"seq\"")) {
+        decoder
+            .line(line.as_bytes())
+            .map_err(|error| error.to_string())?;
+    }
+    let capture = NodeCapture {
+        node: "guest".to_owned(),
+        parts: decoder.finish().0,
+        fault: None,
+        failure: None,
+    };
+    let profile = merge(Session::default(), vec![capture]);
+    profile
+        .nodes
+        .first()
+        .and_then(|node| node.cost.as_ref()?.map_bytes)
+        .ok_or_else(|| {
+            let said = String::from_utf8_lossy(&output.stderr);
+            said.lines().last().unwrap_or("no profile").to_owned()
+        })
 }
 
 /// Number of CPUs in a list such as `0-3,8`.

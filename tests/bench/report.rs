@@ -25,6 +25,8 @@ pub(crate) struct Results {
     pub(crate) idle: ProbeCost,
     pub(crate) first_sights: FirstSights,
     pub(crate) maps: Option<MapMemory>,
+    /// Possible CPUs of guests, and bytes of the maps there.
+    pub(crate) guests: Vec<(u64, u64)>,
     pub(crate) curves: Vec<Curve>,
     pub(crate) applications: Applications,
     /// Parts that could not be measured, and why.
@@ -38,6 +40,8 @@ pub(crate) struct Machine {
     pub(crate) kernel: String,
     pub(crate) cpus: usize,
     pub(crate) cpu_model: String,
+    /// Tasks that ran or waited for a CPU in the minute before.
+    pub(crate) load_average: String,
     pub(crate) version: String,
     pub(crate) tools: Vec<String>,
     pub(crate) seconds: f64,
@@ -136,13 +140,14 @@ fn head(results: &Results) -> String {
     format!(
         "`{}` writes this page and its curves; no figure is written by hand. It needs root. All samples\n\
          are in [results.json](benchmarks/results.json).\n\n\
-         Measured in one run of {} s with {}, on Linux {} with {} CPUs ({}), against {}.\n\n",
+         Measured in one run of {} s with {}, on Linux {} with {} CPUs ({}; load average {} before), against {}.\n\n",
         machine.command,
         digits(machine.seconds),
         machine.version,
         machine.kernel,
         machine.cpus,
         machine.cpu_model,
+        machine.load_average,
         machine.tools.join(", "),
     )
 }
@@ -389,18 +394,30 @@ fn memory(results: &Results) -> String {
     let Some(maps) = &results.maps else {
         return String::new();
     };
-    let mib = |cpus| digits(maps.on(cpus) as f64 / MIB);
-    format!(
+    let mib = |bytes: u64| digits(bytes as f64 / MIB);
+    let mut text = format!(
         "\n## Memory of the kernel's maps\nWith default limits {} MiB here, for {} possible CPUs. Of this, maps that hold a value for each possible CPU take {} KiB\n\
          for each of them (value size × entries, from `/proc/PID/fdinfo` of the probe); the rest does not depend on their number. With the capacities\n\
          of this machine that is {} MiB on 2 CPUs, {} MiB on 64, {} MiB on 256: an upper bound where the probe takes smaller capacities on more CPUs.\n",
-        digits(maps.total as f64 / MIB),
+        mib(maps.total),
         maps.possible_cpus,
         digits(maps.per_cpu as f64 / 1024.0),
-        mib(2),
-        mib(64),
-        mib(256),
-    )
+        mib(maps.on(2)),
+        mib(maps.on(64)),
+        mib(maps.on(256)),
+    );
+    if !results.guests.is_empty() {
+        let all: Vec<String> = results
+            .guests
+            .iter()
+            .map(|(cpus, bytes)| format!("{} MiB with {cpus}", mib(*bytes)))
+            .collect();
+        text += &format!(
+            "What the probe states in guests that announce so many possible CPUs: {}.\n",
+            all.join(", ")
+        );
+    }
+    text
 }
 
 fn applications(applications: &Applications) -> String {
@@ -448,15 +465,10 @@ fn curves(curves: &[Curve]) -> String {
         }
         text += &format!("\n|---{}|\n", "|---".repeat(curve.lines.len()));
         let xs = curve.lines.first().map(|line| line.points.as_slice());
-        for (row, (x, _)) in xs.unwrap_or_default().iter().enumerate() {
+        for (x, _) in xs.unwrap_or_default() {
             text += &format!("| {} |", grouped(*x));
             for line in &curve.lines {
-                text += &format!(
-                    " {} |",
-                    line.points
-                        .get(row)
-                        .map_or(String::new(), |(_, y)| digits(*y))
-                );
+                text += &format!(" {} |", line.at(*x).map_or(String::new(), digits));
             }
             text.push('\n');
         }

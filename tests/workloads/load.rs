@@ -130,7 +130,7 @@ struct Done {
     times: u64,
     /// CPU time of all of it.
     cpu: Duration,
-    /// The times of its first pass, and their CPU time.
+    /// The times of its first pass over its things, and their CPU time.
     first: (u64, Duration),
 }
 
@@ -141,8 +141,10 @@ struct Pace {
     rate: u64,
     /// How long.
     lasts: Duration,
-    /// At least so many times, however long that takes, up to a minute.
-    at_least: u64,
+    /// Times that make a pass.
+    pass: u64,
+    /// At least so many passes, however long they take, up to a minute.
+    passes: u64,
 }
 
 impl Pace {
@@ -151,7 +153,8 @@ impl Pace {
         Self {
             rate: options.number_or("rate", 0) / threads / calls_each,
             lasts: Duration::from_millis(options.number_or("milliseconds", 1000)),
-            at_least: 1,
+            pass: 1,
+            passes: 1,
         }
     }
 
@@ -165,12 +168,12 @@ impl Pace {
             (self.rate / 200).max(1)
         };
         while began.elapsed() < self.lasts
-            || (done.times < self.at_least && began.elapsed() < Duration::from_mins(1))
+            || (done.times < self.pass * self.passes && began.elapsed() < Duration::from_mins(1))
         {
             for _ in 0..slice {
                 once(done.times);
                 done.times += 1;
-                if done.times == self.at_least {
+                if done.times == self.pass {
                     done.first = (done.times, thread_cpu() - began_cpu);
                 }
             }
@@ -250,7 +253,8 @@ fn files(options: &Options) -> Value {
     let each = (options.number("files") / threads).max(1);
     let folder = options.path("dir");
     let pace = Pace {
-        at_least: each,
+        pass: each,
+        passes: options.number_or("passes", 1),
         ..Pace::of(options, threads, 4)
     };
     in_threads(options, 4, |thread| {
