@@ -41,7 +41,8 @@ fn paint(curve: &Curve, path: &Path) -> Result<()> {
     area.present()
 }
 
-/// The smallest and largest x; y from 0, or below where a point is, to a little above the largest.
+/// The smallest and largest x; y from 0, or below where a point is, to above the largest by
+/// what the list of lines needs.
 fn bounds(lines: &[Line]) -> ((f64, f64), (f64, f64)) {
     let points = || {
         lines
@@ -56,10 +57,11 @@ fn bounds(lines: &[Line]) -> ((f64, f64), (f64, f64)) {
     let y = points().fold((0.0_f64, 0.0_f64), |(low, high), (_, y)| {
         (low.min(*y), high.max(*y))
     });
+    let headroom = 0.08 + 0.06 * lines.len() as f64;
     let widen = |low: f64, high: f64| if high > low { high } else { low + 1.0 };
     (
         (x.0, widen(x.0, x.1)),
-        (y.0, widen(y.0, y.1 + (y.1 - y.0) * 0.08)),
+        (y.0, widen(y.0, y.1 + (y.1 - y.0) * headroom)),
     )
 }
 

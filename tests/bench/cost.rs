@@ -9,11 +9,15 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What is called: a succeeding call, a failing one, the four of a file that is opened, read,
 /// written and closed. As `workload-load cost` names them.
 pub(crate) const KINDS: [&str; 3] = ["getppid", "failing", "files"];
+
+/// After so many rounds, and so long, no more are begun.
+const ENOUGH: usize = 7;
+const LONG: Duration = Duration::from_secs(150);
 
 /// Samples by contender and kind.
 #[derive(Debug, Default, Serialize)]
@@ -58,12 +62,9 @@ pub(crate) fn wait_for_quiet() -> bool {
     true
 }
 
-/// Runs all contenders in turn, `rounds` times.
+/// Runs all contenders in turn, `rounds` times; fewer on a machine that takes long.
 pub(crate) fn measure(rounds: usize, calls: u64, folder: &Path, progress: &dyn Fn(&str)) -> Costs {
-    let mut costs = Costs {
-        rounds,
-        ..Costs::default()
-    };
+    let mut costs = Costs::default();
     let mut here = Vec::new();
     for contender in Contender::ALL {
         match contender.try_out(folder) {
@@ -74,12 +75,17 @@ pub(crate) fn measure(rounds: usize, calls: u64, folder: &Path, progress: &dyn F
             }
         }
     }
+    let began = Instant::now();
     for round in 1..=rounds {
+        if costs.rounds >= ENOUGH && began.elapsed() > LONG {
+            break;
+        }
+        costs.rounds = round;
         progress(&format!("cost of a call: round {round} of {rounds}"));
         for &contender in &here {
             costs.disturbed += usize::from(!wait_for_quiet());
             let calls = if contender.is_slow() {
-                calls / 10
+                calls / 25
             } else {
                 calls
             };

@@ -103,7 +103,8 @@ fn main() {
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let folder = tempfile::tempdir_in("/dev/shm").expect("a folder in memory");
     let mut results = measure(if quick { &QUICK } else { &WHOLE }, &only, folder.path());
-    results.machine.load_average = load.split(' ').next().unwrap_or_default().to_owned();
+    let load = load.split(' ').next();
+    results.machine.load_average = load.unwrap_or_default().into();
     results.machine.seconds = began.elapsed().as_secs_f64();
     if quick {
         results.machine.command += " BENCH=--quick";

@@ -30,6 +30,11 @@ fn thread_cpu() -> Duration {
     )
 }
 
+/// CPU time of the calling thread since it was `began`.
+fn cpu_since(began: Duration) -> Duration {
+    thread_cpu().saturating_sub(began)
+}
+
 fn getppid() {
     // SAFETY: takes no arguments.
     unsafe { libc::syscall(libc::SYS_getppid) };
@@ -63,7 +68,7 @@ fn measured(times: u64, calls_each: u64, mut once: impl FnMut()) -> Value {
             once();
         }
         let calls = (each * calls_each) as f64;
-        cpu.push((thread_cpu() - began_cpu).as_nanos() as f64 / calls);
+        cpu.push(cpu_since(began_cpu).as_nanos() as f64 / calls);
         wall.push(began.elapsed().as_nanos() as f64 / calls);
     }
     json!({"cpuNs": cpu, "wallNs": wall, "calls": each * CHUNKS * calls_each})
@@ -174,7 +179,7 @@ impl Pace {
                 once(done.times);
                 done.times += 1;
                 if done.times == self.pass {
-                    done.first = (done.times, thread_cpu() - began_cpu);
+                    done.first = (done.times, cpu_since(began_cpu));
                 }
             }
             if self.rate > 0 {
@@ -182,7 +187,7 @@ impl Pace {
                 std::thread::sleep(due.saturating_sub(began.elapsed()));
             }
         }
-        done.cpu = thread_cpu() - began_cpu;
+        done.cpu = cpu_since(began_cpu);
         done
     }
 }
@@ -358,7 +363,7 @@ fn processes(options: &Options) -> Value {
                         libc::sched_yield();
                     }
                 }
-                let nanoseconds = (thread_cpu() - began).as_nanos() as u64;
+                let nanoseconds = u64::try_from(cpu_since(began).as_nanos()).unwrap_or(u64::MAX);
                 libc::write(pipe[1], (&raw const nanoseconds).cast(), 8);
                 libc::_exit(0);
             }
