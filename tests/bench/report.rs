@@ -500,7 +500,7 @@ mod tests {
 
     #[test]
     fn a_missed_target_is_marked() {
-        let row = |value| {
+        let row = |value: Option<f64>| {
             let ratio = value.map(|value| Ratio { value, spread: 0.1 });
             Target::ratio("a call", ratio, 1.25).row()
         };
