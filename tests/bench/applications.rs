@@ -22,6 +22,8 @@ const CONTENDERS: [Contender; 5] = [
     Contender::PerfTrace,
 ];
 const SOON: Duration = Duration::from_secs(30);
+/// How long a tool may take to say what it saw.
+const AT_MOST: Duration = Duration::from_mins(2);
 
 /// A server and what loads it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,13 +137,14 @@ impl Application {
         let deadline = Instant::now() + SOON;
         while TcpStream::connect(("127.0.0.1", port)).is_err() {
             if Instant::now() > deadline {
+                let _ = self.stop(port, &folder);
                 return Err(format!("it does not answer within {} s", SOON.as_secs()));
             }
             std::thread::sleep(Duration::from_millis(20));
         }
         let samples = self.load(port, seconds, contender.is_slow());
         self.stop(port, &folder)?;
-        let _ = server.wait(SOON);
+        let _ = server.wait(AT_MOST);
         let lost = if contender.profiles() {
             let profile = read(&folder.join("profile.json"))?;
             let lost = lost(&profile);

@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 /// How long a tool may take for one command.
-const AT_MOST: Duration = Duration::from_mins(2);
+const AT_MOST: Duration = Duration::from_mins(5);
 
 /// One way to watch a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]

@@ -17,7 +17,7 @@ pub(crate) const KINDS: [&str; 3] = ["getppid", "failing", "files"];
 
 /// After so many rounds, and so long, no more are begun.
 const ENOUGH: usize = 7;
-const LONG: Duration = Duration::from_secs(150);
+const LONG: Duration = Duration::from_mins(2);
 
 /// Samples by contender and kind.
 #[derive(Debug, Default, Serialize)]
@@ -32,6 +32,8 @@ pub(crate) struct Costs {
     pub rounds: usize,
     /// Samples begun while somebody else's tracing programs were loaded.
     pub disturbed: usize,
+    /// Samples that could not be taken, and why.
+    pub(crate) failed: Vec<String>,
     /// Profiles whose number of calls was not that of the load.
     pub wrong: Vec<String>,
 }
@@ -102,9 +104,9 @@ pub(crate) fn measure(rounds: usize, calls: u64, folder: &Path, progress: &dyn F
                         costs.compare(&sample, &profile);
                     }
                 }
-                Err(why) => {
-                    costs.absent.insert(contender, why);
-                }
+                Err(why) => costs
+                    .failed
+                    .push(format!("{} in round {round}: {why}", contender.name())),
             }
         }
     }

@@ -40,7 +40,7 @@ const WHOLE: Plan = Plan {
     rounds: 11,
     calls: 500_000,
     load_rounds: 3,
-    load_milliseconds: 4_000,
+    load_milliseconds: 3_000,
     files: 100_000,
     curve: Effort {
         rounds: 3,
@@ -183,38 +183,34 @@ fn draw_up(plan: &Plan, folder: &Path, results: &mut Results) {
     .filter(|contender| !results.costs.absent.contains_key(contender))
     .collect();
     let effort = plan.curve;
-    let mut keep = |what: &str, drawn: Result<Vec<Curve>, String>| {
+    let mut keep = |what: &str, draw: &mut dyn FnMut() -> Result<Vec<Curve>, String>| {
         progress(&format!("curve: {what}"));
-        match drawn {
+        match draw() {
             Ok(drawn) => results.curves.extend(drawn),
             Err(why) => results.failed.push(format!("{what}: {why}")),
         }
     };
-    let one = |drawn: Result<Curve, String>| drawn.map(|curve| vec![curve]);
     let start = results.start;
-    keep(
-        "load",
-        one(curves::by_load(effort, &start, &contenders, folder)),
-    );
-    keep(
-        "files",
-        curves::by_files(effort, plan.files, folder).map(|(drawn, slope)| {
-            results.first_sights.file = slope;
-            Vec::from(drawn)
-        }),
-    );
-    keep(
-        "processes",
-        one(curves::by_processes(effort, plan.calls * 2, folder)),
-    );
-    keep("CPUs", one(curves::by_cpus(effort, folder)));
-    keep(
-        "executions",
-        curves::by_executions(plan.load_rounds, plan.load_milliseconds / 2, folder).map(|slope| {
-            results.first_sights.process = slope;
-            Vec::new()
-        }),
-    );
+    keep("load", &mut || {
+        let drawn = curves::by_load(effort, &start, &contenders, folder)?;
+        Ok(vec![drawn])
+    });
+    keep("files", &mut || {
+        let (drawn, slope) = curves::by_files(effort, plan.files, folder)?;
+        results.first_sights.file = slope;
+        Ok(Vec::from(drawn))
+    });
+    keep("processes", &mut || {
+        let drawn = curves::by_processes(effort, plan.calls * 2, folder)?;
+        Ok(vec![drawn])
+    });
+    keep("CPUs", &mut || Ok(vec![curves::by_cpus(effort, folder)?]));
+    keep("executions", &mut || {
+        let milliseconds = plan.load_milliseconds / 2;
+        results.first_sights.process =
+            curves::by_executions(plan.load_rounds, milliseconds, folder)?;
+        Ok(Vec::new())
+    });
     progress("curve: maps");
     for cpus in plan.guest_cpus {
         match memory::in_guest(*cpus) {

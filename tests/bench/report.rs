@@ -318,6 +318,9 @@ fn costs(costs: &Costs) -> String {
             costs.disturbed
         );
     }
+    for failed in &costs.failed {
+        text += &format!("\nNo sample: {failed}.\n");
+    }
     for wrong in &costs.wrong {
         text += &format!("\nWrong count: {wrong}.\n");
     }
