@@ -2,7 +2,7 @@
 
 use crate::contender::Contender;
 use crate::cost::wait_for_quiet;
-use crate::statistics::{median, slope};
+use crate::statistics::{lower_quartile, median, slope};
 use crate::throughput::{ProbeCost, many_files, run, tiny_program};
 use serde::Serialize;
 use serde_json::Value;
@@ -75,22 +75,24 @@ fn gather<T>(
     Ok(samples)
 }
 
-/// What the contenders after the first add to the first, as lines: of medians.
+/// What the contenders after the first add to the first, as lines: of lower quartiles, since
+/// what disturbs only adds.
 fn added<T>(
     xs: &[f64],
     contenders: &[Contender],
     samples: &[Vec<Vec<T>>],
     field: impl Fn(&T) -> f64,
 ) -> Vec<Line> {
-    let middle =
-        |rounds: &[T]| median(&rounds.iter().map(&field).collect::<Vec<_>>()).unwrap_or(f64::NAN);
+    let low = |rounds: &[T]| {
+        lower_quartile(&rounds.iter().map(&field).collect::<Vec<_>>()).unwrap_or(f64::NAN)
+    };
     (1..contenders.len())
         .map(|column| Line {
             name: contenders[column].name().to_owned(),
             points: xs
                 .iter()
                 .zip(samples)
-                .map(|(x, row)| (*x, middle(&row[column]) - middle(&row[0])))
+                .map(|(x, row)| (*x, low(&row[column]) - low(&row[0])))
                 .collect(),
         })
         .collect()

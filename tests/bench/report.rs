@@ -416,9 +416,16 @@ fn memory(results: &Results) -> String {
             .map(|(cpus, bytes)| format!("{} MiB with {cpus}", mib(*bytes)))
             .collect();
         text += &format!(
-            "What the probe states in guests that announce so many possible CPUs: {}.\n",
+            "What the probe states in guests that announce so many possible CPUs: {}",
             all.join(", ")
         );
+        if let (Some(first), Some(last)) = (results.guests.first(), results.guests.last())
+            && last.0 > first.0
+        {
+            let each = (last.1 as f64 - first.1 as f64) / (last.0 - first.0) as f64;
+            text += &format!(", {} KiB more for each CPU", digits(each / 1024.0));
+        }
+        text += ". Their kernel, an older one, counts values and keys only.\n";
     }
     text
 }
@@ -459,7 +466,9 @@ fn applications(applications: &Applications) -> String {
 }
 
 fn curves(curves: &[Curve]) -> String {
-    let mut text = String::from("\n## Curves\n");
+    let mut text = String::from(
+        "\n## Curves\nDifferences of lower quartiles over the rounds, which ran all in turn.\n\n",
+    );
     for curve in curves {
         text += &format!("![{}](benchmarks/{}.svg)\n", curve.title, curve.file);
         text += &format!("\n| {} |", curve.x);
