@@ -98,8 +98,8 @@ fn added<T>(
         .collect()
 }
 
-/// Against load: what all of it takes of a CPU core, the callers' added time and, for ours, the
-/// probe's own after its start.
+/// Against load: what callers take more of a CPU core, and beside it what our probe takes by itself
+/// after its start.
 pub(crate) fn by_load(
     effort: Effort,
     start: &ProbeCost,
@@ -126,14 +126,25 @@ pub(crate) fn by_load(
             let cost = ProbeCost::of(&profile);
             (cost.cpu_seconds - start.cpu_seconds).max(0.0) / cost.window_seconds
         });
-        Ok(100.0 * (callers + probe))
+        Ok((100.0 * callers, 100.0 * probe))
     })?;
+    let mut lines = added(&xs, contenders, &rows, |sample| sample.0);
+    // The others have no part outside the kernel that matters while they count.
+    lines.extend(
+        added(&xs, contenders, &rows, |sample| sample.1)
+            .into_iter()
+            .filter(|line| line.name == Contender::Procmon.name())
+            .map(|line| Line {
+                name: format!("{}, the probe itself", line.name),
+                ..line
+            }),
+    );
     Ok(Curve {
         file: "load",
         title: "Cost of a capture against load".to_owned(),
         x: "getppid calls per second".to_owned(),
         y: "added, % of a CPU core".to_owned(),
-        lines: added(&xs, contenders, &rows, |sample| *sample),
+        lines,
     })
 }
 
