@@ -25,9 +25,13 @@ fuzz:
 	@tests/setup/toolchain.sh --fuzz
 	@tests/setup/fuzz.sh
 
-# How long things take, as curves.
-bench: setup
+# How long things take, and what a capture costs, as curves: writes docs/benchmarks.md. Takes about
+# ten minutes, needs root, and a machine that does nothing else; BENCH=--quick takes two.
+bench: build
+	@tests/setup/bench.sh
 	@$(ENV) cargo bench --quiet --package procmon-profile --features compare --bench diff
+	@$(ENV) cargo build --quiet --release --package procmon-tests --bin bench --bin workload-load
+	@target/release/bench $(BENCH)
 
 # Every server, more windows than `make test`: the figures of docs/diff.md. Takes about 45 minutes.
 drift-report: build

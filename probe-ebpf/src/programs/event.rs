@@ -196,10 +196,7 @@ extern "C" fn signal_sent(signal: u64, target: u64) -> u32 {
         if (*record).in_call == 0 {
             return 0;
         }
-        (
-            super::syscall::kind((*record).abi, (*record).number),
-            (*record).container,
-        )
+        ((*record).kind, (*record).container)
     };
     if CallKind::from_word(kind).kind != CALL_SIGNAL
         // SAFETY: a map value of the other task.
