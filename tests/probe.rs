@@ -259,7 +259,6 @@ fn what_is_done_without_being_seen_makes_its_dimensions_partial() {
         return;
     }
     for (name, argument, files) in [
-        ("files", "ring", true),
         ("files", "asynchronous", true),
         ("calls", "socketcall", false),
     ] {
