@@ -163,7 +163,7 @@ fn start(kernel: &'static str, tier: Tier) -> Guest {
     std::fs::write(&script_file, script).unwrap();
     files.push(format!("{}:script", script_file.display()));
     let output = Command::new(root().join("tests/vm/run-in-vm.sh"))
-        .args(["-m", "1024", "-c", "2", "-t", "240"])
+        .args(["-m", "1024", "-t", "300"])
         .args(files.iter().flat_map(|file| ["-f", file.as_str()]))
         .args([kernel, "--", "/bin/sh", "/host/script"])
         .output()

@@ -11,7 +11,7 @@ use std::cell::UnsafeCell;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
-const ROUNDS: u64 = 400;
+const ROUNDS: u64 = 1000;
 /// Signals out of the tree.
 const SIGNALS: u64 = 3;
 

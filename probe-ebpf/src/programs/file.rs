@@ -297,7 +297,12 @@ fn first_shared_row(buffer: *mut Scratch, key: &FileKey, end: u64) -> u32 {
 /// Row plus 1 of a name given as an argument, relative to a directory descriptor.
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn named_row(exe: u32, directory: u32, name: u64, how: u64) -> u32 {
+extern "C" fn named_row(directory: u32, name: u64, how: u64) -> u32 {
+    let Some(record) = label::current() else {
+        return 0;
+    };
+    // SAFETY: a map value of the current task.
+    let exe = unsafe { (*record).exe };
     let Some(buffer) = scratch(0) else { return 0 };
     let start = size_of::<FileEvent>();
     // SAFETY: the buffer is larger than the record and the longest name; the helper checks the address.
@@ -693,10 +698,10 @@ pub(crate) extern "C" fn named(regs: u64, kind: u64, result: i64) -> u32 {
         return 0;
     }
     // SAFETY: a map value of the current task.
-    let (exe, abi) = unsafe { ((*record).exe, (*record).abi) };
+    let abi = unsafe { (*record).abi };
     let mut how = u64::from(kind.names & NAMES_FOLLOW != 0) * FOLLOW;
     if kind.names & NAMES_FLAGS != 0 {
-        let flags = regs::argument(regs, abi, kind.names);
+        let flags = argument(regs, abi, kind.names);
         if flags & AT_SYMLINK_NOFOLLOW != 0 {
             how = 0;
         }
@@ -709,7 +714,6 @@ pub(crate) extern "C" fn named(regs: u64, kind: u64, result: i64) -> u32 {
         let directory = if kind.a == NO_ARG { kind.c } else { kind.c + 1 };
         let at = if kind.a == NO_ARG { NO_ARG } else { kind.c };
         one_name(
-            exe,
             regs,
             abi,
             u32::from(at) << 8 | u32::from(directory),
@@ -719,7 +723,7 @@ pub(crate) extern "C" fn named(regs: u64, kind: u64, result: i64) -> u32 {
         );
     }
     let places = u32::from(kind.a) << 8 | u32::from(kind.b);
-    one_name(exe, regs, abi, places, op, how, result);
+    one_name(regs, abi, places, op, how, result);
     if result == 0 {
         links_changed(op);
     }
@@ -753,10 +757,17 @@ pub(crate) extern "C" fn settled_names(regs: u64, kind: u64, result: i64) -> u32
     1
 }
 
+/// An argument of the call, where reading it must not cost stack.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn argument(regs: u64, abi: u32, position: u8) -> u64 {
+    regs::argument(regs, abi, position)
+}
+
 /// What a call does to its names.
 #[inline(always)]
 fn operation(regs: u64, kind: CallKind, abi: u32) -> u8 {
-    if kind.kind == CALL_UNLINKAT && regs::argument(regs, abi, kind.c) & AT_REMOVEDIR != 0 {
+    if kind.kind == CALL_UNLINKAT && argument(regs, abi, kind.c) & AT_REMOVEDIR != 0 {
         FileOp::Rmdir as u8
     } else {
         kind.op
@@ -773,14 +784,14 @@ fn one_name_done(row: u32, op: u8, result: i64) {
 
 /// The same, by the positions of directory and name among the arguments.
 #[inline(always)]
-fn one_name(exe: u32, regs: u64, abi: u32, places: u32, op: u8, how: u64, result: i64) {
+fn one_name(regs: u64, abi: u32, places: u32, op: u8, how: u64, result: i64) {
     let (directory, name) = ((places >> 8) as u8, places as u8);
     let descriptor = if directory == NO_ARG {
         AT_FDCWD
     } else {
-        regs::argument(regs, abi, directory) as u32
+        argument(regs, abi, directory) as u32
     };
-    let row = named_row(exe, descriptor, regs::argument(regs, abi, name), how);
+    let row = named_row(descriptor, argument(regs, abi, name), how);
     one_name_done(row, op, result);
 }
 
