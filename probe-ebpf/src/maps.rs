@@ -2,11 +2,11 @@
 //! the probe sets them from the request before it loads the programs.
 
 use aya_ebpf::macros::map;
-use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray, Queue, RingBuf};
+use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray, ProgramArray, Queue, RingBuf};
 use procmon_probe_ebpf::abi::{
     CapabilityKey, CapabilityRow, CgroupEntry, Config, CpuCache, DENSE_NUMBERS, DenseRows, ExeKey,
-    FileKey, FileRow, ListenKey, Loss, MAX_CONTAINERS, MAX_EXES, N_LOSSES, NetworkKey, NetworkRow,
-    Offsets, RareKey, RowErrno, SocketState, State, SyscallKey, SyscallRow, TaskRecord,
+    FileKey, FileRow, FlowKey, ListenKey, Loss, MAX_CONTAINERS, MAX_EXES, N_LOSSES, NetworkKey,
+    NetworkRow, Offsets, RareKey, RowErrno, SocketState, State, SyscallKey, SyscallRow, TaskRecord,
 };
 
 /// Offsets of kernel members; set before loading.
@@ -114,6 +114,13 @@ pub(crate) static LAST_SENT: LruHashMap<u64, u32> = LruHashMap::with_max_entries
 /// Ports listened on. Full: connections that were open before the window may be taken for outbound; `Loss::Sockets`.
 #[map]
 pub(crate) static LISTENERS: HashMap<ListenKey, u32> = HashMap::with_max_entries(8_192, 0);
+
+/// Executable slot of whoever made a TCP connection, until the kernel destroys its socket. Full: what TLS asks for there is not seen; `Loss::Flows`.
+#[map]
+pub(crate) static FLOWS: HashMap<FlowKey, u32> = HashMap::with_max_entries(16_384, 0);
+/// What each tap's own little program goes on with: one entry, `on_packet`.
+#[map]
+static TAPS: ProgramArray = ProgramArray::with_max_entries(1, 0);
 
 /// Checks of capabilities. Full: `Loss::Capabilities`.
 #[map]

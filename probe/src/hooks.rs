@@ -32,6 +32,7 @@ const ALL_CALLS: &[(Dimension, bool)] = &[
     (Dimension::Syscalls, true),
     (Dimension::Files, true),
     (Dimension::Network, true),
+    (Dimension::Dns, true),
     (Dimension::Events, true),
 ];
 const LABELS: &[(Dimension, bool)] = &[
@@ -39,6 +40,7 @@ const LABELS: &[(Dimension, bool)] = &[
     (Dimension::Syscalls, false),
     (Dimension::Files, false),
     (Dimension::Network, false),
+    (Dimension::Dns, false),
 ];
 
 /// Every hook. All are of the base tier: typed tracepoints, which need BTF and nothing else.
@@ -95,7 +97,7 @@ pub(crate) const WANTED: &[Wanted] = &[
         program: "on_inet_sock_set_state",
         name: "inet_sock_set_state",
         cgroup_only: false,
-        without: &[(Dimension::Network, false)],
+        without: &[(Dimension::Network, false), (Dimension::Dns, false)],
     },
     Wanted {
         program: "on_tcp_destroy_sock",
@@ -299,6 +301,7 @@ fn attach(ebpf: &mut Ebpf, btf: &Btf, tree: bool) -> Result<Vec<Hook>, Unable> {
             reason,
         });
     }
+    hooks.push(crate::wire::load(ebpf));
     if let Some(error) = refused
         && hooks.iter().all(|hook| hook.state == HookState::Missing)
     {

@@ -5,16 +5,24 @@
 
 use crate::drain::Drained;
 use crate::hooks::Capture;
+use crate::node::namespace;
+use crate::wire::{HOOK, Taps};
 use crate::{label, sys};
 use anyhow::{Context as _, Result};
-use procmon_probe_ebpf::abi::{SCAN_LABEL, SENTINEL_CONTAINER};
+use procmon_probe_ebpf::abi::{PORT_DNS, SCAN_LABEL, SENTINEL_CONTAINER};
 use procmon_profile::model::HookState;
 use std::io::{Read as _, Write as _};
+use std::time::Duration;
 
 /// The argument that makes this program the sentinel.
 pub(crate) const ARGUMENT: &str = "--sentinel";
 /// The first port of all: nothing listens there.
 const CLOSED_PORT: u16 = 1;
+/// Looks for the tap in the sentinel's own network namespace, and the time between them.
+const MAX_LOOKS: u32 = 200;
+const LOOK_EVERY: Duration = Duration::from_millis(1);
+/// What it asks: the root's address, recursion not desired.
+const QUESTION: [u8; 17] = [0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 1];
 
 /// What the sentinel does.
 pub(crate) fn act() {
@@ -32,9 +40,44 @@ pub(crate) fn act() {
     // Both ask for CAP_SYS_ADMIN. The first makes sure that the connection below stays inside.
     if sys::unshare(libc::CLONE_NEWNET) {
         sys::loopback_up();
+        ask();
     }
     sys::unshare(libc::CLONE_NEWUTS);
     let _ = std::net::TcpStream::connect(("127.0.0.1", CLOSED_PORT));
+}
+
+/// Asks nobody, once the probe listens.
+fn ask() {
+    for _ in 0..MAX_LOOKS {
+        // A line of titles, then one line for each packet socket.
+        let is_tapped =
+            std::fs::read_to_string("/proc/net/packet").is_ok_and(|text| text.lines().count() > 1);
+        if is_tapped {
+            break;
+        }
+        std::thread::sleep(LOOK_EVERY);
+    }
+    if let Ok(socket) = std::net::UdpSocket::bind(("127.0.0.1", 0)) {
+        let _ = socket.send_to(&QUESTION, ("127.0.0.1", PORT_DNS));
+    }
+}
+
+/// Waits for the sentinel, and taps its network namespace as soon as it has one; the namespace, or
+/// why it could not be tapped.
+fn tap(capture: &Capture, pid: u32, taps: &mut Taps) -> Result<u32> {
+    let own = namespace("self", "net");
+    let mut tapped = Err(anyhow::anyhow!(
+        "the sentinel could make no network namespace"
+    ));
+    let mut is_tried = false;
+    while sys::wait(pid, false).is_none() {
+        if !is_tried && namespace(&pid.to_string(), "net").is_some_and(|its| Some(its) != own) {
+            is_tried = true;
+            tapped = taps.open_at(capture, pid);
+        }
+        std::thread::sleep(LOOK_EVERY);
+    }
+    tapped
 }
 
 /// Runs the sentinel and marks every hook that saw it as proven. What it left in the tables is
@@ -52,11 +95,19 @@ pub(crate) fn prove(capture: &mut Capture) -> Result<()> {
     label::clear_roots(capture)?;
     capture.set_state(|state| state.open = 1)?;
     let released = child.release();
-    sys::wait(pid, true);
+    let mut taps = Taps::default();
+    let tapped = if released.is_ok() {
+        tap(capture, pid, &mut taps)
+    } else {
+        sys::wait(pid, true);
+        Ok(0)
+    };
     capture.set_state(|state| state.open = 0)?;
     released.context("cannot execute the sentinel")?;
     sys::barrier();
-    let seen = Drained::sentinel(capture)?;
+    let netns = tapped.as_ref().ok().copied();
+    let seen = Drained::sentinel(capture, netns)?;
+    taps.close();
     for (name, seen) in [
         ("sys_enter", seen.calls),
         ("sys_exit", seen.errors),
@@ -67,6 +118,7 @@ pub(crate) fn prove(capture: &mut Capture) -> Result<()> {
         ("tcp_destroy_sock", seen.destroyed),
         ("cap_capable", seen.capabilities),
         ("sched_process_free", seen.freed),
+        (HOOK, seen.asked),
     ] {
         if let Some(hook) = capture.hook_mut(name)
             && hook.state == HookState::Attached
@@ -77,6 +129,12 @@ pub(crate) fn prove(capture: &mut Capture) -> Result<()> {
                 hook.reason = Some("the sentinel's own action was not seen".to_owned());
             }
         }
+    }
+    if let Err(error) = tapped
+        && let Some(hook) = capture.hook_mut(HOOK)
+        && hook.state == HookState::Attached
+    {
+        hook.reason = Some(format!("{error:#}"));
     }
     for name in ["cgroup_attach_task", "cgroup_mkdir"] {
         if let Some(hook) = capture.hook_mut(name)

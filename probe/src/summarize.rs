@@ -5,6 +5,7 @@ use crate::hooks::{Capture, WANTED};
 use crate::label::Slots;
 use crate::node::{Listener, Node};
 use crate::window::Clock;
+use crate::wire::{HOOK, Taps};
 use anyhow::Result;
 use procmon_probe_ebpf::abi::{
     ABI_COMPAT, ABI_X32, DIRECTION_INBOUND, DIRECTION_LISTEN, FILE_DELETED, FILE_UPPER, FileMeta,
@@ -14,7 +15,7 @@ use procmon_probe_ebpf::abi::{
 };
 use procmon_profile::model::{
     Abi, CapabilityMethod, CapabilitySets, CapabilityUse, Container, Counts, Dimension,
-    DimensionCompleteness, DimensionState, Direction, Endpoint, Event, EventType, File,
+    DimensionCompleteness, DimensionState, Direction, Dns, Endpoint, Event, EventType, File,
     FileOperation, HookState, Layer, NameSource, Network, Owner, Process, Protocol, Remote,
     SeccompMode, Syscall,
 };
@@ -27,6 +28,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 const OVERLAYFS: u32 = 0x794c_7630;
 /// `TMPFS_MAGIC`, include/uapi/linux/magic.h.
 const TMPFS: u32 = 0x0102_1994;
+
+/// Names given for one address.
+const MAX_NAMES: usize = 16;
 
 /// `AF_UNIX`, include/linux/socket.h.
 const AF_UNIX: u16 = 1;
@@ -63,6 +67,7 @@ pub(crate) struct Facts<'a> {
     pub(crate) listeners: &'a [Listener],
     /// A process held an io_uring when the window opened.
     pub(crate) has_ring: bool,
+    pub(crate) taps: &'a Taps,
     pub(crate) arch: &'a str,
 }
 
@@ -90,6 +95,7 @@ pub(crate) fn containers(facts: &Facts<'_>) -> Result<Vec<Container>> {
     syscalls(facts, &mut containers);
     files(facts, &mut containers)?;
     network(facts, &mut containers)?;
+    dns(facts, &mut containers);
     capabilities(facts, &mut containers);
     events(facts, &mut containers, &row_ids)?;
     Ok(containers.into_values().collect())
@@ -346,13 +352,46 @@ fn protocol(family: u16, socket_type: u8, protocol: u16) -> Option<Protocol> {
     })
 }
 
-fn network(facts: &Facts<'_>, containers: &mut BTreeMap<u32, Container>) -> Result<()> {
-    for sample in &facts.drained.peers {
+/// Names that each container used for an address.
+type UsedNames = BTreeMap<(u32, IpAddr), BTreeSet<String>>;
+
+fn used_names(facts: &Facts<'_>) -> UsedNames {
+    let mut all = UsedNames::new();
+    for ((exe, address), names) in &facts.drained.names.used {
+        if let Some(container) = facts.drained.container_of(*exe) {
+            all.entry((container, *address))
+                .or_default()
+                .extend(names.iter().cloned());
+        }
+    }
+    all
+}
+
+fn dns(facts: &Facts<'_>, containers: &mut BTreeMap<u32, Container>) {
+    for (key, row) in &facts.drained.names.rows {
         if let Some(container) = facts
             .drained
-            .container_of(sample.event.key.exe)
+            .container_of(key.exe)
             .and_then(|slot| containers.get_mut(&slot))
-            && let Some(row) = peer(facts, sample)?
+        {
+            container.dns.push(Dns {
+                exe: facts.drained.path_of(key.exe),
+                name: key.name.clone(),
+                record_type: key.record_type.clone(),
+                rcode: key.rcode.clone(),
+                answers: row.answers.iter().cloned().collect(),
+                count: row.count,
+            });
+        }
+    }
+}
+
+fn network(facts: &Facts<'_>, containers: &mut BTreeMap<u32, Container>) -> Result<()> {
+    let names = used_names(facts);
+    for sample in &facts.drained.peers {
+        if let Some(slot) = facts.drained.container_of(sample.event.key.exe)
+            && let Some(container) = containers.get_mut(&slot)
+            && let Some(row) = peer(facts, sample, slot, &names)?
         {
             container.network.push(row);
         }
@@ -412,7 +451,12 @@ fn listening(exe: String, listener: &Listener) -> Network {
     }
 }
 
-fn peer(facts: &Facts<'_>, sample: &PeerSample) -> Result<Option<Network>> {
+fn peer(
+    facts: &Facts<'_>,
+    sample: &PeerSample,
+    container: u32,
+    names: &UsedNames,
+) -> Result<Option<Network>> {
     let key = &sample.event.key;
     let Some(protocol) = protocol(key.family, key.socket_type, key.protocol) else {
         return Ok(None);
@@ -448,14 +492,24 @@ fn peer(facts: &Facts<'_>, sample: &PeerSample) -> Result<Option<Network>> {
                 None,
             ),
         },
-        Direction::Outbound => (
-            None,
-            Some(Remote {
-                address: Some(any_address(key.family, &key.remote).to_string()),
-                port: Some(key.remote_port),
-                ..Remote::default()
-            }),
-        ),
+        Direction::Outbound => {
+            let remote = any_address(key.family, &key.remote);
+            (
+                None,
+                Some(Remote {
+                    address: Some(remote.to_string()),
+                    port: Some(key.remote_port),
+                    names: names
+                        .get(&(container, remote))
+                        .into_iter()
+                        .flatten()
+                        .take(MAX_NAMES)
+                        .cloned()
+                        .collect(),
+                    ..Remote::default()
+                }),
+            )
+        }
         Direction::Inbound => (
             Some(Endpoint {
                 address: address(key.family, &key.local),
@@ -663,11 +717,9 @@ pub(crate) fn completeness(
         entry.0 = entry.0.max(state);
         entry.1.insert(reason);
     };
-    add(
-        Dimension::Dns,
-        DimensionState::Missing,
-        "this version does not capture it".to_owned(),
-    );
+    for (state, reason) in facts.taps.reasons(&facts.drained.names) {
+        add(Dimension::Dns, state, reason);
+    }
     for wanted in WANTED {
         let missing = facts
             .capture
@@ -689,6 +741,19 @@ pub(crate) fn completeness(
             }
         }
     }
+    // Where nothing needed a tap, its absence is still no proof of silence.
+    if let Some(hook) = facts
+        .capture
+        .hooks
+        .iter()
+        .find(|hook| hook.name == HOOK && hook.state == HookState::Missing)
+    {
+        add(
+            Dimension::Dns,
+            DimensionState::Missing,
+            format!("hook {} is missing on this kernel", hook.name),
+        );
+    }
     for hook in &facts.capture.hooks {
         let Some(missed) = hook.missed.filter(|missed| *missed > 0) else {
             continue;
@@ -707,10 +772,12 @@ pub(crate) fn completeness(
     }
     for (map, count) in &facts.counted.lost {
         for dimension in dimensions_of(map) {
-            let reason = if *map == "MESSAGES" {
-                format!("messages and calls of sockets that were not looked at: {count}")
-            } else {
-                format!("map {map} was full: {count} times")
+            let reason = match *map {
+                "MESSAGES" => {
+                    format!("messages and calls of sockets that were not looked at: {count}")
+                }
+                "WIRE" => format!("the ring buffer was full: {count} packets with names"),
+                _ => format!("map {map} was full: {count} times"),
             };
             add(*dimension, DimensionState::Partial, reason);
         }
@@ -760,7 +827,7 @@ pub(crate) fn completeness(
         (calls_of(&["io_submit"]), "asynchronous I/O (io_submit)"),
     ] {
         if used {
-            for dimension in [Dimension::Files, Dimension::Network] {
+            for dimension in [Dimension::Files, Dimension::Network, Dimension::Dns] {
                 add(
                     dimension,
                     DimensionState::Partial,
@@ -771,9 +838,7 @@ pub(crate) fn completeness(
     }
     if let Some(cut) = cut {
         for dimension in Dimension::ALL {
-            if dimension != Dimension::Dns {
-                add(dimension, DimensionState::Partial, cut.to_owned());
-            }
+            add(dimension, DimensionState::Partial, cut.to_owned());
         }
     }
     let dimensions = Dimension::ALL
@@ -801,15 +866,19 @@ fn dimensions_of(map: &str) -> &'static [Dimension] {
             Dimension::Syscalls,
             Dimension::Files,
             Dimension::Network,
+            Dimension::Dns,
         ],
         "SYSCALL_ROWS" => &[Dimension::Syscalls],
         "FILE_ROWS" => &[Dimension::Files],
-        "NETWORK_ROWS" | "SOCKETS" | "MESSAGES" => &[Dimension::Network],
+        "NETWORK_ROWS" | "SOCKETS" => &[Dimension::Network],
+        "MESSAGES" => &[Dimension::Network, Dimension::Dns],
+        "WIRE" | "FLOWS" => &[Dimension::Dns],
         "EXES" => &[
             Dimension::Processes,
             Dimension::Syscalls,
             Dimension::Files,
             Dimension::Network,
+            Dimension::Dns,
             Dimension::Capabilities,
             Dimension::Events,
         ],
@@ -858,6 +927,10 @@ fn coverage(containers: &[Container]) -> BTreeMap<Dimension, f64> {
                 .filter(|row| row.direction != Direction::Listen)
                 .map(|row| row.connections + row.datagrams_sent + row.datagrams_received),
         ),
+    );
+    put(
+        Dimension::Dns,
+        estimate(&mut rows().flat_map(|c| &c.dns).map(|row| row.count)),
     );
     put(
         Dimension::Capabilities,

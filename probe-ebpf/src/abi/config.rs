@@ -202,6 +202,8 @@ pub enum Loss {
     Events,
     /// More messages in one call than are looked at.
     Messages,
+    RingWire,
+    Flows,
 }
 /// Number of [`Loss`] counters.
-pub const N_LOSSES: u32 = 15;
+pub const N_LOSSES: u32 = 17;

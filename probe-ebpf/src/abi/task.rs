@@ -57,8 +57,10 @@ pub struct TaskRecord {
     pub live: u32,
     /// Padding.
     pub pad: u32,
+    /// `struct sock` by which the task asked a resolver last.
+    pub resolver: u64,
 }
-records! { TaskRecord = 72 }
+records! { TaskRecord = 80 }
 
 /// The task that ran last on a CPU, and its slot.
 #[repr(C)]

@@ -7,3 +7,4 @@ mod label;
 mod network;
 mod process;
 mod syscall;
+mod wire;
