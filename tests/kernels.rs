@@ -81,7 +81,7 @@ fn check(kernel: &str) {
     if !has("kernels", has_qemu, "needs qemu-system-x86_64") {
         return;
     }
-    for name in ["calls", "files", "net"] {
+    for name in ["calls", "files", "net", "names"] {
         let (document, truth, exe) = profile_in_guest(kernel, name);
         let node = &document["nodes"][0];
         assert!(
@@ -98,7 +98,7 @@ fn check(kernel: &str) {
         {
             assert_eq!(hook["state"], "proven", "{kernel}: {hook}");
         }
-        for dimension in ["processes", "syscalls", "files", "network"] {
+        for dimension in ["processes", "syscalls", "files", "network", "dns"] {
             assert_eq!(
                 document["completeness"]["dimensions"][dimension]["state"], "complete",
                 "{kernel}: {dimension}"

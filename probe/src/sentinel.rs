@@ -12,6 +12,7 @@ use anyhow::{Context as _, Result};
 use procmon_probe_ebpf::abi::{PORT_DNS, SCAN_LABEL, SENTINEL_CONTAINER};
 use procmon_profile::model::HookState;
 use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, TcpStream, UdpSocket};
 use std::time::Duration;
 
 /// The argument that makes this program the sentinel.
@@ -43,7 +44,7 @@ pub(crate) fn act() {
         ask();
     }
     sys::unshare(libc::CLONE_NEWUTS);
-    let _ = std::net::TcpStream::connect(("127.0.0.1", CLOSED_PORT));
+    let _ = TcpStream::connect((Ipv4Addr::LOCALHOST, CLOSED_PORT));
 }
 
 /// Asks nobody, once the probe listens.
@@ -57,8 +58,8 @@ fn ask() {
         }
         std::thread::sleep(LOOK_EVERY);
     }
-    if let Ok(socket) = std::net::UdpSocket::bind(("127.0.0.1", 0)) {
-        let _ = socket.send_to(&QUESTION, ("127.0.0.1", PORT_DNS));
+    if let Ok(socket) = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)) {
+        let _ = socket.send_to(&QUESTION, (Ipv4Addr::LOCALHOST, PORT_DNS));
     }
 }
 

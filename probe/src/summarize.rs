@@ -352,34 +352,37 @@ fn protocol(family: u16, socket_type: u8, protocol: u16) -> Option<Protocol> {
     })
 }
 
-/// Names that each container used for an address.
-type UsedNames = BTreeMap<(u32, IpAddr), BTreeSet<String>>;
-
-fn used_names(facts: &Facts<'_>) -> UsedNames {
-    let mut all = UsedNames::new();
-    for ((exe, address), names) in &facts.drained.names.used {
-        if let Some(container) = facts.drained.container_of(*exe) {
-            all.entry((container, *address))
-                .or_default()
-                .extend(names.iter().cloned());
-        }
-    }
-    all
+/// Names that a container used for an address, sorted.
+fn names_of(facts: &Facts<'_>, container: u32, address: IpAddr) -> Vec<String> {
+    let mut names: Vec<String> = facts
+        .drained
+        .names
+        .used
+        .iter()
+        .filter(|used| {
+            used.address == address && facts.drained.container_of(used.exe) == Some(container)
+        })
+        .flat_map(|used| used.names.iter().cloned())
+        .collect();
+    names.sort_unstable();
+    names.dedup();
+    names.truncate(MAX_NAMES);
+    names
 }
 
 fn dns(facts: &Facts<'_>, containers: &mut BTreeMap<u32, Container>) {
-    for (key, row) in &facts.drained.names.rows {
+    for row in &facts.drained.names.rows {
         if let Some(container) = facts
             .drained
-            .container_of(key.exe)
+            .container_of(row.exe)
             .and_then(|slot| containers.get_mut(&slot))
         {
             container.dns.push(Dns {
-                exe: facts.drained.path_of(key.exe),
-                name: key.name.clone(),
-                record_type: key.record_type.clone(),
-                rcode: key.rcode.clone(),
-                answers: row.answers.iter().cloned().collect(),
+                exe: facts.drained.path_of(row.exe),
+                name: row.name.clone(),
+                record_type: row.record_type.clone(),
+                rcode: row.rcode.clone(),
+                answers: row.answers.clone(),
                 count: row.count,
             });
         }
@@ -387,11 +390,10 @@ fn dns(facts: &Facts<'_>, containers: &mut BTreeMap<u32, Container>) {
 }
 
 fn network(facts: &Facts<'_>, containers: &mut BTreeMap<u32, Container>) -> Result<()> {
-    let names = used_names(facts);
     for sample in &facts.drained.peers {
         if let Some(slot) = facts.drained.container_of(sample.event.key.exe)
             && let Some(container) = containers.get_mut(&slot)
-            && let Some(row) = peer(facts, sample, slot, &names)?
+            && let Some(row) = peer(facts, sample, slot)?
         {
             container.network.push(row);
         }
@@ -451,12 +453,7 @@ fn listening(exe: String, listener: &Listener) -> Network {
     }
 }
 
-fn peer(
-    facts: &Facts<'_>,
-    sample: &PeerSample,
-    container: u32,
-    names: &UsedNames,
-) -> Result<Option<Network>> {
+fn peer(facts: &Facts<'_>, sample: &PeerSample, container: u32) -> Result<Option<Network>> {
     let key = &sample.event.key;
     let Some(protocol) = protocol(key.family, key.socket_type, key.protocol) else {
         return Ok(None);
@@ -499,13 +496,7 @@ fn peer(
                 Some(Remote {
                     address: Some(remote.to_string()),
                     port: Some(key.remote_port),
-                    names: names
-                        .get(&(container, remote))
-                        .into_iter()
-                        .flatten()
-                        .take(MAX_NAMES)
-                        .cloned()
-                        .collect(),
+                    names: names_of(facts, container, remote),
                     ..Remote::default()
                 }),
             )

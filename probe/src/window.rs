@@ -168,7 +168,8 @@ fn prepare(request: &Request, stdout: Option<i32>) -> Result<Prepared, Unable> {
     let mut drained = Drained::default();
     drained.drain(&mut capture, &mut slots, &mut node)?;
     let mut taps = Taps::default();
-    taps.follow(&capture, &mut drained.names, drained.processes.tgids());
+    let tgids: Vec<u32> = drained.processes.tgids().collect();
+    taps.follow(&capture, &mut drained.names, &tgids);
     let processes: Vec<u32> = node.processes().map(|(_, process)| process).collect();
     let listeners = if command.is_some() {
         Vec::new()
@@ -400,10 +401,11 @@ impl Prepared {
 
     /// Opens taps where the target has come to live.
     fn follow(&mut self) {
-        let Drained {
-            names, processes, ..
-        } = &mut self.drained;
-        self.taps.follow(&self.capture, names, processes.tgids());
+        let names = &mut self.drained.names;
+        if !names.untapped.is_empty() {
+            let tgids: Vec<u32> = self.drained.processes.tgids().collect();
+            self.taps.follow(&self.capture, names, &tgids);
+        }
     }
 
     /// Waits for programs that still run, and takes what they left.

@@ -3,7 +3,7 @@
 use crate::completeness::worsen;
 use crate::mask::mask_argv;
 use crate::model::{
-    API_VERSION, Container, Dimension, DimensionState, File, Kind, NameSource, Network, Node,
+    API_VERSION, Container, Dimension, DimensionState, Dns, File, Kind, NameSource, Network, Node,
     Process, Profile, SCHEMA_VERSION, Session, Syscall,
 };
 use crate::wire::{Failure, Part, WindowReport};
@@ -239,6 +239,10 @@ pub fn normalize(profile: &mut Profile) {
             .all(|dimension| dimension.state != DimensionState::Partial);
 }
 
+fn dns_key(row: &Dns) -> (&str, &str, &str, Option<&str>) {
+    (&row.name, &row.record_type, &row.exe, row.rcode.as_deref())
+}
+
 fn normalize_container(container: &mut Container) {
     let ids = normalize_processes(&mut container.processes);
     for event in &mut container.events {
@@ -274,9 +278,17 @@ fn normalize_container(container: &mut Container) {
         }
         equal
     });
-    container
-        .dns
-        .sort_by(|a, b| (&a.name, &a.record_type, &a.exe).cmp(&(&b.name, &b.record_type, &b.exe)));
+    container.dns.sort_by(|a, b| dns_key(a).cmp(&dns_key(b)));
+    container.dns.dedup_by(|next, kept| {
+        let equal = dns_key(next) == dns_key(kept);
+        if equal {
+            kept.count = kept.count.saturating_add(next.count);
+            kept.answers.append(&mut next.answers);
+            kept.answers.sort_unstable();
+            kept.answers.dedup();
+        }
+        equal
+    });
     container
         .capabilities
         .sort_by(|a, b| (&a.name, &a.exe).cmp(&(&b.name, &b.exe)));

@@ -4,11 +4,12 @@ use serde_json::Value;
 use std::path::Path;
 
 /// The dimensions that hold rows.
-const DIMENSIONS: [&str; 6] = [
+const DIMENSIONS: [&str; 7] = [
     "processes",
     "syscalls",
     "files",
     "network",
+    "dns",
     "capabilities",
     "events",
 ];
@@ -61,8 +62,10 @@ pub fn check_truth(document: &Value, truth: &Value, exe: &str) {
     for dimension in DIMENSIONS {
         for wanted in truth[dimension].as_array().into_iter().flatten() {
             let mut wanted = wanted.clone();
-            if matches!(dimension, "syscalls" | "files" | "network" | "capabilities")
-                && wanted.get("exe").is_none()
+            if matches!(
+                dimension,
+                "syscalls" | "files" | "network" | "dns" | "capabilities"
+            ) && wanted.get("exe").is_none()
             {
                 wanted["exe"] = exe.into();
             }

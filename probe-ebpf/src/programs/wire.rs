@@ -239,34 +239,39 @@ fn look(skb: *mut __sk_buff) -> Option<()> {
         _ => return None,
     };
     let layout = layout(skb)?;
-    if layout.protocol == IPPROTO_UDP {
-        let header: [u8; 8] = load(skb, layout.transport)?;
-        let (from, to) = (word(&header, 0), word(&header, 2));
-        // On loopback a packet passes twice: a question counts as it goes, an answer as it comes.
-        if (outgoing && to == PORT_DNS) || (!outgoing && from == PORT_DNS) {
-            let part = Part {
-                outgoing,
-                from,
-                to,
-                sequence: 0,
-                payload: layout.transport + 8,
-                length: u32::from(word(&header, 4)).saturating_sub(8),
-                exe: 0,
-            };
-            take(skb, &layout, &part);
-        }
+    let part = match layout.protocol {
+        IPPROTO_UDP => datagram(skb, &layout, outgoing)?,
+        IPPROTO_TCP => segment(skb, &layout, outgoing)?,
+        _ => return None,
+    };
+    take(skb, &layout, &part);
+    None
+}
+
+#[inline(always)]
+fn datagram(skb: *mut __sk_buff, layout: &Layout, outgoing: bool) -> Option<Part> {
+    let header: [u8; 8] = load(skb, layout.transport)?;
+    let (from, to) = (word(&header, 0), word(&header, 2));
+    // On loopback a packet passes twice: a question counts as it goes, an answer as it comes.
+    if (if outgoing { to } else { from }) != PORT_DNS {
         return None;
     }
-    if layout.protocol != IPPROTO_TCP {
-        return None;
-    }
+    Some(Part {
+        outgoing,
+        from,
+        to,
+        sequence: 0,
+        payload: layout.transport + 8,
+        length: u32::from(word(&header, 4)).saturating_sub(8),
+        exe: 0,
+    })
+}
+
+#[inline(always)]
+fn segment(skb: *mut __sk_buff, layout: &Layout, outgoing: bool) -> Option<Part> {
     let header: [u8; 16] = load(skb, layout.transport)?;
     let (from, to) = (word(&header, 0), word(&header, 2));
-    let is_dns = if outgoing {
-        to == PORT_DNS
-    } else {
-        from == PORT_DNS
-    };
+    let is_dns = (if outgoing { to } else { from }) == PORT_DNS;
     if !is_dns && !outgoing {
         return None;
     }
@@ -290,30 +295,28 @@ fn look(skb: *mut __sk_buff) -> Option<()> {
         remote: [0; 16],
     };
     let (local, remote) = ((&raw mut key.local).cast(), (&raw mut key.remote).cast());
-    let is_read = if outgoing {
-        addresses(skb, layout.version, local, remote)
+    let (source, destination) = if outgoing {
+        (local, remote)
     } else {
-        addresses(skb, layout.version, remote, local)
+        (remote, local)
     };
-    if !is_read {
+    if !addresses(skb, layout.version, source, destination) {
         return None;
     }
-    // SAFETY: a number is copied out of the map.
-    let exe = unsafe { FLOWS.get(key) }.copied()?;
-    let part = Part {
+    Some(Part {
         outgoing,
         from,
         to,
         sequence: u32::from_be_bytes([header[4], header[5], header[6], header[7]]),
         payload,
         length,
-        exe,
-    };
-    take(skb, &layout, &part);
-    None
+        // SAFETY: a number is copied out of the map.
+        exe: unsafe { FLOWS.get(key) }.copied()?,
+    })
 }
 
 /// What is taken of a packet.
+#[derive(Clone, Copy)]
 struct Part {
     outgoing: bool,
     from: u16,

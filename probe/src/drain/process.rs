@@ -357,7 +357,7 @@ impl Processes {
     }
 
     /// Those that run.
-    pub(crate) fn tgids(&self) -> impl Iterator<Item = u32> + Clone {
+    pub(crate) fn tgids(&self) -> impl Iterator<Item = u32> {
         self.live.keys().copied()
     }
 

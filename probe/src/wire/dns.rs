@@ -1,16 +1,69 @@
-//! DNS messages: what was asked, and what came back. Bytes are hostile.
+//! DNS messages: what was asked, and what came back (RFC 1035, 4). Bytes are hostile: everything is
+//! bounded, and pointers within names lead backwards only.
 
-use domain::base::iana::{Class, Opcode, Rtype};
-use domain::base::name::ToLabelIter;
-use domain::base::{Message as Packet, ParsedName, ParsedRecord};
-use domain::rdata::{A, Aaaa, Cname, Mx, Ns, Ptr, Srv};
 use procmon_profile::text;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Questions looked at in one message: resolvers ask one.
-const MAX_QUESTIONS: usize = 4;
 /// Answers looked at in one message.
-const MAX_RECORDS: usize = 128;
+const MAX_RECORDS: u16 = 128;
+/// Bytes of a name, its end not included.
+const MAX_NAME: usize = 254;
+const CLASS_IN: u16 = 1;
+const A: u16 = 1;
+const NS: u16 = 2;
+const CNAME: u16 = 5;
+const PTR: u16 = 12;
+const MX: u16 = 15;
+const AAAA: u16 = 28;
+const SRV: u16 = 33;
+
+/// Types with a name, from the registry of IANA.
+const TYPES: &[(u16, &str)] = &[
+    (A, "A"),
+    (NS, "NS"),
+    (CNAME, "CNAME"),
+    (6, "SOA"),
+    (PTR, "PTR"),
+    (13, "HINFO"),
+    (MX, "MX"),
+    (16, "TXT"),
+    (17, "RP"),
+    (18, "AFSDB"),
+    (25, "KEY"),
+    (AAAA, "AAAA"),
+    (29, "LOC"),
+    (SRV, "SRV"),
+    (35, "NAPTR"),
+    (37, "CERT"),
+    (39, "DNAME"),
+    (43, "DS"),
+    (44, "SSHFP"),
+    (45, "IPSECKEY"),
+    (46, "RRSIG"),
+    (47, "NSEC"),
+    (48, "DNSKEY"),
+    (50, "NSEC3"),
+    (51, "NSEC3PARAM"),
+    (52, "TLSA"),
+    (53, "SMIMEA"),
+    (59, "CDS"),
+    (60, "CDNSKEY"),
+    (61, "OPENPGPKEY"),
+    (64, "SVCB"),
+    (65, "HTTPS"),
+    (99, "SPF"),
+    (251, "IXFR"),
+    (252, "AXFR"),
+    (255, "ANY"),
+    (256, "URI"),
+    (257, "CAA"),
+];
+
+/// Codes of answers, by number.
+const CODES: [&str; 11] = [
+    "NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED", "YXDOMAIN", "YXRRSET",
+    "NXRRSET", "NOTAUTH", "NOTZONE",
+];
 
 /// A message to or from a resolver.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,7 +72,8 @@ pub(super) struct Message {
     pub(super) is_answer: bool,
     /// Of answers: `NOERROR`, …
     pub(super) rcode: String,
-    pub(super) questions: Vec<Question>,
+    /// The first of them: nobody asks two things at a time (RFC 9619).
+    pub(super) question: Option<Question>,
     pub(super) records: Vec<Record>,
 }
 
@@ -48,102 +102,143 @@ pub(super) enum Value {
     Name(String),
 }
 
-/// Reads a message. An error: it is none. `Ok(None)`: it is no question and no answer to one.
-pub(super) fn read(bytes: &[u8]) -> Result<Option<Message>, Unreadable> {
-    let packet = Packet::from_octets(bytes).map_err(|_| Unreadable)?;
-    let header = packet.header();
-    if header.opcode() != Opcode::QUERY {
-        return Ok(None);
-    }
-    let mut message = Message {
-        id: header.id(),
-        is_answer: header.qr(),
-        ..Message::default()
-    };
-    for question in packet.question().take(MAX_QUESTIONS) {
-        let question = question.map_err(|_| Unreadable)?;
-        message.questions.push(Question {
-            name: name_text(question.qname()),
-            record_type: question.qtype().to_string(),
-        });
-    }
-    if !message.is_answer {
-        return if message.questions.is_empty() {
-            Err(Unreadable)
-        } else {
-            Ok(Some(message))
-        };
-    }
-    message.rcode = header.rcode().to_string();
-    if message
-        .rcode
-        .starts_with(|first: char| first.is_ascii_digit())
-    {
-        message.rcode.insert_str(0, "RCODE");
-    }
-    // A truncated answer, or one that was kept in part, holds what it holds.
-    for record in packet
-        .answer()
-        .into_iter()
-        .flatten()
-        .take(MAX_RECORDS)
-        .map_while(Result::ok)
-    {
-        if record.class() == Class::IN
-            && let Some(value) = value(&record)
-        {
-            message.records.push(Record {
-                owner: name_text(&record.owner()),
-                value,
-            });
-        }
-    }
-    Ok(Some(message))
-}
-
 /// Bytes that are no message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Unreadable;
 
-fn value(record: &ParsedRecord<'_, &[u8]>) -> Option<Value> {
-    type Name<'a> = ParsedName<&'a [u8]>;
-    macro_rules! data {
-        ($kind:ty) => {
-            record.to_record::<$kind>().ok()??.into_data()
-        };
-    }
-    Some(match record.rtype() {
-        Rtype::A => Value::Address(IpAddr::V4(data!(A).addr())),
-        Rtype::AAAA => Value::Address(IpAddr::V6(data!(Aaaa).addr()).to_canonical()),
-        Rtype::CNAME => Value::Alias(name_text(data!(Cname<Name<'_>>).cname())),
-        Rtype::NS => Value::Name(name_text(data!(Ns<Name<'_>>).nsdname())),
-        Rtype::PTR => Value::Name(name_text(data!(Ptr<Name<'_>>).ptrdname())),
-        Rtype::MX => Value::Name(name_text(data!(Mx<Name<'_>>).exchange())),
-        Rtype::SRV => Value::Name(name_text(data!(Srv<Name<'_>>).target())),
-        // Other answers are payload.
-        _ => return None,
-    })
+/// Reads a message. An error: it is none. `Ok(None)`: it is no question and no answer to one.
+pub(super) fn read(bytes: &[u8]) -> Result<Option<Message>, Unreadable> {
+    let mut reader = Reader { bytes, at: 0 };
+    read_whole(&mut reader).ok_or(Unreadable)
 }
 
-/// A name in lower case, without the dot at its end; `.` is the root. A dot within a label is `\x2e`.
-fn name_text(name: &impl ToLabelIter) -> String {
-    let mut out = String::new();
-    for label in name.iter_labels().filter(|label| !label.is_root()) {
-        if !out.is_empty() {
-            out.push('.');
-        }
-        let label = label.as_slice().to_ascii_lowercase();
-        for (number, part) in label.split(|byte| *byte == b'.').enumerate() {
-            if number > 0 {
-                out.push_str("\\x2e");
+fn read_whole(reader: &mut Reader<'_>) -> Option<Option<Message>> {
+    let (id, flags) = (reader.word()?, reader.word()?);
+    let (questions, records) = (reader.word()?, reader.word()?);
+    let _ = (reader.word()?, reader.word()?);
+    // Only queries, and their answers.
+    if flags >> 11 & 15 != 0 {
+        return Some(None);
+    }
+    let mut message = Message {
+        id,
+        is_answer: flags >> 15 != 0,
+        ..Message::default()
+    };
+    for _ in 0..questions.min(MAX_RECORDS) {
+        let name = reader.name()?;
+        let record_type = reader.word()?;
+        reader.word()?;
+        message.question.get_or_insert_with(|| Question {
+            name,
+            record_type: type_name(record_type),
+        });
+    }
+    if !message.is_answer {
+        message.question.as_ref()?;
+        return Some(Some(message));
+    }
+    let code = flags & 15;
+    message.rcode = CODES
+        .get(usize::from(code))
+        .map_or_else(|| format!("RCODE{code}"), |name| (*name).to_owned());
+    // A truncated answer, or one that was kept in part, holds what it holds.
+    for _ in 0..records.min(MAX_RECORDS) {
+        let Some(record) = reader.record() else { break };
+        message.records.extend(record);
+    }
+    Some(Some(message))
+}
+
+fn type_name(number: u16) -> String {
+    TYPES
+        .iter()
+        .find(|(known, _)| *known == number)
+        .map_or_else(|| format!("TYPE{number}"), |(_, name)| (*name).to_owned())
+}
+
+/// A message, and how far it was read.
+struct Reader<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl Reader<'_> {
+    fn word(&mut self) -> Option<u16> {
+        let bytes = self.bytes.get(self.at..)?.first_chunk()?;
+        self.at += 2;
+        Some(u16::from_be_bytes(*bytes))
+    }
+
+    /// A name in lower case, without the dot at its end; `.` is the root. A dot within a label is
+    /// `\x2e`.
+    fn name(&mut self) -> Option<String> {
+        let mut text = String::new();
+        let mut length = 0;
+        let mut at = self.at;
+        let mut end = None;
+        loop {
+            let first = *self.bytes.get(at)?;
+            match first {
+                0 => break,
+                1..=63 => {
+                    let label = self.bytes.get(at + 1..)?.get(..usize::from(first))?;
+                    length += label.len() + 1;
+                    if length > MAX_NAME {
+                        return None;
+                    }
+                    if !text.is_empty() {
+                        text.push('.');
+                    }
+                    let label = text::from_bytes(&label.to_ascii_lowercase());
+                    text.push_str(&label.replace('.', "\\x2e"));
+                    at += 1 + usize::from(first);
+                }
+                0xc0.. => {
+                    let second = *self.bytes.get(at + 1)?;
+                    let place = usize::from(first & 0x3f) << 8 | usize::from(second);
+                    if place >= at {
+                        return None;
+                    }
+                    end.get_or_insert(at + 2);
+                    at = place;
+                }
+                _ => return None,
             }
-            out.push_str(&text::from_bytes(part));
         }
+        self.at = end.unwrap_or(at + 1);
+        if text.is_empty() {
+            text.push('.');
+        }
+        Some(text)
     }
-    if out.is_empty() {
-        out.push('.');
+
+    /// One answer; none when it says nothing that is kept: other answers are payload.
+    fn record(&mut self) -> Option<Option<Record>> {
+        let owner = self.name()?;
+        let (record_type, class) = (self.word()?, self.word()?);
+        // Time to live.
+        let _ = (self.word()?, self.word()?);
+        let length = usize::from(self.word()?);
+        let start = self.at;
+        let data = self.bytes.get(start..)?.get(..length)?;
+        self.at = start
+            + match record_type {
+                MX => 2,
+                SRV => 6,
+                _ => 0,
+            };
+        let value = match record_type {
+            A => Value::Address(Ipv4Addr::from(*data.first_chunk()?).into()),
+            AAAA => Value::Address(Ipv6Addr::from(*data.first_chunk()?).to_canonical()),
+            CNAME => Value::Alias(self.name()?),
+            NS | PTR | MX | SRV => Value::Name(self.name()?),
+            _ => Value::Name(String::new()),
+        };
+        self.at = start + length;
+        let is_kept = class == CLASS_IN && value != Value::Name(String::new());
+        Some(is_kept.then_some(Record { owner, value }))
     }
-    out
 }
 
 impl Message {
@@ -239,8 +334,14 @@ mod tests {
     fn answers_are_followed_through_aliases_and_compression() {
         let message = read(&answer()).expect("readable").expect("an answer");
         assert_eq!(message.rcode, "NOERROR");
-        assert_eq!(message.questions[0].name, "www.example.com");
-        assert_eq!(message.questions[0].record_type, "A");
+        assert_eq!(
+            message.question.as_ref().expect("a question").name,
+            "www.example.com"
+        );
+        assert_eq!(
+            message.question.as_ref().expect("a question").record_type,
+            "A"
+        );
         let values: Vec<String> = message.records.iter().map(|r| r.value.text()).collect();
         assert_eq!(values, ["real.example.com", "192.0.2.1", "192.0.2.66"]);
         let addresses = message.addresses_of("www.example.com");
@@ -260,13 +361,16 @@ mod tests {
             let mut bytes = header(0x0100, 1, 0);
             bytes.extend(question(asked, record_type));
             let message = read(&bytes).expect("readable").expect("a question");
-            let found = &message.questions[0];
+            let found = message.question.expect("a question");
             assert_eq!((found.name.as_str(), found.record_type.as_str()), expected);
         }
         let mut dotted = header(0x0100, 1, 0);
         dotted.extend(b"\x03a.b\x01c\x00\x00\x01\x00\x01");
         let message = read(&dotted).expect("readable").expect("a question");
-        assert_eq!(message.questions[0].name, "a\\x2eb.c");
+        assert_eq!(
+            message.question.as_ref().expect("a question").name,
+            "a\\x2eb.c"
+        );
         for (code, expected) in [
             (3, "NXDOMAIN"),
             (2, "SERVFAIL"),

@@ -8,13 +8,12 @@
 use super::dns::{self, Message, Question};
 use super::tls::{self, Hello};
 use procmon_probe_ebpf::abi::{PORT_DNS, WireOwner, WirePacket};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 /// Rows kept, and questions under way.
 const MAX_ROWS: usize = 20_000;
-const MAX_ASKED: usize = 20_000;
+const MAX_ASKED: usize = 10_000;
 /// Addresses whose names are kept.
 const MAX_ADDRESSES: usize = 20_000;
 /// Connections to resolvers under way, each direction by itself.
@@ -22,7 +21,7 @@ const MAX_FLOWS: usize = 256;
 /// Answers of one question, and names of one address.
 const MAX_ANSWERS: usize = 16;
 /// A packet that nobody has claimed by then is a stranger's.
-const STRANGER_AFTER: Duration = Duration::from_secs(5);
+const STRANGER_AFTER: Duration = Duration::from_secs(2);
 /// A datagram that was sent passes its device before that.
 const SENT_BEFORE: Duration = Duration::from_secs(1);
 /// A question that nobody answered by then stays without an answer.
@@ -32,25 +31,32 @@ const IDLE_AFTER: Duration = Duration::from_secs(60);
 const TIDY_EVERY: Duration = Duration::from_secs(1);
 
 /// The two ends of a conversation with a resolver, as the tap of one network namespace saw them.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+/// What differs most comes first.
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Ends {
-    netns: u32,
-    protocol: u8,
     port: u16,
+    protocol: u8,
+    netns: u32,
     own: IpAddr,
     resolver: IpAddr,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Key {
-    ends: Ends,
-    id: u16,
-    question: Question,
+/// What a message asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum What {
+    Question(Question),
+    /// An update or the like.
+    Other,
+    /// Nothing that can be read.
+    Unreadable,
 }
 
-/// Equal messages that wait for an answer.
+/// Equal messages that wait for an answer, or to be claimed.
 #[derive(Debug)]
 struct Asked {
+    id: u16,
+    ends: Ends,
+    what: What,
     /// Packets.
     sent: u64,
     /// Those of them that are the target's.
@@ -62,6 +68,15 @@ struct Asked {
     since_ns: u64,
 }
 
+/// A datagram of the target's whose packet is still to come.
+#[derive(Debug)]
+struct Claim {
+    port: u16,
+    netns: u32,
+    exe: u32,
+    since_ns: u64,
+}
+
 #[derive(Debug)]
 struct Answer {
     rcode: String,
@@ -69,40 +84,27 @@ struct Answer {
     addresses: Vec<IpAddr>,
 }
 
-/// Datagrams of one port of one network namespace.
-#[derive(Debug, Default)]
-struct Port {
-    /// That nobody has claimed, the oldest first.
-    packets: Vec<Unclaimed>,
-    /// Executable slot and time of claims whose packet is still to come.
-    claims: Vec<(u32, u64)>,
-}
-
-/// A datagram to a resolver.
-#[derive(Debug)]
-struct Unclaimed {
-    own: IpAddr,
-    /// Questions in it.
-    keys: Vec<Key>,
-    unreadable: bool,
-    since_ns: u64,
-}
-
-/// What makes a row the same row.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct RowKey {
+/// Equal questions with one outcome.
+#[derive(Clone, Debug)]
+pub(crate) struct Row {
     /// Executable slot.
     pub(crate) exe: u32,
     pub(crate) name: String,
     pub(crate) record_type: String,
     pub(crate) rcode: Option<String>,
+    /// Sorted.
+    pub(crate) answers: Vec<String>,
+    pub(crate) count: u64,
 }
 
-/// Questions of one row.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Row {
-    pub(crate) count: u64,
-    pub(crate) answers: BTreeSet<String>,
+/// Names that an executable used for an address.
+#[derive(Clone, Debug)]
+pub(crate) struct Used {
+    /// Executable slot.
+    pub(crate) exe: u32,
+    pub(crate) address: IpAddr,
+    /// Sorted.
+    pub(crate) names: Vec<String>,
 }
 
 /// What is missing, by count.
@@ -135,16 +137,16 @@ struct Flow {
 #[derive(Debug, Default)]
 pub(crate) struct Names {
     /// Network namespaces with a tap.
-    pub(crate) tapped: BTreeSet<u32>,
+    pub(crate) tapped: Vec<u32>,
     /// Network namespaces without one, and a process that may live there.
-    pub(crate) untapped: BTreeMap<u32, Option<u32>>,
-    pub(crate) rows: BTreeMap<RowKey, Row>,
-    /// Names by executable slot and address.
-    pub(crate) used: BTreeMap<(u32, IpAddr), BTreeSet<String>>,
+    pub(crate) untapped: Vec<(u32, Option<u32>)>,
+    /// By executable slot, name, type and code.
+    pub(crate) rows: Vec<Row>,
+    /// By executable slot and address.
+    pub(crate) used: Vec<Used>,
     pub(crate) gaps: Gaps,
-    asked: HashMap<Key, Asked>,
-    /// By namespace and port.
-    ports: BTreeMap<(u32, u16), Port>,
+    asked: Vec<Asked>,
+    claims: Vec<Claim>,
     /// By direction and ends.
     flows: Vec<(bool, Ends, Flow)>,
     tidied_ns: u64,
@@ -162,8 +164,10 @@ impl Names {
     /// A network namespace was seen, and maybe a process that lives there.
     pub(crate) fn namespace(&mut self, netns: u32, process: Option<u32>) {
         if netns != 0 && !self.tapped.contains(&netns) {
-            let known = self.untapped.entry(netns).or_default();
-            *known = process.or(*known);
+            match self.untapped.iter_mut().find(|(known, _)| *known == netns) {
+                Some((_, known)) => *known = process.or(*known),
+                None => self.untapped.push((netns, process)),
+            }
         }
     }
 
@@ -182,31 +186,31 @@ impl Names {
             return;
         }
         let own = address(claim.version, &claim.local);
-        let port = self.ports.entry((claim.netns, claim.port)).or_default();
         // The last one: an older one may be of a stranger who had the port before.
-        let found = port
-            .packets
-            .iter()
-            .rposition(|packet| own.is_unspecified() || packet.own == own);
+        let found = self.asked.iter().rposition(|asked| {
+            asked.ends.port == claim.port
+                && asked.owned < asked.sent
+                && i32::from(asked.ends.protocol) == libc::IPPROTO_UDP
+                && asked.ends.netns == claim.netns
+                && (own.is_unspecified() || asked.ends.own == own)
+        });
         match found {
-            Some(place) => {
-                let packet = port.packets.remove(place);
-                self.own(claim.exe, &packet.keys, packet.unreadable);
-            }
-            None => port.claims.push((claim.exe, now_ns)),
+            Some(place) => self.own(place, claim.exe),
+            None => self.claims.push(Claim {
+                port: claim.port,
+                netns: claim.netns,
+                exe: claim.exe,
+                since_ns: now_ns,
+            }),
         }
     }
 
     /// A packet is the target's.
-    fn own(&mut self, exe: u32, keys: &[Key], unreadable: bool) {
-        self.gaps.unreadable += u64::from(unreadable);
-        for key in keys {
-            if let Some(asked) = self.asked.get_mut(key) {
-                asked.owned += 1;
-                asked.exe.get_or_insert(exe);
-                self.fold_if_done(key);
-            }
-        }
+    fn own(&mut self, place: usize, exe: u32) {
+        let asked = &mut self.asked[place];
+        asked.owned += 1;
+        asked.exe.get_or_insert(exe);
+        self.fold_if_done(place);
     }
 
     /// A packet was taken.
@@ -252,8 +256,21 @@ impl Names {
     }
 
     fn name(&mut self, exe: u32, address: IpAddr, name: &str) {
-        if self.used.len() < MAX_ADDRESSES || self.used.contains_key(&(exe, address)) {
-            keep(self.used.entry((exe, address)).or_default(), name);
+        let found = self
+            .used
+            .binary_search_by(|used| (used.exe, used.address).cmp(&(exe, address)));
+        match found {
+            Ok(place) => keep(&mut self.used[place].names, name.to_owned()),
+            Err(place) if self.used.len() < MAX_ADDRESSES => {
+                let names = vec![name.to_owned()];
+                let used = Used {
+                    exe,
+                    address,
+                    names,
+                };
+                self.used.insert(place, used);
+            }
+            Err(_) => self.gaps.questions += 1,
         }
     }
 
@@ -295,127 +312,114 @@ impl Names {
                 Ok(Some(message)) if message.is_answer => self.answer(ends, &message),
                 Ok(_) => {}
                 Err(_) => {
-                    let is_ours =
-                        |(key, asked): (&Key, &Asked)| key.ends == *ends && asked.exe.is_some();
+                    let is_ours = |asked: &Asked| asked.ends == *ends && asked.exe.is_some();
                     self.gaps.unreadable += u64::from(self.asked.iter().any(is_ours));
                 }
             }
             return;
         }
-        let unreadable = found.is_err();
-        let (id, questions) = match found {
-            Ok(Some(message)) if !message.is_answer => (message.id, message.questions),
-            // An update or the like, or nothing that can be read.
-            _ => (0, Vec::new()),
+        let (id, what) = match found {
+            Ok(Some(message)) if !message.is_answer => (
+                message.id,
+                message.question.map_or(What::Other, What::Question),
+            ),
+            Ok(_) => (0, What::Other),
+            Err(_) => (0, What::Unreadable),
         };
-        let keys: Vec<Key> = questions
-            .into_iter()
-            .map(|question| Key {
-                ends: ends.clone(),
-                id,
-                question,
-            })
-            .collect();
-        let mut is_copy = false;
-        for key in &keys {
-            is_copy |= !self.ask(key, packet.device, now_ns);
-        }
+        let known = self
+            .asked
+            .iter()
+            .position(|asked| asked.id == id && asked.ends == *ends && asked.what == what);
+        let place = match known {
+            Some(place) => {
+                if self.asked[place].device != packet.device {
+                    return;
+                }
+                self.asked[place].sent += 1;
+                place
+            }
+            None if self.asked.len() >= MAX_ASKED => {
+                self.gaps.questions += 1;
+                return;
+            }
+            None => {
+                self.asked.push(Asked {
+                    id,
+                    ends: ends.clone(),
+                    what,
+                    sent: 1,
+                    owned: 0,
+                    device: packet.device,
+                    exe: None,
+                    answer: None,
+                    since_ns: now_ns,
+                });
+                self.asked.len() - 1
+            }
+        };
         if i32::from(packet.protocol) != libc::IPPROTO_UDP {
-            self.own(packet.exe, &keys, unreadable);
+            self.own(place, packet.exe);
             return;
         }
-        if is_copy {
-            return;
+        let claim = self
+            .claims
+            .iter()
+            .position(|claim| claim.port == ends.port && claim.netns == ends.netns);
+        if let Some(claim) = claim {
+            let exe = self.claims.remove(claim).exe;
+            self.own(place, exe);
         }
-        let is_full = self.ports.len() >= MAX_ASKED;
-        if is_full && !self.ports.contains_key(&(ends.netns, ends.port)) {
-            self.gaps.questions += 1;
-            return;
-        }
-        let port = self.ports.entry((ends.netns, ends.port)).or_default();
-        if port.claims.is_empty() {
-            port.packets.push(Unclaimed {
-                own: ends.own,
-                keys,
-                unreadable,
-                since_ns: now_ns,
-            });
-        } else {
-            let (exe, _) = port.claims.remove(0);
-            self.own(exe, &keys, unreadable);
-        }
-    }
-
-    /// Notes a question. False: it was seen on another device, or is one too many.
-    fn ask(&mut self, key: &Key, device: u32, now_ns: u64) -> bool {
-        if let Some(asked) = self.asked.get_mut(key) {
-            asked.sent += u64::from(asked.device == device);
-            return asked.device == device;
-        }
-        if self.asked.len() >= MAX_ASKED {
-            self.gaps.questions += 1;
-            return false;
-        }
-        let asked = Asked {
-            sent: 1,
-            owned: 0,
-            device,
-            exe: None,
-            answer: None,
-            since_ns: now_ns,
-        };
-        self.asked.insert(key.clone(), asked);
-        true
     }
 
     fn answer(&mut self, ends: &Ends, message: &Message) {
-        // Some servers that understand nothing do not repeat the question.
-        let questions = if message.questions.is_empty() {
-            self.asked
-                .keys()
-                .filter(|key| key.ends == *ends && key.id == message.id)
-                .map(|key| key.question.clone())
-                .collect()
-        } else {
-            message.questions.clone()
+        let place = self.asked.iter().position(|asked| {
+            asked.id == message.id
+                && asked.ends == *ends
+                && match (&asked.what, &message.question) {
+                    (What::Question(asked), Some(answered)) => asked == answered,
+                    // Some servers that understand nothing do not repeat the question.
+                    (What::Question(_), None) => true,
+                    _ => false,
+                }
+        });
+        let Some(place) = place else { return };
+        let asked = &mut self.asked[place];
+        let What::Question(question) = &asked.what else {
+            return;
         };
-        for question in questions {
-            let addresses = message.addresses_of(&question.name);
-            let key = Key {
-                ends: ends.clone(),
-                id: message.id,
-                question,
-            };
-            let Some(asked) = self.asked.get_mut(&key) else {
-                continue;
-            };
-            asked.answer = Some(Answer {
-                rcode: message.rcode.clone(),
-                values: message
-                    .records
-                    .iter()
-                    .map(|record| record.value.text())
-                    .collect(),
-                addresses,
-            });
-            self.fold_if_done(&key);
-        }
+        asked.answer = Some(Answer {
+            rcode: message.rcode.clone(),
+            addresses: message.addresses_of(&question.name),
+            values: message
+                .records
+                .iter()
+                .map(|record| record.value.text())
+                .collect(),
+        });
+        self.fold_if_done(place);
     }
 
-    fn fold_if_done(&mut self, key: &Key) {
-        if self
-            .asked
-            .get(key)
-            .is_some_and(|asked| asked.owned >= asked.sent && asked.answer.is_some())
-            && let Some(asked) = self.asked.remove(key)
-        {
-            self.fold(&key.question, asked);
+    /// Takes out what nothing more is to be known of.
+    fn fold_if_done(&mut self, place: usize) {
+        let asked = &self.asked[place];
+        let waits = matches!(asked.what, What::Question(_)) && asked.answer.is_none();
+        if asked.owned >= asked.sent && !waits {
+            let asked = self.asked.remove(place);
+            self.fold(asked);
         }
     }
 
     /// Makes a question part of its row.
-    fn fold(&mut self, question: &Question, asked: Asked) {
+    fn fold(&mut self, asked: Asked) {
         let Some(exe) = asked.exe else { return };
+        let question = match asked.what {
+            What::Question(question) => question,
+            What::Unreadable => {
+                self.gaps.unreadable += asked.owned;
+                return;
+            }
+            What::Other => return,
+        };
         for address in asked.answer.iter().flat_map(|answer| &answer.addresses) {
             self.name(exe, *address, &question.name);
         }
@@ -423,20 +427,35 @@ impl Names {
             Some(answer) => (Some(answer.rcode), answer.values),
             None => (None, Vec::new()),
         };
-        let key = RowKey {
-            exe,
-            name: question.name.clone(),
-            record_type: question.record_type.clone(),
-            rcode,
+        let found = self.rows.binary_search_by(|row| {
+            row.exe
+                .cmp(&exe)
+                .then_with(|| row.name.cmp(&question.name))
+                .then_with(|| row.record_type.cmp(&question.record_type))
+                .then_with(|| row.rcode.cmp(&rcode))
+        });
+        let place = match found {
+            Ok(place) => place,
+            Err(_) if self.rows.len() >= MAX_ROWS => {
+                self.gaps.questions += asked.owned;
+                return;
+            }
+            Err(place) => {
+                let row = Row {
+                    exe,
+                    name: question.name,
+                    record_type: question.record_type,
+                    rcode,
+                    answers: Vec::new(),
+                    count: 0,
+                };
+                self.rows.insert(place, row);
+                place
+            }
         };
-        if self.rows.len() >= MAX_ROWS && !self.rows.contains_key(&key) {
-            self.gaps.questions += asked.owned;
-            return;
-        }
-        let row = self.rows.entry(key).or_default();
-        row.count += asked.owned;
+        self.rows[place].count += asked.owned;
         for value in values {
-            keep(&mut row.answers, &value);
+            keep(&mut self.rows[place].answers, value);
         }
     }
 
@@ -447,59 +466,52 @@ impl Names {
             return;
         }
         self.tidied_ns = now_ns;
-        let mut late = Vec::new();
-        for (key, asked) in &self.asked {
+        let is_late = |asked: &Asked| {
             let at_most = if asked.exe.is_some() && asked.answer.is_none() {
                 UNANSWERED_AFTER
             } else {
                 STRANGER_AFTER
             };
-            if age(asked.since_ns) > at_most {
-                late.push(key.clone());
+            age(asked.since_ns) > at_most
+        };
+        let mut place = 0;
+        while let Some(asked) = self.asked.get(place) {
+            if is_late(asked) {
+                let asked = self.asked.remove(place);
+                self.fold(asked);
+            } else {
+                place += 1;
             }
         }
-        for key in late {
-            if let Some(asked) = self.asked.remove(&key) {
-                self.fold(&key.question, asked);
-            }
-        }
-        let unseen = &mut self.gaps.unseen;
-        self.ports.retain(|_, port| {
-            let before = port.claims.len();
-            port.claims
-                .retain(|(_, since_ns)| age(*since_ns) < SENT_BEFORE);
-            *unseen += (before - port.claims.len()) as u64;
-            port.packets
-                .retain(|packet| age(packet.since_ns) < STRANGER_AFTER);
-            !port.packets.is_empty() || !port.claims.is_empty()
-        });
+        let before = self.claims.len();
+        self.claims
+            .retain(|claim| age(claim.since_ns) < SENT_BEFORE);
+        self.gaps.unseen += (before - self.claims.len()) as u64;
         self.flows
             .retain(|(_, _, flow)| age(flow.since_ns) < IDLE_AFTER);
     }
 
     /// The window has closed: what was asked stays without an answer.
     pub(crate) fn close(&mut self) {
-        for port in self.ports.values() {
-            self.gaps.unseen += port.claims.len() as u64;
-        }
-        for (key, asked) in std::mem::take(&mut self.asked) {
-            self.fold(&key.question, asked);
+        self.gaps.unseen += self.claims.len() as u64;
+        for asked in std::mem::take(&mut self.asked) {
+            self.fold(asked);
         }
     }
 
     /// A question was seen, and whose it is.
     pub(crate) fn has_asked(&self) -> bool {
-        self.asked.values().any(|asked| asked.exe.is_some())
+        self.asked.iter().any(|asked| asked.exe.is_some())
     }
 }
 
 /// Keeps the first of many, in their order.
-fn keep(set: &mut BTreeSet<String>, value: &str) {
-    if !set.contains(value) {
-        set.insert(value.to_owned());
-        if set.len() > MAX_ANSWERS {
-            set.pop_last();
-        }
+fn keep(set: &mut Vec<String>, value: String) {
+    if let Err(place) = set.binary_search(&value)
+        && place < MAX_ANSWERS
+    {
+        set.insert(place, value);
+        set.truncate(MAX_ANSWERS);
     }
 }
 
@@ -615,7 +627,7 @@ mod tests {
 
     fn names() -> Names {
         let mut names = Names::default();
-        names.tapped.insert(NETNS);
+        names.tapped.push(NETNS);
         names
     }
 
@@ -623,7 +635,7 @@ mod tests {
         names
             .rows
             .iter()
-            .map(|(key, row)| (key.name.clone(), key.rcode.clone(), row.count))
+            .map(|row| (row.name.clone(), row.rcode.clone(), row.count))
             .collect()
     }
 
@@ -650,7 +662,8 @@ mod tests {
             }
             assert_eq!(rows(&names), expected, "{order}");
             let address = IpAddr::from([192, 0, 2, 1]);
-            assert!(names.used[&(3, address)].contains("a.test"));
+            assert_eq!((names.used[0].exe, names.used[0].address), (3, address));
+            assert_eq!(names.used[0].names, ["a.test"]);
             // A port that somebody else has taken since.
             names.packet(&packet(true, 4000, udp, &question), 0);
             names.close();
@@ -682,7 +695,7 @@ mod tests {
     fn copies_on_other_devices_and_in_other_namespaces_do_not_count() {
         let question = message(1, 0x0100, "a.test", None);
         let mut names = names();
-        names.tapped.insert(8);
+        names.tapped.push(8);
         let first = packet(true, 4000, libc::IPPROTO_UDP, &question);
         let mut outer = first;
         outer.device = 3;
@@ -748,7 +761,7 @@ mod tests {
         names.claimed(&claim(4000, NETNS), 0);
         names.claimed(&claim(4002, NETNS), 0);
         names.tidy(6_000_000_000);
-        assert_eq!((names.asked.len(), names.ports.len()), (1, 0));
+        assert_eq!((names.asked.len(), names.claims.len()), (1, 0));
         assert_eq!(names.gaps.unseen, 1);
         names.tidy(31_000_000_000);
         assert_eq!(rows(&names), [("ours.test".to_owned(), None, 1)]);
@@ -764,6 +777,6 @@ mod tests {
         assert_eq!(names.gaps.unreadable, 1);
         names.used_namespace(9, None);
         assert_eq!(names.gaps.early, 1);
-        assert!(names.untapped.contains_key(&9));
+        assert!(names.untapped.contains(&(9, None)));
     }
 }

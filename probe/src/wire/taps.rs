@@ -9,7 +9,6 @@ use aya::Ebpf;
 use aya::maps::{Map, ProgramArray};
 use aya::programs::SocketFilter;
 use procmon_profile::model::{DimensionState, Hook, HookState, Tier};
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::os::unix::fs::MetadataExt as _;
@@ -32,10 +31,11 @@ struct Tap {
 /// All taps.
 #[derive(Default)]
 pub(crate) struct Taps {
-    open: BTreeMap<u32, Tap>,
-    /// Why namespaces have none.
-    refused: BTreeMap<u32, String>,
-    looks: BTreeMap<u32, u32>,
+    open: Vec<Tap>,
+    /// Namespaces that have none, and why.
+    refused: Vec<(u32, String)>,
+    /// Namespaces of which no inhabitant was found yet, and how often one was looked for.
+    looks: Vec<(u32, u32)>,
 }
 
 /// Loads the filter, for taps to come.
@@ -67,37 +67,32 @@ fn try_load(ebpf: &mut Ebpf) -> Result<()> {
 
 impl Taps {
     /// Opens taps in the namespaces that were found since; `processes` are those of the target.
-    pub(crate) fn follow(
-        &mut self,
-        capture: &Capture,
-        names: &mut Names,
-        processes: impl Iterator<Item = u32> + Clone,
-    ) {
-        if names.untapped.is_empty() {
-            return;
-        }
+    pub(crate) fn follow(&mut self, capture: &Capture, names: &mut Names, processes: &[u32]) {
         for (netns, process) in std::mem::take(&mut names.untapped) {
-            if self.refused.contains_key(&netns) {
+            if self.refused.iter().any(|(known, _)| *known == netns) {
                 continue;
             }
-            match self.tap(capture, netns, process, processes.clone()) {
-                Ok(true) => {
-                    names.tapped.insert(netns);
-                    self.looks.remove(&netns);
-                }
+            match self.tap(capture, netns, process, processes) {
+                Ok(true) => names.tapped.push(netns),
+                Ok(false) if self.look_again(netns) => names.untapped.push((netns, process)),
                 Ok(false) => {
-                    let looks = self.looks.entry(netns).or_default();
-                    *looks += 1;
-                    if *looks < MAX_LOOKS {
-                        names.untapped.insert(netns, process);
-                    } else {
-                        let reason = "no process that lives there was found";
-                        self.refused.insert(netns, reason.to_owned());
-                    }
+                    let reason = "no process that lives there was found";
+                    self.refused.push((netns, reason.to_owned()));
                 }
-                Err(error) => {
-                    self.refused.insert(netns, format!("{error:#}"));
-                }
+                Err(error) => self.refused.push((netns, format!("{error:#}"))),
+            }
+        }
+    }
+
+    fn look_again(&mut self, netns: u32) -> bool {
+        match self.looks.iter_mut().find(|(known, _)| *known == netns) {
+            Some((_, looks)) => {
+                *looks += 1;
+                *looks < MAX_LOOKS
+            }
+            None => {
+                self.looks.push((netns, 1));
+                true
             }
         }
     }
@@ -108,14 +103,14 @@ impl Taps {
         capture: &Capture,
         netns: u32,
         process: Option<u32>,
-        processes: impl Iterator<Item = u32>,
+        processes: &[u32],
     ) -> Result<bool> {
         if self.open.len() >= MAX_TAPS {
             bail!("there are {MAX_TAPS} others");
         }
         let Some(namespace) = process
             .into_iter()
-            .chain(processes)
+            .chain(processes.iter().copied())
             .find_map(|process| namespace_of(process, netns))
         else {
             return Ok(false);
@@ -155,13 +150,10 @@ impl Taps {
             sys::enter_network(&own).context("cannot return to the own network namespace")?;
         }
         let socket = socket.context("cannot open a packet socket")?;
-        self.open.insert(
-            netns,
-            Tap {
-                _socket: socket,
-                program,
-            },
-        );
+        self.open.push(Tap {
+            _socket: socket,
+            program,
+        });
         Ok(())
     }
 
@@ -172,15 +164,17 @@ impl Taps {
 
     /// Programs of the taps, for their statistics.
     pub(crate) fn programs(&self) -> impl Iterator<Item = &OwnedFd> {
-        self.open.values().map(|tap| &tap.program)
+        self.open.iter().map(|tap| &tap.program)
     }
 
     /// What the names can't be relied on for.
     pub(crate) fn reasons(&self, names: &Names) -> Vec<(DimensionState, String)> {
         let mut reasons = Vec::new();
-        if self.open.is_empty() && !self.refused.is_empty() {
-            let why = self.refused.values().next().cloned().unwrap_or_default();
-            return vec![(DimensionState::Missing, why)];
+        let refused = self.refused.first();
+        if self.open.is_empty()
+            && let Some((_, why)) = refused
+        {
+            return vec![(DimensionState::Missing, why.clone())];
         }
         let mut add = |count: u64, what: &str| {
             if count > 0 {
@@ -208,11 +202,8 @@ impl Taps {
             gaps.unseen,
             "questions that were sent and whose packet was not seen",
         );
-        let mut refused: BTreeMap<&str, u64> = BTreeMap::new();
-        for why in self.refused.values() {
-            *refused.entry(why).or_default() += 1;
-        }
-        for (why, count) in refused {
+        if let Some((_, why)) = refused {
+            let count = self.refused.len() as u64;
             add(count, &format!("network namespaces not watched ({why})"));
         }
         reasons
