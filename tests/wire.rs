@@ -117,21 +117,26 @@ fn each_executable_has_its_own_questions_and_a_stranger_none() {
     let (_folder, base) = folder();
     let (document, truth) = (base.join("profile.json"), base.join("truth.json"));
     let exe = workload::path("names", Linked::Dynamic);
-    let holder = Running::start(
-        Command::new(&exe)
+    let profile = Running::start(
+        local(&document)
+            .arg("--")
+            .arg(&exe)
             .arg(&base)
             .arg("hold")
             .env("PROCMON_TRUTH", &truth),
     );
-    wait_for("the holder", SOON, || {
-        base.join("ready").exists().then_some(())
+    let holder = wait_for("the holder", SOON, || {
+        std::fs::read_to_string(base.join("holder"))
+            .ok()
+            .filter(|pid| !pid.is_empty())
     });
-    let pid = holder.id().to_string();
-    let stranger = Running::start(Command::new(&exe).arg(&base).arg("stranger").arg(&pid));
-    let status = local(&document).args(["--pid", &pid]).status().unwrap();
-    assert!(status.success(), "{status}");
+    let stranger = Running::start(
+        Command::new(&exe)
+            .arg(&base)
+            .args(["stranger", holder.as_str()]),
+    );
     assert!(stranger.wait(SOON).success());
-    assert!(holder.wait(SOON).success());
+    assert!(profile.wait(SOON).success());
     let run = Run {
         document: read(&document),
         truth: read(&truth),

@@ -87,7 +87,7 @@ fn answer(question: &[u8], over_tcp: bool) -> Option<Vec<u8>> {
     let end = 12 + question[12..].iter().position(|byte| *byte == 0)? + 1;
     let record_type = u16::from_be_bytes([*question.get(end)?, *question.get(end + 1)?]);
     let asked = String::from_utf8_lossy(&question[13..end - 1]).to_ascii_lowercase();
-    let mut out = question[..end + 4].to_vec();
+    let mut out = question.get(..end + 4)?.to_vec();
     let mut records = 0_u8;
     let mut add = |out: &mut Vec<u8>, owner: &[u8], record_type: u16, data: &[u8]| {
         records += 1;
@@ -382,8 +382,9 @@ fn ask_from_shared_port(own: Ipv4Addr, asked: &str) {
 
 /// Two executables of the target, while a stranger asks in the same namespace.
 fn hold(folder: &Path) -> Value {
-    std::fs::write(folder.join("ready"), "").expect("write");
     wait_for_tap();
+    let own = std::process::id().to_string();
+    std::fs::write(folder.join("holder"), own).expect("write");
     for _ in 0..3 {
         ask(LOOPBACK, "first.test", A);
     }
