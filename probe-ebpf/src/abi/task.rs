@@ -57,7 +57,7 @@ pub struct TaskRecord {
     pub live: u32,
     /// Padding.
     pub pad: u32,
-    /// `struct sock` by which the task asked a resolver last.
+    /// `struct sock` by which the task asks a resolver, if it does.
     pub resolver: u64,
 }
 records! { TaskRecord = 80 }

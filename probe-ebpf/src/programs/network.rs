@@ -385,9 +385,6 @@ extern "C" fn address_row(exe: u32, sk: u64, address: u64, length: u32) -> u32 {
     } else {
         DIRECTION_OUTBOUND
     };
-    if ends.remote_port == PORT_DNS && is_datagram {
-        wire::asks(sk);
-    }
     // SAFETY: the buffer is ours.
     unsafe { set_ends(event, &ends, direction) };
     peer_row()
@@ -780,6 +777,10 @@ extern "C" fn message(descriptor: u64, address: u64, length: u32, result: i64) -
             return 0;
         }
         if row == 0 || sock::socket_type(sk) == SOCK_DGRAM {
+            if !inward {
+                // SAFETY: a map value of the current task.
+                unsafe { (*record).resolver = sk };
+            }
             // Numbers, not options: the verifier refuses the undefined half of an option.
             // SAFETY: a number is copied out of the map.
             let mut hint = unsafe { LAST_SENT.get(number) }.map_or(NOTHING_YET, |row| *row);

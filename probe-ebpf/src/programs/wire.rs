@@ -10,10 +10,10 @@
 use super::label;
 use super::process::current_tgid;
 use crate::kernel::sock::{self, AF_INET, SOCK_STREAM};
-use crate::maps::{FLOWS, RING, lost, opaque, open};
+use crate::maps::{FLOWS, RING, emit, lost, opaque, open, scratch};
 use aya_ebpf::bindings::__sk_buff;
 use aya_ebpf::helpers::generated::{
-    bpf_ringbuf_discard, bpf_ringbuf_output, bpf_ringbuf_reserve, bpf_ringbuf_submit,
+    bpf_ringbuf_discard, bpf_ringbuf_reserve, bpf_ringbuf_submit,
     bpf_skb_load_bytes,
 };
 use aya_ebpf::macros::socket_filter;
@@ -59,33 +59,29 @@ pub(crate) extern "C" fn asked() -> u32 {
     let Some(record) = label::current() else {
         return 0;
     };
-    // SAFETY: a map value of the current task.
-    let (exe, sk) = unsafe { ((*record).exe, (*record).resolver) };
-    let mut ends = sock::Ends::default();
-    sock::ends(sk, &mut ends);
-    let owner = WireOwner {
-        kind: EVENT_WIRE_OWNER,
-        exe,
-        netns: sock::network_namespace(sk),
-        tgid: current_tgid(),
-        local: ends.local,
-        port: ends.local_port,
-        version: if ends.family == AF_INET { 4 } else { 6 },
-    };
-    // SAFETY: the record is a local; the helper copies it.
-    let failed = unsafe {
-        bpf_ringbuf_output(
-            core::ptr::from_ref(&RING).cast_mut().cast(),
-            (&raw const owner).cast_mut().cast(),
-            size_of::<WireOwner>() as u64,
-            NO_WAKEUP,
-        )
-    } != 0;
-    if failed {
-        lost(Loss::RingWire);
+    let Some(buffer) = scratch(0) else { return 0 };
+    // All of it in the buffer: the stack is deep here.
+    // SAFETY: a map value of the current task, and a buffer that nothing else uses now and that is
+    // larger than both.
+    unsafe {
+        let sk = (*record).resolver;
+        let owner = buffer.cast::<WireOwner>();
+        let ends = buffer.cast::<sock::Ends>().add(1);
+        core::ptr::write_bytes(ends, 0, 1);
+        sock::ends(sk, &mut *ends);
+        (*owner).local = (*ends).local;
+        (*owner).port = (*ends).local_port;
+        (*owner).version = if (*ends).family == AF_INET { 4 } else { 6 };
+        (*owner).kind = EVENT_WIRE_OWNER;
+        (*owner).exe = (*record).exe;
+        (*owner).netns = sock::network_namespace(sk);
+        (*owner).tgid = current_tgid();
     }
+    emit(buffer, size_of::<WireOwner>(), Loss::RingWire);
     0
 }
+
+const _: () = assert!(size_of::<sock::Ends>() >= size_of::<WireOwner>());
 
 #[inline(always)]
 fn flow_key(sk: u64) -> FlowKey {
@@ -351,12 +347,14 @@ fn take(skb: *mut __sk_buff, layout: &Layout, part: &Part) {
     } else {
         part.length
     };
-    let kept = opaque(if wanted as usize > WIRE_PAYLOAD {
+    let wanted = if wanted as usize > WIRE_PAYLOAD {
         WIRE_PAYLOAD as u64
     } else {
         u64::from(wanted)
-    });
-    // SAFETY: the record is ours until it is given back, and `kept` is below the payload's size.
+    };
+    // The verifier wants a length from 1 on; of "not 0" older ones learn nothing.
+    let last = opaque(wanted.wrapping_sub(1));
+    // SAFETY: the record is ours until it is given back, and `last` is below the payload's size.
     unsafe {
         (*packet).kind = EVENT_WIRE;
         (*packet).netns = (*skb).cb[0];
@@ -370,19 +368,18 @@ fn take(skb: *mut __sk_buff, layout: &Layout, part: &Part) {
         (*packet).destination_port = part.to;
         (*packet).sequence = part.sequence;
         (*packet).length = part.length;
-        (*packet).kept = kept as u32;
+        (*packet).kept = wanted as u32;
         (*packet).source = [0; 16];
         (*packet).destination = [0; 16];
         let source = (&raw mut (*packet).source).cast();
         let destination = (&raw mut (*packet).destination).cast();
         if !addresses(skb, layout.version, source, destination)
-            || kept < 1
-            || kept > WIRE_PAYLOAD as u64
+            || last >= WIRE_PAYLOAD as u64
             || bpf_skb_load_bytes(
                 skb.cast(),
                 part.payload,
                 (&raw mut (*packet).payload).cast(),
-                kept as u32,
+                last as u32 + 1,
             ) != 0
         {
             bpf_ringbuf_discard(packet.cast(), NO_WAKEUP);
