@@ -175,7 +175,7 @@ pub(crate) fn load(
             error,
         })?;
     let log = if verbose {
-        VerifierLogLevel::STATS
+        VerifierLogLevel::DEBUG
     } else {
         VerifierLogLevel::DISABLE
     };

@@ -13,8 +13,7 @@ use crate::kernel::sock::{self, AF_INET, SOCK_STREAM};
 use crate::maps::{FLOWS, RING, emit, lost, opaque, open, scratch};
 use aya_ebpf::bindings::__sk_buff;
 use aya_ebpf::helpers::generated::{
-    bpf_ringbuf_discard, bpf_ringbuf_reserve, bpf_ringbuf_submit,
-    bpf_skb_load_bytes,
+    bpf_ringbuf_discard, bpf_ringbuf_reserve, bpf_ringbuf_submit, bpf_skb_load_bytes,
 };
 use aya_ebpf::macros::socket_filter;
 use aya_ebpf::programs::SkBuffContext;
