@@ -50,9 +50,11 @@ pub(crate) fn act() {
 /// Asks nobody, once the probe listens.
 fn ask() {
     for _ in 0..MAX_LOOKS {
-        // A line of titles, then one line for each packet socket.
-        let is_tapped =
-            std::fs::read_to_string("/proc/net/packet").is_ok_and(|text| text.lines().count() > 1);
+        // A line of titles, then one line for each packet socket; the sixth word says that it runs.
+        let is_tapped = std::fs::read_to_string("/proc/net/packet").is_ok_and(|text| {
+            text.lines()
+                .any(|line| line.split_ascii_whitespace().nth(5) == Some("1"))
+        });
         if is_tapped {
             break;
         }

@@ -29,10 +29,13 @@ fn wait(what: &str, mut condition: impl FnMut() -> bool) {
     }
 }
 
-/// Waits until somebody has a packet socket here: a line of titles comes first.
+/// Waits until somebody has a packet socket here that runs, as its sixth word says.
 fn wait_for_tap() {
     wait("a tap", || {
-        std::fs::read_to_string("/proc/net/packet").is_ok_and(|text| text.lines().count() > 1)
+        std::fs::read_to_string("/proc/net/packet").is_ok_and(|text| {
+            text.lines()
+                .any(|line| line.split_ascii_whitespace().nth(5) == Some("1"))
+        })
     });
 }
 
