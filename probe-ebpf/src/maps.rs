@@ -2,12 +2,12 @@
 //! the probe sets them from the request before it loads the programs.
 
 use aya_ebpf::macros::map;
-use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray, Queue, RingBuf};
+use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray, ProgramArray, Queue, RingBuf};
 use procmon_probe_ebpf::abi::{
     CapabilityKey, CapabilityRow, CgroupEntry, Config, CpuCache, DENSE_NUMBERS, DenseRows, ExeKey,
-    FILE_CACHE_ENTRIES, FOLDER_ROWS, FileCache, FileKey, FileRow, LatencyRow, ListenKey, Loss,
-    MAX_CONTAINERS, MAX_EXES, N_LOSSES, NetworkKey, NetworkRow, Offsets, PREFIX_ROWS, RareKey,
-    RingNames, RowErrno, SocketState, State, SyscallKey, SyscallRow, TaskRecord,
+    FILE_CACHE_ENTRIES, FOLDER_ROWS, FileCache, FileKey, FileRow, FlowKey, LatencyRow, ListenKey,
+    Loss, MAX_CONTAINERS, MAX_EXES, N_LOSSES, NetworkKey, NetworkRow, Offsets, PREFIX_ROWS,
+    RareKey, RingNames, RowErrno, SocketState, State, SyscallKey, SyscallRow, TaskRecord,
 };
 
 /// Offsets of kernel members; set before loading.
@@ -147,6 +147,12 @@ pub(crate) static LISTENERS: HashMap<ListenKey, u32> = HashMap::with_max_entries
 /// Rows of the names that requests of io_uring under way hold, by `struct io_kiocb`. Full: `Loss::Requests`.
 #[map]
 pub(crate) static REQUESTS: HashMap<u64, RingNames> = HashMap::with_max_entries(8_192, 0);
+/// Executable slot of whoever made a TCP connection, until the kernel destroys its socket. Full: what TLS asks for there is not seen; `Loss::Flows`.
+#[map]
+pub(crate) static FLOWS: HashMap<FlowKey, u32> = HashMap::with_max_entries(16_384, 0);
+/// What each tap's own little program goes on with: one entry, `on_packet`.
+#[map]
+static TAPS: ProgramArray = ProgramArray::with_max_entries(1, 0);
 
 /// Checks of capabilities. Full: `Loss::Capabilities`.
 #[map]

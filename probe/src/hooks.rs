@@ -66,6 +66,7 @@ const ALL_CALLS: &[(Dimension, bool)] = &[
     (Dimension::Syscalls, true),
     (Dimension::Files, true),
     (Dimension::Network, true),
+    (Dimension::Dns, true),
     (Dimension::Events, true),
 ];
 const LABELS: &[(Dimension, bool)] = &[
@@ -73,6 +74,7 @@ const LABELS: &[(Dimension, bool)] = &[
     (Dimension::Syscalls, false),
     (Dimension::Files, false),
     (Dimension::Network, false),
+    (Dimension::Dns, false),
 ];
 const NETWORK: &[(Dimension, bool)] = &[(Dimension::Network, false)];
 const EVENTS: &[(Dimension, bool)] = &[(Dimension::Events, false)];
@@ -240,6 +242,13 @@ pub(crate) const WANTED: &[Wanted] = &[
         "k_module_request"
     ),
 ];
+/// The socket filter, which stands in network namespaces, not at a hook of the kernel.
+static WIRE: Wanted = Wanted {
+    id: crate::wire::HOOK,
+    cgroup_only: false,
+    without: &[(Dimension::Dns, true)],
+    alternatives: &[],
+};
 const SCAN: &str = "scan_tasks";
 /// Most bytes of the rows of system calls, on all CPUs together.
 const PER_CPU_BYTES: usize = 16 << 20;
@@ -285,7 +294,7 @@ pub(crate) struct Placed {
 impl Placed {
     /// It is attached.
     pub(crate) fn is_there(&self) -> bool {
-        self.used.is_some()
+        self.hook.state != HookState::Missing
     }
 }
 
@@ -390,8 +399,13 @@ pub(crate) fn load(
         kprobe_pmu: sys::kprobe_pmu(),
         kprobes: Vec::new(),
     };
-    let hooks = placing.all(tree)?;
+    let mut hooks = placing.all(tree)?;
     let kprobes = placing.kprobes;
+    hooks.push(Placed {
+        wanted: &WIRE,
+        hook: crate::wire::load(&mut ebpf),
+        used: None,
+    });
     let mut capture = Capture {
         ebpf,
         hooks,

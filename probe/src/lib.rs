@@ -17,6 +17,7 @@ mod sentinel;
 mod summarize;
 mod sys;
 mod window;
+mod wire;
 
 use procmon_profile::wire::{PROTOCOL, Request, major};
 use std::os::fd::AsFd as _;

@@ -5,16 +5,25 @@
 
 use crate::drain::Drained;
 use crate::hooks::{CAPABLE, Capture, MODULE_LOAD, OPEN, RING_COMPLETE, RING_SUBMIT};
+use crate::node::namespace;
+use crate::wire::{HOOK, Taps};
 use crate::{label, sys};
 use anyhow::{Context as _, Result};
-use procmon_probe_ebpf::abi::{FileOp, SCAN_LABEL, SENTINEL_CONTAINER};
+use procmon_probe_ebpf::abi::{FileOp, PORT_DNS, SCAN_LABEL, SENTINEL_CONTAINER};
 use procmon_profile::model::HookState;
 use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, TcpStream, UdpSocket};
+use std::time::Duration;
 
 /// The argument that makes this program the sentinel.
 pub(crate) const ARGUMENT: &str = "--sentinel";
 /// The first port of all: nothing listens there.
 const CLOSED_PORT: u16 = 1;
+/// Looks for the tap in the sentinel's own network namespace, and the time between them.
+const MAX_LOOKS: u32 = 200;
+const LOOK_EVERY: Duration = Duration::from_millis(1);
+/// What it asks: the root's address, recursion not desired.
+const QUESTION: [u8; 17] = [0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 1];
 
 /// What the sentinel writes to nowhere.
 pub(crate) const SENTENCE: &[u8] = b"sentinel";
@@ -52,6 +61,7 @@ pub(crate) fn act() -> i32 {
     // Both ask for CAP_SYS_ADMIN. The first makes sure that the connection below stays inside.
     if sys::unshare(libc::CLONE_NEWNET) {
         sys::loopback_up();
+        ask();
     }
     sys::unshare(libc::CLONE_NEWUTS);
     // Ignored, unless somebody waits for it: nobody does.
@@ -66,8 +76,46 @@ pub(crate) fn act() -> i32 {
     if !null.is_ok_and(|null| sys::use_ring(&null)) {
         lacks |= NO_RING;
     }
-    let _ = std::net::TcpStream::connect(("127.0.0.1", CLOSED_PORT));
+    let _ = TcpStream::connect((Ipv4Addr::LOCALHOST, CLOSED_PORT));
     lacks
+}
+
+/// Asks nobody, once the probe listens.
+fn ask() {
+    for _ in 0..MAX_LOOKS {
+        // A line of titles, then one line for each packet socket; the sixth word says that it runs.
+        let is_tapped = std::fs::read_to_string("/proc/net/packet").is_ok_and(|text| {
+            text.lines()
+                .any(|line| line.split_ascii_whitespace().nth(5) == Some("1"))
+        });
+        if is_tapped {
+            break;
+        }
+        std::thread::sleep(LOOK_EVERY);
+    }
+    if let Ok(socket) = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)) {
+        let _ = socket.send_to(&QUESTION, (Ipv4Addr::LOCALHOST, PORT_DNS));
+    }
+}
+
+/// Waits for the sentinel, and taps its network namespace as soon as it has one; the namespace, or
+/// why it could not be tapped; and what the sentinel says of itself.
+fn tap(capture: &Capture, pid: u32, taps: &mut Taps) -> (Result<u32>, i32) {
+    let own = namespace("self", "net");
+    let mut tapped = Err(anyhow::anyhow!(
+        "the sentinel could make no network namespace"
+    ));
+    let mut is_tried = false;
+    loop {
+        if let Some(status) = sys::wait(pid, false) {
+            return (tapped, status.code());
+        }
+        if !is_tried && namespace(&pid.to_string(), "net").is_some_and(|its| Some(its) != own) {
+            is_tried = true;
+            tapped = taps.open_at(capture, pid);
+        }
+        std::thread::sleep(LOOK_EVERY);
+    }
 }
 
 /// Runs the sentinel and marks every hook that saw it as proven. What it left in the tables is
@@ -85,11 +133,19 @@ pub(crate) fn prove(capture: &mut Capture) -> Result<()> {
     label::clear_roots(capture)?;
     capture.set_state(|state| state.open = 1)?;
     let released = child.release();
-    let lacks = sys::wait(pid, true).map_or(0, |status| status.code());
+    let mut taps = Taps::default();
+    let (tapped, lacks) = if released.is_ok() {
+        tap(capture, pid, &mut taps)
+    } else {
+        sys::wait(pid, true);
+        (Ok(0), 0)
+    };
     capture.set_state(|state| state.open = 0)?;
     released.context("cannot execute the sentinel")?;
     sys::barrier();
-    let seen = Drained::sentinel(capture)?;
+    let netns = tapped.as_ref().ok().copied();
+    let seen = Drained::sentinel(capture, netns)?;
+    taps.close();
     for (name, seen) in [
         ("sys_enter", seen.calls),
         ("sys_exit", seen.errors),
@@ -100,6 +156,7 @@ pub(crate) fn prove(capture: &mut Capture) -> Result<()> {
         ("tcp_destroy_sock", seen.destroyed),
         (CAPABLE, seen.capabilities),
         ("sched_process_free", seen.freed),
+        (HOOK, seen.asked),
         ("signal_generate", seen.signals),
         (OPEN, seen.settled_failure),
         (RING_SUBMIT, seen.ring_name),
@@ -130,6 +187,12 @@ pub(crate) fn prove(capture: &mut Capture) -> Result<()> {
                 hook.reason = Some(reason.to_owned());
             }
         }
+    }
+    if let Err(error) = tapped
+        && let Some(hook) = capture.placed_mut(HOOK).map(|placed| &mut placed.hook)
+        && hook.state == HookState::Attached
+    {
+        hook.reason = Some(format!("{error:#}"));
     }
     const CGROUP: &str = "not tried: it would leave a cgroup on the node for a moment";
     const MODULE: &str = "not tried: it would load a module";

@@ -6,6 +6,7 @@ use crate::hooks::{CAPABLE, Capture, MODULE_LOAD, Placed, RING_COMPLETE};
 use crate::label::Slots;
 use crate::node::{Listener, Node};
 use crate::window::Clock;
+use crate::wire::Taps;
 use anyhow::Result;
 use procmon_probe_ebpf::abi::{
     ABI_COMPAT, ABI_X32, DIRECTION_INBOUND, DIRECTION_LISTEN, FILE_DELETED, FILE_FOLDER,
@@ -15,7 +16,7 @@ use procmon_probe_ebpf::abi::{
 };
 use procmon_profile::model::{
     Abi, CapabilityMethod, CapabilitySets, CapabilityUse, Container, Counts, Dimension,
-    DimensionCompleteness, DimensionState, Direction, Endpoint, Event, EventType, File,
+    DimensionCompleteness, DimensionState, Direction, Dns, Endpoint, Event, EventType, File,
     FileOperation, HookState, Layer, NameSource, Network, Owner, Process, Protocol, Remote,
     SeccompMode, Syscall, Tier,
 };
@@ -31,6 +32,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 const OVERLAYFS: u32 = 0x794c_7630;
 /// `TMPFS_MAGIC`, include/uapi/linux/magic.h.
 const TMPFS: u32 = 0x0102_1994;
+
+/// Names given for one address.
+const MAX_NAMES: usize = 16;
 
 /// `AF_UNIX`, include/linux/socket.h.
 const AF_UNIX: u16 = 1;
@@ -67,6 +71,7 @@ pub(crate) struct Facts<'a> {
     pub(crate) listeners: &'a [Listener],
     /// A process held an io_uring when the window opened.
     pub(crate) has_ring: bool,
+    pub(crate) taps: &'a Taps,
     pub(crate) arch: &'a str,
 }
 
@@ -93,6 +98,7 @@ pub(crate) fn containers(facts: &Facts<'_>) -> Result<Vec<Container>> {
     let row_ids = processes(facts, &mut containers);
     syscalls(facts, &mut containers);
     network(facts, &mut containers)?;
+    dns(facts, &mut containers);
     capabilities(facts, &mut containers);
     events(facts, &mut containers, &row_ids)?;
     Ok(containers.into_values().collect())
@@ -396,13 +402,48 @@ fn protocol(family: u16, socket_type: u8, protocol: u16) -> Option<Protocol> {
     })
 }
 
-fn network(facts: &Facts<'_>, containers: &mut BTreeMap<u32, Container>) -> Result<()> {
-    for sample in &facts.drained.peers {
+/// Names that a container used for an address, sorted.
+fn names_of(facts: &Facts<'_>, container: u32, address: IpAddr) -> Vec<String> {
+    let mut names: Vec<String> = facts
+        .drained
+        .names
+        .used
+        .iter()
+        .filter(|used| {
+            used.address == address && facts.drained.container_of(used.exe) == Some(container)
+        })
+        .flat_map(|used| used.names.iter().cloned())
+        .collect();
+    names.sort_unstable();
+    names.dedup();
+    names.truncate(MAX_NAMES);
+    names
+}
+
+fn dns(facts: &Facts<'_>, containers: &mut BTreeMap<u32, Container>) {
+    for row in &facts.drained.names.rows {
         if let Some(container) = facts
             .drained
-            .container_of(sample.event.key.exe)
+            .container_of(row.exe)
             .and_then(|slot| containers.get_mut(&slot))
-            && let Some(row) = peer(facts, sample)?
+        {
+            container.dns.push(Dns {
+                exe: facts.drained.path_of(row.exe),
+                name: row.name.clone(),
+                record_type: row.record_type.clone(),
+                rcode: row.rcode.clone(),
+                answers: row.answers.clone(),
+                count: row.count,
+            });
+        }
+    }
+}
+
+fn network(facts: &Facts<'_>, containers: &mut BTreeMap<u32, Container>) -> Result<()> {
+    for sample in &facts.drained.peers {
+        if let Some(slot) = facts.drained.container_of(sample.event.key.exe)
+            && let Some(container) = containers.get_mut(&slot)
+            && let Some(row) = peer(facts, sample, slot)?
         {
             container.network.push(row);
         }
@@ -462,7 +503,7 @@ fn listening(exe: String, listener: &Listener) -> Network {
     }
 }
 
-fn peer(facts: &Facts<'_>, sample: &PeerSample) -> Result<Option<Network>> {
+fn peer(facts: &Facts<'_>, sample: &PeerSample, container: u32) -> Result<Option<Network>> {
     let key = &sample.event.key;
     let Some(protocol) = protocol(key.family, key.socket_type, key.protocol) else {
         return Ok(None);
@@ -498,14 +539,18 @@ fn peer(facts: &Facts<'_>, sample: &PeerSample) -> Result<Option<Network>> {
                 None,
             ),
         },
-        Direction::Outbound => (
-            None,
-            Some(Remote {
-                address: Some(any_address(key.family, &key.remote).to_string()),
-                port: Some(key.remote_port),
-                ..Remote::default()
-            }),
-        ),
+        Direction::Outbound => {
+            let remote = any_address(key.family, &key.remote);
+            (
+                None,
+                Some(Remote {
+                    address: Some(remote.to_string()),
+                    port: Some(key.remote_port),
+                    names: names_of(facts, container, remote),
+                    ..Remote::default()
+                }),
+            )
+        }
         Direction::Inbound => (
             Some(Endpoint {
                 address: address(key.family, &key.local),
@@ -762,11 +807,9 @@ pub(crate) fn completeness(
         entry.0 = entry.0.max(state);
         entry.1.insert(reason);
     };
-    add(
-        Dimension::Dns,
-        DimensionState::Missing,
-        "this version does not capture it".to_owned(),
-    );
+    for (state, reason) in facts.taps.reasons(&facts.drained.names) {
+        add(Dimension::Dns, state, reason);
+    }
     for Placed { wanted, hook, .. } in &facts.capture.hooks {
         if hook.state == HookState::Missing {
             for (dimension, all) in wanted.without {
@@ -812,6 +855,7 @@ pub(crate) fn completeness(
                         .to_owned()
                 }
                 "REQUESTS" => format!("io_uring requests that are not by path or peer: {count}"),
+                "WIRE" => format!("the ring buffer was full: {count} packets with names"),
                 _ => format!("map {map} was full: {count} times"),
             };
             add(*dimension, DimensionState::Partial, reason);
@@ -866,7 +910,7 @@ pub(crate) fn completeness(
         (calls_of(&["io_submit"]), "asynchronous I/O (io_submit)"),
     ] {
         if used {
-            for dimension in [Dimension::Files, Dimension::Network] {
+            for dimension in [Dimension::Files, Dimension::Network, Dimension::Dns] {
                 add(
                     dimension,
                     DimensionState::Partial,
@@ -877,9 +921,7 @@ pub(crate) fn completeness(
     }
     if let Some(cut) = cut {
         for dimension in Dimension::ALL {
-            if dimension != Dimension::Dns {
-                add(dimension, DimensionState::Partial, cut.to_owned());
-            }
+            add(dimension, DimensionState::Partial, cut.to_owned());
         }
     }
     let dimensions = Dimension::ALL
@@ -907,16 +949,20 @@ fn dimensions_of(map: &str) -> &'static [Dimension] {
             Dimension::Syscalls,
             Dimension::Files,
             Dimension::Network,
+            Dimension::Dns,
         ],
         "SYSCALL_ROWS" => &[Dimension::Syscalls],
         "FILE_ROWS" | "FILE_ROWS_BY_FOLDER" => &[Dimension::Files],
-        "NETWORK_ROWS" | "NETWORK_ROWS_BY_PREFIX" | "SOCKETS" | "MESSAGES" => &[Dimension::Network],
+        "NETWORK_ROWS" | "NETWORK_ROWS_BY_PREFIX" | "SOCKETS" => &[Dimension::Network],
         "REQUESTS" => &[Dimension::Files, Dimension::Network],
+        "MESSAGES" => &[Dimension::Network, Dimension::Dns],
+        "WIRE" | "FLOWS" => &[Dimension::Dns],
         "EXES" => &[
             Dimension::Processes,
             Dimension::Syscalls,
             Dimension::Files,
             Dimension::Network,
+            Dimension::Dns,
             Dimension::Capabilities,
             Dimension::Events,
         ],
@@ -961,6 +1007,10 @@ fn coverage(containers: &[Container], files: &Files) -> BTreeMap<Dimension, f64>
                 .filter(|row| row.direction != Direction::Listen)
                 .map(|row| row.connections + row.datagrams_sent + row.datagrams_received),
         ),
+    );
+    put(
+        Dimension::Dns,
+        estimate(&mut rows().flat_map(|c| &c.dns).map(|row| row.count)),
     );
     put(
         Dimension::Capabilities,

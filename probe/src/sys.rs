@@ -542,6 +542,123 @@ pub(crate) fn may_cast_any_address(function: u32) -> bool {
     true
 }
 
+/// Moves this process into a network namespace.
+pub(crate) fn enter_network(namespace: &impl AsRawFd) -> io::Result<()> {
+    // SAFETY: a descriptor that is open.
+    if unsafe { libc::setns(namespace.as_raw_fd(), libc::CLONE_NEWNET) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
+/// A packet socket of this network namespace that hands every packet, without its link header, to a
+/// filter. The filter is there before the first packet.
+pub(crate) fn tap_socket(filter: &impl AsRawFd) -> io::Result<OwnedFd> {
+    // SAFETY: takes no pointers.
+    let socket = unsafe {
+        libc::socket(
+            libc::AF_PACKET,
+            libc::SOCK_DGRAM | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK,
+            0,
+        )
+    };
+    if socket < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the descriptor was made above.
+    let socket = unsafe { OwnedFd::from_raw_fd(socket) };
+    let program = filter.as_raw_fd();
+    // SAFETY: all-zero is a valid address, and values and lengths belong to locals.
+    let failed = unsafe {
+        let mut all: libc::sockaddr_ll = std::mem::zeroed();
+        all.sll_family = libc::AF_PACKET as u16;
+        all.sll_protocol = (libc::ETH_P_ALL as u16).to_be();
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_ATTACH_BPF,
+            (&raw const program).cast(),
+            size_of::<libc::c_int>() as libc::socklen_t,
+        ) != 0
+            || libc::bind(
+                socket.as_raw_fd(),
+                (&raw const all).cast(),
+                size_of::<libc::sockaddr_ll>() as libc::socklen_t,
+            ) != 0
+    };
+    if failed {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(socket)
+}
+
+/// Loads the program that stands on one tap: it leaves the number of the tap's network namespace in
+/// the packet's `cb[0]` and goes on with the first program of an array. It takes no packet itself.
+pub(crate) fn tap_program(netns: u32, programs: &impl AsRawFd) -> io::Result<OwnedFd> {
+    const BPF_PROG_LOAD: libc::c_long = 5;
+    const BPF_PROG_TYPE_SOCKET_FILTER: u32 = 1;
+    const BPF_FUNC_TAIL_CALL: u64 = 12;
+    /// Offset of `cb` in `struct __sk_buff`.
+    const CB: u64 = 48;
+    #[repr(C)]
+    struct Attr {
+        kind: u32,
+        instructions: u32,
+        code: u64,
+        license: u64,
+        log_level: u32,
+        log_size: u32,
+        log: u64,
+        kernel: u32,
+        flags: u32,
+        name: [u8; 16],
+    }
+    // struct bpf_insn, include/uapi/linux/bpf.h: code, two registers, offset, immediate.
+    let instruction = |code: u64, to: u64, from: u64, offset: u64, value: u32| {
+        code | to << 8 | from << 12 | offset << 16 | u64::from(value) << 32
+    };
+    let code = [
+        // r2 = netns; cb[0] = r2
+        instruction(0xb7, 2, 0, 0, netns),
+        instruction(0x63, 1, 2, CB, 0),
+        // r2 = the array; r3 = 0; go on there
+        instruction(0x18, 2, 1, 0, programs.as_raw_fd().cast_unsigned()),
+        0,
+        instruction(0xb7, 3, 0, 0, 0),
+        instruction(0x85, 0, 0, 0, BPF_FUNC_TAIL_CALL as u32),
+        // There was none: return 0
+        instruction(0xb7, 0, 0, 0, 0),
+        instruction(0x95, 0, 0, 0, 0),
+    ];
+    let license = c"Dual MIT/GPL";
+    let mut attr = Attr {
+        kind: BPF_PROG_TYPE_SOCKET_FILTER,
+        instructions: code.len() as u32,
+        code: code.as_ptr() as u64,
+        license: license.as_ptr() as u64,
+        log_level: 0,
+        log_size: 0,
+        log: 0,
+        kernel: 0,
+        flags: 0,
+        name: *b"procmon_tap\0\0\0\0\0",
+    };
+    // SAFETY: the structure and what it points to live until the call returns.
+    let fd = unsafe {
+        libc::syscall(
+            libc::SYS_bpf,
+            BPF_PROG_LOAD,
+            &raw mut attr,
+            size_of::<Attr>(),
+        )
+    };
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the kernel has just made this descriptor.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
+}
+
 /// Views a record that a program of ours wrote. None when there are too few bytes.
 pub(crate) fn record<T: aya::Pod>(bytes: &[u8]) -> Option<T> {
     if bytes.len() < size_of::<T>() {

@@ -6,6 +6,7 @@ use crate::hooks::{Capture, Unable};
 use crate::label::{self, Slots};
 use crate::node::{self, Listener, Node};
 use crate::summarize::{self, Facts};
+use crate::wire::Taps;
 use crate::{hooks, sentinel, sys};
 use anyhow::{Context as _, Result, anyhow};
 use aya::maps::HashMap as BpfMap;
@@ -110,6 +111,7 @@ struct Prepared {
     drained: Drained,
     listeners: Vec<Listener>,
     has_ring: bool,
+    taps: Taps,
     command: Option<Command>,
 }
 
@@ -159,6 +161,9 @@ fn prepare(request: &Request, stdout: Option<i32>) -> Result<Prepared, Unable> {
     )?;
     let mut drained = Drained::default();
     drained.drain(&mut capture, &mut slots, &mut node)?;
+    let mut taps = Taps::default();
+    let tgids: Vec<u32> = drained.processes.tgids().collect();
+    taps.follow(&capture, &mut drained.names, &tgids);
     let processes: Vec<u32> = node.processes().map(|(_, process)| process).collect();
     let listeners = if command.is_some() {
         Vec::new()
@@ -174,6 +179,7 @@ fn prepare(request: &Request, stdout: Option<i32>) -> Result<Prepared, Unable> {
         drained,
         listeners,
         has_ring,
+        taps,
         command,
     })
 }
@@ -331,6 +337,7 @@ impl Prepared {
             std::thread::sleep(DRAIN_EVERY);
             self.drained
                 .drain(&mut self.capture, &mut self.slots, &mut self.node)?;
+            self.follow();
             let elapsed = Duration::from_nanos(sys::monotonic_ns() - opened);
             if elapsed >= next_progress {
                 next_progress += Duration::from_secs(1);
@@ -386,6 +393,15 @@ impl Prepared {
         })
     }
 
+    /// Opens taps where the target has come to live.
+    fn follow(&mut self) {
+        let names = &mut self.drained.names;
+        if !names.untapped.is_empty() {
+            let tgids: Vec<u32> = self.drained.processes.tgids().collect();
+            self.taps.follow(&self.capture, names, &tgids);
+        }
+    }
+
     /// Waits for programs that still run, and takes what they left.
     fn close(&mut self) -> Result<Counted> {
         sys::barrier();
@@ -393,6 +409,7 @@ impl Prepared {
         self.drained
             .drain(&mut self.capture, &mut self.slots, &mut self.node)?;
         self.drained.processes.close();
+        self.drained.names.close();
         Counted::read(&mut self.capture)
     }
 
@@ -422,6 +439,7 @@ impl Prepared {
             clock,
             listeners: &self.listeners,
             has_ring: self.has_ring,
+            taps: &self.taps,
             arch,
         };
         let containers = summarize::containers(&facts)?;
@@ -497,6 +515,13 @@ impl Prepared {
     fn statistics(&mut self) -> Statistics {
         let mut all = Statistics::default();
         let mut missed = BTreeMap::new();
+        let mut add = |statistics: &sys::ProgramStatistics| {
+            if statistics.run_count > 0 {
+                *all.runs.get_or_insert(0) += statistics.run_count;
+                *all.seconds.get_or_insert(0.0) +=
+                    Duration::from_nanos(statistics.run_time_ns).as_secs_f64();
+            }
+        };
         for (hook, program) in self.capture.programs() {
             let Ok(fd) = program.fd() else { continue };
             use std::os::fd::{AsFd as _, AsRawFd as _};
@@ -508,10 +533,11 @@ impl Prepared {
                 .zip(statistics.missed)
                 .map(|(sum, missed)| sum + missed)
                 .or(statistics.missed);
-            if statistics.run_count > 0 {
-                *all.runs.get_or_insert(0) += statistics.run_count;
-                *all.seconds.get_or_insert(0.0) +=
-                    Duration::from_nanos(statistics.run_time_ns).as_secs_f64();
+            add(&statistics);
+        }
+        for program in self.taps.programs() {
+            if let Ok(statistics) = sys::program_statistics(program) {
+                add(&statistics);
             }
         }
         for (hook, missed) in missed {
@@ -532,9 +558,13 @@ impl Prepared {
     /// Waits for the command, which is never killed; its exit code.
     fn reap(self) -> i32 {
         let Self {
-            capture, command, ..
+            capture,
+            mut taps,
+            command,
+            ..
         } = self;
         // Nothing is captured any more: the programs go before the wait.
+        taps.close();
         drop(capture);
         match command {
             Some(Command {

@@ -276,6 +276,16 @@ fn normalize_container(container: &mut Container) {
         equal
     });
     container.dns.sort_by(|a, b| dns_key(a).cmp(&dns_key(b)));
+    container.dns.dedup_by(|next, kept| {
+        let equal = dns_key(next) == dns_key(kept);
+        if equal {
+            kept.count = kept.count.saturating_add(next.count);
+            kept.answers.append(&mut next.answers);
+            kept.answers.sort_unstable();
+            kept.answers.dedup();
+        }
+        equal
+    });
     container
         .capabilities
         .sort_by(|a, b| (&a.name, &a.exe).cmp(&(&b.name, &b.exe)));
@@ -302,15 +312,8 @@ fn normalize_container(container: &mut Container) {
     });
 }
 
-fn dns_key(row: &Dns) -> impl Ord + '_ {
-    (
-        &row.name,
-        &row.record_type,
-        &row.exe,
-        &row.rcode,
-        &row.answers,
-        row.count,
-    )
+fn dns_key(row: &Dns) -> (&str, &str, &str, Option<&str>) {
+    (&row.name, &row.record_type, &row.exe, row.rcode.as_deref())
 }
 
 fn add_counts(to: &mut BTreeMap<String, u64>, from: &BTreeMap<String, u64>) {

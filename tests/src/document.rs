@@ -5,11 +5,12 @@ use std::collections::HashMap;
 use std::path::Path;
 
 /// The dimensions that hold rows.
-const DIMENSIONS: [&str; 6] = [
+const DIMENSIONS: [&str; 7] = [
     "processes",
     "syscalls",
     "files",
     "network",
+    "dns",
     "capabilities",
     "events",
 ];
@@ -75,8 +76,10 @@ pub fn differences(document: &Value, truth: &Value, exe: &str) -> Vec<String> {
         }
         for wanted in truth[dimension].as_array().into_iter().flatten() {
             let mut wanted = wanted.clone();
-            if matches!(dimension, "syscalls" | "files" | "network" | "capabilities")
-                && wanted.get("exe").is_none()
+            if matches!(
+                dimension,
+                "syscalls" | "files" | "network" | "dns" | "capabilities"
+            ) && wanted.get("exe").is_none()
             {
                 wanted["exe"] = exe.into();
             }

@@ -4,7 +4,7 @@ use super::text::shorten;
 use super::{Style, bytes, count, escape, name};
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use procmon_profile::model::{
-    CapabilityUse, Container, Counts, DimensionState, Direction, Event, File, FileOperation,
+    CapabilityUse, Container, Counts, DimensionState, Direction, Dns, Event, File, FileOperation,
     HookState, Layer, Network, Origin, Process, Profile, Remote, SeccompMode, Syscall,
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -56,6 +56,7 @@ pub(super) fn render(
         processes(&mut screen, container)?;
         changes(&mut screen, container, &runtime)?;
         network(&mut screen, container, &runtime)?;
+        questions(&mut screen, container, &runtime)?;
         reads(&mut screen, container, &runtime)?;
         failures(&mut screen, container, &runtime)?;
         syscalls(&mut screen, container, &runtime)?;
@@ -836,6 +837,46 @@ fn network(
         &[
             "DIR", "PROTO", "CONNS", "SENT", "RECEIVED", "FAILURES", "BY", "PEER",
         ],
+        rows,
+    )
+}
+
+/// Names asked for, the most wanted first; those that failed before all others.
+fn questions(
+    screen: &mut Screen<'_>,
+    container: &Container,
+    runtime: &Runtime<'_>,
+) -> io::Result<()> {
+    let mut asked: Vec<&Dns> = container.dns.iter().collect();
+    asked.sort_by_key(|row| {
+        (
+            row.rcode.as_deref() == Some("NOERROR"),
+            std::cmp::Reverse(row.count),
+        )
+    });
+    let row = |row: &Dns| {
+        vec![
+            count(row.count),
+            row.record_type.clone(),
+            row.rcode.clone().unwrap_or_else(|| "no answer".to_owned()),
+            short_exe(&row.exe),
+            row.name.clone(),
+            if row.answers.is_empty() {
+                "-".to_owned()
+            } else {
+                row.answers.join(" ")
+            },
+        ]
+    };
+    let (own, its) = runtime.split(asked, |row| row.exe.as_str());
+    let mut rows = Rows {
+        rows: own.into_iter().map(row).collect(),
+        ..Rows::default()
+    };
+    rows.fold(screen, its.into_iter().map(row).collect(), OF_RUNTIME);
+    screen.section(
+        "Names asked for",
+        &["COUNT", "TYPE", "OUTCOME", "BY", "NAME", "ANSWERS"],
         rows,
     )
 }

@@ -249,6 +249,8 @@ pub enum Loss {
     FilesByFolder,
     /// Peers that share the row of their prefix, by operation.
     PeersByPrefix,
+    RingWire,
+    Flows,
 }
 /// Number of [`Loss`] counters.
-pub const N_LOSSES: u32 = 18;
+pub const N_LOSSES: u32 = 20;

@@ -7,6 +7,7 @@ mod network;
 mod process;
 mod syscall;
 mod task;
+mod wire;
 
 pub use config::*;
 pub use event::*;
@@ -15,6 +16,7 @@ pub use network::*;
 pub use process::*;
 pub use syscall::*;
 pub use task::*;
+pub use wire::*;
 
 /// Declares records: plain data with a known size, readable by aya on the host.
 macro_rules! records {

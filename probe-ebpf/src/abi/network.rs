@@ -56,8 +56,10 @@ pub struct NetworkRow {
     pub bytes_sent: u64,
     /// Payload bytes received.
     pub bytes_received: u64,
+    /// Not 0: a resolver's port, by datagrams.
+    pub resolver: u64,
 }
-records! { NetworkRow = 40 }
+records! { NetworkRow = 48 }
 
 /// What is known of a socket since it was connected or accepted.
 #[repr(C)]
@@ -69,8 +71,8 @@ pub struct SocketState {
     pub direction: u8,
     /// Of `SOCKET_…`.
     pub stage: u8,
-    /// Padding.
-    pub pad: u16,
+    /// Executable slot of whoever made it.
+    pub exe: u16,
 }
 records! { SocketState = 8 }
 

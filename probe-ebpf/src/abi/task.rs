@@ -80,8 +80,10 @@ pub struct TaskRecord {
     pub opening: u64,
     /// When the call began, by the monotonic clock, where that is measured.
     pub entered_ns: u64,
+    /// `struct sock` by which the task asks a resolver, if it does.
+    pub resolver: u64,
 }
-records! { TaskRecord = 128 }
+records! { TaskRecord = 136 }
 
 /// The task that ran last on a CPU, and its slot.
 #[repr(C)]

@@ -9,3 +9,4 @@ mod network;
 mod process;
 mod ring;
 mod syscall;
+mod wire;

@@ -5,7 +5,7 @@
 //! 5.10 … 7.x; they run on whatever task was there, so only the step to SYN_SENT, taken inside
 //! connect, looks at the task.
 
-use super::{file::errno, label};
+use super::{file::errno, label, wire};
 use crate::kernel::sock::{
     self, AF_INET, AF_INET6, AF_UNIX, AF_UNSPEC, Ends, IPPROTO_MPTCP, SOCK_DGRAM, SOCK_SEQPACKET,
     SOCK_STREAM,
@@ -21,8 +21,9 @@ use aya_ebpf::programs::BtfTracePointContext;
 use procmon_probe_ebpf::abi::{
     ABI_COMPAT, ABI_NATIVE, CALL_RECVFROM, CALL_SENDMMSG, CALL_SENDMSG, CALL_SENDTO, CallKind,
     DIRECTION_INBOUND, DIRECTION_LISTEN, DIRECTION_OUTBOUND, EVENT_NETWORK, ListenKey, Loss,
-    NetworkEvent, NetworkRow, ROWS_NETWORK, SOCKET_CONNECTED, SOCKET_CONNECTING, SOCKET_FAILED,
-    SOCKET_SETTLED, SOCKET_UNEXPLAINED, SocketState, TASK_PENDING, TaskRecord, UNIX_PATH,
+    NetworkEvent, NetworkKey, NetworkRow, PORT_DNS, ROWS_NETWORK, SOCKET_CONNECTED,
+    SOCKET_CONNECTING, SOCKET_FAILED, SOCKET_SETTLED, SOCKET_UNEXPLAINED, SocketState,
+    TASK_PENDING, TaskRecord, UNIX_PATH,
 };
 
 const TCP_ESTABLISHED: i32 = 1;
@@ -92,6 +93,9 @@ extern "C" fn peer_row() -> u32 {
         };
         (*event).kind = EVENT_NETWORK;
         (*event).row = row;
+        if let Some(counts) = counts(row) {
+            (*counts).resolver = u64::from(is_resolver(key));
+        }
         if !emit(buffer, size_of::<NetworkEvent>(), Loss::RingNetwork) {
             let _ = FREE_PEER_ROWS.push(row, 0);
             return 0;
@@ -150,6 +154,17 @@ fn prefix_row() -> u32 {
             lost(Loss::NetworkRows);
         }
         row + 1
+    }
+}
+
+/// Datagrams to a resolver.
+#[inline(always)]
+unsafe fn is_resolver(key: *const NetworkKey) -> bool {
+    // SAFETY: the caller's.
+    unsafe {
+        (*key).remote_port == PORT_DNS
+            && (*key).direction == DIRECTION_OUTBOUND
+            && (*key).socket_type == SOCK_DGRAM
     }
 }
 
@@ -241,6 +256,14 @@ extern "C" fn inet_row(exe: u32, sk: u64, number: u64) -> u32 {
         }
         None => DIRECTION_OUTBOUND,
     };
+    if ends.remote_port == PORT_DNS && direction == DIRECTION_OUTBOUND {
+        if sock::socket_type(sk) == SOCK_DGRAM {
+            wire::asks(sk);
+        } else {
+            // Of a connection that is older than the window nobody else knows.
+            wire::flows(exe, sk);
+        }
+    }
     let event = begin(buffer, exe, sk);
     // SAFETY: the buffer is ours.
     unsafe { set_ends(event, &ends, direction) };
@@ -637,17 +660,17 @@ pub(crate) extern "C" fn accepted(result: i64) -> u32 {
         return 0;
     }
     count_connection(row - 1);
-    remember(sk, row - 1, DIRECTION_INBOUND, SOCKET_CONNECTED);
+    remember(sk, row - 1, exe, DIRECTION_INBOUND, SOCKET_CONNECTED);
     row
 }
 
 #[inline(always)]
-fn remember(sk: u64, row: u32, direction: u8, stage: u8) {
+fn remember(sk: u64, row: u32, exe: u32, direction: u8, stage: u8) {
     let state = SocketState {
         row,
         direction,
         stage,
-        pad: 0,
+        exe: exe as u16,
     };
     if SOCKETS.insert(sk, state, 0).is_err() {
         lost(Loss::Sockets);
@@ -768,6 +791,9 @@ extern "C" fn transfer_done(row: u32, result: i64, inward: u32, datagrams: u64) 
             add(bytes, result as u64);
             // User space drops the number of a stream's calls.
             add(messages, datagrams);
+            if (*counts).resolver != 0 && inward == 0 {
+                wire::asked();
+            }
         }
     }
     0
@@ -914,6 +940,10 @@ pub(crate) extern "C" fn message(inward: u32, address: u64, length: u32, result:
             return 0;
         }
         if row == 0 || sock::socket_type(sk) == SOCK_DGRAM {
+            if !inward {
+                // SAFETY: a map value of the current task.
+                unsafe { (*record).resolver = sk };
+            }
             let mut hint = last_sent(number);
             if inward && (hint == NOTHING_YET || hint == YOUNG) && result >= 0 {
                 let _ = LAST_SENT.insert(number, RECEIVES_FIRST, 0);
@@ -989,7 +1019,10 @@ fn on_inet_sock_set_state(ctx: BtfTracePointContext) -> i32 {
 #[btf_tracepoint(function = "tcp_destroy_sock")]
 fn on_tcp_destroy_sock(ctx: BtfTracePointContext) -> i32 {
     let sk: *const u8 = ctx.arg(0);
-    let _ = SOCKETS.remove(sock::of_program(number_at(sk, 2)));
+    let flow = number_at(sk, 2);
+    if SOCKETS.remove(sock::of_program(flow)).is_ok() {
+        wire::flowed(flow);
+    }
     0
 }
 
@@ -1015,7 +1048,7 @@ fn state_changed(flow: u64, to: i32) -> Option<()> {
         unsafe { set_ends(event, &ends, DIRECTION_OUTBOUND) };
         let row = peer_row();
         if row != 0 {
-            remember(sk, row - 1, DIRECTION_OUTBOUND, SOCKET_CONNECTING);
+            remember(sk, row - 1, exe, DIRECTION_OUTBOUND, SOCKET_CONNECTING);
         }
         return Some(());
     }
@@ -1028,6 +1061,7 @@ fn state_changed(flow: u64, to: i32) -> Option<()> {
         if to == TCP_ESTABLISHED {
             (*state).stage = SOCKET_CONNECTED;
             count_connection((*state).row);
+            wire::flows(u32::from((*state).exe), flow);
         } else if to == TCP_CLOSE {
             let errno = sock::error(flow);
             if errno == 0 {

@@ -180,26 +180,35 @@ fn exit(record: *mut TaskRecord, regs: *const u8, result: i64) {
             0
         };
         if (*record).in_call == 0 {
-            if (*record).flags & TASK_MAY_BE_IN_CALL != 0 {
-                began_before(number_of(regs), result);
-            } else if errno < 512 {
-                answered(number_of(regs), result);
+            if (*record).flags & TASK_MAY_BE_IN_CALL == 0 {
+                if errno < 512 {
+                    answered(number_of(regs), result);
+                }
+                return;
             }
-            return;
-        }
-        (*record).in_call = 0;
-        let row = (*record).row;
-        if config!(latency) != 0 {
-            measure(row, bpf_ktime_get_ns().wrapping_sub((*record).entered_ns));
-        }
-        if errno != 0
-            && let Some(counts) = SYSCALL_ROWS.get_ptr_mut(row)
-        {
-            if (512..=516).contains(&errno) {
-                add_local(&raw mut (*counts).restarted, 1);
-                (*record).flags |= TASK_ROLLED_BACK;
-            } else if !restored(regs, record) {
-                count_errno(counts, row, errno as u16);
+            // Began before the window: not counted as a call, but what it did counts.
+            recall(number_of(regs));
+            if errno != 0 {
+                return;
+            }
+            if CallKind::from_word((*record).kind).at_entry != 0 {
+                at_entry(number_of(regs), (*record).kind);
+            }
+        } else {
+            (*record).in_call = 0;
+            let row = (*record).row;
+            if config!(latency) != 0 {
+                measure(row, bpf_ktime_get_ns().wrapping_sub((*record).entered_ns));
+            }
+            if errno != 0
+                && let Some(counts) = SYSCALL_ROWS.get_ptr_mut(row)
+            {
+                if (512..=516).contains(&errno) {
+                    add_local(&raw mut (*counts).restarted, 1);
+                    (*record).flags |= TASK_ROLLED_BACK;
+                } else if !restored(regs, record) {
+                    count_errno(counts, row, errno as u16);
+                }
             }
         }
         let kind = (*record).kind;
@@ -243,30 +252,22 @@ unsafe fn restored(regs: *const u8, record: *mut TaskRecord) -> bool {
     regs::number(number_of(regs)) < 0 && unsafe { (*record).number } as i32 >= 0
 }
 
-/// A call that began before the window: not counted as a call, but what it did counts.
+/// Finds out which call returns that nobody saw begin.
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn began_before(regs: u64, result: i64) -> u32 {
+extern "C" fn recall(regs: u64) -> u32 {
     let Some(record) = label::current() else {
         return 0;
     };
     let number = regs::number(regs) as u64;
     let abi = regs::abi_of(regs, number);
-    let kind = kind(abi, number as u32);
     // SAFETY: a map value of the current task.
     unsafe {
         (*record).flags &= !TASK_MAY_BE_IN_CALL;
         (*record).number = number as u32;
         (*record).abi = abi;
-        (*record).kind = kind;
+        (*record).kind = kind(abi, number as u32);
         (*record).row_exe = NO_EXE;
-    }
-    let what = CallKind::from_word(kind);
-    if !(-4095..0).contains(&result) && what.kind != CALL_PLAIN {
-        if what.at_entry != 0 {
-            at_entry(regs, kind);
-        }
-        effect(regs, kind, result);
     }
     0
 }

@@ -19,20 +19,24 @@ pub(crate) use syscall::{SyscallSample, total as total_calls};
 
 use crate::hooks::Capture;
 use crate::label::Slots;
-use crate::node::Node;
+use crate::node::{Node, namespace};
 use crate::sentinel::SENTENCE;
 use crate::sys;
+use crate::wire::Names;
 use anyhow::{Context as _, Result};
 use aya::maps::{Array, HashMap as BpfMap, RingBuf};
 use procmon_probe_ebpf::abi::{
-    CapabilityKey, CapabilityRow, ContainerEvent, EVENT_CONTAINER, EVENT_EXE, EVENT_EXEC,
-    EVENT_EXIT, EVENT_FILE, EVENT_FORK, EVENT_NETWORK, EVENT_RARE, ExeEvent, FILE_KEY_ENTRY,
-    FILE_KEY_KERNEL_NAME, FILE_KEY_SETTLED, FileKey, FileMeta, FileOp, FileRow, Loss, N_FILE_OPS,
-    N_LOSSES, ProcessEvent, RARE_SIGNAL, RareEvent, RowErrno, SENTINEL_CONTAINER, SocketState,
+    CapabilityKey, CapabilityRow, ContainerEvent, DIRECTION_OUTBOUND, EVENT_CONTAINER, EVENT_EXE,
+    EVENT_EXEC, EVENT_EXIT, EVENT_FILE, EVENT_FORK, EVENT_NETWORK, EVENT_RARE, EVENT_WIRE,
+    EVENT_WIRE_OWNER, ExeEvent, FILE_KEY_ENTRY, FILE_KEY_KERNEL_NAME, FILE_KEY_SETTLED, FileKey,
+    FileMeta, FileOp, FileRow, Loss, N_FILE_OPS, N_LOSSES, NetworkEvent, ProcessEvent, RARE_SETNS,
+    RARE_SIGNAL, RARE_UNSHARE, RareEvent, RowErrno, SENTINEL_CONTAINER, SocketState,
     TASK_MAY_BE_IN_CALL,
 };
 use std::collections::{BTreeMap, HashMap};
 
+/// Place of the network namespace in [`NAMESPACES`](crate::node::NAMESPACES).
+const NETWORK_NAMESPACE: usize = 2;
 /// What the sentinel's close of nothing gives.
 const EBADF: u16 = 9;
 /// What the sentinel's connection gives.
@@ -61,6 +65,7 @@ pub(crate) struct Drained {
     pub(crate) peers: Vec<PeerSample>,
     pub(crate) processes: Processes,
     pub(crate) rare: Vec<RareSample>,
+    pub(crate) names: Names,
 }
 
 /// Everything counted, once the window has closed.
@@ -94,6 +99,7 @@ pub(crate) struct Sentinel {
     pub(crate) ring_write: bool,
     /// Operations on settled names, by [`FileOp`](procmon_probe_ebpf::abi::FileOp).
     pub(crate) settled: [bool; N_FILE_OPS],
+    pub(crate) asked: bool,
 }
 
 /// The path that a walk wrote: names, the last one first, each ended by NUL.
@@ -122,16 +128,25 @@ impl Drained {
         node: &mut Node,
     ) -> Result<()> {
         let mut ring = RingBuf::try_from(capture.ebpf.map_mut("RING").context("no map RING")?)?;
+        let now_ns = sys::monotonic_ns();
         while let Some(item) = ring.next() {
-            self.take(&item, slots, node);
+            self.take(&item, slots, node, now_ns);
         }
         self.processes.settle(node);
+        self.names.tidy(now_ns);
         Ok(())
     }
 
     /// Takes one record of the ring buffer.
-    pub(crate) fn take(&mut self, bytes: &[u8], slots: &mut Slots, node: &mut Node) -> Option<()> {
+    pub(crate) fn take(
+        &mut self,
+        bytes: &[u8],
+        slots: &mut Slots,
+        node: &mut Node,
+        now_ns: u64,
+    ) -> Option<()> {
         let kind: u32 = sys::record(bytes)?;
+        self.follow_namespaces(kind, bytes);
         if !matches!(kind, EVENT_FORK | EVENT_EXE | EVENT_CONTAINER) {
             self.processes.settle(node);
         }
@@ -164,11 +179,47 @@ impl Drained {
                 let sample = RareSample::new(bytes, &self.processes)?;
                 self.rare.push(sample);
             }
+            EVENT_WIRE => self.names.packet(&sys::record(bytes)?, now_ns),
+            EVENT_WIRE_OWNER => self.names.claimed(&sys::record(bytes)?, now_ns),
             EVENT_CONTAINER => {
                 let event: ContainerEvent = sys::record(bytes)?;
                 let end = event.name.iter().position(|byte| *byte == 0).unwrap_or(0);
                 let name = String::from_utf8_lossy(&event.name[..end]).into_owned();
                 slots.began(event.container, event.pod_cgroup, &name, event.time);
+            }
+            _ => {}
+        }
+        Some(())
+    }
+
+    /// Notes the network namespaces that a record tells of.
+    fn follow_namespaces(&mut self, kind: u32, bytes: &[u8]) -> Option<()> {
+        match kind {
+            EVENT_FORK | EVENT_EXEC => {
+                let event: ProcessEvent = sys::record(bytes)?;
+                if event.container != SENTINEL_CONTAINER {
+                    let netns = event.privileges.namespaces[NETWORK_NAMESPACE];
+                    self.names.namespace(netns, Some(event.tgid));
+                }
+            }
+            EVENT_NETWORK => {
+                let event: NetworkEvent = sys::record(bytes)?;
+                if i32::from(event.key.socket_type) == libc::SOCK_STREAM
+                    && event.key.direction == DIRECTION_OUTBOUND
+                    && matches!(i32::from(event.key.family), libc::AF_INET | libc::AF_INET6)
+                {
+                    self.names.used_namespace(event.netns, None);
+                } else {
+                    self.names.namespace(event.netns, None);
+                }
+            }
+            EVENT_RARE => {
+                let event: RareEvent = sys::record(bytes)?;
+                if matches!(event.key.kind, RARE_UNSHARE | RARE_SETNS)
+                    && let Some(netns) = namespace(&event.key.tgid.to_string(), "net")
+                {
+                    self.names.namespace(netns, Some(event.key.tgid));
+                }
             }
             _ => {}
         }
@@ -191,8 +242,10 @@ impl Drained {
     }
 
     /// Looks at what the sentinel left, and forgets it.
-    pub(crate) fn sentinel(capture: &mut Capture) -> Result<Sentinel> {
+    pub(crate) fn sentinel(capture: &mut Capture, netns: Option<u32>) -> Result<Sentinel> {
         let mut seen = Sentinel::default();
+        let mut names = Names::default();
+        names.tapped.extend(netns);
         let mut exes = Vec::new();
         let mut ring = RingBuf::try_from(capture.ebpf.map_mut("RING").context("no map RING")?)?;
         while let Some(item) = ring.next() {
@@ -210,10 +263,17 @@ impl Drained {
                     seen.signals |= sys::record::<RareEvent>(&item)
                         .is_some_and(|event| event.key.kind == RARE_SIGNAL);
                 }
+                Some(EVENT_WIRE) => {
+                    sys::record(&item).map(|packet| names.packet(&packet, 0));
+                }
+                Some(EVENT_WIRE_OWNER) => {
+                    sys::record(&item).map(|owner| names.claimed(&owner, 0));
+                }
                 _ => {}
             }
         }
         drop(ring);
+        seen.asked = names.has_asked();
         let counted = Counted::read(capture)?;
         seen.calls = counted.syscalls.iter().any(|sample| sample.row.calls > 0);
         seen.errors = counted
@@ -324,6 +384,8 @@ fn loss_name(number: u32) -> Option<&'static str> {
         (Loss::Requests, "REQUESTS"),
         (Loss::FilesByFolder, "FILE_ROWS_BY_FOLDER"),
         (Loss::PeersByPrefix, "NETWORK_ROWS_BY_PREFIX"),
+        (Loss::RingWire, "WIRE"),
+        (Loss::Flows, "FLOWS"),
     ];
     NAMES
         .iter()

@@ -278,7 +278,8 @@ impl Node {
     }
 }
 
-fn namespace(process: &str, name: &str) -> Option<u32> {
+/// Inode number of a namespace that a process lives in.
+pub(crate) fn namespace(process: &str, name: &str) -> Option<u32> {
     let link = std::fs::read_link(Path::new("/proc").join(process).join("ns").join(name)).ok()?;
     namespace_inode(link.to_str()?)
 }

@@ -1,0 +1,13 @@
+//! Names on the wire: taps in the target's network namespaces, what DNS and TLS say there, and who
+//! asked.
+//!
+//! The taps see packets of everybody in their namespaces; only those of the target's sockets are
+//! kept. Payloads other than names stay nowhere.
+
+mod dns;
+mod names;
+mod taps;
+mod tls;
+
+pub(crate) use names::Names;
+pub(crate) use taps::{HOOK, Taps, load};
