@@ -247,10 +247,14 @@ impl Drained {
                 Some(EVENT_EXEC) => seen.execs = true,
                 Some(EVENT_EXIT) => seen.exits = true,
                 Some(EVENT_WIRE) => {
-                    sys::record(&item).map(|packet| names.packet(&packet, 0));
+                    if let Some(packet) = sys::record(&item) {
+                        names.packet(&packet, 0);
+                    }
                 }
                 Some(EVENT_WIRE_OWNER) => {
-                    sys::record(&item).map(|owner| names.claimed(&owner, 0));
+                    if let Some(claim) = sys::record(&item) {
+                        names.claimed(&claim, 0);
+                    }
                 }
                 _ => {}
             }
