@@ -553,6 +553,10 @@ pub(crate) fn enter_network(namespace: &impl AsRawFd) -> io::Result<()> {
 
 /// A packet socket of this network namespace that hands every packet, without its link header, to a
 /// filter. The filter is there before the first packet.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "small constants and descriptors, in the widths of the kernel's structures"
+)]
 pub(crate) fn tap_socket(filter: &impl AsRawFd) -> io::Result<OwnedFd> {
     // SAFETY: takes no pointers.
     let socket = unsafe {
@@ -594,6 +598,10 @@ pub(crate) fn tap_socket(filter: &impl AsRawFd) -> io::Result<OwnedFd> {
 
 /// Loads the program that stands on one tap: it leaves the number of the tap's network namespace in
 /// the packet's `cb[0]` and goes on with the first program of an array. It takes no packet itself.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "small constants and descriptors, in the widths of the kernel's structures"
+)]
 pub(crate) fn tap_program(netns: u32, programs: &impl AsRawFd) -> io::Result<OwnedFd> {
     const BPF_PROG_LOAD: libc::c_long = 5;
     const BPF_PROG_TYPE_SOCKET_FILTER: u32 = 1;

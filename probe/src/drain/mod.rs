@@ -264,10 +264,14 @@ impl Drained {
                         .is_some_and(|event| event.key.kind == RARE_SIGNAL);
                 }
                 Some(EVENT_WIRE) => {
-                    sys::record(&item).map(|packet| names.packet(&packet, 0));
+                    if let Some(packet) = sys::record(&item) {
+                        names.packet(&packet, 0);
+                    }
                 }
                 Some(EVENT_WIRE_OWNER) => {
-                    sys::record(&item).map(|owner| names.claimed(&owner, 0));
+                    if let Some(claim) = sys::record(&item) {
+                        names.claimed(&claim, 0);
+                    }
                 }
                 _ => {}
             }
