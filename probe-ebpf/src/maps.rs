@@ -188,6 +188,10 @@ pub(crate) struct Scratch {
     pub(crate) dentry: u64,
     /// The task that uses it, where another one may come between.
     pub(crate) owner: u64,
+    /// Key of the file that is looked up: too large for the stack of a long chain of calls.
+    pub(crate) key: FileKey,
+    /// Key of its folder.
+    pub(crate) folder: FileKey,
 }
 
 /// One offset, as a constant to the verifier.
@@ -232,6 +236,28 @@ pub(crate) fn open() -> bool {
 #[inline(always)]
 pub(crate) fn scratch(index: u32) -> Option<*mut Scratch> {
     SCRATCH.get_ptr_mut(index)
+}
+
+/// Takes a buffer for the current task, where another one may come between.
+#[inline(always)]
+pub(crate) fn claim(buffer: *mut Scratch) {
+    // SAFETY: a map value of this CPU; volatile since another task may come between.
+    unsafe {
+        core::ptr::write_volatile(
+            &raw mut (*buffer).owner,
+            aya_ebpf::helpers::generated::bpf_get_current_task(),
+        );
+    }
+}
+
+/// No other task has taken the buffer meanwhile.
+#[inline(always)]
+pub(crate) fn is_mine(buffer: *mut Scratch) -> bool {
+    // SAFETY: as above.
+    unsafe {
+        core::ptr::read_volatile(&raw const (*buffer).owner)
+            == aya_ebpf::helpers::generated::bpf_get_current_task()
+    }
 }
 
 /// Counts one loss.

@@ -337,7 +337,7 @@ pub(crate) fn load(
             error,
         })?;
     let log = if request.verbose {
-        VerifierLogLevel::DEBUG
+        VerifierLogLevel::STATS
     } else {
         VerifierLogLevel::DISABLE
     };

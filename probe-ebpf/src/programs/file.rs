@@ -9,7 +9,8 @@ use super::{label, namei, network, process::current_tgid};
 use crate::kernel::{file, path, read, regs, task};
 use crate::maps::{
     FILE_CACHE, FILE_ROWS, FILES, FOLDERS, FREE_FILE_ROWS, FREE_FOLDER_ROWS, SCRATCH_MASK, STATE,
-    Scratch, add, add_errno, config, emit, lost, offset, opaque, scratch, state, take,
+    Scratch, add, add_errno, claim, config, emit, is_mine, lost, offset, opaque, scratch, state,
+    take,
 };
 use aya_ebpf::helpers::generated::{
     bpf_probe_read_kernel_str, bpf_probe_read_user, bpf_probe_read_user_str,
@@ -176,28 +177,30 @@ pub(crate) extern "C" fn looked_up_row(exe: u32, file: u64) -> u32 {
     let dentry = file::dentry(file);
     let mount = file::mount(file);
     let parent = file::parent(dentry);
-    let key = FileKey {
-        exe,
-        kind: FILE_KEY_SETTLED,
-        inode: file::number(inode),
-        parent: file::number(file::dentry_inode(parent)),
-        name: file::name_hash(dentry),
-        mount,
-        above: above(parent),
-        device: file::device(inode),
-        pad: 0,
+    let Some(buffer) = scratch(0) else { return 0 };
+    claim(buffer);
+    // SAFETY: the buffer is larger than the record, and nothing else uses it.
+    let row = unsafe {
+        let key = &raw mut (*buffer).key;
+        (*key).exe = exe;
+        (*key).kind = FILE_KEY_SETTLED;
+        (*key).inode = file::number(inode);
+        (*key).parent = file::number(file::dentry_inode(parent));
+        (*key).name = file::name_hash(dentry);
+        (*key).mount = mount;
+        (*key).above = above(parent);
+        (*key).device = file::device(inode);
+        FILES.get(&*key).map_or(0, |row| *row + 1)
     };
-    // SAFETY: a number is copied out of the map.
-    if let Some(row) = unsafe { FILES.get(key) }.copied() {
-        return row + 1;
+    if row != 0 {
+        return if is_mine(buffer) { row } else { 0 };
     }
-    let shared = shared_row(&key);
+    let shared = shared_row(0);
     if shared != 0 {
         return shared;
     }
     let start = size_of::<FileEvent>() as u64;
     let end = path::names(0, start, mount, dentry);
-    let Some(buffer) = scratch(0) else { return 0 };
     let event = buffer.cast::<FileEvent>();
     // SAFETY: the buffer is larger than the record, and nothing else uses it.
     unsafe {
@@ -206,89 +209,109 @@ pub(crate) extern "C" fn looked_up_row(exe: u32, file: u64) -> u32 {
         (*event).name_len = 0;
         (*event).path_len = (end as u32).wrapping_sub(start as u32);
     }
-    new_row(buffer, &key, end)
+    if !is_mine(buffer) {
+        return 0;
+    }
+    new_file_row(0, end)
 }
 
-/// Takes a row for a key and announces it; the buffer holds all but the head of the record.
-#[inline(always)]
-pub(crate) fn new_row(buffer: *mut Scratch, key: &FileKey, end: u64) -> u32 {
+/// Takes a row for the key in a buffer and announces it; the buffer holds all but the head of the record.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn new_file_row(number: u32, end: u64) -> u32 {
+    let Some(buffer) = scratch(number) else {
+        return 0;
+    };
     let Some(row) = take(&FREE_FILE_ROWS) else {
         // SAFETY: the static is a map's value.
         unsafe { core::ptr::write_volatile(&raw mut STATE.files_full, 1) };
-        return first_shared_row(buffer, key, end);
+        return first_shared_row(number, end);
     };
-    if !announce(buffer, key.exe, row, end) {
+    if !announce(buffer, row, end) {
         let _ = FREE_FILE_ROWS.push(row, 0);
         return 0;
     }
     // Of two CPUs at once both rows are announced with the same path: user space adds them.
-    if FILES.insert(key, row, 0).is_err() {
+    // SAFETY: the key is the buffer's.
+    if FILES.insert(unsafe { &(*buffer).key }, row, 0).is_err() {
         lost(Loss::FileRows);
     }
     row + 1
 }
 
 #[inline(always)]
-fn announce(buffer: *mut Scratch, exe: u32, row: u32, end: u64) -> bool {
+fn announce(buffer: *mut Scratch, row: u32, end: u64) -> bool {
     let event = buffer.cast::<FileEvent>();
     // SAFETY: the buffer is larger than the record, and nothing else uses it.
     unsafe {
         (*event).kind = EVENT_FILE;
         (*event).row = row;
-        (*event).exe = exe;
+        (*event).exe = (*buffer).key.exe;
         (*event).tgid = current_tgid();
     }
     emit(buffer, (end & 0xffff_ffff) as usize, Loss::RingFile)
 }
 
-/// What the files of a folder have in common; names given as arguments have what they are relative to.
-#[inline(always)]
-fn folder_of(key: &FileKey) -> FileKey {
-    let is_named = key.kind != FILE_KEY_SETTLED && key.kind != FILE_KEY_ENTRY;
-    FileKey {
-        kind: FILE_KEY_FOLDER | u32::from(is_named),
-        inode: if is_named { key.inode } else { key.parent },
-        parent: 0,
-        name: 0,
-        ..*key
-    }
-}
-
-/// Once there are no more rows: row plus 1 of the folder, if it has one.
-#[inline(always)]
-fn shared_row(key: &FileKey) -> u32 {
+/// Once there are no more rows: row plus 1 of the folder of the key in a buffer, if it has one. Files of
+/// a folder share it; so do names given as arguments that are relative to the same.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn shared_row(number: u32) -> u32 {
     if state!(files_full) == 0 {
         return 0;
     }
-    // SAFETY: a number is copied out of the map.
-    match unsafe { FOLDERS.get(folder_of(key)) }.copied() {
-        Some(row) => {
-            lost(Loss::FilesByFolder);
-            row + 1
-        }
-        None => 0,
+    let Some(buffer) = scratch(number) else {
+        return 0;
+    };
+    // SAFETY: the keys are the buffer's.
+    let row = unsafe {
+        let (key, folder) = (&raw const (*buffer).key, &raw mut (*buffer).folder);
+        let is_named = (*key).kind != FILE_KEY_SETTLED && (*key).kind != FILE_KEY_ENTRY;
+        (*folder).exe = (*key).exe;
+        (*folder).kind = FILE_KEY_FOLDER | u32::from(is_named);
+        (*folder).inode = if is_named {
+            (*key).inode
+        } else {
+            (*key).parent
+        };
+        (*folder).mount = (*key).mount;
+        (*folder).above = (*key).above;
+        (*folder).device = (*key).device;
+        FOLDERS.get(&*folder).map_or(0, |row| *row + 1)
+    };
+    if row != 0 {
+        lost(Loss::FilesByFolder);
     }
+    row
 }
 
 /// Row plus 1 of a folder whose file, announced by the buffer, is the first without a row.
-#[inline(always)]
-fn first_shared_row(buffer: *mut Scratch, key: &FileKey, end: u64) -> u32 {
-    let shared = shared_row(key);
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn first_shared_row(number: u32, end: u64) -> u32 {
+    let shared = shared_row(number);
     if shared != 0 {
         return shared;
     }
+    let Some(buffer) = scratch(number) else {
+        return 0;
+    };
     let Some(row) = take(&FREE_FOLDER_ROWS) else {
         lost(Loss::FileRows);
         return 0;
     };
     // SAFETY: the buffer is larger than the record, and nothing else uses it.
     unsafe { (*buffer.cast::<FileEvent>()).meta.flags |= FILE_FOLDER };
-    if !announce(buffer, key.exe, row, end) {
+    if !announce(buffer, row, end) {
         let _ = FREE_FOLDER_ROWS.push(row, 0);
         return 0;
     }
     lost(Loss::FilesByFolder);
-    if FOLDERS.insert(folder_of(key), row, 0).is_err() {
+    // SAFETY: the key is the buffer's.
+    if FOLDERS
+        .insert(unsafe { &(*buffer).folder }, row, 0)
+        .is_err()
+    {
         lost(Loss::FileRows);
     }
     row + 1
@@ -418,35 +441,43 @@ pub(crate) extern "C" fn finish_named(exe: u32, directory: u32, length: u64) -> 
     } else {
         0
     };
-    let from = if absolute { FROM_ROOT } else { directory };
+    let from = if absolute && !in_root {
+        FROM_ROOT
+    } else {
+        directory
+    };
     let mount = start_of(from, offset!(path_mnt));
     let dentry = start_of(from, offset!(path_dentry));
     if dentry == 0 {
         return 0;
     }
     let inode = file::dentry_inode(dentry);
-    let key = FileKey {
-        exe,
-        kind: if is_kernels {
+    if !is_kernels {
+        claim(buffer);
+    }
+    // SAFETY: the buffer is this task's as long as it is said to be.
+    let row = unsafe {
+        let key = &raw mut (*buffer).key;
+        (*key).exe = exe;
+        (*key).kind = if is_kernels {
             FILE_KEY_KERNEL_NAME
         } else {
             FILE_KEY_NAMED + follow
-        },
-        inode: file::number(inode),
-        parent: own + link_changes(),
-        name: hash,
-        mount,
-        above: above(dentry),
-        device: file::device(inode),
-        pad: 0,
+        };
+        (*key).inode = file::number(inode);
+        (*key).parent = own + link_changes();
+        (*key).name = hash;
+        (*key).mount = mount;
+        (*key).above = above(dentry);
+        (*key).device = file::device(inode);
+        FILES.get(&*key).map_or(0, |row| *row + 1)
     };
-    // SAFETY: a number is copied out of the map.
-    if let Some(row) = unsafe { FILES.get(key) }.copied() {
-        return row + 1;
+    if row != 0 {
+        return if is_mine(buffer) { row } else { 0 };
     }
     let from = start as u64 + length;
     let end = path::names(number, from, mount, dentry);
-    if is_kernels && !namei::is_mine(buffer) {
+    if !is_mine(buffer) {
         return 0;
     }
     let event = buffer.cast::<FileEvent>();
@@ -462,7 +493,7 @@ pub(crate) extern "C" fn finish_named(exe: u32, directory: u32, length: u64) -> 
         (*event).name_len = length as u32;
         (*event).path_len = (end as u32).wrapping_sub(from as u32);
     }
-    new_row(buffer, &key, end)
+    new_file_row(number, end)
 }
 
 /// The member at `offset` of the `struct path` that names below a descriptor begin at.

@@ -10,14 +10,13 @@
 
 use super::{file as files, label};
 use crate::kernel::{file, number_copied, path, read, task};
-use crate::maps::{FILES, Scratch, offset, open, scratch};
+use crate::maps::{FILES, Scratch, claim, is_mine, offset, open, scratch};
 use aya_ebpf::helpers::generated::bpf_probe_read_kernel_str;
 use aya_ebpf::macros::{fentry, fexit, kprobe, kretprobe};
 use aya_ebpf::programs::{FEntryContext, FExitContext, ProbeContext, RetProbeContext};
 use procmon_probe_ebpf::abi::{
     CALL_EXEC, CALL_NAME, CALL_OPEN, CALL_RENAME, CALL_UNLINKAT, CallKind, FILE_DELETED,
-    FILE_KEY_ENTRY, FILE_KEY_SETTLED, FileEvent, FileKey, MAX_ARGV, TASK_OPENED, TASK_PENDING,
-    TaskRecord,
+    FILE_KEY_ENTRY, FILE_KEY_SETTLED, FileEvent, MAX_ARGV, TASK_OPENED, TASK_PENDING, TaskRecord,
 };
 
 /// The buffer of these programs.
@@ -115,26 +114,28 @@ extern "C" fn name_row(exe: u32, kind: u32, mount: u64, dentry: u64) -> u32 {
     let parent = file::parent(dentry);
     let directory = file::dentry_inode(parent);
     let inode = file::dentry_inode(dentry);
-    let key = FileKey {
-        exe,
-        kind,
-        inode: if kind == FILE_KEY_ENTRY {
-            0
-        } else {
-            file::number(inode)
-        },
-        parent: file::number(directory),
-        name: file::name_hash(dentry),
-        mount,
-        above: files::above(parent),
-        device: file::device(directory),
-        pad: 0,
+    let number = if kind == FILE_KEY_ENTRY {
+        0
+    } else {
+        file::number(inode)
     };
-    // SAFETY: a number is copied out of the map.
-    if let Some(row) = unsafe { FILES.get(key) }.copied() {
-        return row + 1;
-    }
     let Some(buffer) = mine() else { return 0 };
+    // SAFETY: the buffer is this task's as long as it is said to be.
+    let row = unsafe {
+        let key = &raw mut (*buffer).key;
+        (*key).exe = exe;
+        (*key).kind = kind;
+        (*key).inode = number;
+        (*key).parent = file::number(directory);
+        (*key).name = file::name_hash(dentry);
+        (*key).mount = mount;
+        (*key).above = files::above(parent);
+        (*key).device = file::device(directory);
+        FILES.get(&*key).map_or(0, |row| *row + 1)
+    };
+    if row != 0 {
+        return if is_mine(buffer) { row } else { 0 };
+    }
     let start = size_of::<FileEvent>() as u64;
     let end = path::names(SCRATCH, start, mount, dentry);
     let event = buffer.cast::<FileEvent>();
@@ -150,23 +151,15 @@ extern "C" fn name_row(exe: u32, kind: u32, mount: u64, dentry: u64) -> u32 {
     if !is_mine(buffer) {
         return 0;
     }
-    files::new_row(buffer, &key, end)
+    files::new_file_row(SCRATCH, end)
 }
 
 /// Takes the buffer of this CPU.
 #[inline(always)]
 fn mine() -> Option<*mut Scratch> {
     let buffer = scratch(SCRATCH)?;
-    // SAFETY: a map value of this CPU; volatile since another task may come between.
-    unsafe { core::ptr::write_volatile(&raw mut (*buffer).owner, task::current()) };
+    claim(buffer);
     Some(buffer)
-}
-
-/// No other task has taken the buffer meanwhile.
-#[inline(always)]
-pub(crate) fn is_mine(buffer: *mut Scratch) -> bool {
-    // SAFETY: as above.
-    unsafe { core::ptr::read_volatile(&raw const (*buffer).owner) == task::current() }
 }
 
 #[fexit]

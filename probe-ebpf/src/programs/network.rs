@@ -939,7 +939,14 @@ pub(crate) extern "C" fn message(inward: u32, address: u64, length: u32, result:
         if sk == 0 {
             return 0;
         }
-        if row == 0 || sock::socket_type(sk) == SOCK_DGRAM {
+        let socket_type = sock::socket_type(sk);
+        if socket_type == SOCK_STREAM {
+            // Connected within the call, or meanwhile.
+            let family = sock::family(sk);
+            if row == 0 && (family == AF_INET || family == AF_INET6) {
+                row = inet_row(exe, sk, 0);
+            }
+        } else if row == 0 || socket_type == SOCK_DGRAM {
             if !inward {
                 // SAFETY: a map value of the current task.
                 unsafe { (*record).resolver = sk };
@@ -982,12 +989,7 @@ extern "C" fn unconnected_row(exe: u32, sk: u64, address: u64, length: u32) -> u
     let inward = length & CAME_IN != 0;
     let family = sock::family(sk);
     if sock::socket_type(sk) == SOCK_STREAM {
-        // Connected within the call, or meanwhile.
-        return if family == AF_INET || family == AF_INET6 {
-            inet_row(exe, sk, 0)
-        } else {
-            0
-        };
+        return 0;
     }
     if inward && family == AF_UNIX {
         return unix_own_row(exe, sk);
