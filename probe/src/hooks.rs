@@ -615,8 +615,8 @@ impl Placing<'_> {
     fn try_one(&mut self, alternative: &Alternative) -> Result<()> {
         let name = alternative.name;
         let tier = alternative.programs[0].1.tier();
-        if name == RING_COMPLETE && !self.names_requests {
-            bail!("this kernel does not tell which request has completed");
+        if name.starts_with("io_uring_") && !self.names_requests {
+            bail!("this kernel does not tell which request it speaks of");
         }
         if rank(tier) < rank(self.best) {
             bail!("the request wants no better tier than {}", text(self.best));

@@ -1,7 +1,7 @@
 //! io_uring: what requests did, when they complete.
 //!
 //! Hooks (tp_btf): io_uring_complete(ctx, req, …), whose req there is since 5.19; io_uring_submit_req(req),
-//! before 6.4 io_uring_submit_sqe(ctx, req, …). Both run in the task that submits, in its workers, or
+//! from 6.0 to 6.3 io_uring_submit_sqe(req, …). Both run in the task that submits, in its workers, or
 //! in the ring's own thread: these have the descriptors and the label of who made them. A request
 //! holds its file, so that no descriptor has to be looked up, and the kernel's copy of its names.
 
@@ -101,7 +101,8 @@ fn on_io_uring_submit_req(ctx: BtfTracePointContext) -> i32 {
 #[btf_tracepoint(function = "io_uring_submit_sqe")]
 fn on_io_uring_submit_sqe(ctx: BtfTracePointContext) -> i32 {
     if open() {
-        submitted(ctx.arg(1));
+        let request: *const u8 = ctx.arg(0);
+        submitted(number_of(request));
     }
     0
 }
