@@ -6,7 +6,7 @@ pub(crate) mod drift;
 mod table;
 mod text;
 
-pub(crate) use text::{bytes, count, escape, escape_lines, percent};
+pub(crate) use text::{bytes, count, duration, escape, escape_lines, percent};
 
 use anyhow::Result;
 use procmon_profile::model::Profile;

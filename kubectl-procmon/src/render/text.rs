@@ -52,6 +52,16 @@ pub(crate) fn count(number: u64) -> String {
     scaled(number, 10_000, 1000.0, &["", "k", "M", "G", "T"])
 }
 
+/// Nanoseconds: `812 ns`, `15.0 µs`, `2.3 s`.
+pub(crate) fn duration(ns: u64) -> String {
+    match ns {
+        0..1_000 => format!("{ns} ns"),
+        1_000..1_000_000 => format!("{:.1} µs", ns as f64 / 1e3),
+        1_000_000..1_000_000_000 => format!("{:.1} ms", ns as f64 / 1e6),
+        _ => format!("{:.1} s", ns as f64 / 1e9),
+    }
+}
+
 /// Bytes: `832 B`, `1.2 MiB`.
 pub(crate) fn bytes(number: u64) -> String {
     scaled(
