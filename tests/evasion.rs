@@ -31,10 +31,6 @@ const KNOWN: &[(&str, &str)] = &[
         "mounts are read from /proc/PID, when the process is gone",
     ),
     (
-        "loud-yaml",
-        "a document for programs keeps what turns the direction of text",
-    ),
-    (
         "ring-datagrams",
         "messages on unconnected sockets are not by peer",
     ),
@@ -540,7 +536,7 @@ fn names_that_speak_to_a_terminal() {
         .output()
         .unwrap();
     let help = String::from_utf8_lossy(&help.stdout).into_owned();
-    for format in ["table", "wide", "name", "markdown", "html", "yaml"] {
+    for format in ["table", "wide", "name", "markdown", "html", "json", "yaml"] {
         // Not every version has them all.
         if !help.contains(&format!("- {format}")) {
             continue;
@@ -605,6 +601,24 @@ fn several_completions_of_one_request() {
 fn datagrams_by_a_ring() {
     unseen_by_strace("ring-datagrams", "sendmsg(");
     seen("ring-datagrams");
+}
+
+#[test]
+fn requests_of_a_ring_that_are_not_followed_are_said() {
+    if !has_bpf() {
+        return;
+    }
+    for case in ["ring-datagrams", "ring-direct", "ring-several"] {
+        let (document, _) = profile(case).unwrap();
+        for dimension in ["files", "network"] {
+            let reasons = &document["completeness"]["dimensions"][dimension]["reasons"];
+            let reason = reasons[0].as_str().unwrap_or_default();
+            assert!(
+                reason.starts_with("io_uring requests that are not by path or peer: "),
+                "{case}: {dimension}: {reasons}"
+            );
+        }
+    }
 }
 
 #[test]

@@ -733,8 +733,10 @@ fn changes(
     let rows = files(screen, changed, runtime, |screen, file| {
         let mut done = operations(file, is_change);
         if file.mmap_write > 0 {
-            let times = Counts::from([("mmapWrite".to_owned(), file.mmap_write)]);
-            done = format!("{done} {}", join(&times)).trim_start().to_owned();
+            if !done.is_empty() {
+                done.push(' ');
+            }
+            done += &join(&Counts::from([("mmapWrite".to_owned(), file.mmap_write)]));
         }
         vec![
             bytes(file.bytes_written),
@@ -1026,8 +1028,11 @@ fn endpoint(address: Option<&str>, port: Option<u16>, path: Option<&str>) -> Str
     }
 }
 
+/// A column of times, and what stands there.
+type Time = (&'static str, fn(&Latency) -> u64);
+
 /// Columns of times, where they were measured.
-const TIMES: [(&str, fn(&Latency) -> u64); 4] = [
+const TIMES: [Time; 4] = [
     ("P50", |latency| latency.p50),
     ("P95", |latency| latency.p95),
     ("P99", |latency| latency.p99),
