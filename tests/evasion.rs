@@ -20,27 +20,25 @@ const SOON: Duration = Duration::from_secs(20);
 const KNOWN: &[(&str, &str)] = &[
     (
         "before",
-        "a line's end in a Unix socket's name hides all listeners",
+        "a line's end in a Unix socket's name adds a listener",
     ),
     (
         "before-odd-listener",
-        "a line's end in a Unix socket's name hides all listeners",
+        "a line's end in a Unix socket's name adds a listener",
     ),
     (
         "bound-and-gone",
         "mounts are read from /proc/PID, when the process is gone",
     ),
     (
-        "leave",
-        "a process that leaves the cgroup leaves the target",
+        "ring-datagrams",
+        "messages on unconnected sockets are not by peer",
     ),
     (
-        "loud-yaml",
-        "a document for programs keeps what turns the direction of text",
+        "ring-direct",
+        "an opening without a descriptor is not by path",
     ),
-    ("ring-datagrams", "io_uring"),
-    ("ring-direct", "io_uring"),
-    ("ring-several", "io_uring"),
+    ("ring-several", "one completion of several is counted"),
     (
         "root-of-nothing-capabilities",
         "capabilities within a user namespace are shown as the host's",
@@ -538,7 +536,7 @@ fn names_that_speak_to_a_terminal() {
         .output()
         .unwrap();
     let help = String::from_utf8_lossy(&help.stdout).into_owned();
-    for format in ["table", "wide", "name", "markdown", "html", "yaml"] {
+    for format in ["table", "wide", "name", "markdown", "html", "json", "yaml"] {
         // Not every version has them all.
         if !help.contains(&format!("- {format}")) {
             continue;
@@ -603,6 +601,24 @@ fn several_completions_of_one_request() {
 fn datagrams_by_a_ring() {
     unseen_by_strace("ring-datagrams", "sendmsg(");
     seen("ring-datagrams");
+}
+
+#[test]
+fn requests_of_a_ring_that_are_not_followed_are_said() {
+    if !has_bpf() {
+        return;
+    }
+    for case in ["ring-datagrams", "ring-direct", "ring-several"] {
+        let (document, _) = profile(case).unwrap();
+        for dimension in ["files", "network"] {
+            let reasons = &document["completeness"]["dimensions"][dimension]["reasons"];
+            let reason = reasons[0].as_str().unwrap_or_default();
+            assert!(
+                reason.starts_with("io_uring requests that are not by path or peer: "),
+                "{case}: {dimension}: {reasons}"
+            );
+        }
+    }
 }
 
 #[test]

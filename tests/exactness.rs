@@ -16,24 +16,10 @@ use std::time::Duration;
 const LONG: Duration = Duration::from_secs(90);
 
 /// Cases that do not hold yet, and why.
-const KNOWN: &[(&str, &str)] = &[
-    (
-        "in-root",
-        "names below a root that openat2 sets are taken for the node's, when it fails",
-    ),
-    (
-        "last-thread",
-        "a process has the ids of the thread that ended last",
-    ),
-    (
-        "script-at",
-        "a script executed by descriptor, of a process that is gone, is not resolved",
-    ),
-    (
-        "filter-strict",
-        "who is killed in strict mode is said to have had a filter",
-    ),
-];
+const KNOWN: &[(&str, &str)] = &[(
+    "in-root",
+    "names below a root that openat2 sets are taken for the node's, when it fails",
+)];
 
 /// Cases with a test of their own: they take long, or the window ends within them.
 const OWN_TESTS: [&str; 7] = [

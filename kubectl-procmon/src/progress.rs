@@ -128,13 +128,16 @@ impl Window {
 }
 
 fn totals(progress: &Progress) -> String {
-    format!(
-        "{} calls, {} processes, {} files, {} peers",
-        count(progress.calls),
-        progress.processes,
-        progress.files,
-        progress.peers
-    )
+    let of = |number: u64, one: &str, many: &str| {
+        format!("{} {}", count(number), if number == 1 { one } else { many })
+    };
+    [
+        of(progress.calls, "call", "calls"),
+        of(progress.processes, "process", "processes"),
+        of(progress.files, "file", "files"),
+        of(progress.peers, "peer", "peers"),
+    ]
+    .join(", ")
 }
 
 fn set_template(bar: &ProgressBar, template: &str) {

@@ -411,8 +411,8 @@ fn hold(folder: &Path) -> Value {
 /// Asks in the network namespace of another process, whom it is no relative of.
 fn stranger(folder: &Path, pid: &str) {
     let namespace = std::fs::File::open(format!("/proc/{pid}/ns/net")).expect("a process");
-    // SAFETY: a descriptor that is open.
     assert_eq!(
+        // SAFETY: a descriptor that is open.
         unsafe { libc::setns(namespace.as_raw_fd(), libc::CLONE_NEWNET) },
         0
     );

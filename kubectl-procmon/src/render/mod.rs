@@ -6,8 +6,11 @@ pub(crate) mod drift;
 mod table;
 mod text;
 
-pub(crate) use text::{bytes, count, escape, escape_lines, percent};
+pub(crate) use text::{
+    bytes, count, duration, escape, escape_json, escape_lines, is_hostile, percent,
+};
 
+use crate::yaml;
 use anyhow::Result;
 use procmon_profile::model::Profile;
 use std::io::{IsTerminal as _, Write};
@@ -78,11 +81,12 @@ pub(crate) fn render(
     match format {
         Format::Table => table::render(profile, style, false, out)?,
         Format::Wide => table::render(profile, style, true, out)?,
-        Format::Json => {
-            serde_json::to_writer_pretty(&mut *out, profile)?;
-            writeln!(out)?;
-        }
-        Format::Yaml => write!(out, "{}", serde_saphyr::to_string(profile)?)?,
+        Format::Json => writeln!(
+            out,
+            "{}",
+            escape_json(serde_json::to_string_pretty(profile)?)
+        )?,
+        Format::Yaml => write!(out, "{}", yaml::text(profile)?)?,
         Format::Name => writeln!(out, "{}", escape(&name(profile)))?,
     }
     Ok(())

@@ -1,12 +1,14 @@
 //! The screen: what was profiled, how complete it is, then what matters most first.
 
 use super::text::shorten;
-use super::{Style, bytes, count, escape, name};
+use super::{Style, bytes, count, duration, escape, name};
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use procmon_profile::model::{
-    CapabilityUse, Container, Counts, DimensionState, Direction, Dns, Event, File, FileOperation,
-    HookState, Layer, Network, Origin, Process, Profile, Remote, SeccompMode, Syscall,
+    Abi, CapabilityUse, Container, Counts, DimensionState, Direction, Dns, Event, File,
+    FileOperation, HookState, Latency, Layer, NameSource, Network, Origin, Process, Profile,
+    Remote, SeccompMode, Syscall,
 };
+use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 
@@ -355,8 +357,9 @@ fn fit<'a>(header: &[&'a str], mut rows: Vec<Vec<String>>, width: usize) -> Fitt
 }
 
 /// Columns of numbers.
-const NUMBERS: [&str; 9] = [
-    "COUNT", "UID", "READ", "WRITTEN", "CALLS", "ERRORS", "CONNS", "SENT", "RECEIVED",
+const NUMBERS: [&str; 13] = [
+    "COUNT", "UID", "READ", "WRITTEN", "CALLS", "ERRORS", "CONNS", "SENT", "RECEIVED", "P50",
+    "P95", "P99", "MAX",
 ];
 
 fn header(screen: &mut Screen<'_>, profile: &Profile) -> io::Result<()> {
@@ -392,7 +395,12 @@ fn header(screen: &mut Screen<'_>, profile: &Profile) -> io::Result<()> {
             ""
         };
         let second = started.get(..19).unwrap_or(started);
-        screen.line("window", &format!("{seconds:.1} s from {second}Z{early}"))?;
+        let length = if seconds < 1.0 {
+            format!("{:.0} ms", seconds * 1000.0)
+        } else {
+            format!("{seconds:.1} s")
+        };
+        screen.line("window", &format!("{length} from {second}Z{early}"))?;
     }
     if let Some(exit) = session.exit {
         screen.line("exit code", &exit.to_string())?;
@@ -442,7 +450,9 @@ fn completeness(profile: &Profile) -> String {
         // What is missing has a stand-in, or belongs to what is not captured.
         (true, 0, _) => format!("yes, all {proven} hooks that are needed are proven"),
         (true, ..) => format!("yes, {proven} hooks proven, {attached} in use without proof"),
-        (false, ..) => format!("NO, {proven} of {all} hooks proven"),
+        // Not every missing hook is needed: what lacks says so below.
+        (false, _, 0) => format!("NO, see below; {proven} of {all} hooks proven"),
+        (false, ..) => format!("NO, see below; {proven} hooks proven, {absent} not to be had"),
     };
     if !missing.is_empty() {
         text += &format!(", not captured: {}", missing.join(", "));
@@ -619,6 +629,14 @@ fn ends(process: &Process) -> String {
     join(&process.exits)
 }
 
+/// The word that the document has for something.
+fn document_name(value: &impl Serialize) -> String {
+    serde_json::to_value(value)
+        .ok()
+        .and_then(|name| name.as_str().map(str::to_owned))
+        .unwrap_or_default()
+}
+
 fn join(counts: &Counts) -> String {
     counts
         .iter()
@@ -646,7 +664,7 @@ fn operations(file: &File, wanted: impl Fn(FileOperation) -> bool) -> String {
         .iter()
         .filter(|(operation, _)| wanted(**operation))
         .map(|(operation, times)| {
-            let name = format!("{operation:?}").to_lowercase();
+            let name = document_name(operation);
             if *times == 1 {
                 name
             } else {
@@ -683,8 +701,9 @@ fn files(
     screen: &Screen<'_>,
     files: Vec<&File>,
     runtime: &Runtime<'_>,
-    row: impl Fn(&File) -> Vec<String>,
+    row: impl Fn(&Screen<'_>, &File) -> Vec<String>,
 ) -> Rows {
+    let row = |file: &File| row(screen, file);
     let (own, its) = runtime.split(files, |file| file.exe.as_str());
     let mut rows = Rows {
         rows: own.into_iter().map(&row).collect(),
@@ -711,16 +730,19 @@ fn changes(
         })
         .collect();
     changed.sort_by_key(|file| (gravity(file), std::cmp::Reverse(file.bytes_written)));
-    let rows = files(screen, changed, runtime, |file| {
+    let rows = files(screen, changed, runtime, |screen, file| {
         let mut done = operations(file, is_change);
         if file.mmap_write > 0 {
-            done += " mmapwrite";
+            if !done.is_empty() {
+                done.push(' ');
+            }
+            done += &join(&Counts::from([("mmapWrite".to_owned(), file.mmap_write)]));
         }
         vec![
             bytes(file.bytes_written),
             done,
             short_exe(&file.exe),
-            file.path.clone(),
+            path(screen, file),
         ]
     });
     screen.section(
@@ -728,6 +750,15 @@ fn changes(
         &["WRITTEN", "DONE", "BY", "PATH"],
         rows,
     )
+}
+
+/// The path; uncut it also says when the caller's memory gave it, which another thread may have changed.
+fn path(screen: &Screen<'_>, file: &File) -> String {
+    if screen.wide && file.name_source == NameSource::Argument {
+        format!("{}  [argument]", file.path)
+    } else {
+        file.path.clone()
+    }
 }
 
 fn short_exe(exe: &str) -> String {
@@ -753,12 +784,12 @@ fn reads(screen: &mut Screen<'_>, container: &Container, runtime: &Runtime<'_>) 
             std::cmp::Reverse(file.bytes_read),
         )
     });
-    let rows = files(screen, read, runtime, |file| {
+    let rows = files(screen, read, runtime, |screen, file| {
         vec![
             bytes(file.bytes_read),
             operations(file, |_| true),
             short_exe(&file.exe),
-            file.path.clone(),
+            path(screen, file),
         ]
     });
     screen.section("Files read", &["READ", "DONE", "BY", "PATH"], rows)
@@ -775,8 +806,8 @@ fn failures(
         .filter(|file| !file.errors.is_empty())
         .collect();
     failed.sort_by_key(|file| std::cmp::Reverse(file.errors.values().sum::<u64>()));
-    let rows = files(screen, failed, runtime, |file| {
-        vec![join(&file.errors), short_exe(&file.exe), file.path.clone()]
+    let rows = files(screen, failed, runtime, |screen, file| {
+        vec![join(&file.errors), short_exe(&file.exe), path(screen, file)]
     });
     screen.section("Files refused or absent", &["ERRORS", "BY", "PATH"], rows)
 }
@@ -803,10 +834,7 @@ fn network(
                 Direction::Inbound => "in".to_owned(),
                 Direction::Outbound => "out".to_owned(),
             },
-            serde_json::to_value(peer.protocol)
-                .ok()
-                .and_then(|name| name.as_str().map(str::to_owned))
-                .unwrap_or_default(),
+            document_name(&peer.protocol),
             exchanged(peer),
             bytes(peer.bytes_sent),
             bytes(peer.bytes_received),
@@ -931,6 +959,7 @@ fn ends_of(peer: &Network, namespace: Option<&str>) -> String {
     };
     match peer.direction {
         Direction::Listen => whole,
+        Direction::Outbound if remote.is_empty() => "-".to_owned(),
         Direction::Outbound => remote,
         Direction::Inbound if remote.is_empty() => format!("→ {own}"),
         Direction::Inbound => format!("{remote} → {own}"),
@@ -969,6 +998,8 @@ fn remote_name(remote: &Remote, namespace: Option<&str>) -> String {
         format!("node/{node}")
     } else if let Some(name) = remote.names.first() {
         name.clone()
+    } else if let Some(cidr) = remote.cidr.as_ref().filter(|_| remote.address.is_none()) {
+        return cidr.clone();
     } else {
         return address;
     };
@@ -997,6 +1028,25 @@ fn endpoint(address: Option<&str>, port: Option<u16>, path: Option<&str>) -> Str
     }
 }
 
+/// A column of times, and what stands there.
+type Time = (&'static str, fn(&Latency) -> u64);
+
+/// Columns of times, where they were measured.
+const TIMES: [Time; 4] = [
+    ("P50", |latency| latency.p50),
+    ("P95", |latency| latency.p95),
+    ("P99", |latency| latency.p99),
+    ("MAX", |latency| latency.max),
+];
+
+/// The name; of calls that are not the node's own kind with their abi.
+fn call_name(call: &Syscall) -> String {
+    match call.abi {
+        Abi::X86_64 | Abi::Aarch64 => call.name.clone(),
+        other => format!("{} ({})", call.name, document_name(&other)),
+    }
+}
+
 fn syscalls(
     screen: &mut Screen<'_>,
     container: &Container,
@@ -1004,21 +1054,32 @@ fn syscalls(
 ) -> io::Result<()> {
     let mut calls: Vec<&Syscall> = container.syscalls.iter().collect();
     calls.sort_by_key(|call| std::cmp::Reverse(call.calls));
+    let is_timed = calls.iter().any(|call| call.latency_ns.is_some());
+    let wide = screen.wide;
+    let shown: Vec<_> = TIMES
+        .iter()
+        .filter(|(name, _)| is_timed && (wide || *name != "P95"))
+        .collect();
     let row = |call: &Syscall| {
         let mut errors = join(&call.errors);
         if call.denied_by_seccomp > 0 {
             errors += &format!(" (seccomp {})", count(call.denied_by_seccomp));
         }
-        vec![
-            count(call.calls),
-            call.name.clone(),
+        let mut row = vec![count(call.calls)];
+        row.extend(shown.iter().map(|(_, time)| {
+            let latency = call.latency_ns.as_ref();
+            latency.map_or_else(|| "-".to_owned(), |latency| duration(time(latency)))
+        }));
+        row.extend([
+            call_name(call),
             short_exe(&call.exe),
             if errors.is_empty() {
                 "-".to_owned()
             } else {
                 errors
             },
-        ]
+        ]);
+        row
     };
     let (own, its) = runtime.split(calls, |call| call.exe.as_str());
     let mut rows = Rows {
@@ -1026,7 +1087,10 @@ fn syscalls(
         ..Rows::default()
     };
     rows.fold(screen, its.into_iter().map(row).collect(), OF_RUNTIME);
-    screen.section("System calls", &["CALLS", "NAME", "BY", "FAILURES"], rows)
+    let mut header = vec!["CALLS"];
+    header.extend(shown.iter().map(|(name, _)| *name));
+    header.extend(["NAME", "BY", "FAILURES"]);
+    screen.section("System calls", &header, rows)
 }
 
 fn capabilities(
@@ -1067,7 +1131,7 @@ fn events(screen: &mut Screen<'_>, container: &Container, runtime: &Runtime<'_>)
             .collect();
         vec![
             event.time.get(11..23).unwrap_or(&event.time).to_owned(),
-            format!("{:?}", event.event_type).to_lowercase(),
+            document_name(&event.event_type),
             count(event.count),
             event.process.clone().unwrap_or_else(|| "-".to_owned()),
             details.join(" "),
@@ -1211,6 +1275,90 @@ mod tests {
             text.contains("deploy/client.shop (10.244.2.10) → 10.244.1.4:8080"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn peers_that_share_a_row_have_their_prefix() {
+        let of = |remote| Network {
+            direction: Direction::Outbound,
+            local: None,
+            remote: Some(remote),
+            ..peer("", 1)
+        };
+        let prefix = Remote {
+            cidr: Some("10.244.2.0/24".into()),
+            ..Remote::default()
+        };
+        let text = screen(
+            Container {
+                network: vec![of(prefix), of(Remote::default())],
+                ..Container::default()
+            },
+            None,
+        );
+        assert!(text.contains("nginx  10.244.2.0/24\n"), "{text}");
+        assert!(text.contains("nginx  -\n"), "{text}");
+    }
+
+    #[test]
+    fn times_are_shown_where_they_were_measured() {
+        let call = |name: &str, abi, latency_ns| Syscall {
+            name: name.into(),
+            abi,
+            exe: "/app".into(),
+            calls: 7,
+            errors: Counts::new(),
+            restarted: 0,
+            unfinished: 0,
+            no_return: 0,
+            denied_by_seccomp: 0,
+            latency_ns,
+            arguments: Counts::new(),
+        };
+        let times = Latency {
+            p50: 812,
+            p95: 4_000,
+            p99: 15_000,
+            max: 2_300_000_000,
+        };
+        let profile = |latency_ns| Profile {
+            containers: vec![Container {
+                syscalls: vec![
+                    call("read", Abi::X86_64, latency_ns),
+                    call("exit_group", Abi::I386, None),
+                ],
+                ..Container::default()
+            }],
+            ..Profile::default()
+        };
+        let timed = profile(Some(times));
+        let text = screen_of(&timed, Some(80), false);
+        for wanted in ["P50", "812 ns", "15.0 µs", "2.3 s", "exit_group (i386)"] {
+            assert!(text.contains(wanted), "{wanted}: {text}");
+        }
+        assert!(!text.contains("P95"), "{text}");
+        assert!(screen_of(&timed, None, true).contains("4.0 µs"));
+        assert!(!screen_of(&profile(None), None, true).contains("P50"));
+    }
+
+    #[test]
+    fn names_of_the_callers_memory_say_so_where_nothing_is_cut() {
+        let profile = Profile {
+            containers: vec![Container {
+                files: vec![File {
+                    path: "/a".into(),
+                    name_source: NameSource::Argument,
+                    mmap_write: 2,
+                    ..File::default()
+                }],
+                ..Container::default()
+            }],
+            ..Profile::default()
+        };
+        let wide = screen_of(&profile, None, true);
+        assert!(wide.contains("/a  [argument]"), "{wide}");
+        assert!(wide.contains("  mmapWrite×2"), "{wide}");
+        assert!(!screen_of(&profile, None, false).contains("argument"));
     }
 
     #[test]

@@ -20,6 +20,26 @@ pub(crate) fn escape(text: &str) -> Cow<'_, str> {
         .into()
 }
 
+/// JSON in which no name can act on a terminal: what [`escape`] escapes stands as `\uNNNN`, and means the same.
+pub(crate) fn escape_json(text: String) -> String {
+    let is_loud = |character: char| character != '\n' && is_hostile(character);
+    if !text.chars().any(is_loud) {
+        return text;
+    }
+    let mut escaped = String::with_capacity(text.len() + 64);
+    for character in text.chars() {
+        if is_loud(character) {
+            // Outside of strings there is none, and within them line ends are escaped already.
+            for unit in character.encode_utf16(&mut [0; 2]) {
+                escaped += &format!("\\u{unit:04x}");
+            }
+        } else {
+            escaped.push(character);
+        }
+    }
+    escaped
+}
+
 /// As [`escape`], for text of several lines.
 pub(crate) fn escape_lines(text: &str) -> String {
     text.lines().map(escape).collect::<Vec<_>>().join("\n")
@@ -31,7 +51,8 @@ pub(crate) fn percent(share: f64) -> String {
     format!("{thousandths}%")
 }
 
-fn is_hostile(character: char) -> bool {
+/// A character that acts on a terminal instead of standing there.
+pub(crate) fn is_hostile(character: char) -> bool {
     character.is_control()
         || matches!(
             character,
@@ -50,6 +71,16 @@ fn is_hostile(character: char) -> bool {
 /// A count with at most four digits: `1234`, `12.3k`, `4.5M`.
 pub(crate) fn count(number: u64) -> String {
     scaled(number, 10_000, 1000.0, &["", "k", "M", "G", "T"])
+}
+
+/// Nanoseconds: `812 ns`, `15.0 µs`, `2.3 s`.
+pub(crate) fn duration(ns: u64) -> String {
+    match ns {
+        0..1_000 => format!("{ns} ns"),
+        1_000..1_000_000 => format!("{:.1} µs", ns as f64 / 1e3),
+        1_000_000..1_000_000_000 => format!("{:.1} ms", ns as f64 / 1e6),
+        _ => format!("{:.1} s", ns as f64 / 1e9),
+    }
 }
 
 /// Bytes: `832 B`, `1.2 MiB`.
@@ -102,6 +133,15 @@ mod tests {
         assert_eq!(escape("/tmp/a\x1b[2Jb"), "/tmp/a\\u{1b}[2Jb");
         assert_eq!(escape("a\nb\u{202e}c"), "a\\nb\\u{202e}c");
         assert_eq!(escape("/tmp/ünï"), "/tmp/ünï");
+    }
+
+    #[test]
+    fn json_means_the_same_without_hostile_characters() {
+        let value = serde_json::json!({"a\u{9b}": ["\u{202e}\n\u{e0041}", "ü"]});
+        let text = escape_json(format!("{value:#}"));
+        assert!(!text.contains(|c| c != '\n' && is_hostile(c)), "{text}");
+        assert!(text.contains("\\u202e") && text.contains('ü'), "{text}");
+        assert!(serde_json::from_str::<serde_json::Value>(&text).is_ok_and(|read| read == value));
     }
 
     #[test]

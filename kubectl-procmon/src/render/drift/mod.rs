@@ -5,7 +5,8 @@ mod markdown;
 mod sarif;
 mod table;
 
-use super::Style;
+use super::{Style, escape_json};
+use crate::yaml;
 use anyhow::Result;
 use procmon_profile::model::{Change, Dimension, Drift, Severity};
 use serde_json::json;
@@ -44,10 +45,10 @@ pub(crate) fn render(
             }
         }
         Form::Json => {
-            serde_json::to_writer_pretty(&mut *out, &document(drifts)?)?;
-            writeln!(out)?;
+            let text = serde_json::to_string_pretty(&document(drifts)?)?;
+            writeln!(out, "{}", escape_json(text))?;
         }
-        Form::Yaml => write!(out, "{}", serde_saphyr::to_string(&document(drifts)?)?)?,
+        Form::Yaml => write!(out, "{}", yaml::text(&document(drifts)?)?)?,
         Form::Markdown => {
             for drift in drifts {
                 markdown::render(drift, out)?;
