@@ -16,10 +16,7 @@ use std::time::Duration;
 const LONG: Duration = Duration::from_secs(90);
 
 /// Cases that do not hold yet, and why.
-const KNOWN: &[(&str, &str)] = &[(
-    "in-root",
-    "names below a root that openat2 sets are taken for the node's, when it fails",
-)];
+const KNOWN: &[(&str, &str)] = &[];
 
 /// Cases with a test of their own: they take long, or the window ends within them.
 const OWN_TESTS: [&str; 7] = [

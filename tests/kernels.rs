@@ -387,12 +387,6 @@ fn line_of(hook: &str) -> (&str, &'static str) {
         }
         "inet_sock_set_state" | "tcp_destroy_sock" => (hook, "connections that end later"),
         "signal_generate" => (hook, "signals out of the target"),
-        "io_uring_complete" => (hook, "files and peers by io_uring"),
-        "io_uring_submit_req" | "io_uring_submit_sqe" => (
-            "io_uring_submit_req, io_uring_submit_sqe",
-            "files and peers by io_uring",
-        ),
-        "socket_filter" => (hook, "names on the wire"),
         "module_load" => (hook, "names of loaded modules"),
         "security_kernel_module_request" => (hook, "modules that the kernel asks for"),
         "security_capable" | "cap_capable" => ("security_capable, cap_capable", "capabilities"),

@@ -106,7 +106,7 @@ pub fn records(bytes: &[u8]) {
         if let Some(high) = record.get_mut(15) {
             *high |= 0x40;
         }
-        let _ = drained.take(&record, &mut slots, &mut node);
+        let _ = drained.take(&record, &mut slots, &mut node, 1);
         rest = &after[length..];
     }
     drained.processes.settle(&mut node);

@@ -81,6 +81,10 @@ records! { LatencyRow = 8 + 4 * LATENCY_BUCKETS }
 
 /// The bucket of a time: the exponent, and the two bits below the highest one.
 #[must_use]
+#[expect(
+    clippy::inline_always,
+    reason = "the verifier has to see the bound of the position"
+)]
 #[inline(always)]
 pub fn latency_bucket(ns: u64) -> usize {
     if ns >> LATENCY_FROM == 0 {
@@ -109,7 +113,7 @@ pub fn latency_bucket(ns: u64) -> usize {
         exponent += 2;
         rest >>= 2;
     }
-    exponent += (rest >> 1) as u32;
+    exponent += u32::from(rest >> 1 != 0);
     let quarter = (ns >> (exponent - 2) & 3) as usize;
     let bucket = (exponent - LATENCY_FROM) as usize * 4 + quarter + 1;
     if bucket < LATENCY_BUCKETS {

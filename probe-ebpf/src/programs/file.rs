@@ -19,8 +19,8 @@ use procmon_probe_ebpf::abi::{
     CALL_COPY, CALL_EXEC, CALL_MAP, CALL_OPEN, CALL_READ, CALL_RENAME, CALL_UNLINKAT, CALL_WRITE,
     CallKind, EVENT_FILE, FILE_CACHE_ENTRIES, FILE_FOLDER, FILE_FOLLOWED, FILE_KERNEL_NAME,
     FILE_KEY_ENTRY, FILE_KEY_FOLDER, FILE_KEY_FOLLOWED, FILE_KEY_KERNEL_NAME, FILE_KEY_NAMED,
-    FILE_KEY_SETTLED, FILE_NAMED, FileCache, FileEvent, FileKey, FileMeta, FileOp, FileRow, Loss,
-    MAX_ARGV, N_FILE_OPS, NAMES_FLAGS, NAMES_FOLLOW, NO_ARG, ROWS_FILES,
+    FILE_KEY_SETTLED, FILE_NAMED, FileCache, FileEvent, FileMeta, FileOp, FileRow, Loss, MAX_ARGV,
+    N_FILE_OPS, NAMES_FLAGS, NAMES_FOLLOW, NO_ARG, ROWS_FILES,
 };
 
 const PROT_WRITE: u64 = 2;
@@ -740,6 +740,9 @@ pub(crate) extern "C" fn named(regs: u64, kind: u64, result: i64) -> u32 {
             how |= EMPTY;
         }
     }
+    if kind.kind == CALL_OPEN && kind.c == OPEN_HOW && begins_in_root(regs, abi) != 0 {
+        how |= IN_ROOT;
+    }
     let op = operation(regs, kind, abi);
     if kind.kind == CALL_RENAME {
         let directory = if kind.a == NO_ARG { kind.c } else { kind.c + 1 };
@@ -786,6 +789,18 @@ pub(crate) extern "C" fn settled_names(regs: u64, kind: u64, result: i64) -> u32
         links_changed(op);
     }
     1
+}
+
+/// openat2 takes its directory for the root: not 0.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn begins_in_root(regs: u64, abi: u32) -> u64 {
+    let mut resolve = 0_u64;
+    // The third member of struct open_how.
+    let place = regs::argument(regs, abi, OPEN_HOW) + 16;
+    // SAFETY: a local; the helper checks the address.
+    unsafe { bpf_probe_read_user((&raw mut resolve).cast(), 8, place as *const _) };
+    resolve & RESOLVE_IN_ROOT
 }
 
 /// An argument of the call, where reading it must not cost stack.

@@ -9,7 +9,7 @@
 
 use super::label;
 use super::process::current_tgid;
-use crate::kernel::sock::{self, AF_INET, SOCK_STREAM};
+use crate::kernel::sock::{self, AF_INET};
 use crate::maps::{FLOWS, RING, emit, lost, opaque, open, scratch};
 use aya_ebpf::bindings::__sk_buff;
 use aya_ebpf::helpers::generated::{
