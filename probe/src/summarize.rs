@@ -858,6 +858,9 @@ pub(crate) fn completeness(
                 }
                 "REQUESTS" => format!("io_uring requests that are not by path or peer: {count}"),
                 "EXES" => format!("executables that are not told apart: {count} times"),
+                "LAST_SENT" => format!(
+                    "datagrams of sockets of which it is not known any more who began: {count}"
+                ),
                 "WIRE" => format!("the ring buffer was full: {count} packets with names"),
                 _ => format!("map {map} was full: {count} times"),
             };
@@ -965,7 +968,9 @@ fn dimensions_of(map: &str) -> &'static [Dimension] {
         ],
         "SYSCALL_ROWS" => &[Dimension::Syscalls],
         "FILE_ROWS" | "FILE_ROWS_BY_FOLDER" => &[Dimension::Files],
-        "NETWORK_ROWS" | "NETWORK_ROWS_BY_PREFIX" | "SOCKETS" => &[Dimension::Network],
+        "NETWORK_ROWS" | "NETWORK_ROWS_BY_PREFIX" | "SOCKETS" | "LAST_SENT" => {
+            &[Dimension::Network]
+        }
         "REQUESTS" => &[Dimension::Files, Dimension::Network],
         "MESSAGES" => &[Dimension::Network, Dimension::Dns],
         "WIRE" | "FLOWS" => &[Dimension::Dns],

@@ -108,6 +108,7 @@ pub(crate) fn in_guest(cpus: u64) -> Result<u64, String> {
         deadline_seconds: Some(150.0),
         limits: Limits::default(),
         frames_fd: None,
+        latency: false,
         verbose: false,
     };
     let request = serde_json::to_string(&request).map_err(|error| error.to_string())?;

@@ -23,15 +23,15 @@ use crate::node::{Node, namespace};
 use crate::sentinel::SENTENCE;
 use crate::sys;
 use crate::wire::Names;
-use anyhow::{Context as _, Result};
-use aya::maps::{Array, HashMap as BpfMap, RingBuf};
+use anyhow::{Context as _, Result, bail};
+use aya::maps::{Array, HashMap as BpfMap, Map, RingBuf};
 use procmon_probe_ebpf::abi::{
     CapabilityKey, CapabilityRow, ContainerEvent, DIRECTION_OUTBOUND, EVENT_CONTAINER, EVENT_EXE,
     EVENT_EXEC, EVENT_EXIT, EVENT_FILE, EVENT_FORK, EVENT_NETWORK, EVENT_RARE, EVENT_WIRE,
     EVENT_WIRE_OWNER, ExeEvent, FILE_KEY_ENTRY, FILE_KEY_KERNEL_NAME, FILE_KEY_SETTLED, FileKey,
-    FileMeta, FileOp, FileRow, Loss, N_FILE_OPS, N_LOSSES, NetworkEvent, OTHER_EXE, ProcessEvent, RARE_SETNS,
-    RARE_SIGNAL, RARE_UNSHARE, RareEvent, RowErrno, SENTINEL_CONTAINER, SocketState,
-    TASK_MAY_BE_IN_CALL,
+    FileMeta, FileOp, FileRow, Loss, N_FILE_OPS, N_LOSSES, NetworkEvent, OTHER_EXE, ProcessEvent,
+    RARE_SETNS, RARE_SIGNAL, RARE_UNSHARE, RareEvent, RowErrno, SENTINEL_CONTAINER, SocketState,
+    State, TASK_MAY_BE_IN_CALL,
 };
 use std::collections::{BTreeMap, HashMap};
 
@@ -385,6 +385,9 @@ impl Counted {
                 *lost_ring.entry(record).or_insert(0) += count;
             }
         }
+        if !forgets_sockets(capture)? {
+            lost.remove("LAST_SENT");
+        }
         Ok(Self {
             syscalls,
             errnos,
@@ -393,6 +396,20 @@ impl Counted {
             lost_ring,
         })
     }
+}
+
+/// So many sockets for datagrams were made that `LAST_SENT` may have forgotten some that are still in
+/// use; it forgets a little before it is full.
+fn forgets_sockets(capture: &Capture) -> Result<bool> {
+    let state: Array<_, State> = capture
+        .ebpf
+        .map(".bss")
+        .context("no map .bss")?
+        .try_into()?;
+    let Map::LruHashMap(hints) = capture.ebpf.map("LAST_SENT").context("no map LAST_SENT")? else {
+        bail!("LAST_SENT is no LRU map");
+    };
+    Ok(state.get(&0, 0)?.sockets_made >= u64::from(hints.info()?.max_entries() / 2))
 }
 
 /// The map that was full; none for the ring buffer.
@@ -414,6 +431,7 @@ fn loss_name(number: u32) -> Option<&'static str> {
         (Loss::PeersByPrefix, "NETWORK_ROWS_BY_PREFIX"),
         (Loss::RingWire, "WIRE"),
         (Loss::Flows, "FLOWS"),
+        (Loss::Hints, "LAST_SENT"),
     ];
     NAMES
         .iter()
