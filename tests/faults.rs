@@ -12,6 +12,7 @@ use procmon_tests::{Running, has, has_bpf, plugin, root, wait_for};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::io::Read as _;
+use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -372,7 +373,7 @@ fn more_containers_than_slots_are_said() {
         std::fs::write(first.join("cgroup.procs"), running.id().to_string()).unwrap();
         ready(folder.path());
         let uids = vec![pod.uid.clone()];
-        let mut request = request(TargetSpec::Pods { uids }, Some(2.5));
+        let mut request = request(TargetSpec::Pods { uids }, Some(4.0));
         // Slots 1 and 2; the cgroups of the pod, of the first and of the second container.
         let entries = if table == "CGROUPS" { 3 } else { 2 };
         request.limits.entries.insert(table.to_owned(), entries);
@@ -479,6 +480,15 @@ fn check_window(document: &Value, seconds: std::ops::Range<f64>) {
         );
         assert!(first <= last && last <= ended, "{row}");
     }
+}
+
+/// A pipe that holds one page.
+#[expect(unsafe_code, reason = "fcntl")]
+fn small(probe: &Child) {
+    let fd = probe.stdout.as_ref().unwrap().as_raw_fd();
+    // SAFETY: the descriptor is the child's and open.
+    let size = unsafe { libc::fcntl(fd, libc::F_SETPIPE_SZ, 4096) };
+    assert_eq!(size, 4096);
 }
 
 /// Kernel ids of the programs that a process holds.
@@ -724,10 +734,9 @@ fn a_reader_that_stalls_gets_a_complete_document() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    // More than a pipe holds.
-    let mut probe = capture::command(&asked(folder.path(), "files", 4000))
-        .spawn()
-        .unwrap();
+    let request = asked(folder.path(), "files", 4000);
+    let mut probe = capture::command(&request).spawn().unwrap();
+    small(&probe);
     let loaded = wait_for("the programs", SOON, || {
         let all = programs(probe.id());
         (all.len() > 8).then_some(all)
@@ -759,6 +768,7 @@ fn a_reader_that_never_reads_is_given_up() {
     let mut request = asked(folder.path(), "files", 4000);
     request.deadline_seconds = Some(2.0);
     let mut probe = capture::command(&request).spawn().unwrap();
+    small(&probe);
     wait_for("the probe's end", Duration::from_secs(25), || {
         probe.try_wait().unwrap()
     });
@@ -825,10 +835,7 @@ fn a_starved_probe_is_complete_or_says_what_it_lost() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    let busy: Vec<Running> = (0..8)
-        .map(|_| Running::start(Command::new("sh").args(["-c", "while :; do :; done"])))
-        .collect();
-    let mut request = asked(folder.path(), "files", 3000);
+    let mut request = asked(folder.path(), "flood", 3000);
     request.limits.ring_bytes = 256 << 10;
     let direct = capture::command(&request);
     let mut probe = Command::new("nice")
@@ -839,15 +846,21 @@ fn a_starved_probe_is_complete_or_says_what_it_lost() {
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
+    ready(folder.path());
+    let busy: Vec<Running> = (0..8)
+        .map(|_| Running::start(Command::new("sh").args(["-c", "while :; do :; done"])))
+        .collect();
+    std::fs::write(folder.path().join("go"), "").unwrap();
+    std::thread::sleep(Duration::from_secs(3));
+    drop(busy);
     let document = document(stdout(&mut probe), |_| {});
     assert!(probe.wait().unwrap().success());
-    drop(busy);
-    let partial: &[&str] = if ring_lost(&document) > 0 {
-        &["files"]
+    if ring_lost(&document) == 0 {
+        check_partial("starved", &document, &[]);
     } else {
-        &[]
-    };
-    check_partial("starved", &document, partial);
+        assert_eq!(state(&document, "files"), "partial");
+        assert_eq!(state(&document, "syscalls"), "complete");
+    }
     assert_eq!(calls(&document), CALLS);
 }
 
@@ -868,5 +881,94 @@ fn threads_that_come_while_others_are_labelled_are_seen() {
         assert!(running.wait(SOON).success());
         check_partial("churn", &document, &[]);
         assert_eq!(calls(&document), CALLS);
+    }
+}
+
+/// Runs the probe in a guest with two CPUs, and meanwhile what a shell does; the document.
+fn in_guest(kernel: &str, meanwhile: &str, change: impl FnOnce(&mut Request)) -> Value {
+    let folder = tempfile::tempdir().unwrap();
+    let argv = ["/host/workload-faults", "/tmp", "spread", "4"];
+    let argv = argv.map(str::to_owned).to_vec();
+    let mut asked = request(TargetSpec::Command { argv }, None);
+    asked.deadline_seconds = Some(100.0);
+    change(&mut asked);
+    let script = format!(
+        "/host/probe '{}' >/tmp/frames & while ! grep -q hello /tmp/frames; do sleep 0.1; done; \
+         sleep 0.5; {meanwhile} wait; cat /tmp/frames; echo",
+        serde_json::to_string(&asked).unwrap()
+    );
+    let script_file = folder.path().join("script");
+    std::fs::write(&script_file, script).unwrap();
+    let workload = workload::path("faults", Linked::Static);
+    let output = Command::new(root().join("tests/vm/run-in-vm.sh"))
+        .args(["-m", "768", "-c", "2", "-t", "200"])
+        .args(["-f", &format!("{}:probe", procmon_tests::probe().display())])
+        .args(["-f", &workload.display().to_string()])
+        .args(["-f", &format!("{}:script", script_file.display())])
+        .args([kernel, "--", "/bin/sh", "/host/script"])
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    let frames: Vec<&str> = text
+        .lines()
+        .filter(|line| line.starts_with("{\"seq\""))
+        .collect();
+    assert!(
+        !frames.is_empty(),
+        "{text}\n{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    document(frames.join("\n").as_bytes(), |_| {})
+}
+
+fn has_guests() -> bool {
+    let qemu = Command::new("qemu-system-x86_64").arg("--version").output();
+    has("kernels", qemu.is_ok(), "needs qemu-system-x86_64")
+}
+
+#[test]
+fn clocks_that_jump_and_cpus_that_go_change_no_count() {
+    if !has_guests() {
+        return;
+    }
+    let meanwhile = "date -s @$(($(date +%s) + 36000)) >/dev/null; \
+                     echo 0 >/sys/devices/system/cpu/cpu1/online; sleep 0.5; \
+                     date -s @$(($(date +%s) - 72000)) >/dev/null; \
+                     echo 1 >/sys/devices/system/cpu/cpu1/online; sleep 0.5; ";
+    // No hook but the base tier's: 6.1 has none for capabilities there.
+    let document = in_guest("6.1", meanwhile, |request| {
+        request.limits.tier = Some(Tier::Base);
+    });
+    check_partial("6.1", &document, &[]);
+    assert_eq!(state(&document, "capabilities"), "missing");
+    assert!(reasons(&document, "capabilities").contains("is missing on this kernel"));
+    assert_eq!(calls(&document), CALLS);
+    check_window(&document, 4.0..40.0);
+    let started = document["session"]["startedAt"].as_str().unwrap();
+    for row in rows(&document, "processes") {
+        let first = row["firstSeen"].as_str().unwrap();
+        assert!(first >= started, "{first} before {started}");
+    }
+}
+
+#[test]
+fn hooks_that_the_kernel_skips_are_said() {
+    if !has_guests() {
+        return;
+    }
+    let document = in_guest("7.3", "", |_| {});
+    let misses = node(&document)["lost"]["recursion"].as_object();
+    if misses.is_none_or(serde_json::Map::is_empty) {
+        check_partial("7.3", &document, &[]);
+        assert_eq!(calls(&document), CALLS);
+        return;
+    }
+    assert!(calls(&document) <= CALLS);
+    assert_eq!(node(&document)["complete"], false);
+    for hook in misses.into_iter().flatten().map(|(hook, _)| hook) {
+        let said = DIMENSIONS.iter().any(|dimension| {
+            reasons(&document, dimension).contains(&format!("hook {hook} was skipped"))
+        });
+        assert!(said, "{hook}");
     }
 }
