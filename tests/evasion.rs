@@ -1,14 +1,12 @@
 //! Ways around those who watch: each first misleads a simple method, then is seen in the profile.
 #![expect(clippy::unwrap_used, reason = "a panic shows the line")]
 
-use procmon_profile::merge::{NodeCapture, merge};
-use procmon_profile::model::Session;
-use procmon_profile::wire::{Decoder, Limits, PROTOCOL, Request, TargetSpec, Window};
+use procmon_profile::wire::TargetSpec;
+use procmon_tests::capture::{capture, request};
 use procmon_tests::document::{check_truth, covers, read, rows, state};
 use procmon_tests::workload::{self, Linked};
-use procmon_tests::{Running, has, has_bpf, plugin, probe, wait_for};
+use procmon_tests::{Running, has, has_bpf, plugin, wait_for};
 use serde_json::Value;
-use std::io::{BufRead as _, BufReader};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -627,47 +625,9 @@ fn a_removal_by_a_ring() {
     seen("ring-unlink");
 }
 
-/// Profiles what runs already by the probe itself, which says when the window is open: `begin` is
-/// called then. Ends after three seconds.
+/// Profiles what runs already for three seconds; `begin` is called when the window is open.
 fn follow(target: TargetSpec, begin: impl FnOnce()) -> Value {
-    let request = Request {
-        protocol: PROTOCOL.to_owned(),
-        session: "evasion".to_owned(),
-        node: Some("here".to_owned()),
-        target,
-        window: Window { seconds: Some(3.0) },
-        deadline_seconds: Some(60.0),
-        limits: Limits::default(),
-        frames_fd: None,
-        latency: false,
-        verbose: false,
-    };
-    let mut probe = Command::new(probe())
-        .arg(serde_json::to_string(&request).unwrap())
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut decoder = Decoder::default();
-    let mut begin = Some(begin);
-    for line in BufReader::new(probe.stdout.take().unwrap()).lines() {
-        let line = line.unwrap();
-        if line.contains("\"progress\"")
-            && let Some(begin) = begin.take()
-        {
-            begin();
-        }
-        decoder.line(line.as_bytes()).unwrap();
-    }
-    assert!(probe.wait().unwrap().success());
-    assert!(decoder.failure().is_none(), "{:?}", decoder.failure());
-    let capture = NodeCapture {
-        node: "here".to_owned(),
-        parts: decoder.finish().0,
-        fault: None,
-        failure: None,
-    };
-    serde_json::to_value(merge(Session::default(), vec![capture])).unwrap()
+    capture(&request(target, Some(3.0)), begin)
 }
 
 /// Starts a case that waits until it is told to go on.

@@ -12,6 +12,7 @@ use rustix::io::{FdFlags, fcntl_getfd, fcntl_setfd};
 use std::fs::File;
 use std::io::{BufReader, Write as _};
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -30,6 +31,8 @@ pub(crate) enum Ended {
     Code(u8),
     /// Somebody interrupted twice.
     Interrupted,
+    /// By this signal.
+    Killed(String),
 }
 
 /// The architecture of this machine, in Kubernetes' words.
@@ -214,6 +217,10 @@ impl LocalRun {
         let status: ExitStatus = self.probe.wait().context("cannot wait for the probe")?;
         if self.interrupts.load(Ordering::SeqCst) > 1 {
             return Ok(Ended::Interrupted);
+        }
+        if let Some(signal) = status.signal() {
+            let name = procmon_profile::tables::signal_name(signal.unsigned_abs());
+            return Ok(Ended::Killed(name));
         }
         Ok(Ended::Code(
             status

@@ -38,6 +38,7 @@ pub(crate) static mut STATE: State = State {
     links: 0,
     renames: 0,
     files_full: 0,
+    sockets_made: 0,
 };
 
 /// Slot of each task of the target, by `task_struct`. Full: the task is not counted; `Loss::Tasks`.
@@ -137,7 +138,7 @@ pub(crate) static SOCKETS: HashMap<u64, SocketState> = HashMap::with_max_entries
 /// Row of the last datagram sent by an unconnected socket, by inode number: a hint for datagrams
 /// received without an address; `RECEIVES_FIRST` when the first one came in, so that others begin;
 /// `YOUNG` when there was none since the target made the socket. Full: the oldest hint goes, such a
-/// datagram has no remote end, and a port that the program chose is a server's.
+/// datagram has no remote end, and a port that the program chose is a server's; `Loss::Hints`.
 #[map]
 pub(crate) static LAST_SENT: LruHashMap<u64, u32> = LruHashMap::with_max_entries(8_192, 0);
 /// Ports listened on. Full: connections that were open before the window may be taken for outbound; `Loss::Sockets`.

@@ -1,31 +1,59 @@
 //! Parts to frames: chunks of bounded size, written in one go, all frames together below the limit.
+//!
+//! A reader that does not read never holds up the window, nor the probe beyond its deadline.
 
+use crate::sys;
 use anyhow::Result;
 use procmon_profile::model::{Container, Node};
 use procmon_profile::wire::{
-    Failure, Frame, MAX_STREAM_BYTES, Part, StreamWriter, WindowReport, encode_chunk,
+    Failure, Frame, MAX_STREAM_BYTES, Part, Progress, StreamWriter, WindowReport, encode_chunk,
 };
 use std::fs::File;
 use std::io::Write as _;
+use std::time::Duration;
 
 /// Rows of one chunk: some 300 KB of JSON, far below what a reader accepts.
 pub(crate) const ROWS_PER_CHUNK: usize = 500;
 /// Bytes kept for the node, the containers and the end of the stream.
 const RESERVE: usize = 512 << 10;
 
+/// A pipe that has room has room for this much: `PIPE_BUF`, include/uapi/linux/limits.h.
+const ROOM: usize = 4096;
+/// How long the reader may take for the end after the probe's deadline.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// The deadline is looked at this often while the reader does not read.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
 /// Where the frames go.
 pub(crate) struct Output {
     file: File,
     writer: StreamWriter,
     broken: bool,
+    /// By the monotonic clock.
+    give_up_ns: Option<u64>,
 }
 
 impl Output {
-    pub(crate) fn new(file: File) -> Self {
+    /// Frames into a file, until some time after the probe's own deadline.
+    pub(crate) fn new(file: File, deadline_seconds: Option<f64>) -> Self {
+        let give_up_ns = deadline_seconds
+            .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+            .and_then(|deadline| {
+                let after = u64::try_from((deadline + PATIENCE).as_nanos()).ok()?;
+                sys::monotonic_ns().checked_add(after)
+            });
         Self {
             file,
             writer: StreamWriter::default(),
             broken: false,
+            give_up_ns,
+        }
+    }
+
+    /// How far the window is; left out while the reader does not read.
+    pub(crate) fn progress(&mut self, progress: Progress) {
+        if sys::has_room(&self.file, Duration::ZERO) {
+            self.frame(Frame::Progress(progress));
         }
     }
 
@@ -36,13 +64,30 @@ impl Output {
     }
 
     fn write(&mut self, line: &str) {
-        if !self.broken {
-            self.broken = self
-                .file
-                .write_all(line.as_bytes())
-                .and_then(|()| self.file.flush())
-                .is_err();
+        for piece in line.as_bytes().chunks(ROOM) {
+            if self.broken {
+                return;
+            }
+            self.broken = !self.waits_for_room()
+                || self
+                    .file
+                    .write_all(piece)
+                    .and_then(|()| self.file.flush())
+                    .is_err();
         }
+    }
+
+    /// Waits until the reader has made room; false when it takes too long.
+    fn waits_for_room(&self) -> bool {
+        while !sys::has_room(&self.file, LOOK_EVERY) {
+            if self
+                .give_up_ns
+                .is_some_and(|give_up| sys::monotonic_ns() > give_up)
+            {
+                return false;
+            }
+        }
+        true
     }
 
     /// Nobody reads any more.

@@ -437,6 +437,14 @@ impl Slots {
         Ok(true)
     }
 
+    /// The slot of a target that is one container whatever happens.
+    pub(crate) fn only_container(&self, target: &TargetSpec) -> Option<u32> {
+        match target {
+            TargetSpec::Pods { .. } => None,
+            _ => self.containers.keys().next().copied(),
+        }
+    }
+
     /// A container that began inside the window.
     pub(crate) fn began(&mut self, slot: u32, pod_cgroup: u64, cgroup_name: &str, time: u64) {
         self.containers.insert(

@@ -59,7 +59,7 @@ pub fn run() -> i32 {
         }
     };
     let output = match frames(&request) {
-        Ok(file) => emit::Output::new(file),
+        Ok(file) => emit::Output::new(file, request.deadline_seconds),
         Err(error) => {
             eprintln!("error: there is nowhere to write the frames\n  cause: {error}");
             return 2;

@@ -1,6 +1,8 @@
 //! Samples and what the node knows, to parts of a Profile.
 
-use crate::drain::{Counted, Drained, FileSample, PeerSample, Processes, RareSample, event};
+use crate::drain::{
+    Counted, Drained, FileSample, PeerSample, Processes, RareSample, RingRecord, event,
+};
 use crate::emit::ROWS_PER_CHUNK;
 use crate::hooks::{CAPABLE, Capture, MODULE_LOAD, Placed, RING_COMPLETE};
 use crate::label::Slots;
@@ -855,26 +857,23 @@ pub(crate) fn completeness(
                         .to_owned()
                 }
                 "REQUESTS" => format!("io_uring requests that are not by path or peer: {count}"),
+                "EXES" => format!("executables that are not told apart: {count} times"),
+                "LAST_SENT" => format!(
+                    "datagrams of sockets of which it is not known any more who began: {count}"
+                ),
                 "WIRE" => format!("the ring buffer was full: {count} packets with names"),
                 _ => format!("map {map} was full: {count} times"),
             };
             add(*dimension, DimensionState::Partial, reason);
         }
     }
-    if facts.counted.lost_ring > 0 {
-        for dimension in [
-            Dimension::Processes,
-            Dimension::Files,
-            Dimension::Network,
-            Dimension::Events,
-        ] {
+    for (record, count) in &facts.counted.lost_ring {
+        let (what, dimensions) = without(*record);
+        for dimension in dimensions {
             add(
-                dimension,
+                *dimension,
                 DimensionState::Partial,
-                format!(
-                    "the ring buffer was full: {} records",
-                    facts.counted.lost_ring
-                ),
+                format!("the ring buffer was full: {count} records of {what}"),
             );
         }
     }
@@ -942,6 +941,20 @@ pub(crate) fn completeness(
     (dimensions, coverage(containers, files))
 }
 
+/// What a record of the ring buffer tells of, and what is incomplete without it.
+fn without(record: RingRecord) -> (&'static str, &'static [Dimension]) {
+    match record {
+        // Names below /proc/self and who did a rare thing are told by the process.
+        RingRecord::Process => (
+            "processes",
+            &[Dimension::Processes, Dimension::Files, Dimension::Events],
+        ),
+        RingRecord::File => ("files", &[Dimension::Files]),
+        RingRecord::Peer => ("peers", &[Dimension::Network]),
+        RingRecord::Event => ("rare operations", &[Dimension::Events]),
+    }
+}
+
 fn dimensions_of(map: &str) -> &'static [Dimension] {
     match map {
         "TASKS" | "CONTAINERS" => &[
@@ -950,10 +963,14 @@ fn dimensions_of(map: &str) -> &'static [Dimension] {
             Dimension::Files,
             Dimension::Network,
             Dimension::Dns,
+            Dimension::Capabilities,
+            Dimension::Events,
         ],
         "SYSCALL_ROWS" => &[Dimension::Syscalls],
         "FILE_ROWS" | "FILE_ROWS_BY_FOLDER" => &[Dimension::Files],
-        "NETWORK_ROWS" | "NETWORK_ROWS_BY_PREFIX" | "SOCKETS" => &[Dimension::Network],
+        "NETWORK_ROWS" | "NETWORK_ROWS_BY_PREFIX" | "SOCKETS" | "LAST_SENT" => {
+            &[Dimension::Network]
+        }
         "REQUESTS" => &[Dimension::Files, Dimension::Network],
         "MESSAGES" => &[Dimension::Network, Dimension::Dns],
         "WIRE" | "FLOWS" => &[Dimension::Dns],

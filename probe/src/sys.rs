@@ -43,6 +43,18 @@ pub(crate) fn never_trace() {
     }
 }
 
+/// What is written to a file does not wait, or fails at once: looked at for so long.
+pub(crate) fn has_room(file: &std::fs::File, wait: std::time::Duration) -> bool {
+    let mut poll = libc::pollfd {
+        fd: file.as_raw_fd(),
+        events: libc::POLLOUT,
+        revents: 0,
+    };
+    let milliseconds = i32::try_from(wait.as_millis()).unwrap_or(i32::MAX);
+    // SAFETY: one entry, which lives until the call returns.
+    unsafe { libc::poll(&raw mut poll, 1, milliseconds) == 1 }
+}
+
 /// Somebody asked to stop.
 pub(crate) fn stop_requested() -> bool {
     STOPS.load(Ordering::Relaxed) != 0

@@ -9,8 +9,8 @@ use crate::summarize::{self, Facts};
 use crate::wire::Taps;
 use crate::{hooks, sentinel, sys};
 use anyhow::{Context as _, Result, anyhow};
-use aya::maps::HashMap as BpfMap;
-use procmon_probe_ebpf::abi::ListenKey;
+use aya::maps::{Array, HashMap as BpfMap};
+use procmon_probe_ebpf::abi::{ListenKey, Loss};
 use procmon_profile::model::{Cost, DimensionState, LabelMode, Lost};
 use procmon_profile::wire::{Frame, Hello, PROTOCOL, Progress, Request, TargetSpec, WindowReport};
 use std::collections::BTreeMap;
@@ -160,6 +160,9 @@ fn prepare(request: &Request, stdout: Option<i32>) -> Result<Prepared, Unable> {
         command.as_ref().map(|command| command.pid),
     )?;
     let mut drained = Drained::default();
+    if let Some(only) = slots.only_container(&request.target) {
+        drained.others_are_of(only);
+    }
     drained.drain(&mut capture, &mut slots, &mut node)?;
     let mut taps = Taps::default();
     let tgids: Vec<u32> = drained.processes.tgids().collect();
@@ -247,19 +250,27 @@ fn announce_listeners(capture: &mut Capture, listeners: &[Listener]) -> Result<(
         .map_mut("LISTENERS")
         .context("no map LISTENERS")?
         .try_into()?;
+    let mut n_lost = 0;
     for listener in listeners {
         if let Listener::Tcp { netns, address, .. } = listener {
+            let key = ListenKey {
+                netns: *netns,
+                port: address.port(),
+                pad: 0,
+            };
             // A full map is no reason to stop: it only helps to tell who began old connections.
-            let _ = map.insert(
-                ListenKey {
-                    netns: *netns,
-                    port: address.port(),
-                    pad: 0,
-                },
-                1,
-                0,
-            );
+            n_lost += u64::from(map.insert(key, 1, 0).is_err());
         }
+    }
+    if n_lost > 0 {
+        let mut lost: Array<_, u64> = capture
+            .ebpf
+            .map_mut("LOST")
+            .context("no map LOST")?
+            .try_into()?;
+        let number = Loss::Sockets as u32;
+        let before = lost.get(&number, 0)?;
+        lost.set(number, before + n_lost, 0)?;
     }
     Ok(())
 }
@@ -285,6 +296,7 @@ impl Prepared {
                 let report = counted.and_then(|counted| {
                     self.report(request, &counted, ended, opened_ns, closed_ns, &clock)
                 });
+                let command = self.let_go();
                 match report {
                     Ok((node, report, containers, files)) => {
                         if let Err(error) = output.capture(node, report, containers, files.chunks) {
@@ -295,18 +307,19 @@ impl Prepared {
                         output.fail("other", format!("cannot read the capture: {error:#}"));
                     }
                 }
+                exit_code(command)
             }
             Err(Unable { code, error }) => {
+                let command = self.let_go();
                 output.fail(code, format!("{error:#}"));
-                self.reap();
-                return if code == "commandNotExecutable" {
+                exit_code(command);
+                if code == "commandNotExecutable" {
                     126
                 } else {
                     2
-                };
+                }
             }
         }
-        self.reap()
     }
 
     /// Opens the window and drains until it ends.
@@ -341,7 +354,7 @@ impl Prepared {
             let elapsed = Duration::from_nanos(sys::monotonic_ns() - opened);
             if elapsed >= next_progress {
                 next_progress += Duration::from_secs(1);
-                output.frame(Frame::Progress(self.progress(elapsed)?));
+                output.progress(self.progress(elapsed)?);
                 if memory.as_ref().is_some_and(Memory::is_near_limit) {
                     break Ended::Memory;
                 }
@@ -452,7 +465,7 @@ impl Prepared {
         };
         let (dimensions, coverage) = summarize::completeness(&facts, &containers, &files, cut);
         let lost = Lost {
-            ring_buffer: counted.lost_ring,
+            ring_buffer: counted.lost_ring.values().sum(),
             maps: counted
                 .lost
                 .iter()
@@ -555,25 +568,29 @@ impl Prepared {
         all
     }
 
-    /// Waits for the command, which is never killed; its exit code.
-    fn reap(self) -> i32 {
+    /// Nothing is captured any more: the programs go before anything is waited for.
+    fn let_go(self) -> Option<Command> {
         let Self {
             capture,
             mut taps,
             command,
             ..
         } = self;
-        // Nothing is captured any more: the programs go before the wait.
         taps.close();
         drop(capture);
-        match command {
-            Some(Command {
-                status: Some(status),
-                ..
-            }) => status.code(),
-            Some(Command { pid, .. }) => sys::wait(pid, true).map_or(0, sys::WaitStatus::code),
-            None => 0,
-        }
+        command
+    }
+}
+
+/// Waits for the command, which is never killed; its exit code.
+fn exit_code(command: Option<Command>) -> i32 {
+    match command {
+        Some(Command {
+            status: Some(status),
+            ..
+        }) => status.code(),
+        Some(Command { pid, .. }) => sys::wait(pid, true).map_or(0, sys::WaitStatus::code),
+        None => 0,
     }
 }
 

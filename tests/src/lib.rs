@@ -1,6 +1,7 @@
-//! The harness: where things are, what a test needs, workloads and their truth, real servers,
-//! a cluster.
+//! The harness: where things are, what a test needs, the probe by itself, workloads and their truth,
+//! real servers, a cluster.
 
+pub mod capture;
 pub mod cluster;
 pub mod document;
 mod process;

@@ -274,6 +274,9 @@ fn run_local(args: &Args, output: Output) -> Result<Code> {
                 crate::exit::failed(&failure.context("cannot run the command"));
                 Ok(Code::Command(code))
             }
+            Ended::Killed(signal) => {
+                Err(failure.context(format!("the probe was killed by {signal}")))
+            }
             Ended::Code(_) => Err(failure.context("cannot profile on this machine")),
         };
     }
@@ -289,6 +292,9 @@ fn run_local(args: &Args, output: Output) -> Result<Code> {
     let code = finish(&profile, args, output)?;
     match run.wait()? {
         Ended::Interrupted => Ok(Code::Interrupted),
+        Ended::Killed(signal) => {
+            Err(anyhow::anyhow!("the probe was killed by {signal}").context("the profile is cut"))
+        }
         Ended::Code(own) if is_command && own != 0 => Ok(Code::Command(own)),
         Ended::Code(_) => Ok(code),
     }

@@ -214,8 +214,10 @@ pub struct State {
     pub renames: u64,
     /// Not 0: no row of a file is free any more.
     pub files_full: u64,
+    /// Sockets for datagrams made in the window, each of which has an entry in `LAST_SENT` at first.
+    pub sockets_made: u64,
 }
-records! { State = 40 }
+records! { State = 48 }
 
 /// The task iterator lists every process with the cgroups above it.
 pub const SCAN_LIST: u32 = 0;
@@ -251,6 +253,8 @@ pub enum Loss {
     PeersByPrefix,
     RingWire,
     Flows,
+    /// Sockets for datagrams that `LAST_SENT` does not know: from before the window, or forgotten.
+    Hints,
 }
 /// Number of [`Loss`] counters.
-pub const N_LOSSES: u32 = 20;
+pub const N_LOSSES: u32 = 21;

@@ -10,6 +10,9 @@ use procmon_probe_ebpf::abi::{
     OTHER_EXE, TASK_RUNTIME, TaskRecord,
 };
 
+/// What an insertion says of a key that is there already; include/uapi/asm-generic/errno-base.h.
+pub(crate) const EEXIST: i64 = -17;
+
 /// The record of the current task; none for a task outside the target.
 ///
 /// A cache per CPU answers for the task that ran last; a global epoch, changed by every change of
@@ -83,7 +86,10 @@ pub(crate) fn insert(task: u64, container: u32, exe: u32, flags: u32) -> Option<
         };
     }
     // BPF_NOEXIST: whoever came first knew at least as much.
-    if TASKS.insert(task, slot, 1).is_err() {
+    if let Err(error) = TASKS.insert(task, slot, 1) {
+        if error as i64 != EEXIST {
+            lost(Loss::Tasks);
+        }
         // SAFETY: as above.
         unsafe { (*record).live = 0 };
         let _ = FREE_TASKS.push(slot, 0);
@@ -182,10 +188,13 @@ pub(crate) extern "C" fn exe_slot(buffer: u32, container: u32, exe_file: u64, tg
     }
     if !emit(buffer, (end & 0xffff_ffff) as usize, Loss::RingProcess) {
         let _ = FREE_EXES.push(slot, 0);
+        lost(Loss::Exes);
         return OTHER_EXE;
     }
     // Two CPUs may come here at once: both slots are announced with the same path.
-    let _ = EXES.insert(key, slot, 0);
+    if EXES.insert(key, slot, 0).is_err() {
+        lost(Loss::Exes);
+    }
     slot
 }
 

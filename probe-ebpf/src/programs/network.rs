@@ -13,7 +13,7 @@ use crate::kernel::sock::{
 use crate::kernel::{file, number_at, regs, task};
 use crate::maps::{
     FREE_PEER_ROWS, FREE_PREFIX_ROWS, LAST_SENT, LISTENERS, PEER_ROWS, PEERS, PREFIXES, SOCKETS,
-    Scratch, add, add_errno, emit, lost, open, scratch, take,
+    STATE, Scratch, add, add_errno, emit, lost, open, scratch, take,
 };
 use aya_ebpf::helpers::generated::{bpf_probe_read_kernel, bpf_probe_read_user};
 use aya_ebpf::macros::btf_tracepoint;
@@ -524,6 +524,8 @@ pub(crate) extern "C" fn made(result: i64) -> u32 {
     let family = sock::family(sk);
     if sk != 0 && sock::socket_type(sk) == SOCK_DGRAM && (family == AF_INET || family == AF_INET6) {
         let _ = LAST_SENT.insert(number, YOUNG, 0);
+        // SAFETY: the static is a map's value.
+        add(unsafe { &raw mut STATE.sockets_made }, 1);
     }
     0
 }
@@ -952,6 +954,13 @@ pub(crate) extern "C" fn message(inward: u32, address: u64, length: u32, result:
                 unsafe { (*record).resolver = sk };
             }
             let mut hint = last_sent(number);
+            let family = sock::family(sk);
+            if hint == NOTHING_YET
+                && sock::socket_type(sk) == SOCK_DGRAM
+                && (family == AF_INET || family == AF_INET6)
+            {
+                lost(Loss::Hints);
+            }
             if inward && (hint == NOTHING_YET || hint == YOUNG) && result >= 0 {
                 let _ = LAST_SENT.insert(number, RECEIVES_FIRST, 0);
                 hint = RECEIVES_FIRST;

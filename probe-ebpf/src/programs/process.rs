@@ -313,7 +313,10 @@ fn container_made(made: u64) -> Option<()> {
         kind: CGROUP_CONTAINER,
         container,
     };
-    if CGROUPS.insert(cgroup::id(made), entry, 1).is_err() {
+    if let Err(error) = CGROUPS.insert(cgroup::id(made), entry, 1) {
+        if error as i64 != label::EEXIST {
+            lost(Loss::Containers);
+        }
         let _ = FREE_CONTAINERS.push(container, 0);
         return None;
     }
@@ -330,7 +333,10 @@ fn container_made(made: u64) -> Option<()> {
             cgroup::name(made) as *const _,
         );
     }
-    emit(buffer, size_of::<ContainerEvent>(), Loss::RingProcess);
+    // Nobody could tell whose the counts of a slot without a name are.
+    if !emit(buffer, size_of::<ContainerEvent>(), Loss::RingProcess) {
+        lost(Loss::Containers);
+    }
     Some(())
 }
 

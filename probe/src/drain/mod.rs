@@ -23,15 +23,15 @@ use crate::node::{Node, namespace};
 use crate::sentinel::SENTENCE;
 use crate::sys;
 use crate::wire::Names;
-use anyhow::{Context as _, Result};
-use aya::maps::{Array, HashMap as BpfMap, RingBuf};
+use anyhow::{Context as _, Result, bail};
+use aya::maps::{Array, HashMap as BpfMap, Map, RingBuf};
 use procmon_probe_ebpf::abi::{
     CapabilityKey, CapabilityRow, ContainerEvent, DIRECTION_OUTBOUND, EVENT_CONTAINER, EVENT_EXE,
     EVENT_EXEC, EVENT_EXIT, EVENT_FILE, EVENT_FORK, EVENT_NETWORK, EVENT_RARE, EVENT_WIRE,
     EVENT_WIRE_OWNER, ExeEvent, FILE_KEY_ENTRY, FILE_KEY_KERNEL_NAME, FILE_KEY_SETTLED, FileKey,
-    FileMeta, FileOp, FileRow, Loss, N_FILE_OPS, N_LOSSES, NetworkEvent, ProcessEvent, RARE_SETNS,
-    RARE_SIGNAL, RARE_UNSHARE, RareEvent, RowErrno, SENTINEL_CONTAINER, SocketState,
-    TASK_MAY_BE_IN_CALL,
+    FileMeta, FileOp, FileRow, Loss, N_FILE_OPS, N_LOSSES, NetworkEvent, OTHER_EXE, ProcessEvent,
+    RARE_SETNS, RARE_SIGNAL, RARE_UNSHARE, RareEvent, RowErrno, SENTINEL_CONTAINER, SocketState,
+    State, TASK_MAY_BE_IN_CALL,
 };
 use std::collections::{BTreeMap, HashMap};
 
@@ -41,6 +41,9 @@ const NETWORK_NAMESPACE: usize = 2;
 const EBADF: u16 = 9;
 /// What the sentinel's connection gives.
 const ECONNREFUSED: u16 = 111;
+
+/// In place of the path of executables that found no slot.
+const OTHERS: &str = "(other executables)";
 
 /// An executable of one container.
 #[derive(Clone, Debug)]
@@ -74,7 +77,17 @@ pub(crate) struct Counted {
     pub(crate) errnos: Errnos,
     pub(crate) capabilities: Vec<(CapabilityKey, CapabilityRow)>,
     pub(crate) lost: BTreeMap<&'static str, u64>,
-    pub(crate) lost_ring: u64,
+    /// Records that found the ring buffer full, of processes, files, peers and rare operations.
+    pub(crate) lost_ring: BTreeMap<RingRecord, u64>,
+}
+
+/// What a record of the ring buffer tells of; packets are counted as `WIRE`.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) enum RingRecord {
+    Process,
+    File,
+    Peer,
+    Event,
 }
 
 /// What the sentinel left.
@@ -234,11 +247,21 @@ impl Drained {
             .filter(|container| *container != SENTINEL_CONTAINER)
     }
 
+    /// The target is one container: what found no executable slot is of this one.
+    pub(crate) fn others_are_of(&mut self, container: u32) {
+        let exe = Exe {
+            container,
+            path: OTHERS.to_owned(),
+            meta: FileMeta::default(),
+        };
+        self.exes.insert(OTHER_EXE, exe);
+    }
+
     /// Path of an executable slot.
     pub(crate) fn path_of(&self, exe: u32) -> String {
         self.exes
             .get(&exe)
-            .map_or_else(|| "(other executables)".to_owned(), |exe| exe.path.clone())
+            .map_or_else(|| OTHERS.to_owned(), |exe| exe.path.clone())
     }
 
     /// Looks at what the sentinel left, and forgets it.
@@ -350,16 +373,20 @@ impl Counted {
             .context("no map LOST")?
             .try_into()?;
         let mut lost = BTreeMap::new();
-        let mut lost_ring = 0;
+        let mut lost_ring = BTreeMap::new();
         for number in 0..N_LOSSES {
             let count = losses.get(&number, 0)?;
-            match loss_name(number) {
-                Some(name) if count > 0 => {
-                    *lost.entry(name).or_insert(0) += count;
-                }
-                None => lost_ring += count,
-                Some(_) => {}
+            if count == 0 {
+                continue;
             }
+            if let Some(name) = loss_name(number) {
+                *lost.entry(name).or_insert(0) += count;
+            } else if let Some(record) = ring_record(number) {
+                *lost_ring.entry(record).or_insert(0) += count;
+            }
+        }
+        if !forgets_sockets(capture)? {
+            lost.remove("LAST_SENT");
         }
         Ok(Self {
             syscalls,
@@ -369,6 +396,20 @@ impl Counted {
             lost_ring,
         })
     }
+}
+
+/// So many sockets for datagrams were made that `LAST_SENT` may have forgotten some that are still in
+/// use; it forgets a little before it is full.
+fn forgets_sockets(capture: &Capture) -> Result<bool> {
+    let state: Array<_, State> = capture
+        .ebpf
+        .map(".bss")
+        .context("no map .bss")?
+        .try_into()?;
+    let Map::LruHashMap(hints) = capture.ebpf.map("LAST_SENT").context("no map LAST_SENT")? else {
+        bail!("LAST_SENT is no LRU map");
+    };
+    Ok(state.get(&0, 0)?.sockets_made >= u64::from(hints.info()?.max_entries() / 2))
 }
 
 /// The map that was full; none for the ring buffer.
@@ -390,11 +431,26 @@ fn loss_name(number: u32) -> Option<&'static str> {
         (Loss::PeersByPrefix, "NETWORK_ROWS_BY_PREFIX"),
         (Loss::RingWire, "WIRE"),
         (Loss::Flows, "FLOWS"),
+        (Loss::Hints, "LAST_SENT"),
     ];
     NAMES
         .iter()
         .find(|(loss, _)| *loss as u32 == number)
         .map(|(_, name)| *name)
+}
+
+/// What the ring buffer had no room for.
+fn ring_record(number: u32) -> Option<RingRecord> {
+    const RECORDS: &[(Loss, RingRecord)] = &[
+        (Loss::RingProcess, RingRecord::Process),
+        (Loss::RingFile, RingRecord::File),
+        (Loss::RingNetwork, RingRecord::Peer),
+        (Loss::RingEvent, RingRecord::Event),
+    ];
+    let mut known = RECORDS.iter();
+    known
+        .find(|(loss, _)| *loss as u32 == number)
+        .map(|(_, record)| *record)
 }
 
 fn errnos(capture: &Capture) -> Result<Errnos> {
