@@ -957,7 +957,7 @@ fn without(record: RingRecord) -> (&'static str, &'static [Dimension]) {
 
 fn dimensions_of(map: &str) -> &'static [Dimension] {
     match map {
-        "TASKS" | "CONTAINERS" => &[
+        "TASKS" | "CONTAINERS" | "EXES" => &[
             Dimension::Processes,
             Dimension::Syscalls,
             Dimension::Files,
@@ -974,15 +974,6 @@ fn dimensions_of(map: &str) -> &'static [Dimension] {
         "REQUESTS" => &[Dimension::Files, Dimension::Network],
         "MESSAGES" => &[Dimension::Network, Dimension::Dns],
         "WIRE" | "FLOWS" => &[Dimension::Dns],
-        "EXES" => &[
-            Dimension::Processes,
-            Dimension::Syscalls,
-            Dimension::Files,
-            Dimension::Network,
-            Dimension::Dns,
-            Dimension::Capabilities,
-            Dimension::Events,
-        ],
         "CAPABILITIES" => &[Dimension::Capabilities],
         "EVENTS" => &[Dimension::Events],
         _ => &[Dimension::Syscalls, Dimension::Files, Dimension::Network],

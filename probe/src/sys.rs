@@ -328,7 +328,7 @@ pub(crate) fn use_ring(null: &impl AsRawFd) -> bool {
     const WRITE: u64 = 23;
     const MKDIRAT: u64 = 37;
     const GETEVENTS: libc::c_uint = 1;
-    const ENTRIES: usize = 2;
+    const ENTRIES: u32 = 2;
     const BYTES: usize = 4096;
     // Offsets into the mapped descriptor: IORING_OFF_SQ_RING, IORING_OFF_SQES.
     const SQ_RING: libc::off_t = 0;
@@ -357,7 +357,7 @@ pub(crate) fn use_ring(null: &impl AsRawFd) -> bool {
                 offset,
             )
         };
-        (start != libc::MAP_FAILED).then_some(start.cast::<u8>())
+        (start != libc::MAP_FAILED).then_some(start.cast::<u32>())
     };
     let (Some(queue), Some(requests)) = (map(SQ_RING), map(SQES)) else {
         return false;
@@ -374,14 +374,16 @@ pub(crate) fn use_ring(null: &impl AsRawFd) -> bool {
     // SAFETY: both mappings are as large as a page, which two requests and the small ring fit into;
     // the offsets are the kernel's.
     unsafe {
-        requests.cast::<[[u64; 8]; ENTRIES]>().write(all);
-        let array = queue.add(parameters[16] as usize).cast::<u32>();
+        requests
+            .cast::<[[u64; 8]; ENTRIES as usize]>()
+            .write_unaligned(all);
+        let array = queue.byte_add(parameters[16] as usize);
         array.write(0);
         array.add(1).write(1);
-        let tail = queue.add(parameters[11] as usize).cast::<AtomicU32>();
-        (*tail).store(ENTRIES as u32, Ordering::Release);
+        let tail = queue.byte_add(parameters[11] as usize).cast::<AtomicU32>();
+        (*tail).store(ENTRIES, Ordering::Release);
         libc::syscall(ENTER, ring.as_raw_fd(), ENTRIES, ENTRIES, GETEVENTS, 0, 0)
-            == ENTRIES as libc::c_long
+            == libc::c_long::from(ENTRIES)
     }
 }
 

@@ -112,6 +112,10 @@ pub(super) fn read(bytes: &[u8]) -> Result<Option<Message>, Unreadable> {
     read_whole(&mut reader).ok_or(Unreadable)
 }
 
+#[expect(
+    clippy::option_option,
+    reason = "bytes that end too early, and nothing of interest, are two things"
+)]
 fn read_whole(reader: &mut Reader<'_>) -> Option<Option<Message>> {
     let (id, flags) = (reader.word()?, reader.word()?);
     let (questions, records) = (reader.word()?, reader.word()?);
@@ -214,6 +218,10 @@ impl Reader<'_> {
     }
 
     /// One answer; none when it says nothing that is kept: other answers are payload.
+    #[expect(
+        clippy::option_option,
+        reason = "bytes that end too early, and nothing of interest, are two things"
+    )]
     fn record(&mut self) -> Option<Option<Record>> {
         let owner = self.name()?;
         let (record_type, class) = (self.word()?, self.word()?);

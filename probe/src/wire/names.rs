@@ -27,7 +27,7 @@ const SENT_BEFORE: Duration = Duration::from_secs(1);
 /// A question that nobody answered by then stays without an answer.
 const UNANSWERED_AFTER: Duration = Duration::from_secs(30);
 /// A connection to a resolver without a packet is forgotten.
-const IDLE_AFTER: Duration = Duration::from_secs(60);
+const IDLE_AFTER: Duration = Duration::from_mins(1);
 const TIDY_EVERY: Duration = Duration::from_secs(1);
 
 /// The two ends of a conversation with a resolver, as the tap of one network namespace saw them.

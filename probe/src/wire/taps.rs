@@ -85,16 +85,12 @@ impl Taps {
     }
 
     fn look_again(&mut self, netns: u32) -> bool {
-        match self.looks.iter_mut().find(|(known, _)| *known == netns) {
-            Some((_, looks)) => {
-                *looks += 1;
-                *looks < MAX_LOOKS
-            }
-            None => {
-                self.looks.push((netns, 1));
-                true
-            }
+        if let Some((_, looks)) = self.looks.iter_mut().find(|(known, _)| *known == netns) {
+            *looks += 1;
+            return *looks < MAX_LOOKS;
         }
+        self.looks.push((netns, 1));
+        true
     }
 
     /// Opens one tap. False: nobody who lives there was found.
