@@ -16,7 +16,10 @@ use std::time::Duration;
 const LONG: Duration = Duration::from_secs(90);
 
 /// Cases that do not hold yet, and why.
-const KNOWN: &[(&str, &str)] = &[];
+const KNOWN: &[(&str, &str)] = &[(
+    "swapped-descriptors",
+    "a descriptor replaced within a moment of a call's begin may be taken for the old one: it is said",
+)];
 
 /// Cases with a test of their own: they take long, or the window ends within them.
 const OWN_TESTS: [&str; 7] = [

@@ -856,6 +856,9 @@ pub(crate) fn completeness(
                      rows with a cidr"
                         .to_owned()
                 }
+                "DESCRIPTORS" => {
+                    format!("descriptors that were replaced while calls used them: {count}")
+                }
                 "REQUESTS" => format!("io_uring requests that are not by path or peer: {count}"),
                 "EXES" => format!("executables that are not told apart: {count} times"),
                 "LAST_SENT" => format!(
@@ -971,7 +974,7 @@ fn dimensions_of(map: &str) -> &'static [Dimension] {
         "NETWORK_ROWS" | "NETWORK_ROWS_BY_PREFIX" | "SOCKETS" | "LAST_SENT" => {
             &[Dimension::Network]
         }
-        "REQUESTS" => &[Dimension::Files, Dimension::Network],
+        "REQUESTS" | "DESCRIPTORS" => &[Dimension::Files, Dimension::Network],
         "MESSAGES" => &[Dimension::Network, Dimension::Dns],
         "WIRE" | "FLOWS" => &[Dimension::Dns],
         "CAPABILITIES" => &[Dimension::Capabilities],

@@ -255,6 +255,8 @@ pub enum Loss {
     Flows,
     /// Sockets for datagrams that `LAST_SENT` does not know: from before the window, or forgotten.
     Hints,
+    /// Descriptors that another thread replaced while a call used them.
+    Descriptors,
 }
 /// Number of [`Loss`] counters.
-pub const N_LOSSES: u32 = 21;
+pub const N_LOSSES: u32 = 22;

@@ -82,8 +82,10 @@ pub struct TaskRecord {
     pub entered_ns: u64,
     /// `struct sock` by which the task asks a resolver, if it does.
     pub resolver: u64,
+    /// `struct file` of the first descriptor when the call began.
+    pub file: u64,
 }
-records! { TaskRecord = 136 }
+records! { TaskRecord = 144 }
 
 /// The task that ran last on a CPU, and its slot.
 #[repr(C)]

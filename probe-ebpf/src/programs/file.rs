@@ -103,6 +103,7 @@ pub(crate) extern "C" fn remember(descriptor: u32, second: u32) -> u32 {
             (*record).second_row = row;
             (*record).sockets |= socket << 1;
         } else {
+            (*record).file = file;
             (*record).first_row = row;
             (*record).sockets |= socket;
         }
@@ -584,6 +585,12 @@ pub(crate) extern "C" fn descriptor_done(regs: u64, kind: u64, result: i64) -> u
             (*record).abi,
         )
     };
+    // Which of the two the call has used nobody can tell.
+    let now = task::file(task::current(), regs::argument(regs, abi, kind.a) as u32);
+    // SAFETY: a map value of the current task.
+    if now != 0 && first != 0 && now != unsafe { (*record).file } {
+        lost(Loss::Descriptors);
+    }
     match kind.kind {
         // A socket without a peer, or without one when the call began.
         CALL_READ | CALL_WRITE if first == 0 && sockets & 1 != 0 => {

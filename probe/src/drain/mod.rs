@@ -427,6 +427,7 @@ fn loss_name(number: u32) -> Option<&'static str> {
         (Loss::Events, "EVENTS"),
         (Loss::Messages, "MESSAGES"),
         (Loss::Requests, "REQUESTS"),
+        (Loss::Descriptors, "DESCRIPTORS"),
         (Loss::FilesByFolder, "FILE_ROWS_BY_FOLDER"),
         (Loss::PeersByPrefix, "NETWORK_ROWS_BY_PREFIX"),
         (Loss::RingWire, "WIRE"),
