@@ -957,15 +957,6 @@ fn without(record: RingRecord) -> (&'static str, &'static [Dimension]) {
 
 fn dimensions_of(map: &str) -> &'static [Dimension] {
     match map {
-        "TASKS" | "CONTAINERS" => &[
-            Dimension::Processes,
-            Dimension::Syscalls,
-            Dimension::Files,
-            Dimension::Network,
-            Dimension::Dns,
-            Dimension::Capabilities,
-            Dimension::Events,
-        ],
         "SYSCALL_ROWS" => &[Dimension::Syscalls],
         "FILE_ROWS" | "FILE_ROWS_BY_FOLDER" => &[Dimension::Files],
         "NETWORK_ROWS" | "NETWORK_ROWS_BY_PREFIX" | "SOCKETS" | "LAST_SENT" => {
@@ -974,7 +965,7 @@ fn dimensions_of(map: &str) -> &'static [Dimension] {
         "REQUESTS" => &[Dimension::Files, Dimension::Network],
         "MESSAGES" => &[Dimension::Network, Dimension::Dns],
         "WIRE" | "FLOWS" => &[Dimension::Dns],
-        "EXES" => &[
+        "TASKS" | "CONTAINERS" | "EXES" => &[
             Dimension::Processes,
             Dimension::Syscalls,
             Dimension::Files,

@@ -307,12 +307,12 @@ impl Prepared {
                         output.fail("other", format!("cannot read the capture: {error:#}"));
                     }
                 }
-                exit_code(command)
+                exit_code(command.as_ref())
             }
             Err(Unable { code, error }) => {
                 let command = self.let_go();
                 output.fail(code, format!("{error:#}"));
-                exit_code(command);
+                exit_code(command.as_ref());
                 if code == "commandNotExecutable" {
                     126
                 } else {
@@ -583,13 +583,13 @@ impl Prepared {
 }
 
 /// Waits for the command, which is never killed; its exit code.
-fn exit_code(command: Option<Command>) -> i32 {
+fn exit_code(command: Option<&Command>) -> i32 {
     match command {
         Some(Command {
             status: Some(status),
             ..
         }) => status.code(),
-        Some(Command { pid, .. }) => sys::wait(pid, true).map_or(0, sys::WaitStatus::code),
+        Some(Command { pid, .. }) => sys::wait(*pid, true).map_or(0, sys::WaitStatus::code),
         None => 0,
     }
 }
