@@ -23,7 +23,7 @@ trap finish EXIT
 trap 'exit 130' INT TERM
 
 tests/setup/packages.sh
-apt_install qemu-system-x86 busybox-static cpio xz-utils zstd kmod util-linux
+apt_install qemu-system-x86 busybox-static cpio xz-utils zstd kmod util-linux strace
 tests/vm/get-kernel.sh 5.10 6.1 6.12 7.3
 if [ -n "$own" ]; then
   $cluster packages
