@@ -3,7 +3,7 @@
 use crate::btf::Btf as Layouts;
 use crate::{calls, offsets, sys};
 use anyhow::{Context as _, Result, anyhow, bail};
-use aya::maps::{Array, MapData, Queue};
+use aya::maps::{Array, MapData, Queue, RingBuf};
 use aya::programs::{BtfTracePoint, FEntry, FExit, Iter, KProbe, Program};
 use aya::{Btf, Ebpf, EbpfLoader, VerifierLogLevel};
 use procmon_probe_ebpf::abi::{
@@ -272,6 +272,8 @@ pub(crate) enum Hierarchy {
 /// The loaded programs.
 pub(crate) struct Capture {
     pub(crate) ebpf: Ebpf,
+    /// First sights; mapped once, since that is dear.
+    pub(crate) ring: RingBuf<MapData>,
     /// Every wanted hook.
     pub(crate) hooks: Vec<Placed>,
     /// What keeps kprobes attached.
@@ -406,8 +408,10 @@ pub(crate) fn load(
         hook: crate::wire::load(&mut ebpf),
         used: None,
     });
+    let ring = ebpf.take_map("RING").context("no map RING")?;
     let mut capture = Capture {
         ebpf,
+        ring: RingBuf::try_from(ring).context("cannot map the ring buffer")?,
         hooks,
         _kprobes: kprobes,
         limits,

@@ -24,7 +24,7 @@ use crate::sentinel::SENTENCE;
 use crate::sys;
 use crate::wire::Names;
 use anyhow::{Context as _, Result, bail};
-use aya::maps::{Array, HashMap as BpfMap, Map, RingBuf};
+use aya::maps::{Array, HashMap as BpfMap, Map};
 use procmon_probe_ebpf::abi::{
     CapabilityKey, CapabilityRow, ContainerEvent, DIRECTION_OUTBOUND, EVENT_CONTAINER, EVENT_EXE,
     EVENT_EXEC, EVENT_EXIT, EVENT_FILE, EVENT_FORK, EVENT_NETWORK, EVENT_RARE, EVENT_WIRE,
@@ -140,9 +140,8 @@ impl Drained {
         slots: &mut Slots,
         node: &mut Node,
     ) -> Result<()> {
-        let mut ring = RingBuf::try_from(capture.ebpf.map_mut("RING").context("no map RING")?)?;
         let now_ns = sys::monotonic_ns();
-        while let Some(item) = ring.next() {
+        while let Some(item) = capture.ring.next() {
             self.take(&item, slots, node, now_ns);
         }
         self.processes.settle(node);
@@ -270,8 +269,7 @@ impl Drained {
         let mut names = Names::default();
         names.tapped.extend(netns);
         let mut exes = Vec::new();
-        let mut ring = RingBuf::try_from(capture.ebpf.map_mut("RING").context("no map RING")?)?;
-        while let Some(item) = ring.next() {
+        while let Some(item) = capture.ring.next() {
             match sys::record::<u32>(&item) {
                 Some(EVENT_EXE) => {
                     exes.extend(sys::record::<ExeEvent>(&item).map(|event| event.exe));
@@ -299,7 +297,6 @@ impl Drained {
                 _ => {}
             }
         }
-        drop(ring);
         seen.asked = names.has_asked();
         let counted = Counted::read(capture)?;
         seen.calls = counted.syscalls.iter().any(|sample| sample.row.calls > 0);
