@@ -4,10 +4,11 @@
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray, ProgramArray, Queue, RingBuf};
 use procmon_probe_ebpf::abi::{
-    CapabilityKey, CapabilityRow, CgroupEntry, Config, CpuCache, DENSE_NUMBERS, DenseRows, ExeKey,
-    FILE_CACHE_ENTRIES, FOLDER_ROWS, FileCache, FileKey, FileRow, FlowKey, LatencyRow, ListenKey,
-    Loss, MAX_CONTAINERS, MAX_EXES, N_LOSSES, NetworkKey, NetworkRow, Offsets, PREFIX_ROWS,
-    RareKey, RingNames, RowErrno, SocketState, State, SyscallKey, SyscallRow, TaskRecord,
+    CACHED_CPUS, CapabilityKey, CapabilityRow, CgroupEntry, Config, CpuCache, DENSE_NUMBERS,
+    DenseRows, ExeKey, FILE_CACHE_ENTRIES, FOLDER_ROWS, FileCache, FileKey, FileRow, FlowKey,
+    LatencyRow, ListenKey, Loss, MAX_CONTAINERS, MAX_EXES, N_LOSSES, NetworkKey, NetworkRow,
+    Numbers, Offsets, PREFIX_ROWS, RareKey, RingNames, RowErrno, SocketState, State, SyscallKey,
+    SyscallRow, TaskRecord,
 };
 
 /// Offsets of kernel members; set before loading.
@@ -50,9 +51,20 @@ pub(crate) static RECORDS: Array<TaskRecord> = Array::with_max_entries(16_384, 0
 /// Slots without a task.
 #[map]
 pub(crate) static FREE_TASKS: Queue<u32> = Queue::with_max_entries(16_384, 0);
-/// The task that ran last on each CPU.
+/// The task that ran last on each CPU: a global, since a CPU's number is found faster than the CPU's
+/// part of a map.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = ".bss.cpus")]
+pub(crate) static mut CPU_CACHE: [CpuCache; CACHED_CPUS] = [NO_CACHE; CACHED_CPUS];
+const NO_CACHE: CpuCache = CpuCache {
+    task: 0,
+    epoch: 0,
+    slot: 0,
+    pad: [0; 11],
+};
+/// Typed pointers on their way to become numbers.
 #[map]
-pub(crate) static CPU_CACHE: PerCpuArray<CpuCache> = PerCpuArray::with_max_entries(1, 0);
+pub(crate) static NUMBERS: PerCpuArray<Numbers> = PerCpuArray::with_max_entries(1, 0);
 
 /// Cgroups of the target by inode number, filled by the probe and by cgroup_mkdir. Full: `Loss::Containers`.
 #[map]

@@ -98,12 +98,15 @@ pub struct CpuCache {
     /// Slot plus 1; 0: not of the target.
     pub slot: u32,
     /// Padding.
-    pub pad: u32,
-    /// Typed pointers on their way to become numbers: one place for the hooks that run for a task,
-    /// and one for each that may interrupt them.
-    pub numbers: [u64; 4],
+    pub pad: [u32; 11],
 }
-records! { CpuCache = 56 }
+records! { CpuCache = 64 }
+/// CPUs that have a cache; those beyond look into the map each time.
+pub const CACHED_CPUS: usize = 512;
+
+/// Typed pointers on their way to become numbers: one place for the hooks that run for a task, and
+/// one for each that may interrupt them.
+pub type Numbers = [u64; 4];
 
 /// A cgroup of the target.
 #[repr(C)]

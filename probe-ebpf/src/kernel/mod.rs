@@ -29,13 +29,13 @@ pub(crate) fn number_at(pointer: *const u8, place: usize) -> u64 {
     if config!(preemptible) != 0 {
         return number_copied(pointer);
     }
-    let Some(cache) = crate::maps::CPU_CACHE.get_ptr_mut(0) else {
+    let Some(numbers) = crate::maps::NUMBERS.get_ptr_mut(0) else {
         return 0;
     };
     // SAFETY: a map value of this CPU; volatile so that the compiler keeps the detour.
     unsafe {
-        core::ptr::write_volatile(&raw mut (*cache).numbers[place], pointer as u64);
-        core::ptr::read_volatile(&raw const (*cache).numbers[place])
+        core::ptr::write_volatile(&raw mut (*numbers)[place], pointer as u64);
+        core::ptr::read_volatile(&raw const (*numbers)[place])
     }
 }
 

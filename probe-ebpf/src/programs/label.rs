@@ -3,11 +3,12 @@
 use crate::kernel::{cgroup, cred, file, task};
 use crate::maps::{
     CGROUPS, CPU_CACHE, EXES, FREE_EXES, FREE_TASKS, RECORDS, STATE, TASKS, add, config, emit,
-    lost, scratch, state, take,
+    lost, opaque, scratch, state, take,
 };
+use aya_ebpf::helpers::generated::bpf_get_smp_processor_id;
 use procmon_probe_ebpf::abi::{
-    CGROUP_CONTAINER, CGROUP_LEVELS, CGROUP_POD, EVENT_EXE, ExeEvent, ExeKey, Loss, NO_EXE,
-    OTHER_EXE, TASK_RUNTIME, TaskRecord,
+    CACHED_CPUS, CGROUP_CONTAINER, CGROUP_LEVELS, CGROUP_POD, CpuCache, EVENT_EXE, ExeEvent,
+    ExeKey, Loss, NO_EXE, OTHER_EXE, TASK_RUNTIME, TaskRecord,
 };
 
 /// What an insertion says of a key that is there already; include/uapi/asm-generic/errno-base.h.
@@ -26,11 +27,15 @@ pub(crate) fn current() -> Option<*mut TaskRecord> {
 #[inline(always)]
 pub(crate) fn of_current(task: u64) -> Option<*mut TaskRecord> {
     let epoch = state!(epoch);
-    // SAFETY: map values of this CPU.
+    // SAFETY: the helper takes no argument.
+    let cpu = opaque(u64::from(unsafe { bpf_get_smp_processor_id() }));
+    if cpu >= CACHED_CPUS as u64 || config!(preemptible) != 0 {
+        return of(task);
+    }
+    // SAFETY: the part of this CPU; the position is below the length.
     unsafe {
-        let cache = CPU_CACHE.get_ptr_mut(0)?;
-        let slot = if (*cache).task == task && (*cache).epoch == epoch && config!(preemptible) == 0
-        {
+        let cache = (&raw mut CPU_CACHE).cast::<CpuCache>().add(cpu as usize);
+        let slot = if (*cache).task == task && (*cache).epoch == epoch {
             (*cache).slot
         } else {
             let slot = TASKS.get(task).map_or(0, |slot| *slot + 1);

@@ -249,7 +249,7 @@ unsafe fn measure(row: u32, ns: u64) {
 #[inline(always)]
 unsafe fn restored(regs: *const u8, record: *mut TaskRecord) -> bool {
     // SAFETY: a map value of the current task.
-    regs::number(number_of(regs)) < 0 && unsafe { (*record).number } as i32 >= 0
+    regs::number_here(regs) < 0 && unsafe { (*record).number } as i32 >= 0
 }
 
 /// Finds out which call returns that nobody saw begin.
