@@ -28,6 +28,7 @@ pub(crate) static CONFIG: Config = Config {
     preemptible: 0,
     direct: 0,
     latency: 0,
+    syscall_rows: 0,
 };
 
 /// The switch, and counters that make caches stale: the map `.bss`, which is read without a look-up.
@@ -95,9 +96,10 @@ pub(crate) static SPARSE: HashMap<SyscallKey, u32> = HashMap::with_max_entries(2
 /// What each row counts.
 #[map]
 pub(crate) static SYSCALL_KEYS: Array<SyscallKey> = Array::with_max_entries(8_192, 0);
-/// Counts of each row, on each CPU.
+/// Counts of each row, those of one CPU after those of the other: a CPU's number is found faster than
+/// the CPU's part of a map.
 #[map]
-pub(crate) static SYSCALL_ROWS: PerCpuArray<SyscallRow> = PerCpuArray::with_max_entries(8_192, 0);
+static SYSCALL_ROWS: Array<SyscallRow> = Array::with_max_entries(8_192, 0);
 /// How long the calls of each row took, on each CPU; one entry where that is not measured.
 #[map]
 pub(crate) static LATENCIES: PerCpuArray<LatencyRow> = PerCpuArray::with_max_entries(1, 0);
@@ -311,6 +313,18 @@ pub(crate) fn add_local(number: *mut u64, amount: u64) {
         // SAFETY: the pointer is an aligned map value of this CPU, and nothing else runs on it.
         unsafe { *number += amount };
     }
+}
+
+/// This CPU's counts of a row; none when there is no such row.
+#[inline(always)]
+pub(crate) fn syscall_row(row: u32) -> Option<*mut SyscallRow> {
+    let rows = config!(syscall_rows);
+    if row >= rows {
+        return None;
+    }
+    // SAFETY: the helper takes no argument.
+    let cpu = unsafe { aya_ebpf::helpers::generated::bpf_get_smp_processor_id() };
+    SYSCALL_ROWS.get_ptr_mut(cpu * rows + row)
 }
 
 /// Counts one failure of a row.

@@ -282,6 +282,8 @@ pub(crate) struct Capture {
     pub(crate) limits: Limits,
     /// How long system calls take is measured.
     pub(crate) latency: bool,
+    /// Numbers that CPUs may have.
+    pub(crate) cpus: u32,
 }
 
 /// A wanted hook and what came of it.
@@ -326,11 +328,14 @@ pub(crate) fn load(
     request: &Request,
 ) -> Result<Capture, Unable> {
     let mut limits = request.limits.clone();
-    limits.syscall_rows = rows_of_calls(limits.syscall_rows, request.latency, possible_cpus());
+    let cpus = possible_cpus();
+    limits.syscall_rows = rows_of_calls(limits.syscall_rows, request.latency, cpus);
     let (offsets, config, functions) =
-        layouts(hierarchy, tree, request.latency, arch).map_err(|error| Unable {
-            code: "noBtf",
-            error,
+        layouts(hierarchy, tree, request.latency, limits.syscall_rows, arch).map_err(|error| {
+            Unable {
+                code: "noBtf",
+                error,
+            }
         })?;
     let btf = Btf::from_sys_fs()
         .context("cannot parse /sys/kernel/btf/vmlinux")
@@ -352,10 +357,8 @@ pub(crate) fn load(
         .map_max_entries("RING", limits.ring_bytes);
     for (maps, entries) in [
         (&["TASKS", "RECORDS", "FREE_TASKS"][..], limits.tasks),
-        (
-            &["SYSCALL_KEYS", "SYSCALL_ROWS", "FREE_SYSCALL_ROWS"],
-            limits.syscall_rows,
-        ),
+        (&["SYSCALL_KEYS", "FREE_SYSCALL_ROWS"], limits.syscall_rows),
+        (&["SYSCALL_ROWS"], limits.syscall_rows * possible_cpus()),
         (&["FILES", "FILE_ROWS", "FREE_FILE_ROWS"], limits.file_rows),
         (
             &["PEERS", "PEER_ROWS", "FREE_PEER_ROWS"],
@@ -416,6 +419,7 @@ pub(crate) fn load(
         _kprobes: kprobes,
         limits,
         latency: request.latency,
+        cpus,
     };
     capture.fill(arch)?;
     Ok(capture)
@@ -445,22 +449,28 @@ fn is_forbidden(error: &anyhow::Error) -> bool {
 }
 
 /// Rows of system calls that fit: there is one of each for every CPU that the machine may ever have.
-fn rows_of_calls(wanted: u32, latency: bool, cpus: usize) -> u32 {
+fn rows_of_calls(wanted: u32, latency: bool, cpus: u32) -> u32 {
     let each = if latency {
         size_of::<SyscallRow>() + size_of::<LatencyRow>()
     } else {
         size_of::<SyscallRow>()
     };
-    let fitting = PER_CPU_BYTES / (each * cpus.max(1));
+    let fitting = PER_CPU_BYTES / (each * cpus as usize);
     // A dense table holds row numbers plus 1 in 16 bits.
     wanted
         .min(u32::try_from(fitting).unwrap_or(u32::MAX))
         .clamp(256, 65_534)
 }
 
-/// CPUs that have a value of their own in per-CPU maps.
-fn possible_cpus() -> usize {
-    aya::util::nr_cpus().unwrap_or(1)
+/// Numbers that CPUs may have: one more than the highest.
+fn possible_cpus() -> u32 {
+    std::fs::read_to_string("/sys/devices/system/cpu/possible")
+        .ok()
+        .and_then(|text| {
+            let last = text.trim().rsplit([',', '-']).next()?;
+            last.parse::<u32>().ok()
+        })
+        .map_or(1, |highest| highest + 1)
 }
 
 /// Offsets and facts that the programs need before they are loaded.
@@ -468,6 +478,7 @@ fn layouts(
     hierarchy: Hierarchy,
     tree: bool,
     latency: bool,
+    syscall_rows: u32,
     arch: &str,
 ) -> Result<(procmon_probe_ebpf::abi::Offsets, Config, Functions)> {
     let mut bytes = Vec::new();
@@ -502,6 +513,7 @@ fn layouts(
         tree: u32::from(tree),
         preemptible: u32::from(is_preemptible(&sys::uname().0)),
         latency: u32::from(latency),
+        syscall_rows,
         direct: u32::from(
             functions
                 .get(RDONLY_CAST_NAME)

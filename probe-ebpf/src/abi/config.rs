@@ -191,8 +191,10 @@ pub struct Config {
     pub direct: u32,
     /// Measure how long system calls take.
     pub latency: u32,
+    /// Rows of system calls of each CPU.
+    pub syscall_rows: u32,
 }
-records! { Config = 32 }
+records! { Config = 36 }
 
 /// Stands in the object for the number of the kernel function `bpf_rdonly_cast`, which differs from
 /// kernel to kernel; no helper has this number.

@@ -222,7 +222,7 @@ fn exit(task: u64) -> Option<()> {
     unsafe {
         let rolled_back = (*record).flags & TASK_ROLLED_BACK != 0;
         if ((*record).in_call != 0 || rolled_back) && open() {
-            if let Some(row) = crate::maps::SYSCALL_ROWS.get_ptr_mut((*record).row) {
+            if let Some(row) = crate::maps::syscall_row((*record).row) {
                 add_local(&raw mut (*row).no_return, 1);
                 if rolled_back {
                     // Killed in it: it never began anew. Another CPU may hold the 1 that goes here,

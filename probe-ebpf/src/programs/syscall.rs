@@ -7,8 +7,8 @@
 use super::{event, file, label, network};
 use crate::kernel::{number_of, regs, task};
 use crate::maps::{
-    CALLS, DENSE, FREE_SYSCALL_ROWS, LATENCIES, SPARSE, SYSCALL_KEYS, SYSCALL_ROWS, add_errno,
-    add_local, config, lost, opaque, open, take,
+    CALLS, DENSE, FREE_SYSCALL_ROWS, LATENCIES, SPARSE, SYSCALL_KEYS, add_errno, add_local, config,
+    lost, opaque, open, syscall_row, take,
 };
 use aya_ebpf::helpers::generated::bpf_ktime_get_ns;
 use aya_ebpf::macros::btf_tracepoint;
@@ -74,7 +74,7 @@ unsafe fn begin(record: *mut TaskRecord, abi: u32, number: u32) -> u64 {
         if config!(latency) != 0 {
             (*record).entered_ns = bpf_ktime_get_ns();
         }
-        if let Some(counts) = SYSCALL_ROWS.get_ptr_mut((*record).row) {
+        if let Some(counts) = syscall_row((*record).row) {
             add_local(&raw mut (*counts).calls, 1);
         }
         (*record).kind
@@ -201,7 +201,7 @@ fn exit(record: *mut TaskRecord, regs: *const u8, result: i64) {
                 measure(row, bpf_ktime_get_ns().wrapping_sub((*record).entered_ns));
             }
             if errno != 0
-                && let Some(counts) = SYSCALL_ROWS.get_ptr_mut(row)
+                && let Some(counts) = syscall_row(row)
             {
                 if (512..=516).contains(&errno) {
                     add_local(&raw mut (*counts).restarted, 1);
@@ -314,7 +314,7 @@ extern "C" fn answered(regs: u64, result: i64) -> u32 {
     let abi = regs::abi_of(regs, number as u64);
     // SAFETY: a map value of the current task.
     let row = row(unsafe { (*record).exe }, abi, number as u32);
-    if let Some(counts) = SYSCALL_ROWS.get_ptr_mut(row) {
+    if let Some(counts) = syscall_row(row) {
         // SAFETY: a map value of this CPU.
         unsafe {
             add_local(&raw mut (*counts).calls, 1);

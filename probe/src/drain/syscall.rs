@@ -37,6 +37,16 @@ impl SyscallSample {
     }
 }
 
+/// A row of every CPU.
+fn on_all_cpus<'a, T: std::borrow::Borrow<aya::maps::MapData>>(
+    capture: &Capture,
+    rows: &'a Array<T, SyscallRow>,
+    number: u32,
+) -> impl Iterator<Item = Result<SyscallRow>> + 'a {
+    let each = capture.limits.syscall_rows;
+    (0..capture.cpus).map(move |cpu| Ok(rows.get(&(cpu * each + number), 0)?))
+}
+
 /// Reads every row in use.
 pub(crate) fn read(capture: &mut Capture) -> Result<Vec<SyscallSample>> {
     // Rows are taken in the order of their numbers and never given back: the next one says how many.
@@ -57,7 +67,7 @@ pub(crate) fn read(capture: &mut Capture) -> Result<Vec<SyscallSample>> {
         .map("SYSCALL_KEYS")
         .context("no map SYSCALL_KEYS")?
         .try_into()?;
-    let rows: PerCpuArray<_, SyscallRow> = capture
+    let rows: Array<_, SyscallRow> = capture
         .ebpf
         .map("SYSCALL_ROWS")
         .context("no map SYSCALL_ROWS")?
@@ -71,7 +81,8 @@ pub(crate) fn read(capture: &mut Capture) -> Result<Vec<SyscallSample>> {
     for number in 0..used {
         let mut row = SyscallRow::default();
         let mut inline_errnos = BTreeMap::new();
-        for cpu in rows.get(&number, 0)?.iter() {
+        for cpu in on_all_cpus(capture, &rows, number) {
+            let cpu = cpu?;
             row.calls += cpu.calls;
             // What one CPU added another may have taken away again.
             row.restarted = row.restarted.wrapping_add(cpu.restarted);
@@ -132,7 +143,7 @@ fn latency(cpus: &[LatencyRow]) -> Option<Latency> {
 
 /// Sum of all calls so far, for the progress line.
 pub(crate) fn total(capture: &Capture) -> Result<u64> {
-    let rows: PerCpuArray<_, SyscallRow> = capture
+    let rows: Array<_, SyscallRow> = capture
         .ebpf
         .map("SYSCALL_ROWS")
         .context("no map SYSCALL_ROWS")?
@@ -140,7 +151,10 @@ pub(crate) fn total(capture: &Capture) -> Result<u64> {
     let mut total = 0;
     let mut idle = 0;
     for number in 0..capture.limits.syscall_rows {
-        let calls: u64 = rows.get(&number, 0)?.iter().map(|cpu| cpu.calls).sum();
+        let mut calls = 0;
+        for cpu in on_all_cpus(capture, &rows, number) {
+            calls += cpu?.calls;
+        }
         total += calls;
         // Rows in use come first; a few may not have been counted in yet.
         idle = if calls == 0 { idle + 1 } else { 0 };
