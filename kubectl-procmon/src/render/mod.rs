@@ -5,12 +5,12 @@ pub(crate) mod baseline;
 pub(crate) mod drift;
 mod table;
 mod text;
+mod yaml;
 
 pub(crate) use text::{
     bytes, count, duration, escape, escape_json, escape_lines, is_hostile, percent,
 };
 
-use crate::yaml;
 use anyhow::Result;
 use procmon_profile::model::Profile;
 use std::io::{IsTerminal as _, Write};

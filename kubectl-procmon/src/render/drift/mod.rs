@@ -6,7 +6,7 @@ mod sarif;
 mod table;
 
 use super::{Style, escape_json};
-use crate::yaml;
+use crate::render::yaml;
 use anyhow::Result;
 use procmon_profile::model::{Change, Dimension, Drift, Severity};
 use serde_json::json;
