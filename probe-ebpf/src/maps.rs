@@ -164,7 +164,7 @@ pub(crate) static LISTENERS: HashMap<ListenKey, u32> = HashMap::with_max_entries
 pub(crate) static REQUESTS: HashMap<u64, RingNames> = HashMap::with_max_entries(8_192, 0);
 /// Executable slot of whoever made a TCP connection, until the kernel destroys its socket. Full: what TLS asks for there is not seen; `Loss::Flows`.
 #[map]
-pub(crate) static FLOWS: HashMap<FlowKey, u32> = HashMap::with_max_entries(16_384, 0);
+pub(crate) static FLOWS: HashMap<FlowKey, u32> = HashMap::with_max_entries(65_536, 0);
 /// What each tap's own little program goes on with: one entry, `on_packet`.
 #[map]
 static TAPS: ProgramArray = ProgramArray::with_max_entries(1, 0);
