@@ -29,11 +29,12 @@ use procmon_probe_ebpf::abi::{
     CapabilityKey, CapabilityRow, ContainerEvent, DIRECTION_OUTBOUND, EVENT_CONTAINER, EVENT_EXE,
     EVENT_EXEC, EVENT_EXIT, EVENT_FILE, EVENT_FORK, EVENT_NETWORK, EVENT_RARE, EVENT_WIRE,
     EVENT_WIRE_OWNER, ExeEvent, FILE_KEY_ENTRY, FILE_KEY_KERNEL_NAME, FILE_KEY_SETTLED, FileKey,
-    FileMeta, FileOp, FileRow, Loss, N_FILE_OPS, N_LOSSES, NetworkEvent, OTHER_EXE, ProcessEvent,
-    RARE_SETNS, RARE_SIGNAL, RARE_UNSHARE, RareEvent, RowErrno, SENTINEL_CONTAINER, SocketState,
-    State, TASK_MAY_BE_IN_CALL,
+    FileMeta, FileOp, FileRow, Loss, N_FILE_OPS, N_LOSSES, NetworkEvent, OTHER_EXE, PORT_DNS,
+    ProcessEvent, RARE_SETNS, RARE_SIGNAL, RARE_UNSHARE, RareEvent, RowErrno, SENTINEL_CONTAINER,
+    SocketState, State, TASK_MAY_BE_IN_CALL,
 };
 use std::collections::{BTreeMap, HashMap};
+use std::net::Ipv6Addr;
 
 /// Place of the network namespace in [`NAMESPACES`](crate::node::NAMESPACES).
 const NETWORK_NAMESPACE: usize = 2;
@@ -216,9 +217,18 @@ impl Drained {
             }
             EVENT_NETWORK => {
                 let event: NetworkEvent = sys::record(bytes)?;
+                let (family, remote) = (i32::from(event.key.family), event.key.remote);
+                let is_inet = matches!(family, libc::AF_INET | libc::AF_INET6);
+                // Nobody greets himself by name: there only a resolver matters.
+                let is_loopback = if family == libc::AF_INET {
+                    remote[0] == 127
+                } else {
+                    remote == Ipv6Addr::LOCALHOST.octets()
+                };
                 if i32::from(event.key.socket_type) == libc::SOCK_STREAM
                     && event.key.direction == DIRECTION_OUTBOUND
-                    && matches!(i32::from(event.key.family), libc::AF_INET | libc::AF_INET6)
+                    && is_inet
+                    && (!is_loopback || event.key.remote_port == PORT_DNS)
                 {
                     self.names.used_namespace(event.netns, None);
                 } else {
