@@ -208,16 +208,7 @@ fn targets(results: &Results) -> String {
     for outcome in &results.outcomes {
         all.push(Target {
             what: format!("nothing lost: {}", outcome.name),
-            measured: if outcome.is_exact() {
-                let shared = if outcome.is_shared() {
-                    ", those beyond the table by folder"
-                } else {
-                    ""
-                };
-                format!("{} a second, all counted{shared}", grouped(outcome.with))
-            } else {
-                format!("{} a second, see below", grouped(outcome.with))
-            },
+            measured: format!("{} a second, {}", grouped(outcome.with), outcome.verdict()),
             bound: format!("{} a second", grouped(outcome.asked)),
             met: Some(outcome.is_exact() && outcome.with >= outcome.asked * NEARLY_ALL),
         });
@@ -263,6 +254,14 @@ impl Outcome {
     fn is_exact(&self) -> bool {
         let nothing_lost = self.complete && self.lost.is_empty();
         self.wrong.is_empty() && (nothing_lost || self.is_shared())
+    }
+
+    fn verdict(&self) -> &'static str {
+        match (self.is_exact(), self.is_shared()) {
+            (true, false) => "all counted",
+            (true, true) => "all counted, those beyond the table by folder",
+            (false, _) => "see below",
+        }
     }
 
     /// More files than rows, and nothing else.
