@@ -163,7 +163,7 @@ fn prepare(request: &Request, stdout: Option<i32>) -> Result<Prepared, Unable> {
     if let Some(only) = slots.only_container(&request.target) {
         drained.others_are_of(only);
     }
-    drained.drain(&mut capture, &mut slots, &mut node)?;
+    drained.drain(&mut capture, &mut slots, &mut node);
     let mut taps = Taps::default();
     let tgids: Vec<u32> = drained.processes.tgids().collect();
     taps.follow(&capture, &mut drained.names, &tgids);
@@ -349,7 +349,7 @@ impl Prepared {
         let ended = loop {
             std::thread::sleep(DRAIN_EVERY);
             self.drained
-                .drain(&mut self.capture, &mut self.slots, &mut self.node)?;
+                .drain(&mut self.capture, &mut self.slots, &mut self.node);
             self.follow();
             let elapsed = Duration::from_nanos(sys::monotonic_ns() - opened);
             if elapsed >= next_progress {
@@ -420,7 +420,7 @@ impl Prepared {
         sys::barrier();
         std::thread::sleep(GRACE);
         self.drained
-            .drain(&mut self.capture, &mut self.slots, &mut self.node)?;
+            .drain(&mut self.capture, &mut self.slots, &mut self.node);
         self.drained.processes.close();
         self.drained.names.close();
         Counted::read(&mut self.capture)

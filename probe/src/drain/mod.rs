@@ -135,19 +135,13 @@ pub(crate) fn join(names: &[u8]) -> Vec<u8> {
 
 impl Drained {
     /// Takes everything that the ring buffer holds.
-    pub(crate) fn drain(
-        &mut self,
-        capture: &mut Capture,
-        slots: &mut Slots,
-        node: &mut Node,
-    ) -> Result<()> {
+    pub(crate) fn drain(&mut self, capture: &mut Capture, slots: &mut Slots, node: &mut Node) {
         let now_ns = sys::monotonic_ns();
         while let Some(item) = capture.ring.next() {
             self.take(&item, slots, node, now_ns);
         }
         self.processes.settle(node);
         self.names.tidy(now_ns);
-        Ok(())
     }
 
     /// Takes one record of the ring buffer.
