@@ -122,6 +122,16 @@ pub(crate) fn uname() -> (String, String, String) {
     )
 }
 
+/// The descriptor that a system call has just made, or why it made none.
+fn made(result: libc::c_long) -> io::Result<OwnedFd> {
+    if result < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let fd = i32::try_from(result).map_err(io::Error::other)?;
+    // SAFETY: the callers hand over what the kernel returned, which is new and nobody else's.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
 /// A file descriptor that the parent left open for this process.
 pub(crate) fn adopt_fd(fd: i32) -> io::Result<OwnedFd> {
     // SAFETY: fcntl only asks about the number.
@@ -337,14 +347,9 @@ pub(crate) fn use_ring(null: &impl AsRawFd) -> bool {
     let mut parameters = [0_u32; 30];
     // SAFETY: the parameters live until the call returns.
     let ring = unsafe { libc::syscall(SETUP, ENTRIES, parameters.as_mut_ptr()) };
-    let Ok(ring) = i32::try_from(ring) else {
+    let Ok(ring) = made(ring) else {
         return false;
     };
-    if ring < 0 {
-        return false;
-    }
-    // SAFETY: the descriptor is new and nobody else's.
-    let ring = unsafe { OwnedFd::from_raw_fd(ring) };
     let map = |offset| {
         // SAFETY: a new mapping at a place that the kernel chooses.
         let start = unsafe {
@@ -453,21 +458,17 @@ pub(crate) fn attach_kprobe(
     attributes[1] = u64::from(is_return);
     attributes[2] = 1;
     attributes[7] = name.as_ptr() as u64;
-    // SAFETY: attributes and name live until the call returns; the descriptor that it returns is ours.
-    let event = unsafe {
-        let event = libc::syscall(
+    // SAFETY: attributes and name live until the call returns.
+    let event = made(unsafe {
+        libc::syscall(
             libc::SYS_perf_event_open,
             attributes.as_ptr(),
             -1,
             0,
             -1,
             PERF_FLAG_FD_CLOEXEC,
-        );
-        if event < 0 {
-            return Err(io::Error::last_os_error());
-        }
-        OwnedFd::from_raw_fd(i32::try_from(event).unwrap_or(-1))
-    };
+        )
+    })?;
     for (request, argument) in [
         (PERF_EVENT_IOC_SET_BPF, program),
         (PERF_EVENT_IOC_ENABLE, 0),
@@ -516,44 +517,69 @@ pub(crate) fn program_statistics(fd: &impl AsRawFd) -> io::Result<ProgramStatist
     })
 }
 
-/// The kernel takes a program that reads from any address through its function of this number,
-/// `bpf_rdonly_cast`.
-pub(crate) fn may_cast_any_address(function: u32) -> bool {
+/// One `struct bpf_insn`, include/uapi/linux/bpf.h: code, two registers, offset, immediate.
+const fn instruction(code: u64, to: u64, from: u64, offset: u64, value: u32) -> u64 {
+    code | to << 8 | from << 12 | offset << 16 | (value as u64) << 32
+}
+
+/// Loads a program that is written here, instruction by instruction; `kind` is an
+/// `enum bpf_prog_type`, the name has at most 15 bytes.
+fn load_program(kind: u32, name: &[u8], code: &[u64]) -> io::Result<OwnedFd> {
     const BPF_PROG_LOAD: libc::c_long = 5;
-    const BPF_PROG_TYPE_RAW_TRACEPOINT: u32 = 17;
-    // struct bpf_insn, include/uapi/linux/bpf.h, as one number each: r1 = 0; r2 = 0; call function;
-    // r0 = *(u64 *)(r0 + 0); exit.
-    let program: [u64; 5] = [
-        0x01b7,
-        0x02b7,
-        0x2085 | u64::from(function) << 32,
-        0x0079,
-        0x0095,
-    ];
-    let license = c"GPL";
-    // union bpf_attr: prog_type, insn_cnt, insns, license.
-    let mut attr = [0_u64; 16];
-    attr[0] = u64::from(BPF_PROG_TYPE_RAW_TRACEPOINT) | (program.len() as u64) << 32;
-    attr[1] = program.as_ptr() as u64;
-    attr[2] = license.as_ptr() as u64;
-    // SAFETY: the attributes and what they point to live until the call returns.
-    let result = unsafe {
+    #[repr(C)]
+    struct Attr {
+        kind: u32,
+        instructions: u32,
+        code: u64,
+        license: u64,
+        log_level: u32,
+        log_size: u32,
+        log: u64,
+        kernel: u32,
+        flags: u32,
+        name: [u8; 16],
+    }
+    let license = c"Dual MIT/GPL";
+    let mut attr = Attr {
+        kind,
+        instructions: u32::try_from(code.len()).map_err(io::Error::other)?,
+        code: code.as_ptr() as u64,
+        license: license.as_ptr() as u64,
+        log_level: 0,
+        log_size: 0,
+        log: 0,
+        kernel: 0,
+        flags: 0,
+        name: [0; 16],
+    };
+    for (to, from) in attr.name[..15].iter_mut().zip(name) {
+        *to = *from;
+    }
+    // SAFETY: the structure and what it points to live until the call returns.
+    made(unsafe {
         libc::syscall(
             libc::SYS_bpf,
             BPF_PROG_LOAD,
-            attr.as_mut_ptr(),
-            size_of_val(&attr),
+            &raw mut attr,
+            size_of::<Attr>(),
         )
-    };
-    let Ok(fd) = i32::try_from(result) else {
-        return false;
-    };
-    if fd < 0 {
-        return false;
-    }
-    // SAFETY: the descriptor is new and nobody else's.
-    drop(unsafe { OwnedFd::from_raw_fd(fd) });
-    true
+    })
+}
+
+/// The kernel takes a program that reads from any address through its function of this number,
+/// `bpf_rdonly_cast`.
+pub(crate) fn may_cast_any_address(function: u32) -> bool {
+    const BPF_PROG_TYPE_RAW_TRACEPOINT: u32 = 17;
+    const BPF_PSEUDO_KFUNC_CALL: u64 = 2;
+    let code = [
+        // r1 = 0; r2 = 0; call function; r0 = *(u64 *)(r0 + 0)
+        instruction(0xb7, 1, 0, 0, 0),
+        instruction(0xb7, 2, 0, 0, 0),
+        instruction(0x85, 0, BPF_PSEUDO_KFUNC_CALL, 0, function),
+        instruction(0x79, 0, 0, 0, 0),
+        instruction(0x95, 0, 0, 0, 0),
+    ];
+    load_program(BPF_PROG_TYPE_RAW_TRACEPOINT, b"procmon_cast", &code).is_ok()
 }
 
 /// Moves this process into a network namespace.
@@ -573,18 +599,13 @@ pub(crate) fn enter_network(namespace: &impl AsRawFd) -> io::Result<()> {
 )]
 pub(crate) fn tap_socket(filter: &impl AsRawFd) -> io::Result<OwnedFd> {
     // SAFETY: takes no pointers.
-    let socket = unsafe {
+    let socket = made(libc::c_long::from(unsafe {
         libc::socket(
             libc::AF_PACKET,
             libc::SOCK_DGRAM | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK,
             0,
         )
-    };
-    if socket < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: the descriptor was made above.
-    let socket = unsafe { OwnedFd::from_raw_fd(socket) };
+    }))?;
     let program = filter.as_raw_fd();
     // SAFETY: all-zero is a valid address, and values and lengths belong to locals.
     let failed = unsafe {
@@ -612,73 +633,27 @@ pub(crate) fn tap_socket(filter: &impl AsRawFd) -> io::Result<OwnedFd> {
 
 /// Loads the program that stands on one tap: it leaves the number of the tap's network namespace in
 /// the packet's `cb[0]` and goes on with the first program of an array. It takes no packet itself.
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "small constants and descriptors, in the widths of the kernel's structures"
-)]
 pub(crate) fn tap_program(netns: u32, programs: &impl AsRawFd) -> io::Result<OwnedFd> {
-    const BPF_PROG_LOAD: libc::c_long = 5;
     const BPF_PROG_TYPE_SOCKET_FILTER: u32 = 1;
-    const BPF_FUNC_TAIL_CALL: u64 = 12;
+    const BPF_PSEUDO_MAP_FD: u64 = 1;
+    const BPF_FUNC_TAIL_CALL: u32 = 12;
     /// Offset of `cb` in `struct __sk_buff`.
     const CB: u64 = 48;
-    #[repr(C)]
-    struct Attr {
-        kind: u32,
-        instructions: u32,
-        code: u64,
-        license: u64,
-        log_level: u32,
-        log_size: u32,
-        log: u64,
-        kernel: u32,
-        flags: u32,
-        name: [u8; 16],
-    }
-    // struct bpf_insn, include/uapi/linux/bpf.h: code, two registers, offset, immediate.
-    let instruction = |code: u64, to: u64, from: u64, offset: u64, value: u32| {
-        code | to << 8 | from << 12 | offset << 16 | u64::from(value) << 32
-    };
+    let array = programs.as_raw_fd().cast_unsigned();
     let code = [
         // r2 = netns; cb[0] = r2
         instruction(0xb7, 2, 0, 0, netns),
         instruction(0x63, 1, 2, CB, 0),
         // r2 = the array; r3 = 0; go on there
-        instruction(0x18, 2, 1, 0, programs.as_raw_fd().cast_unsigned()),
+        instruction(0x18, 2, BPF_PSEUDO_MAP_FD, 0, array),
         0,
         instruction(0xb7, 3, 0, 0, 0),
-        instruction(0x85, 0, 0, 0, BPF_FUNC_TAIL_CALL as u32),
+        instruction(0x85, 0, 0, 0, BPF_FUNC_TAIL_CALL),
         // There was none: return 0
         instruction(0xb7, 0, 0, 0, 0),
         instruction(0x95, 0, 0, 0, 0),
     ];
-    let license = c"Dual MIT/GPL";
-    let mut attr = Attr {
-        kind: BPF_PROG_TYPE_SOCKET_FILTER,
-        instructions: code.len() as u32,
-        code: code.as_ptr() as u64,
-        license: license.as_ptr() as u64,
-        log_level: 0,
-        log_size: 0,
-        log: 0,
-        kernel: 0,
-        flags: 0,
-        name: *b"procmon_tap\0\0\0\0\0",
-    };
-    // SAFETY: the structure and what it points to live until the call returns.
-    let fd = unsafe {
-        libc::syscall(
-            libc::SYS_bpf,
-            BPF_PROG_LOAD,
-            &raw mut attr,
-            size_of::<Attr>(),
-        )
-    };
-    if fd < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: the kernel has just made this descriptor.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
+    load_program(BPF_PROG_TYPE_SOCKET_FILTER, b"procmon_tap", &code)
 }
 
 /// Views a record that a program of ours wrote. None when there are too few bytes.
