@@ -181,8 +181,8 @@ pub(crate) const WANTED: &[Wanted] = &[
         cgroup_only: false,
         without: &[],
         alternatives: &[
-            tracepoint!("io_uring_submit_req", "on_io_uring_submit_req"),
-            tracepoint!("io_uring_submit_sqe", "on_io_uring_submit_sqe"),
+            tracepoint!("io_uring_submit_req", "on_io_uring_submit"),
+            tracepoint!("io_uring_submit_sqe", "on_io_uring_submit"),
         ],
     },
     Wanted {
@@ -358,7 +358,7 @@ pub(crate) fn load(
     for (maps, entries) in [
         (&["TASKS", "RECORDS", "FREE_TASKS"][..], limits.tasks),
         (&["SYSCALL_KEYS", "FREE_SYSCALL_ROWS"], limits.syscall_rows),
-        (&["SYSCALL_ROWS"], limits.syscall_rows * possible_cpus()),
+        (&["SYSCALL_ROWS"], limits.syscall_rows * cpus),
         (&["FILES", "FILE_ROWS", "FREE_FILE_ROWS"], limits.file_rows),
         (
             &["PEERS", "PEER_ROWS", "FREE_PEER_ROWS"],

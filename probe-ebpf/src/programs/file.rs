@@ -318,6 +318,26 @@ extern "C" fn first_shared_row(number: u32, end: u64) -> u32 {
     row + 1
 }
 
+/// Reads a name into its place in the buffer; its length with the NUL, or an error.
+#[inline(always)]
+fn user_name(buffer: *mut Scratch, name: u64) -> i64 {
+    // SAFETY: the buffer is larger than the record and the longest name; the helper checks the address.
+    unsafe {
+        let place = (*buffer).bytes.as_mut_ptr().add(size_of::<FileEvent>());
+        bpf_probe_read_user_str(place.cast(), MAX_ARGV as u32, name as *const _)
+    }
+}
+
+/// The same from the kernel's memory.
+#[inline(always)]
+pub(crate) fn kernel_name(buffer: *mut Scratch, name: u64) -> i64 {
+    // SAFETY: as above.
+    unsafe {
+        let place = (*buffer).bytes.as_mut_ptr().add(size_of::<FileEvent>());
+        bpf_probe_read_kernel_str(place.cast(), MAX_ARGV as u32, name as *const _)
+    }
+}
+
 /// Row plus 1 of a name given as an argument, relative to a directory descriptor.
 #[unsafe(no_mangle)]
 #[inline(never)]
@@ -328,15 +348,7 @@ extern "C" fn named_row(directory: u32, name: u64, how: u64) -> u32 {
     // SAFETY: a map value of the current task.
     let exe = unsafe { (*record).exe };
     let Some(buffer) = scratch(0) else { return 0 };
-    let start = size_of::<FileEvent>();
-    // SAFETY: the buffer is larger than the record and the longest name; the helper checks the address.
-    let length = unsafe {
-        bpf_probe_read_user_str(
-            (*buffer).bytes.as_mut_ptr().add(start).cast(),
-            MAX_ARGV as u32,
-            name as *const _,
-        )
-    };
+    let length = user_name(buffer, name);
     // Of an empty text older kernels do not count the NUL.
     if (length == 0 || length == 1) && how & EMPTY != 0 {
         return looked_up_row(exe, task::file(task::current(), directory));
@@ -355,15 +367,7 @@ extern "C" fn named_row(directory: u32, name: u64, how: u64) -> u32 {
         (directory, length)
     } else {
         let rest = name + (own >> 32 & OWN_SKIP);
-        // SAFETY: as above.
-        let length = unsafe {
-            bpf_probe_read_user_str(
-                (*buffer).bytes.as_mut_ptr().add(start).cast(),
-                MAX_ARGV as u32,
-                rest as *const _,
-            )
-        };
-        (own as u32, length)
+        (own as u32, user_name(buffer, rest))
     };
     if length <= 1 || length > MAX_ARGV as i64 {
         return 0;
@@ -522,7 +526,7 @@ fn link_changes() -> u64 {
 
 /// A symbolic link was made, or a name was replaced that may be one.
 #[inline(always)]
-pub(crate) fn links_changed(op: u8) {
+fn links_changed(op: u8) {
     let changes = link_changes();
     if (op == FileOp::Symlink as u8 || (op == FileOp::Rename as u8 && changes != 0))
         && changes < MAX_LINK_CHANGES
@@ -790,12 +794,18 @@ pub(crate) extern "C" fn settled_names(regs: u64, kind: u64, result: i64) -> u32
         return 0;
     }
     let op = operation(regs, CallKind::from_word(kind), abi);
+    names_done(first, second, op, result);
+    1
+}
+
+/// An operation on one or two names, done or failed, by their rows plus 1.
+#[inline(always)]
+pub(crate) fn names_done(first: u32, second: u32, op: u8, result: i64) {
     one_name_done(first, op, result);
     one_name_done(second, op, result);
     if result == 0 {
         links_changed(op);
     }
-    1
 }
 
 /// openat2 takes its directory for the root: not 0.
@@ -860,16 +870,8 @@ pub(crate) extern "C" fn executed(user: u32, program: u64, bprm_script: u64) -> 
         return 0;
     }
     let name: u64 = read(bprm_script, offset!(bprm_filename));
-    let start = size_of::<FileEvent>();
     let Some(buffer) = scratch(0) else { return 0 };
-    // SAFETY: the buffer is larger than the record and the longest name; the helper checks the address.
-    let length = unsafe {
-        bpf_probe_read_kernel_str(
-            (*buffer).bytes.as_mut_ptr().add(start).cast(),
-            MAX_ARGV as u32,
-            name as *const _,
-        )
-    };
+    let length = kernel_name(buffer, name);
     if length <= 1 || length > MAX_ARGV as i64 {
         return 0;
     }
@@ -878,15 +880,7 @@ pub(crate) extern "C" fn executed(user: u32, program: u64, bprm_script: u64) -> 
     let row = if own & OWN_SOMETHING != 0 {
         looked_up_row(user, task::file(task::current(), own as u32))
     } else {
-        let rest = name + (own >> 32 & OWN_SKIP);
-        // SAFETY: as above.
-        let length = unsafe {
-            bpf_probe_read_kernel_str(
-                (*buffer).bytes.as_mut_ptr().add(start).cast(),
-                MAX_ARGV as u32,
-                rest as *const _,
-            )
-        };
+        let length = kernel_name(buffer, name + (own >> 32 & OWN_SKIP));
         if length <= 1 || length > MAX_ARGV as i64 {
             return 0;
         }

@@ -11,7 +11,6 @@
 use super::{file as files, label};
 use crate::kernel::{file, number_copied, path, read, task};
 use crate::maps::{FILES, Scratch, claim, is_mine, offset, open, scratch};
-use aya_ebpf::helpers::generated::bpf_probe_read_kernel_str;
 use aya_ebpf::macros::{fentry, fexit, kprobe, kretprobe};
 use aya_ebpf::programs::{FEntryContext, FExitContext, ProbeContext, RetProbeContext};
 use procmon_probe_ebpf::abi::{
@@ -235,18 +234,7 @@ extern "C" fn open_returned(directory: u32, filename: u64, result: u64) -> u32 {
 pub(crate) extern "C" fn copied_name_row(exe: u32, directory: u32, filename: u64) -> u32 {
     let Some(buffer) = mine() else { return 0 };
     let name: u64 = read(filename, offset!(filename_name));
-    // SAFETY: the buffer is larger than the record and the longest name; the helper checks the address.
-    let length = unsafe {
-        bpf_probe_read_kernel_str(
-            (*buffer)
-                .bytes
-                .as_mut_ptr()
-                .add(size_of::<FileEvent>())
-                .cast(),
-            MAX_ARGV as u32,
-            name as *const _,
-        )
-    };
+    let length = files::kernel_name(buffer, name);
     if length <= 1 || length > MAX_ARGV as i64 {
         return 0;
     }

@@ -576,7 +576,7 @@ pub(crate) extern "C" fn connected(regs: u64, kind: u64, result: i64) -> u32 {
 /// A connect has a result; 0 when it is a failure that is not counted yet, for want of an address.
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn connect_done(exe: u32, sk: u64, number: u64, result: i64) -> u32 {
+pub(crate) extern "C" fn connect_done(exe: u32, sk: u64, number: u64, result: i64) -> u32 {
     let failure = errno(result);
     // TCP was counted at its change of state, when it came that far.
     if let Some(state) = SOCKETS.get_ptr_mut(sk) {
@@ -609,23 +609,6 @@ extern "C" fn connect_done(exe: u32, sk: u64, number: u64, result: i64) -> u32 {
         return 1;
     }
     u32::from(!is_failure(failure))
-}
-
-/// A request to connect has a result; not 0 when it can't be told where to.
-#[unsafe(no_mangle)]
-#[inline(never)]
-pub(crate) extern "C" fn ring_connected(exe: u32, socket_file: u64, result: i64) -> u32 {
-    let sk = sock::of_socket(file::socket(socket_file));
-    let number = file::number(file::inode(socket_file));
-    u32::from(connect_done(exe, sk, number, result) == 0)
-}
-
-/// A request to listen has a result; 0 always.
-#[unsafe(no_mangle)]
-#[inline(never)]
-pub(crate) extern "C" fn ring_listening(exe: u32, socket_file: u64, result: i64) -> u32 {
-    listens(exe, sock::of_socket(file::socket(socket_file)), result);
-    0
 }
 
 /// accept has returned a descriptor. Row plus 1; 0 when it is not known.
@@ -691,9 +674,10 @@ pub(crate) extern "C" fn listening(result: i64) -> u32 {
     listens(exe, sk, result)
 }
 
+/// A listen has a result.
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn listens(exe: u32, sk: u64, result: i64) -> u32 {
+pub(crate) extern "C" fn listens(exe: u32, sk: u64, result: i64) -> u32 {
     let Some(buffer) = scratch(0) else { return 0 };
     if result != 0 || sk == 0 {
         return 0;

@@ -6,7 +6,7 @@
 //! holds its file, so that no descriptor has to be looked up, and the kernel's copy of its names.
 
 use super::{file, label, namei, network};
-use crate::kernel::{file as files, number_of, read, task};
+use crate::kernel::{file as files, number_of, read, sock, task};
 use crate::maps::{REQUESTS, lost, offset, open};
 use aya_ebpf::macros::btf_tracepoint;
 use aya_ebpf::programs::BtfTracePointContext;
@@ -90,16 +90,7 @@ fn does(opcode: u8) -> Does {
 }
 
 #[btf_tracepoint(function = "io_uring_submit_req")]
-fn on_io_uring_submit_req(ctx: BtfTracePointContext) -> i32 {
-    if open() {
-        let request: *const u8 = ctx.arg(0);
-        submitted(number_of(request));
-    }
-    0
-}
-
-#[btf_tracepoint(function = "io_uring_submit_sqe")]
-fn on_io_uring_submit_sqe(ctx: BtfTracePointContext) -> i32 {
+fn on_io_uring_submit(ctx: BtfTracePointContext) -> i32 {
     if open() {
         let request: *const u8 = ctx.arg(0);
         submitted(number_of(request));
@@ -227,9 +218,13 @@ fn file_done(exe: u32, its_file: u64, what: Does, result: i64) -> bool {
         return result < 0;
     }
     if files::is_socket(files::mode(inode)) {
+        let sk = || sock::of_socket(files::socket(its_file));
         return match what {
-            Does::Connects => network::ring_connected(exe, its_file, result) == 0,
-            Does::Listens => network::ring_listening(exe, its_file, result) == 0,
+            Does::Connects => network::connect_done(exe, sk(), files::number(inode), result) != 0,
+            Does::Listens => {
+                network::listens(exe, sk(), result);
+                true
+            }
             _ => {
                 let row = network::connection_row(exe, its_file);
                 if row == 0 {
@@ -268,12 +263,6 @@ fn names_done(exe: u32, request: u64, result: i64) -> bool {
             && made != 0
             && file::opened_file(exe, made) != 0;
     }
-    if names.first != 0 {
-        file::changed(names.first - 1, names.op as u8, result);
-    }
-    if names.second != 0 {
-        file::changed(names.second - 1, names.op as u8, result);
-    }
-    file::links_changed(names.op as u8);
+    file::names_done(names.first, names.second, names.op as u8, result);
     names.first != 0
 }

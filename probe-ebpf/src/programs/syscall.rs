@@ -213,11 +213,7 @@ fn exit(record: *mut TaskRecord, regs: *const u8, result: i64) {
         }
         let kind = (*record).kind;
         if CallKind::from_word(kind).kind != CALL_PLAIN {
-            effect(number_of(regs), kind, result);
-            // What the kernel settled belongs to this call.
-            (*record).settled_first = 0;
-            (*record).settled_second = 0;
-            (*record).flags &= !TASK_OPENED;
+            effect(record, number_of(regs), kind, result);
         }
     }
 }
@@ -360,16 +356,24 @@ extern "C" fn at_entry(regs: u64, kind: u64) -> u32 {
 
 /// What a call did, or failed to do.
 #[inline(always)]
-fn effect(regs: u64, word: u64, result: i64) -> u32 {
+unsafe fn effect(record: *mut TaskRecord, regs: u64, word: u64, result: i64) -> u32 {
     let kind = CallKind::from_word(word);
     match kind.kind {
         CALL_READ | CALL_WRITE | CALL_DESCRIPTOR | CALL_COPY | CALL_MAP => {
             file::descriptor_done(regs, word, result)
         }
-        CALL_OPEN if result >= 0 => file::opened(result),
         CALL_OPEN | CALL_NAME | CALL_UNLINKAT | CALL_RENAME | CALL_EXEC => {
-            if file::settled_names(regs, word, result) == 0 {
+            if kind.kind == CALL_OPEN && result >= 0 {
+                file::opened(result);
+            } else if file::settled_names(regs, word, result) == 0 {
                 file::named(regs, word, result);
+            }
+            // What the kernel settled belongs to this call; only calls like these have any.
+            // SAFETY: the caller's: a map value of the current task.
+            unsafe {
+                (*record).settled_first = 0;
+                (*record).settled_second = 0;
+                (*record).flags &= !TASK_OPENED;
             }
             0
         }
