@@ -1036,11 +1036,14 @@ fn ring_files(folder: &str, setup: u32, flags: u8) -> Value {
     json!({"files": [row, {"path": none, "operations": {}, "errors": {"ENOENT": 1}}]})
 }
 
+/// A ring; without one the case says by its status that it cannot be.
+fn own_ring() -> Ring {
+    Ring::new(0).unwrap_or_else(|| std::process::exit(3))
+}
+
 /// Requests that wait for each other: a write, a read, and one that fails and cancels the next.
 fn ring_chain(folder: &str) -> Value {
-    let Some(ring) = Ring::new(0) else {
-        std::process::exit(3);
-    };
+    let ring = own_ring();
     let marked = format!("{folder}/marked");
     let name = c(&marked);
     let fd = ring.call(ring::open(&name, libc::O_RDWR | libc::O_CREAT));
@@ -1133,9 +1136,7 @@ fn ring_network(setup: u32, flags: u8) -> Value {
 
 /// Datagrams by a ring: sendmsg with an address, recvmsg.
 fn ring_datagrams(_: &str) -> Value {
-    let Some(ring) = Ring::new(0) else {
-        std::process::exit(3);
-    };
+    let ring = own_ring();
     let server = socket(libc::AF_INET, libc::SOCK_DGRAM);
     assert_eq!(bind(&server, &loopback(0)), Ok(()));
     let own = port(&server);
@@ -1170,9 +1171,7 @@ fn ring_datagrams(_: &str) -> Value {
 
 /// A file that never has a descriptor, and a buffer that the kernel holds.
 fn ring_direct(folder: &str) -> Value {
-    let Some(ring) = Ring::new(0) else {
-        std::process::exit(3);
-    };
+    let ring = own_ring();
     let marked = format!("{folder}/marked");
     let name = c(&marked);
     ring.register(&[-1]);
@@ -1193,9 +1192,7 @@ fn ring_direct(folder: &str) -> Value {
 /// One request with several completions: connections accepted, and a send that tells when the
 /// buffer is free.
 fn ring_several(_: &str) -> Value {
-    let Some(ring) = Ring::new(0) else {
-        std::process::exit(3);
-    };
+    let ring = own_ring();
     let server = socket(libc::AF_INET, libc::SOCK_STREAM);
     assert_eq!(bind(&server, &loopback(0)), Ok(()));
     listen(&server, 8);
@@ -1247,9 +1244,7 @@ fn ring_several(_: &str) -> Value {
 
 /// Removes a file by a ring.
 fn ring_unlink(folder: &str) -> Value {
-    let Some(ring) = Ring::new(0) else {
-        std::process::exit(3);
-    };
+    let ring = own_ring();
     let marked = format!("{folder}/marked");
     std::fs::write(&marked, b"").expect("write");
     let name = c(&marked);

@@ -372,8 +372,8 @@ fn refused_datagrams(_: &str) -> Rows {
     vec![row]
 }
 
-/// The first bytes go with the SYN, without connect.
-fn fast_open(_: &str) -> Rows {
+/// A listener, in a network of its own, that takes bytes with the SYN.
+fn fast_open_listener() -> OwnedFd {
     own_network();
     std::fs::write("/proc/sys/net/ipv4/tcp_fastopen", "1543").expect("a setting");
     let listener = socket(libc::AF_INET, STREAM);
@@ -383,6 +383,12 @@ fn fast_open(_: &str) -> Rows {
         Ok(())
     );
     listen(&listener, 5);
+    listener
+}
+
+/// The first bytes go with the SYN, without connect.
+fn fast_open(_: &str) -> Rows {
+    let listener = fast_open_listener();
     let there = port(&listener);
     for _ in 0..3 {
         let client = socket(libc::AF_INET, STREAM);
@@ -400,15 +406,7 @@ fn fast_open(_: &str) -> Rows {
 
 /// The same by an option: connect returns at once, the first write connects.
 fn fast_open_by_option(_: &str) -> Rows {
-    own_network();
-    std::fs::write("/proc/sys/net/ipv4/tcp_fastopen", "1543").expect("a setting");
-    let listener = socket(libc::AF_INET, STREAM);
-    assert_eq!(bind(&listener, &loopback(0)), Ok(()));
-    assert_eq!(
-        option(&listener, libc::IPPROTO_TCP, libc::TCP_FASTOPEN, 5),
-        Ok(())
-    );
-    listen(&listener, 5);
+    let listener = fast_open_listener();
     let there = port(&listener);
     for _ in 0..3 {
         let client = socket(libc::AF_INET, STREAM);

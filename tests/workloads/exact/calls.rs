@@ -623,19 +623,7 @@ fn killed_in_call(_: &Folder) -> Value {
             })
             .collect();
         assert_eq!(tasks.len(), 8);
-        until(|| {
-            std::fs::read_dir(format!("/proc/{own}/task"))
-                .expect("tasks")
-                .filter_map(Result::ok)
-                .filter(|task| {
-                    sleeps_in(
-                        &format!("{own}/task/{}", task.file_name().display()),
-                        libc::SYS_pause,
-                    )
-                })
-                .count()
-                == 8
-        });
+        until(|| pausing(own) == 8);
         sys!(SYS_exit_group, 3);
     }));
     assert_eq!(libc::WEXITSTATUS(status), 3);
@@ -1139,6 +1127,19 @@ fn many_threads(_: &Folder) -> Value {
 
 static READY: AtomicI32 = AtomicI32::new(0);
 
+/// Number of the process's threads that sleep in `pause`.
+fn pausing(pid: u32) -> usize {
+    let sleeps = |task: &std::fs::DirEntry| {
+        let folder = format!("{pid}/task/{}", task.file_name().display());
+        sleeps_in(&folder, libc::SYS_pause)
+    };
+    std::fs::read_dir(format!("/proc/{pid}/task"))
+        .expect("tasks")
+        .filter_map(Result::ok)
+        .filter(sleeps)
+        .count()
+}
+
 /// A thread executes a program while others sleep in calls.
 fn exec_thread(_: &Folder) -> Value {
     for _ in 0..5 {
@@ -1148,19 +1149,7 @@ fn exec_thread(_: &Folder) -> Value {
                 std::thread::spawn(|| sys!(SYS_pause));
             }
             std::thread::spawn(move || {
-                until(|| {
-                    std::fs::read_dir(format!("/proc/{own}/task"))
-                        .expect("tasks")
-                        .filter_map(Result::ok)
-                        .filter(|task| {
-                            sleeps_in(
-                                &format!("{own}/task/{}", task.file_name().display()),
-                                libc::SYS_pause,
-                            )
-                        })
-                        .count()
-                        == 7
-                });
+                until(|| pausing(own) == 7);
                 READY.store(1, Ordering::SeqCst);
                 crate::execute(&["/bin/true", "from-thread"]);
             });

@@ -420,6 +420,16 @@ fn exec_deleted(folder: &Folder) -> Value {
         "whole": ["processes"], "programs": ["/gone"]})
 }
 
+/// Sleeps in `readv` until nobody holds the other end of a pipe any more.
+fn until_closed(pipe: i32) {
+    let mut byte = 0_u8;
+    let vector = libc::iovec {
+        iov_base: (&raw mut byte).cast(),
+        iov_len: 1,
+    };
+    assert_eq!(sys!(SYS_readv, pipe, &raw const vector, 1), 0);
+}
+
 /// Two hundred processes execute at once.
 fn exec_crowd(_: &Folder) -> Value {
     const MANY: usize = 200;
@@ -429,12 +439,7 @@ fn exec_crowd(_: &Folder) -> Value {
         .map(|_| {
             fork(|| {
                 sys!(SYS_close, pipe[1]);
-                let mut byte = 0_u8;
-                let vector = libc::iovec {
-                    iov_base: (&raw mut byte).cast(),
-                    iov_len: 1,
-                };
-                assert_eq!(sys!(SYS_readv, pipe[0], &raw const vector, 1), 0);
+                until_closed(pipe[0]);
                 execute(&["/bin/true", "crowd"]);
             })
         })
@@ -927,12 +932,7 @@ fn run_crowd(before: impl FnOnce()) {
         .map(|number| {
             fork(|| {
                 sys!(SYS_close, pipe[1]);
-                let mut byte = 0_u8;
-                let vector = libc::iovec {
-                    iov_base: (&raw mut byte).cast(),
-                    iov_len: 1,
-                };
-                assert_eq!(sys!(SYS_readv, pipe[0], &raw const vector, 1), 0);
+                until_closed(pipe[0]);
                 for _ in 0..3 {
                     sys!(SYS_getppid);
                     fails(sys!(SYS_dup, -1), libc::EBADF);
