@@ -381,6 +381,42 @@ fn calls_under_way_at_the_end_are_counted_and_said() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// The window closes while processes begin and end: each calls exit_group once and never returns, also
+/// when it ends while the probe looks.
+#[test]
+fn what_ends_as_the_window_closes_is_counted_once() {
+    if !has_bpf() {
+        return;
+    }
+    let mut ends = 0;
+    for _ in 0..4 {
+        let (_folder, base) = folder();
+        let script = "for i in 1 2 3 4 5 6 7 8 9 10; do
+            (for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do /bin/true; done) &
+        done; wait";
+        let status = local(&base)
+            .args(["--duration", "80ms", "--", "sh", "-c", script])
+            .status()
+            .unwrap();
+        assert!(status.success());
+        let document = read(&base.join("profile.json"));
+        let calls: Vec<&Value> = rows(&document, "syscalls")
+            .filter(|row| row["name"] == "exit_group")
+            .collect();
+        assert!(!calls.is_empty());
+        for row in calls {
+            let count = |name: &str| row[name].as_u64().unwrap();
+            assert_eq!(
+                count("calls"),
+                count("noReturn") + count("unfinished"),
+                "{row}"
+            );
+            ends += count("calls");
+        }
+    }
+    assert!(ends > 100, "{ends} processes ended");
+}
+
 fn prepared<'a>(command: &'a mut Command, base: &Path) -> &'a mut Command {
     prepare(command, base);
     command

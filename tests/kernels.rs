@@ -489,8 +489,8 @@ what they do. Counts were equal to theirs on every kernel and tier; from 6.19 on
 preempted, and then its hook is skipped for others on that CPU: such a profile says `partial`, names\n\
 the hook, and its counts are too low at most.\n\n\
 Hooks have three tiers, and each takes the best that loads and attaches, whatever the version:\n\
-`trampoline` (fentry, fexit), `kprobe`, `base` (typed tracepoints, which every kernel with BTF has, in\n\
-lockdown too). The base tier is whole by itself; the others add what only they can know. `proven`: the\n\
+`trampoline` (fentry, fexit), `kprobe`, `base` (raw tracepoints, typed or not, which every kernel with\n\
+BTF has, in lockdown too). The base tier is whole by itself; the others add what only they can know. `proven`: the\n\
 probe did the thing itself before the window and saw it. `attached`: it would have loaded a module.\n\n\
 ## Hooks\n\n{}\n\
 Where labels follow cgroups, cgroup_attach_task and cgroup_mkdir come in addition (base).\n\n\

@@ -4,11 +4,11 @@
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray, ProgramArray, Queue, RingBuf};
 use procmon_probe_ebpf::abi::{
-    CACHED_CPUS, CapabilityKey, CapabilityRow, CgroupEntry, Config, CpuCache, DENSE_NUMBERS,
-    DenseRows, ExeKey, FILE_CACHE_ENTRIES, FOLDER_ROWS, FileCache, FileKey, FileRow, FlowKey,
-    LatencyRow, ListenKey, Loss, MAX_CONTAINERS, MAX_EXES, N_LOSSES, NetworkKey, NetworkRow,
-    Numbers, Offsets, PREFIX_ROWS, RareKey, RingNames, RowErrno, SocketState, State, SyscallKey,
-    SyscallRow, TaskRecord,
+    CACHED_CPUS, CLOSED, CapabilityKey, CapabilityRow, CgroupEntry, Config, CpuCache,
+    DENSE_NUMBERS, DenseRows, ExeKey, FILE_CACHE_ENTRIES, FOLDER_ROWS, FileCache, FileKey, FileRow,
+    FlowKey, LatencyRow, ListenKey, Loss, MAX_CONTAINERS, MAX_EXES, N_LOSSES, NOT_OPEN, NetworkKey,
+    NetworkRow, Numbers, OPEN, Offsets, PREFIX_ROWS, RareKey, RingNames, RowErrno, SocketState,
+    State, SyscallKey, SyscallRow, TaskRecord,
 };
 
 /// Offsets of kernel members; set before loading.
@@ -34,7 +34,7 @@ pub(crate) static CONFIG: Config = Config {
 /// The switch, and counters that make caches stale: the map `.bss`, which is read without a look-up.
 #[unsafe(no_mangle)]
 pub(crate) static mut STATE: State = State {
-    open: 0,
+    open: NOT_OPEN,
     scan: 0,
     epoch: 0,
     links: 0,
@@ -46,7 +46,7 @@ pub(crate) static mut STATE: State = State {
 /// Slot of each task of the target, by `task_struct`. Full: the task is not counted; `Loss::Tasks`.
 #[map]
 pub(crate) static TASKS: HashMap<u64, u32> = HashMap::with_max_entries(16_384, 0);
-/// Records by slot; never full, slots come from `FREE_TASKS`.
+/// Records by slot, of which 0 is nobody's; never full, slots come from `FREE_TASKS`.
 #[map]
 pub(crate) static RECORDS: Array<TaskRecord> = Array::with_max_entries(16_384, 0);
 /// Slots without a task.
@@ -59,9 +59,10 @@ pub(crate) static FREE_TASKS: Queue<u32> = Queue::with_max_entries(16_384, 0);
 pub(crate) static mut CPU_CACHE: [CpuCache; CACHED_CPUS] = [NO_CACHE; CACHED_CPUS];
 const NO_CACHE: CpuCache = CpuCache {
     task: 0,
+    regs: 0,
     epoch: 0,
     slot: 0,
-    pad: [0; 11],
+    pad: [0; 4],
 };
 /// Typed pointers on their way to become numbers.
 #[map]
@@ -244,7 +245,13 @@ pub(crate) use state;
 /// The window is open.
 #[inline(always)]
 pub(crate) fn open() -> bool {
-    state!(open) != 0
+    state!(open) == OPEN
+}
+
+/// The window is over: user space reads the records of tasks.
+#[inline(always)]
+pub(crate) fn closed() -> bool {
+    state!(open) == CLOSED
 }
 
 /// A buffer of this CPU.
@@ -315,30 +322,36 @@ pub(crate) fn add_local(number: *mut u64, amount: u64) {
     }
 }
 
-/// This CPU's counts of a row; none when there is no such row.
+/// Number of this CPU, in a register's full width.
 #[inline(always)]
-pub(crate) fn syscall_row(row: u32) -> Option<*mut SyscallRow> {
-    let rows = config!(syscall_rows);
-    if row >= rows {
-        return None;
+pub(crate) fn processor() -> u64 {
+    const BPF_FUNC_GET_SMP_PROCESSOR_ID: usize = 8;
+    // SAFETY: the helper takes no argument, and sets all of the register.
+    unsafe {
+        let helper: unsafe extern "C" fn() -> u64 =
+            core::mem::transmute(BPF_FUNC_GET_SMP_PROCESSOR_ID);
+        helper()
     }
-    // SAFETY: the helper takes no argument.
-    let cpu = unsafe { aya_ebpf::helpers::generated::bpf_get_smp_processor_id() };
-    SYSCALL_ROWS.get_ptr_mut(cpu * rows + row)
 }
 
-/// Counts one failure of a row.
+/// This CPU's counts of a row. Those of row 0, which stands for none, nobody reads.
 #[inline(always)]
-pub(crate) fn add_errno(rows: u16, row: u32, errno: u16) {
+pub(crate) fn syscall_row(row: u32) -> Option<*mut SyscallRow> {
+    SYSCALL_ROWS.get_ptr_mut(processor() as u32 * config!(syscall_rows) + row)
+}
+
+/// Counts failures of a row.
+#[inline(always)]
+pub(crate) fn add_errno(rows: u16, row: u32, errno: u16, failures: u64) {
     let key = RowErrno { row, rows, errno };
     if let Some(count) = ERRNOS.get_ptr_mut(key) {
-        add(count, 1);
+        add(count, failures);
         return;
     }
     // Two CPUs may come here at once: the second finds the entry of the first.
     let _ = ERRNOS.insert(key, 0, 1);
     match ERRNOS.get_ptr_mut(key) {
-        Some(count) => add(count, 1),
+        Some(count) => add(count, failures),
         None => lost(Loss::Errnos),
     }
 }

@@ -4,12 +4,13 @@
 //! listed here.
 
 use procmon_probe_ebpf::abi::{
-    CALL_ACCEPT, CALL_CONNECT, CALL_COPY, CALL_CREDENTIALS, CALL_DESCRIPTOR, CALL_EVENT, CALL_EXEC,
-    CALL_LISTEN, CALL_MAP, CALL_NAME, CALL_OPEN, CALL_READ, CALL_RECVFROM, CALL_RECVMMSG,
-    CALL_RECVMSG, CALL_RENAME, CALL_SENDMMSG, CALL_SENDMSG, CALL_SENDTO, CALL_SIGNAL, CALL_SOCKET,
-    CALL_SOCKETCALL, CALL_UNLINKAT, CALL_WRITE, CallKind, DENSE_NUMBERS, FileOp, NAMES_FLAGS,
-    NAMES_FOLLOW, NO_ARG, RARE_BPF, RARE_KEYCTL, RARE_MODULE_LOAD, RARE_MOUNT, RARE_PERF,
-    RARE_PTRACE, RARE_SETNS, RARE_UNSHARE, RARE_USERFAULTFD,
+    AT_ENTRY_ACT, AT_ENTRY_KEEP, CALL_ACCEPT, CALL_CONNECT, CALL_COPY, CALL_CREDENTIALS,
+    CALL_DESCRIPTOR, CALL_EVENT, CALL_EXEC, CALL_FORK, CALL_LISTEN, CALL_MAP, CALL_NAME, CALL_OPEN,
+    CALL_READ, CALL_RECVFROM, CALL_RECVMMSG, CALL_RECVMSG, CALL_RENAME, CALL_SENDMMSG,
+    CALL_SENDMSG, CALL_SENDTO, CALL_SIGNAL, CALL_SIGRETURN, CALL_SOCKET, CALL_SOCKETCALL,
+    CALL_UNLINKAT, CALL_WRITE, CallKind, DENSE_NUMBERS, FileOp, NAMES_FLAGS, NAMES_FOLLOW, NO_ARG,
+    RARE_BPF, RARE_KEYCTL, RARE_MODULE_LOAD, RARE_MOUNT, RARE_PERF, RARE_PTRACE, RARE_SETNS,
+    RARE_UNSHARE, RARE_USERFAULTFD,
 };
 use procmon_profile::model::Abi;
 use procmon_profile::tables::syscall_number;
@@ -160,6 +161,12 @@ const RARE: &[(&str, u32, u8, u8, u8)] = &[
     ("perf_event_open", RARE_PERF, 1, NO_ARG, NO_ARG),
 ];
 
+/// Calls that make tasks.
+const FORKS: &[&str] = &["fork", "vfork", "clone", "clone3"];
+
+/// Calls that go back from a signal's handler.
+const SIGRETURNS: &[&str] = &["sigreturn", "rt_sigreturn"];
+
 /// Calls that send signals.
 const SIGNALS: &[&str] = &[
     "kill",
@@ -176,24 +183,14 @@ const MAPS_MEMORY: &[&str] = &[
     "execve", "execveat", "shmat", "prctl",
 ];
 
-/// Kinds whose descriptor must be looked at before the call runs.
-fn at_entry(kind: u8) -> bool {
-    matches!(
-        kind,
-        CALL_READ
-            | CALL_WRITE
-            | CALL_COPY
-            | CALL_DESCRIPTOR
-            | CALL_MAP
-            | CALL_CONNECT
-            | CALL_LISTEN
-            | CALL_SENDTO
-            | CALL_RECVFROM
-            | CALL_SENDMSG
-            | CALL_RECVMSG
-            | CALL_SENDMMSG
-            | CALL_RECVMMSG
-    )
+/// What must be seen before the call runs.
+fn at_entry(kind: u8) -> u8 {
+    match kind {
+        CALL_READ | CALL_WRITE | CALL_DESCRIPTOR | CALL_SENDTO | CALL_RECVFROM | CALL_SENDMSG
+        | CALL_RECVMSG | CALL_SENDMMSG | CALL_RECVMMSG => AT_ENTRY_KEEP,
+        CALL_COPY | CALL_MAP | CALL_CONNECT | CALL_LISTEN => AT_ENTRY_ACT,
+        _ => 0,
+    }
 }
 
 /// The table for one abi, by number.
@@ -213,7 +210,7 @@ pub(crate) fn table(abi: Abi) -> Vec<CallKind> {
                 b: *b,
                 c: *c,
                 op: *op as u8,
-                at_entry: u8::from(at_entry(*kind)),
+                at_entry: at_entry(*kind),
                 ..CallKind::default()
             };
         }
@@ -223,14 +220,16 @@ pub(crate) fn table(abi: Abi) -> Vec<CallKind> {
             entry.names = *how;
         }
     }
-    for name in CREDENTIALS {
-        if let Some(entry) = number(name).and_then(|number| kinds.get_mut(number)) {
-            entry.kind = CALL_CREDENTIALS;
-        }
-    }
-    for name in SIGNALS {
-        if let Some(entry) = number(name).and_then(|number| kinds.get_mut(number)) {
-            entry.kind = CALL_SIGNAL;
+    for (kind, names) in [
+        (CALL_CREDENTIALS, CREDENTIALS),
+        (CALL_SIGNAL, SIGNALS),
+        (CALL_FORK, FORKS),
+        (CALL_SIGRETURN, SIGRETURNS),
+    ] {
+        for name in names {
+            if let Some(entry) = number(name).and_then(|number| kinds.get_mut(number)) {
+                entry.kind = kind;
+            }
         }
     }
     for (name, event, a, b, c) in RARE {
@@ -265,6 +264,9 @@ mod tests {
         assert_eq!(table[82].kind, CALL_RENAME);
         assert_eq!(table[9].maps_memory, 1);
         assert_eq!(table[39].kind, 0);
+        // Number 2 is open here, and fork on i386.
+        assert_eq!((table[2].kind, table[57].kind), (CALL_OPEN, CALL_FORK));
+        assert_eq!(table[15].kind, CALL_SIGRETURN);
     }
 
     #[test]

@@ -4,11 +4,11 @@ use crate::btf::Btf as Layouts;
 use crate::{calls, offsets, sys};
 use anyhow::{Context as _, Result, anyhow, bail};
 use aya::maps::{Array, MapData, Queue, RingBuf};
-use aya::programs::{BtfTracePoint, FEntry, FExit, Iter, KProbe, Program};
+use aya::programs::{BtfTracePoint, FEntry, FExit, Iter, KProbe, Program, RawTracePoint};
 use aya::{Btf, Ebpf, EbpfLoader, VerifierLogLevel};
 use procmon_probe_ebpf::abi::{
-    CallKind, Config, DENSE_NUMBERS, FOLDER_ROWS, LatencyRow, MAX_CONTAINERS, MAX_EXES, NO_OFFSET,
-    PREFIX_ROWS, RDONLY_CAST, State, SyscallRow,
+    CLOSED, CLOSING, CallKind, Config, DENSE_NUMBERS, FOLDER_ROWS, LatencyRow, MAX_CONTAINERS,
+    MAX_EXES, NO_OFFSET, OPEN as WINDOW_OPEN, PREFIX_ROWS, RDONLY_CAST, State, SyscallRow,
 };
 use procmon_profile::model::{Abi, Dimension, Hook, HookState, Tier};
 use procmon_profile::wire::{Limits, Request};
@@ -45,6 +45,9 @@ struct Alternative {
 /// How a program is attached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Attach {
+    /// Arguments are numbers.
+    RawTracepoint,
+    /// Arguments have types.
     Tracepoint,
     Entry,
     Exit,
@@ -55,7 +58,7 @@ enum Attach {
 impl Attach {
     fn tier(self) -> Tier {
         match self {
-            Self::Tracepoint => Tier::Base,
+            Self::RawTracepoint | Self::Tracepoint => Tier::Base,
             Self::Entry | Self::Exit => Tier::Trampoline,
             Self::Kprobe | Self::Kretprobe => Tier::Kprobe,
         }
@@ -101,6 +104,23 @@ macro_rules! base {
             cgroup_only: $cgroup_only,
             without: $without,
             alternatives: &[tracepoint!($name, $program)],
+        }
+    };
+}
+
+/// All system calls of all tasks: a tracepoint without types, whose programs compare the address of the
+/// registers.
+macro_rules! calls {
+    ($name:literal, $program:literal) => {
+        Wanted {
+            id: $name,
+            cgroup_only: false,
+            without: ALL_CALLS,
+            alternatives: &[Alternative {
+                name: $name,
+                arguments: 0,
+                programs: &[($program, Attach::RawTracepoint)],
+            }],
         }
     };
 }
@@ -162,15 +182,11 @@ pub(crate) const MODULE_LOAD: &str = "module_load";
 
 /// Every hook.
 pub(crate) const WANTED: &[Wanted] = &[
-    base!("sys_enter", "on_sys_enter", ALL_CALLS),
-    base!("sys_exit", "on_sys_exit", ALL_CALLS),
+    calls!("sys_enter", "on_sys_enter"),
+    calls!("sys_exit", "on_sys_exit"),
     base!("task_newtask", "on_task_newtask", LABELS),
     base!("sched_process_exec", "on_sched_process_exec", LABELS),
-    base!(
-        "sched_process_exit",
-        "on_sched_process_exit",
-        &[(Dimension::Processes, false)]
-    ),
+    base!("sched_process_exit", "on_sched_process_exit", LABELS),
     base!("sched_process_free", "on_sched_process_free", &[]),
     base!("cgroup_attach_task", "on_cgroup_attach_task", LABELS, true),
     base!("cgroup_mkdir", "on_cgroup_mkdir", LABELS, true),
@@ -284,6 +300,8 @@ pub(crate) struct Capture {
     pub(crate) latency: bool,
     /// Numbers that CPUs may have.
     pub(crate) cpus: u32,
+    /// What records of tasks held when the window closed.
+    pub(crate) held: crate::drain::Held,
 }
 
 /// A wanted hook and what came of it.
@@ -356,7 +374,8 @@ pub(crate) fn load(
         .override_global("CONFIG", &config, true)
         .map_max_entries("RING", limits.ring_bytes);
     for (maps, entries) in [
-        (&["TASKS", "RECORDS", "FREE_TASKS"][..], limits.tasks),
+        (&["TASKS", "FREE_TASKS"][..], limits.tasks),
+        (&["RECORDS"], limits.tasks + 1),
         (&["SYSCALL_KEYS", "FREE_SYSCALL_ROWS"], limits.syscall_rows),
         (&["SYSCALL_ROWS"], limits.syscall_rows * cpus),
         (&["FILES", "FILE_ROWS", "FREE_FILE_ROWS"], limits.file_rows),
@@ -420,6 +439,7 @@ pub(crate) fn load(
         limits,
         latency: request.latency,
         cpus,
+        held: crate::drain::Held::default(),
     };
     capture.fill(arch)?;
     Ok(capture)
@@ -672,6 +692,11 @@ impl Placing<'_> {
             .program_mut(program)
             .with_context(|| format!("the object lacks `{program}`"))?;
         match kind {
+            Attach::RawTracepoint => {
+                let program: &mut RawTracePoint = program.try_into()?;
+                program.load().with_context(loading)?;
+                program.attach(name).with_context(attaching)?;
+            }
             Attach::Tracepoint => {
                 let program: &mut BtfTracePoint = program.try_into()?;
                 program.load(name, self.btf).with_context(loading)?;
@@ -738,11 +763,12 @@ impl Capture {
                 }
             }
         }
-        // Slot 0 of executables is for those that found none; slot 0 of containers is the sentinel's.
-        self.fill_pool("FREE_TASKS", 0, self.limits.tasks)?;
+        // Slot 0 is no task's, row 0 no call's; slot 0 of executables is for those that found none, slot 0 of
+        // containers is the sentinel's.
+        self.fill_pool("FREE_TASKS", 1, self.limits.tasks + 1)?;
         self.fill_pool("FREE_EXES", 1, MAX_EXES)?;
         self.fill_pool("FREE_CONTAINERS", 1, MAX_CONTAINERS)?;
-        self.fill_pool("FREE_SYSCALL_ROWS", 0, self.limits.syscall_rows)?;
+        self.fill_pool("FREE_SYSCALL_ROWS", 1, self.limits.syscall_rows)?;
         let files = self.limits.file_rows - FOLDER_ROWS.min(self.limits.file_rows / 2);
         self.fill_pool("FREE_FILE_ROWS", 0, files)?;
         self.fill_pool("FREE_FOLDER_ROWS", files, self.limits.file_rows)?;
@@ -766,6 +792,25 @@ impl Capture {
             pool.push(number, 0)
                 .with_context(|| format!("cannot fill {name}"))?;
         }
+        Ok(())
+    }
+
+    /// Begins to count.
+    pub(crate) fn open(&mut self) -> Result<()> {
+        self.set_state(|state| state.open = WINDOW_OPEN)
+    }
+
+    /// Ends counting, and waits for the programs that still run. Returns and calls under way that records
+    /// of tasks hold are counted by the tasks' end until the records are left as they are, and by user
+    /// space from then on.
+    pub(crate) fn close(&mut self) -> Result<()> {
+        self.set_state(|state| state.open = CLOSING)?;
+        sys::barrier();
+        let mut tasks = crate::drain::Held::tasks(self)?;
+        self.set_state(|state| state.open = CLOSED)?;
+        sys::barrier();
+        tasks.extend(crate::drain::Held::tasks(self)?);
+        self.held = crate::drain::Held::read(self, &tasks)?;
         Ok(())
     }
 

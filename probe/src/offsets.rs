@@ -49,6 +49,7 @@ pub(crate) fn find(btf: &Btf, arch: &str) -> (Offsets, Vec<&'static str>) {
         cred_cap_permitted = "cred"."cap_permitted",
         cred_cap_bset = "cred"."cap_bset",
         cred_user_ns = "cred"."user_ns",
+        files_count = "files_struct"."count",
         files_fdt = "files_struct"."fdt",
         fdt_max_fds = "fdtable"."max_fds",
         fdt_fd = "fdtable"."fd",

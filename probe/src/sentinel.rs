@@ -9,7 +9,7 @@ use crate::node::namespace;
 use crate::wire::{HOOK, Taps};
 use crate::{label, sys};
 use anyhow::{Context as _, Result};
-use procmon_probe_ebpf::abi::{FileOp, PORT_DNS, SCAN_LABEL, SENTINEL_CONTAINER};
+use procmon_probe_ebpf::abi::{FileOp, NOT_OPEN, PORT_DNS, SCAN_LABEL, SENTINEL_CONTAINER};
 use procmon_profile::model::HookState;
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpStream, UdpSocket};
@@ -131,7 +131,7 @@ pub(crate) fn prove(capture: &mut Capture) -> Result<()> {
     label::root(capture, pid, SENTINEL_CONTAINER, 0)?;
     capture.scan(SCAN_LABEL)?;
     label::clear_roots(capture)?;
-    capture.set_state(|state| state.open = 1)?;
+    capture.open()?;
     let released = child.release();
     let mut taps = Taps::default();
     let (tapped, lacks) = if released.is_ok() {
@@ -140,11 +140,11 @@ pub(crate) fn prove(capture: &mut Capture) -> Result<()> {
         sys::wait(pid, true);
         (Ok(0), 0)
     };
-    capture.set_state(|state| state.open = 0)?;
+    capture.close()?;
     released.context("cannot execute the sentinel")?;
-    sys::barrier();
     let netns = tapped.as_ref().ok().copied();
     let seen = Drained::sentinel(capture, netns)?;
+    capture.set_state(|state| state.open = NOT_OPEN)?;
     taps.close();
     for (name, seen) in [
         ("sys_enter", seen.calls),

@@ -330,7 +330,7 @@ impl Prepared {
     ) -> Result<(Ended, u64, u64, Clock), Unable> {
         output.frame(hello(request, self.capture.document_hooks()));
         self.drained.processes.opened_ns = sys::monotonic_ns();
-        self.capture.set_state(|state| state.open = 1)?;
+        self.capture.open()?;
         let clock = Clock::new();
         let opened = sys::monotonic_ns();
         if let Some(held) = self
@@ -363,8 +363,9 @@ impl Prepared {
                 break ended;
             }
         };
-        self.capture.set_state(|state| state.open = 0)?;
-        Ok((ended, opened, sys::monotonic_ns(), clock))
+        let closed = sys::monotonic_ns();
+        self.capture.close()?;
+        Ok((ended, opened, closed, clock))
     }
 
     fn ended(&mut self, request: &Request, elapsed: Duration, output: &Output) -> Option<Ended> {
@@ -415,9 +416,8 @@ impl Prepared {
         }
     }
 
-    /// Waits for programs that still run, and takes what they left.
+    /// Takes what the programs left.
     fn close(&mut self) -> Result<Counted> {
-        sys::barrier();
         std::thread::sleep(GRACE);
         self.drained
             .drain(&mut self.capture, &mut self.slots, &mut self.node);

@@ -1,6 +1,6 @@
 //! What is compared, and how each runs a command.
 
-use crate::empty_pair::EmptyPair;
+use crate::pair::{CLOCK, EMPTY, Pair};
 use procmon_tests::{Running, plugin, wait_for};
 use serde::Serialize;
 use serde_json::Value;
@@ -18,6 +18,8 @@ pub(crate) enum Contender {
     Nothing,
     /// Two programs that do nothing.
     EmptyPair,
+    /// Two programs that read the clock and do nothing with it.
+    ClockPair,
     /// This project, counting.
     Procmon,
     /// This project, while it profiles another process.
@@ -36,9 +38,10 @@ pub(crate) enum Contender {
 
 impl Contender {
     /// All, in the order in which each round runs them.
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Nothing,
         Self::EmptyPair,
+        Self::ClockPair,
         Self::Procmon,
         Self::ProcmonElsewhere,
         Self::ProcmonLatency,
@@ -54,6 +57,7 @@ impl Contender {
         match self {
             Self::Nothing => "nothing",
             Self::EmptyPair => "empty pair",
+            Self::ClockPair => "pair that reads the clock",
             Self::Procmon => "procmon",
             Self::ProcmonElsewhere => "procmon, task outside the target",
             Self::ProcmonLatency => "procmon --latency",
@@ -73,7 +77,8 @@ impl Contender {
     /// Runs a command to its end, watched. Gives the profile where one was made.
     pub(crate) fn run(self, command: &[String], folder: &Path) -> Result<Option<Value>, String> {
         let _pair = match self {
-            Self::EmptyPair => Some(EmptyPair::attach()?),
+            Self::EmptyPair => Some(Pair::attach(&EMPTY)?),
+            Self::ClockPair => Some(Pair::attach(&CLOCK)?),
             _ => None,
         };
         let _elsewhere = match self {
@@ -95,7 +100,7 @@ impl Contender {
     /// The command, or a tool that runs it.
     pub(crate) fn command(self, command: &[String], folder: &Path) -> Command {
         match self {
-            Self::Nothing | Self::EmptyPair | Self::ProcmonElsewhere => {
+            Self::Nothing | Self::EmptyPair | Self::ClockPair | Self::ProcmonElsewhere => {
                 let mut plain = Command::new(&command[0]);
                 plain.args(&command[1..]);
                 plain

@@ -1,7 +1,7 @@
 //! What one system call costs its caller, under each contender, round by round.
 
 use crate::contender::Contender;
-use crate::empty_pair::tracing_programs;
+use crate::pair::tracing_programs;
 use crate::statistics::{Samples, lower_quartile};
 use crate::throughput::run;
 use serde::Serialize;

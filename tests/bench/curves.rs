@@ -4,6 +4,7 @@ use crate::contender::Contender;
 use crate::cost::wait_for_quiet;
 use crate::statistics::{lower_quartile, median, slope};
 use crate::throughput::{ProbeCost, many_files, run, tiny_program};
+use procmon_tests::document::rows as document_rows;
 use serde::Serialize;
 use serde_json::Value;
 use std::path::Path;
@@ -172,7 +173,14 @@ pub(crate) fn by_files(
         ];
         let (said, profile) = run(contender, "files", &options, folder)?;
         let cost = profile.as_ref().map(ProbeCost::of);
-        cpu.extend(cost.map(|cost| (files, cost.cpu_seconds)));
+        // Files beyond the table are no first sights.
+        let seen = profile
+            .as_ref()
+            .map(|profile| document_rows(profile, "files").count());
+        cpu.extend(
+            seen.zip(cost)
+                .map(|(seen, cost)| (seen as f64, cost.cpu_seconds)),
+        );
         let memory = cost.map_or(f64::NAN, |cost| cost.rss_bytes / f64::from(1 << 20));
         // A pass over few files is too short to be timed.
         let is_long = files >= 1_000.0;

@@ -154,13 +154,7 @@ fn head(results: &Results) -> String {
 
 fn targets(results: &Results) -> String {
     let costs = &results.costs;
-    let of_pair = |contender, kind| {
-        ratio(
-            &costs.cpu(contender, kind),
-            &costs.cpu(Contender::Nothing, kind),
-            &costs.cpu(Contender::EmptyPair, kind),
-        )
-    };
+    let of_pair = |contender, kind| results.of_pair(contender, kind);
     let of_other = |other| {
         ratio(
             &costs.cpu(Contender::Procmon, "getppid"),
@@ -245,7 +239,10 @@ fn targets(results: &Results) -> String {
     for target in &all {
         text += &target.row();
     }
-    text + "\nRatios are of the CPU time that a call takes its caller beyond what it takes with nothing attached.\n"
+    text + &format!(
+        "\nRatios are of the CPU time that a call takes its caller beyond what it takes with nothing attached.{}\n",
+        results.clock()
+    )
 }
 
 impl Outcome {
@@ -271,6 +268,26 @@ impl Outcome {
 }
 
 impl Results {
+    /// What a contender adds to a call, as a multiple of what an empty pair adds.
+    fn of_pair(&self, contender: Contender, kind: &str) -> Option<Ratio> {
+        ratio(
+            &self.costs.cpu(contender, kind),
+            &self.costs.cpu(Contender::Nothing, kind),
+            &self.costs.cpu(Contender::EmptyPair, kind),
+        )
+    }
+
+    /// What of the cost of `--latency` is the machine's clock.
+    fn clock(&self) -> String {
+        self.of_pair(Contender::ClockPair, "getppid")
+            .map_or_else(String::new, |clock| {
+                format!(
+                    " Of `--latency`, {} are the pair and two readings of the clock, with which nothing is done.",
+                    digits(clock.value)
+                )
+            })
+    }
+
     /// Percent of a core that the probe took after its start, without what it took for first
     /// sights.
     fn share(&self, outcome: &Outcome) -> f64 {
@@ -286,7 +303,8 @@ fn costs(costs: &Costs) -> String {
     let mut text = format!(
         "\n## A system call\nNanoseconds of CPU time for a call (`CLOCK_THREAD_CPUTIME_ID` of the caller): medians of {} rounds, each of which ran all of\n\
          these in turn, ± the median distance from them. A round's sample is the lower quartile of 20 chunks. In brackets: what is added, as a multiple of what\n\
-         an empty pair adds. *Empty pair*: two eBPF programs that return at once, at `sys_enter` and `sys_exit`.\n\n\
+         an empty pair adds. *Empty pair*: two eBPF programs that return at once, at `sys_enter` and `sys_exit`. The *pair that reads the clock* does that\n\
+         and nothing else: no tracer can tell times for less.\n\n\
          | | `getppid` | `close(-1)` | file: open, read, write, close | elapsed, `getppid` |\n|---|---|---|---|---|\n",
         costs.rounds
     );

@@ -46,6 +46,7 @@ pub struct Offsets {
     pub cred_cap_permitted: u32,
     pub cred_cap_bset: u32,
     pub cred_user_ns: u32,
+    pub files_count: u32,
     pub files_fdt: u32,
     pub fdt_max_fds: u32,
     pub fdt_fd: u32,
@@ -196,6 +197,15 @@ pub struct Config {
 }
 records! { Config = 36 }
 
+/// Tasks are labelled, nothing is counted.
+pub const NOT_OPEN: u32 = 0;
+/// Everything is counted.
+pub const OPEN: u32 = 1;
+/// Nothing new is counted; what records of tasks hold goes into the rows when they end.
+pub const CLOSING: u32 = 2;
+/// Nothing is counted or labelled any more; records stay as they are.
+pub const CLOSED: u32 = 3;
+
 /// Stands in the object for the number of the kernel function `bpf_rdonly_cast`, which differs from
 /// kernel to kernel; no helper has this number.
 pub const RDONLY_CAST: u32 = 0x7f00_0001;
@@ -204,11 +214,11 @@ pub const RDONLY_CAST: u32 = 0x7f00_0001;
 #[repr(C)]
 #[derive(Clone, Copy, Default)]
 pub struct State {
-    /// Not 0: count.
+    /// [`NOT_OPEN`], [`OPEN`], [`CLOSING`] or [`CLOSED`].
     pub open: u32,
     /// What the task iterator does: [`SCAN_LIST`] or [`SCAN_LABEL`].
     pub scan: u32,
-    /// Changes with every change of a label: makes cached labels stale.
+    /// Changes with every change of a label and of `open`: makes cached labels stale.
     pub epoch: u64,
     /// Changes when a symbolic link may have changed: names lead elsewhere then.
     pub links: u64,

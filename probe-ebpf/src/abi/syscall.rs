@@ -13,7 +13,7 @@ pub const DENSE_NUMBERS: usize = 512;
 /// Errnos counted within a row; more go to the map `ERRNOS`.
 pub const ROW_ERRNOS: usize = 6;
 
-/// Row numbers by system call number, plus 1, for one executable slot.
+/// Row numbers by system call number, for one executable slot; 0: none yet.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct DenseRows {
@@ -50,7 +50,7 @@ records! { ErrnoCount = 16 }
 #[repr(C)]
 #[derive(Clone, Copy, Default)]
 pub struct SyscallRow {
-    /// Entries.
+    /// Calls that have returned, or will not.
     pub calls: u64,
     /// Returns with an internal restart code.
     pub restarted: u64,
@@ -167,7 +167,7 @@ pub struct CallKind {
     pub c: u8,
     /// Operation of [`super::FileOp`], where the call is one.
     pub op: u8,
-    /// Not 0: something must be done at the call's entry.
+    /// What must be done at the call's entry, of `AT_ENTRY_…`.
     pub at_entry: u8,
     /// Not 0: mapping memory, which asks for CAP_SYS_ADMIN without need.
     pub maps_memory: u8,
@@ -175,6 +175,15 @@ pub struct CallKind {
     pub names: u8,
 }
 records! { CallKind = 8 }
+
+/// In [`CallKind::at_entry`]: keep which file or socket descriptor `a` is.
+pub const AT_ENTRY_KEEP: u8 = 1;
+/// In [`CallKind::at_entry`]: something of the kind's own.
+pub const AT_ENTRY_ACT: u8 = 4;
+/// In [`CallKind::at_entry`] of a record: read the clock.
+pub const AT_ENTRY_TIME: u8 = 2;
+/// In [`CallKind::at_entry`] of a record: the last return may not have been seen.
+pub const AT_ENTRY_CHECK: u8 = 8;
 
 /// In [`CallKind::names`]: a symbolic link at the end of the name is followed.
 pub const NAMES_FOLLOW: u8 = 0x80;
@@ -265,5 +274,9 @@ pub const CALL_SOCKET: u8 = 22;
 pub const CALL_SOCKETCALL: u8 = 23;
 /// Sends a signal.
 pub const CALL_SIGNAL: u8 = 24;
+/// Makes a task, which returns from the same call.
+pub const CALL_FORK: u8 = 25;
+/// Goes back from a signal's handler: the result is that of the call which the signal has interrupted.
+pub const CALL_SIGRETURN: u8 = 26;
 /// Does something rare: argument values go into an event of type `op`.
 pub const CALL_EVENT: u8 = 21;

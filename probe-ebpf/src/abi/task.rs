@@ -23,10 +23,7 @@ pub const TASK_OPENED: u32 = 32;
 /// The last call was rolled back, to begin anew when the task goes on; it may be about to end instead.
 pub const TASK_ROLLED_BACK: u32 = 16;
 
-/// No executable slot.
-pub const NO_EXE: u32 = u32::MAX;
-
-/// One task of the target; lives in an array slot that the map `TASKS` names by `task_struct`.
+/// One task of the target; lives in an array slot, from 1 on, that the map `TASKS` names by `task_struct`.
 #[repr(C)]
 #[derive(Clone, Copy, Default)]
 pub struct TaskRecord {
@@ -36,13 +33,13 @@ pub struct TaskRecord {
     pub exe: u32,
     /// Of `TASK_…`.
     pub flags: u32,
-    /// Not 0: between entry and return of a system call that was counted.
+    /// Between entry and return of a system call: [`IN_CALL`] or [`IN_TIMED_CALL`]; 0: it is not.
     pub in_call: u32,
     /// Its number.
     pub number: u32,
     /// Its abi, of `ABI_…`.
     pub abi: u32,
-    /// Its row.
+    /// Its row; 0: none was free.
     pub row: u32,
     /// Row of the first descriptor's file plus 1, or of its peer when `socket` is set.
     pub first_row: u32,
@@ -58,10 +55,23 @@ pub struct TaskRecord {
     pub caps: u64,
     /// Permitted capabilities when last looked at.
     pub permitted: u64,
-    /// Not 0: an entry of the map `TASKS` leads here.
-    pub live: u32,
-    /// Executable slot that `row` is of; [`NO_EXE`]: the row is of another call.
-    pub row_exe: u32,
+    /// An errno of this call that is not counted in its row yet.
+    pub errno: u32,
+    /// The machine word that says which abi the last call had; [`NO_CONVENTION`] when the next one must be looked
+    /// at anew: by another executable, or with a flag that it ends.
+    pub convention: u32,
+    /// Number of the last call, all of the register. With the same convention, `row` and `kind` are the call's.
+    pub id: u64,
+    /// `task_struct`.
+    pub task: u64,
+    /// Its `struct pt_regs`, once it has made a call.
+    pub regs: u64,
+    /// Address of the machine word that `convention` is taken from.
+    pub convention_at: u64,
+    /// Returns of this call since it is the last one: not counted in its row yet.
+    pub returns: u64,
+    /// Those of them with `errno`.
+    pub failures: u64,
     /// What the call does, as `CallKind::to_word`.
     pub kind: u64,
     /// `struct sock` of the first descriptor; 0: it is no socket, or the call needs none.
@@ -82,23 +92,47 @@ pub struct TaskRecord {
     pub entered_ns: u64,
     /// `struct sock` by which the task asks a resolver, if it does.
     pub resolver: u64,
-    /// `struct file` of the first descriptor when the call began.
+    /// `struct file` of the first descriptor when the call began; 0: nobody else could have replaced it since.
     pub file: u64,
+    /// What `moves_in` and the following are of: a row plus 1, and [`MOVED_PEER`]; 0: nothing.
+    pub moved: u64,
+    /// Reads, not counted in that row yet.
+    pub moves_in: u64,
+    /// Writes.
+    pub moves_out: u64,
+    /// Bytes read.
+    pub bytes_in: u64,
+    /// Bytes written.
+    pub bytes_out: u64,
 }
-records! { TaskRecord = 144 }
+records! { TaskRecord = 232 }
 
-/// The task that ran last on a CPU, and its slot.
+/// In [`TaskRecord::moved`]: the row is a peer's, not a file's.
+pub const MOVED_PEER: u64 = 1 << 32;
+
+/// In a system call.
+pub const IN_CALL: u32 = 1;
+/// In a system call that began at `entered_ns`.
+pub const IN_TIMED_CALL: u32 = 2;
+
+/// No call has such a convention.
+pub const NO_CONVENTION: u32 = u32::MAX;
+
+/// The task that ran last on a CPU, and its slot. A task's registers lie at a place of its own stack: their
+/// address says which task it is, like its `task_struct`, and a hook on system calls has it at hand.
 #[repr(C)]
 #[derive(Clone, Copy, Default)]
 pub struct CpuCache {
     /// `task_struct`.
     pub task: u64,
+    /// Its `struct pt_regs`; 0: not known.
+    pub regs: u64,
     /// [`super::State::epoch`] when the slot was found.
     pub epoch: u64,
-    /// Slot plus 1; 0: not of the target.
-    pub slot: u32,
+    /// Its slot; 0: not of the target.
+    pub slot: u64,
     /// Padding.
-    pub pad: [u32; 11],
+    pub pad: [u64; 4],
 }
 records! { CpuCache = 64 }
 /// CPUs that have a cache; those beyond look into the map each time.

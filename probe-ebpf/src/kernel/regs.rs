@@ -4,54 +4,48 @@ use super::read;
 use crate::maps::{OFFSETS, config, constant, offset};
 use procmon_probe_ebpf::abi::{ABI_COMPAT, ABI_NATIVE, ABI_X32};
 
-/// The calling convention of the current system call, for a hook that has its registers.
+/// arch/x86/include/asm/thread_info.h.
+const TS_COMPAT: u32 = 2;
+/// arch/arm64/include/uapi/asm/ptrace.h.
+const PSR_MODE32_BIT: u32 = 0x10;
+
+/// Where the machine tells the calling convention of a task's system call, apart from its number:
+/// `thread_info.status` or the saved processor state.
 #[inline(always)]
-pub(crate) fn abi(task: u64, regs: *const u8, number: u64) -> u32 {
+pub(crate) fn convention_at(task: u64, regs: u64) -> u64 {
     if config!(arch) == 1 {
-        amd64(task, number)
+        task + u64::from(offset!(task_thread_info_status))
     } else {
-        arm64(super::number_of(regs))
+        regs + u64::from(offset!(regs_pstate))
     }
 }
 
-/// The calling convention of the current system call.
+/// What it says there: not 0 for 32 bits. The current task's status is read without a helper where that
+/// is possible.
 #[inline(always)]
-pub(crate) fn abi_of(regs: u64, number: u64) -> u32 {
-    if config!(arch) == 1 {
-        amd64(super::task::current(), number)
+pub(crate) fn convention(at: u64) -> u32 {
+    let word = if config!(direct) == 0 && config!(typed_task) != 0 && config!(arch) == 1 {
+        super::task::status()
     } else {
-        arm64(regs)
-    }
+        read::<u32>(at, 0)
+    };
+    // Bit 4 is not used in the one, bit 1 not set in the other.
+    word & (TS_COMPAT | PSR_MODE32_BIT)
 }
 
+/// The calling convention by that and the number.
 #[inline(always)]
-fn amd64(task: u64, number: u64) -> u32 {
-    if super::task::compat_status(task) & 2 != 0 {
+pub(crate) fn abi(convention: u32, number: u64) -> u32 {
+    if convention != 0 {
         ABI_COMPAT
-    } else if number & 0x4000_0000 != 0 && number >> 31 == 0 {
+    } else if config!(arch) == 1 && number & 0x4000_0000 != 0 && number >> 31 == 0 {
         ABI_X32
     } else {
         ABI_NATIVE
     }
 }
 
-#[inline(always)]
-fn arm64(regs: u64) -> u32 {
-    if read::<u64>(regs, offset!(regs_pstate)) & 0x10 != 0 {
-        ABI_COMPAT
-    } else {
-        ABI_NATIVE
-    }
-}
-
-/// The same for a hook that has its registers: a typed pointer, which is read without a helper.
-#[inline(always)]
-pub(crate) fn number_here(regs: *const u8) -> i64 {
-    // SAFETY: the verifier knows the type and checks the place.
-    unsafe { core::ptr::read_volatile(regs.add(offset!(regs_nr) as usize).cast()) }
-}
-
-/// The number of the current system call; negative once a signal frame was restored.
+/// The number of the current system call.
 #[inline(always)]
 pub(crate) fn number(regs: u64) -> i64 {
     read::<i64>(regs, offset!(regs_nr))

@@ -1,7 +1,7 @@
 //! `struct task_struct`.
 
 use super::read;
-use crate::maps::{config, offset};
+use crate::maps::offset;
 use aya_ebpf::helpers::generated::{bpf_get_current_task, bpf_get_current_task_btf};
 
 /// Address of the current task.
@@ -11,18 +11,14 @@ pub(crate) fn current() -> u64 {
     unsafe { bpf_get_current_task() }
 }
 
-/// The x86 status word of the current task: bit 1 says that the system call is a 32-bit one.
+/// The x86 status word of the current task, by a typed pointer.
 #[inline(always)]
-pub(crate) fn compat_status(task: u64) -> u32 {
-    let offset = offset!(task_thread_info_status);
-    if config!(direct) == 0 && config!(typed_task) != 0 {
-        // SAFETY: a typed pointer, which is read without a helper; the verifier checks it.
-        unsafe {
-            let task = bpf_get_current_task_btf() as *const u8;
-            core::ptr::read_volatile(task.add(offset as usize).cast::<u32>())
-        }
-    } else {
-        read(task, offset)
+pub(crate) fn status() -> u32 {
+    // SAFETY: a typed pointer, which is read without a helper; the verifier checks it.
+    unsafe {
+        let task = bpf_get_current_task_btf() as *const u8;
+        let status = task.add(offset!(task_thread_info_status) as usize);
+        core::ptr::read_volatile(status.cast::<u32>())
     }
 }
 
@@ -63,16 +59,33 @@ pub(crate) fn exe_file(task: u64) -> u64 {
     read(mm, offset!(mm_exe_file))
 }
 
-/// The file behind a descriptor; 0 when there is none.
+/// Its table of descriptors, `struct files_struct`.
 #[inline(always)]
-pub(crate) fn file(task: u64, descriptor: u32) -> u64 {
-    let files: u64 = read(task, offset!(task_files));
+pub(crate) fn files(task: u64) -> u64 {
+    read(task, offset!(task_files))
+}
+
+/// No other task has the same table.
+#[inline(always)]
+pub(crate) fn is_alone(files: u64) -> bool {
+    read::<u32>(files, offset!(files_count)) == 1
+}
+
+/// The file behind a descriptor of a table; 0 when there is none.
+#[inline(always)]
+pub(crate) fn file_in(files: u64, descriptor: u32) -> u64 {
     let table: u64 = read(files, offset!(files_fdt));
     if table == 0 || descriptor >= read::<u32>(table, offset!(fdt_max_fds)) {
         return 0;
     }
     let array: u64 = read(table, offset!(fdt_fd));
     read(array + u64::from(descriptor) * 8, 0)
+}
+
+/// The file behind a descriptor; 0 when there is none.
+#[inline(always)]
+pub(crate) fn file(task: u64, descriptor: u32) -> u64 {
+    file_in(files(task), descriptor)
 }
 
 /// Its process id was given back: all that is left is to free it.

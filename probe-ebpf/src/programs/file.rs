@@ -5,12 +5,12 @@
 //! argument the rows that `namei` found during the call are taken; without them it is read from the
 //! caller's memory at the return, and marked so.
 
-use super::{label, namei, network, process::current_tgid};
+use super::{label, namei, network, process::current_tgid, syscall::forget_descriptors};
 use crate::kernel::{file, path, read, regs, task};
 use crate::maps::{
-    FILE_CACHE, FILE_ROWS, FILES, FOLDERS, FREE_FILE_ROWS, FREE_FOLDER_ROWS, SCRATCH_MASK, STATE,
-    Scratch, add, add_errno, claim, config, emit, is_mine, lost, offset, opaque, scratch, state,
-    take,
+    FILE_CACHE, FILE_ROWS, FILES, FOLDERS, FREE_FILE_ROWS, FREE_FOLDER_ROWS, PEER_ROWS,
+    SCRATCH_MASK, STATE, Scratch, add, add_errno, claim, config, emit, is_mine, lost, offset,
+    opaque, scratch, state, take,
 };
 use aya_ebpf::helpers::generated::{
     bpf_probe_read_kernel_str, bpf_probe_read_user, bpf_probe_read_user_str,
@@ -20,7 +20,7 @@ use procmon_probe_ebpf::abi::{
     CallKind, EVENT_FILE, FILE_CACHE_ENTRIES, FILE_FOLDER, FILE_FOLLOWED, FILE_KERNEL_NAME,
     FILE_KEY_ENTRY, FILE_KEY_FOLDER, FILE_KEY_FOLLOWED, FILE_KEY_KERNEL_NAME, FILE_KEY_NAMED,
     FILE_KEY_SETTLED, FILE_NAMED, FileCache, FileEvent, FileMeta, FileOp, FileRow, Loss, MAX_ARGV,
-    N_FILE_OPS, NAMES_FLAGS, NAMES_FOLLOW, NO_ARG, ROWS_FILES,
+    MOVED_PEER, N_FILE_OPS, NAMES_FLAGS, NAMES_FOLLOW, NO_ARG, ROWS_FILES, TaskRecord,
 };
 
 const PROT_WRITE: u64 = 2;
@@ -77,38 +77,61 @@ fn count(row: u32, op: u8) -> Option<*mut FileRow> {
     Some(counts)
 }
 
-/// Keeps which file or socket a descriptor is until the call returns.
+/// Keeps which file or socket the descriptor in an argument is until the call returns.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub(crate) extern "C" fn remember(descriptor: u32, second: u32) -> u32 {
-    let Some(record) = label::current() else {
+pub(crate) extern "C" fn keep(regs: u64, position: u64, slot: u64) -> u32 {
+    let Some(record) = label::record(slot) else {
         return 0;
     };
-    let file = task::file(task::current(), descriptor);
-    let inode = file::inode(file);
-    if inode == 0 {
-        return 0;
-    }
     // SAFETY: a map value of the current task.
     unsafe {
-        let (row, socket) = if file::is_socket(file::mode(inode)) {
-            if second == 0 {
-                network::keep_sock(record, file);
-            }
-            (network::connection_row((*record).exe, file), 1)
-        } else {
-            (settled_row((*record).exe, file, inode), 0)
-        };
-        if second != 0 {
-            (*record).second_row = row;
-            (*record).sockets |= socket << 1;
-        } else {
-            (*record).file = file;
-            (*record).first_row = row;
-            (*record).sockets |= socket;
+        forget_descriptors(record);
+        let descriptor = regs::argument(regs, (*record).abi, position as u8) as u32;
+        let files = task::files((*record).task);
+        let file = task::file_in(files, descriptor);
+        (*record).file = if task::is_alone(files) { 0 } else { file };
+        let (row, socket) = kept_row((*record).exe, file);
+        (*record).first_row = row;
+        (*record).sockets = socket;
+        if socket != 0 {
+            network::keep_sock(record, file);
         }
     }
     0
+}
+
+/// The same of a second descriptor.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn keep_second(descriptor: u32, slot: u64) -> u32 {
+    let Some(record) = label::record(slot) else {
+        return 0;
+    };
+    // SAFETY: a map value of the current task.
+    unsafe {
+        let (row, socket) = kept_row((*record).exe, task::file((*record).task, descriptor));
+        (*record).second_row = row;
+        (*record).sockets |= socket << 1;
+    }
+    0
+}
+
+/// Row plus 1 of what a descriptor leads to, and whether that is a socket.
+#[inline(always)]
+fn kept_row(exe: u32, file: u64) -> (u32, u32) {
+    if file == 0 {
+        return (0, 0);
+    }
+    let seen = Seen::of(file);
+    if let Some(row) = cached_row(exe, &seen) {
+        return (row, 0);
+    }
+    if file::is_socket(file::mode(seen.inode)) {
+        (network::connection_row(exe, file), 1)
+    } else {
+        (seen_row(exe, &seen), 0)
+    }
 }
 
 /// Names of a directory and of those above it, as one number.
@@ -128,43 +151,75 @@ pub(crate) extern "C" fn above(directory: u64) -> u64 {
     hash
 }
 
-/// Row plus 1 of a file; 0 when it is none, or has no row.
-#[inline(always)]
-fn settled_row(exe: u32, file: u64, inode: u64) -> u32 {
-    let (dentry, mount) = (file::dentry(file), file::mount(file));
-    let name = file::name_hash(dentry);
-    let renames = state!(renames);
-    // `struct file` is a slab object of some 200 bytes.
-    let place = (file >> 6 ^ file >> 12) as u32 & (FILE_CACHE_ENTRIES - 1);
-    let Some(cached) = FILE_CACHE.get_ptr_mut(place) else {
-        return 0;
-    };
-    // SAFETY: a map value of this CPU.
-    unsafe {
-        if (*cached).file == file
-            && (*cached).dentry == dentry
-            && (*cached).mount == mount
-            && (*cached).inode == inode
-            && (*cached).name == name
-            && (*cached).renames == renames
-            && (*cached).exe == exe
-            && config!(preemptible) == 0
-        {
-            return (*cached).row;
-        }
-        let row = looked_up_row(exe, file);
-        *cached = FileCache {
+/// What tells a file from another one that has had the same `struct file`.
+struct Seen {
+    file: u64,
+    dentry: u64,
+    mount: u64,
+    inode: u64,
+    name: u64,
+    renames: u64,
+}
+
+impl Seen {
+    #[inline(always)]
+    fn of(file: u64) -> Self {
+        let dentry = file::dentry(file);
+        Self {
             file,
             dentry,
-            mount,
-            inode,
-            name,
-            renames,
-            exe,
-            row,
-        };
-        row
+            mount: file::mount(file),
+            inode: file::inode(file),
+            name: file::name_hash(dentry),
+            renames: state!(renames),
+        }
     }
+
+    /// `struct file` is a slab object of some 200 bytes.
+    #[inline(always)]
+    fn place(&self) -> u32 {
+        (self.file >> 6 ^ self.file >> 12) as u32 & (FILE_CACHE_ENTRIES - 1)
+    }
+}
+
+/// Row plus 1 of a file that this CPU has met.
+#[inline(always)]
+fn cached_row(exe: u32, seen: &Seen) -> Option<u32> {
+    let cached = FILE_CACHE.get_ptr_mut(seen.place())?;
+    // SAFETY: a map value of this CPU.
+    unsafe {
+        let is_same = (*cached).file == seen.file
+            && (*cached).dentry == seen.dentry
+            && (*cached).mount == seen.mount
+            && (*cached).inode == seen.inode
+            && (*cached).name == seen.name
+            && (*cached).renames == seen.renames
+            && (*cached).exe == exe
+            && config!(preemptible) == 0;
+        is_same.then(|| (*cached).row)
+    }
+}
+
+/// Row plus 1 of a file that this CPU meets now; 0 when it is none, or has no row.
+#[inline(always)]
+fn seen_row(exe: u32, seen: &Seen) -> u32 {
+    let row = looked_up_row(exe, seen.file);
+    if let Some(cached) = FILE_CACHE.get_ptr_mut(seen.place()) {
+        // SAFETY: a map value of this CPU.
+        unsafe {
+            *cached = FileCache {
+                file: seen.file,
+                dentry: seen.dentry,
+                mount: seen.mount,
+                inode: seen.inode,
+                name: seen.name,
+                renames: seen.renames,
+                exe,
+                row,
+            };
+        }
+    }
+    row
 }
 
 /// The same by the table of files.
@@ -575,41 +630,44 @@ fn mix(hash: u64, word: u64) -> u64 {
 /// A call on descriptors has returned: reads, writes, changes, copies, mappings.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub(crate) extern "C" fn descriptor_done(regs: u64, kind: u64, result: i64) -> u32 {
+pub(crate) extern "C" fn descriptor_done(regs: u64, kind: u64, result: i64, slot: u64) -> u32 {
     let kind = CallKind::from_word(kind);
-    let Some(record) = label::current() else {
+    let Some(record) = label::record(slot) else {
         return 0;
     };
     // SAFETY: a map value of the current task.
-    let (first, second, sockets, abi) = unsafe {
+    let (task, file, first, second, sockets, abi) = unsafe {
         (
+            (*record).task,
+            (*record).file,
             (*record).first_row,
             (*record).second_row,
             (*record).sockets,
             (*record).abi,
         )
     };
-    // Which of the two the call has used nobody can tell.
-    let now = task::file(task::current(), regs::argument(regs, abi, kind.a) as u32);
-    // SAFETY: a map value of the current task.
-    if now != 0 && first != 0 && now != unsafe { (*record).file } {
-        lost(Loss::Descriptors);
+    if first != 0 && file != 0 {
+        // Which of the two the call has used nobody can tell.
+        let now = task::file(task, regs::argument(regs, abi, kind.a) as u32);
+        if now != 0 && now != file {
+            lost(Loss::Descriptors);
+        }
     }
     match kind.kind {
         // A socket without a peer, or without one when the call began.
         CALL_READ | CALL_WRITE if first == 0 && sockets & 1 != 0 => {
             network::message(u32::from(kind.kind == CALL_READ), 0, 0, result);
         }
-        CALL_READ => moved(first, sockets & 1 != 0, result, true),
-        CALL_WRITE => moved(first, sockets & 1 != 0, result, false),
+        CALL_READ => hold(slot, record, first, sockets & 1 != 0, result, true),
+        CALL_WRITE => hold(slot, record, first, sockets & 1 != 0, result, false),
         CALL_MAP => {
             if first != 0 && sockets & 1 == 0 {
                 mapped(first - 1, regs, abi, kind, result);
             }
         }
         CALL_COPY => {
-            moved(first, sockets & 1 != 0, result, false);
-            moved(second, sockets & 2 != 0, result, true);
+            hold(slot, record, first, sockets & 1 != 0, result, false);
+            hold(slot, record, second, sockets & 2 != 0, result, true);
         }
         _ => {
             if first != 0 && sockets & 1 == 0 {
@@ -627,6 +685,87 @@ pub(crate) fn errno(result: i64) -> u16 {
         -result as u16
     } else {
         0
+    }
+}
+
+/// Bytes went through a descriptor of the current task: its record holds them while they go through the
+/// same one, since counts in a row are shared with all CPUs.
+#[inline(always)]
+fn hold(slot: u64, record: *mut TaskRecord, row: u32, socket: bool, result: i64, inward: bool) {
+    if row == 0 || result < 0 || (socket && network::asks(row - 1, inward)) {
+        moved(row, socket, result, inward);
+        return;
+    }
+    let moved = u64::from(row) | if socket { MOVED_PEER } else { 0 };
+    // SAFETY: a map value of the current task.
+    unsafe {
+        if (*record).moved != moved {
+            settle_held(slot);
+            (*record).moved = moved;
+        }
+        if inward {
+            (*record).moves_in += 1;
+            (*record).bytes_in += result as u64;
+        } else {
+            (*record).moves_out += 1;
+            (*record).bytes_out += result as u64;
+        }
+    }
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn settle_held(slot: u64) -> u32 {
+    if let Some(record) = label::record(slot) {
+        settle(record);
+    }
+    0
+}
+
+/// Counts what a record holds into its row.
+#[inline(always)]
+pub(crate) fn settle(record: *mut TaskRecord) {
+    // SAFETY: map values.
+    unsafe {
+        let moved = (*record).moved;
+        if moved == 0 {
+            return;
+        }
+        let row = moved as u32 - 1;
+        let (times_in, times_out, bytes_in, bytes_out) = if moved & MOVED_PEER != 0 {
+            let Some(counts) = PEER_ROWS.get_ptr_mut(row) else {
+                return;
+            };
+            (
+                &raw mut (*counts).datagrams_received,
+                &raw mut (*counts).datagrams_sent,
+                &raw mut (*counts).bytes_received,
+                &raw mut (*counts).bytes_sent,
+            )
+        } else {
+            let Some(counts) = FILE_ROWS.get_ptr_mut(row) else {
+                return;
+            };
+            (
+                &raw mut (*counts).operations[FileOp::Read as usize],
+                &raw mut (*counts).operations[FileOp::Write as usize],
+                &raw mut (*counts).bytes_read,
+                &raw mut (*counts).bytes_written,
+            )
+        };
+        if (*record).moves_in != 0 {
+            add(times_in, (*record).moves_in);
+            add(bytes_in, (*record).bytes_in);
+        }
+        if (*record).moves_out != 0 {
+            add(times_out, (*record).moves_out);
+            add(bytes_out, (*record).bytes_out);
+        }
+        (*record).moved = 0;
+        (*record).moves_in = 0;
+        (*record).moves_out = 0;
+        (*record).bytes_in = 0;
+        (*record).bytes_out = 0;
     }
 }
 
@@ -664,7 +803,7 @@ pub(crate) fn changed(row: u32, op: u8, result: i64) {
     if result >= 0 {
         count(row, op);
     } else if errno(result) != 0 {
-        add_errno(ROWS_FILES, row, errno(result));
+        add_errno(ROWS_FILES, row, errno(result), 1);
     }
 }
 
@@ -691,16 +830,18 @@ fn mapped(row: u32, regs: u64, abi: u32, kind: CallKind, result: i64) {
 /// An open has returned a descriptor, which leads to the file.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub(crate) extern "C" fn opened(result: i64) -> u32 {
-    let Some(record) = label::current() else {
+pub(crate) extern "C" fn opened(result: i64, slot: u64) -> u32 {
+    let Some(record) = label::record(slot) else {
         return 0;
     };
-    let file = task::file(task::current(), result as u32);
+    // SAFETY: a map value of the current task.
+    let (task, exe) = unsafe { ((*record).task, (*record).exe) };
+    let file = task::file(task, result as u32);
     if file == 0 {
         return 0;
     }
-    // SAFETY: a map value of the current task.
-    let row = settled_row(unsafe { (*record).exe }, file, file::inode(file));
+    let seen = Seen::of(file);
+    let row = cached_row(exe, &seen).unwrap_or_else(|| seen_row(exe, &seen));
     count_opening(row, file);
     0
 }

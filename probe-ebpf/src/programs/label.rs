@@ -1,14 +1,14 @@
 //! Which tasks belong to the target: found once, kept by `task_struct`, dropped when it is freed.
 
-use crate::kernel::{cgroup, cred, file, task};
+use super::syscall;
+use crate::kernel::{cgroup, cred, file, regs, task};
 use crate::maps::{
-    CGROUPS, CPU_CACHE, EXES, FREE_EXES, FREE_TASKS, RECORDS, STATE, TASKS, add, config, emit,
-    lost, opaque, scratch, state, take,
+    CGROUPS, CPU_CACHE, EXES, FREE_EXES, FREE_TASKS, RECORDS, STATE, TASKS, add, closed, config,
+    emit, lost, opaque, open, processor, scratch, state, take,
 };
-use aya_ebpf::helpers::generated::bpf_get_smp_processor_id;
 use procmon_probe_ebpf::abi::{
     CACHED_CPUS, CGROUP_CONTAINER, CGROUP_LEVELS, CGROUP_POD, CpuCache, EVENT_EXE, ExeEvent,
-    ExeKey, Loss, NO_EXE, OTHER_EXE, TASK_RUNTIME, TaskRecord,
+    ExeKey, Loss, NO_CONVENTION, OTHER_EXE, TASK_RUNTIME, TaskRecord,
 };
 
 /// What an insertion says of a key that is there already; include/uapi/asm-generic/errno-base.h.
@@ -20,48 +20,116 @@ pub(crate) const EEXIST: i64 = -17;
 /// a label, makes it stale on all CPUs.
 #[inline(always)]
 pub(crate) fn current() -> Option<*mut TaskRecord> {
-    of_current(task::current())
+    let task = task::current();
+    let epoch = state!(epoch);
+    let slot = match cache() {
+        // SAFETY: the cache is this CPU's.
+        Some(cache) => unsafe {
+            if (*cache).task == task && (*cache).epoch == epoch {
+                (*cache).slot
+            } else {
+                found(cache, task, 0, epoch)
+            }
+        },
+        None => slot_of(task),
+    };
+    record(slot)
 }
 
-/// The same, where the current task is known already.
+/// Slot of the current task by the address of its registers; 0 for a task outside the target, and while
+/// the window is not open.
+///
+/// A stack serves another task once its own has ended: `sched_process_exit` makes the cache stale.
 #[inline(always)]
-pub(crate) fn of_current(task: u64) -> Option<*mut TaskRecord> {
-    let epoch = state!(epoch);
-    // SAFETY: the helper takes no argument.
-    let cpu = opaque(u64::from(unsafe { bpf_get_smp_processor_id() }));
-    if cpu >= CACHED_CPUS as u64 || config!(preemptible) != 0 {
-        return of(task);
-    }
-    // SAFETY: the part of this CPU; the position is below the length.
-    unsafe {
-        let cache = (&raw mut CPU_CACHE).cast::<CpuCache>().add(cpu as usize);
-        let slot = if (*cache).task == task && (*cache).epoch == epoch {
-            (*cache).slot
-        } else {
-            let slot = TASKS.get(task).map_or(0, |slot| *slot + 1);
-            (*cache).slot = slot;
-            (*cache).epoch = epoch;
-            (*cache).task = task;
-            slot
-        };
-        if slot == 0 {
-            return None;
+pub(crate) fn calling(regs: u64) -> u64 {
+    if let Some(cache) = cache() {
+        // SAFETY: the cache is this CPU's.
+        let (known, epoch, slot) = unsafe { ((*cache).regs, (*cache).epoch, (*cache).slot) };
+        if known == regs && epoch == state!(epoch) {
+            return slot;
         }
-        RECORDS.get_ptr_mut(slot - 1)
     }
+    look_up(regs)
+}
+
+/// The same by the table. What it finds is kept only while the window is open, and opening and closing
+/// change the epoch: what is kept need not ask.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn look_up(regs: u64) -> u64 {
+    let task = task::current();
+    let epoch = state!(epoch);
+    if !open() {
+        return 0;
+    }
+    let slot = match cache() {
+        // SAFETY: the cache is this CPU's.
+        Some(cache) => unsafe { found(cache, task, regs, epoch) },
+        None => slot_of(task),
+    };
+    if let Some(record) = record(slot) {
+        // SAFETY: a map value of the current task.
+        unsafe {
+            (*record).regs = regs;
+            (*record).convention_at = regs::convention_at(task, regs);
+        }
+    }
+    slot
+}
+
+/// The cache of this CPU, which the last of many CPUs lack.
+#[inline(always)]
+fn cache() -> Option<*mut CpuCache> {
+    let cpu = opaque(processor());
+    if cpu >= CACHED_CPUS as u64 {
+        return None;
+    }
+    // SAFETY: the position is below the length.
+    Some(unsafe { (&raw mut CPU_CACHE).cast::<CpuCache>().add(cpu as usize) })
+}
+
+/// Slot of the current task by the table, put into the cache; the epoch is that before. Where another
+/// task may run in the middle of this, the cache stays empty.
+#[inline(always)]
+unsafe fn found(cache: *mut CpuCache, task: u64, regs: u64, epoch: u64) -> u64 {
+    let slot = slot_of(task);
+    if config!(preemptible) == 0 {
+        // SAFETY: the caller's: the cache is this CPU's.
+        unsafe {
+            (*cache).task = task;
+            (*cache).regs = regs;
+            (*cache).epoch = epoch;
+            (*cache).slot = slot;
+        }
+    }
+    slot
+}
+
+/// Slot of any task by the table; 0: it has none.
+#[inline(always)]
+fn slot_of(task: u64) -> u64 {
+    // SAFETY: a slot number is copied out of the map.
+    unsafe { TASKS.get(task) }.map_or(0, |slot| u64::from(*slot))
+}
+
+/// The record in a slot; none in slot 0.
+#[inline(always)]
+pub(crate) fn record(slot: u64) -> Option<*mut TaskRecord> {
+    if slot == 0 {
+        return None;
+    }
+    RECORDS.get_ptr_mut(slot as u32)
 }
 
 /// The record of any task.
 #[inline(always)]
 pub(crate) fn of(task: u64) -> Option<*mut TaskRecord> {
-    // SAFETY: a slot number is copied out of the map.
-    let slot = unsafe { TASKS.get(task) }.copied()?;
-    RECORDS.get_ptr_mut(slot)
+    record(slot_of(task))
 }
 
 /// Makes cached labels stale.
 #[inline(always)]
-fn changed() {
+pub(crate) fn changed() {
     // SAFETY: the static is a map's value.
     add(unsafe { &raw mut STATE.epoch }, 1);
 }
@@ -69,6 +137,9 @@ fn changed() {
 /// Gives a task a label. Keeps the one that it has.
 #[inline(always)]
 pub(crate) fn insert(task: u64, container: u32, exe: u32, flags: u32) -> Option<*mut TaskRecord> {
+    if closed() {
+        return None;
+    }
     let Some(slot) = take(&FREE_TASKS) else {
         lost(Loss::Tasks);
         return None;
@@ -85,8 +156,8 @@ pub(crate) fn insert(task: u64, container: u32, exe: u32, flags: u32) -> Option<
             gid: cred::gid(cred),
             caps: cred::effective(cred),
             permitted: cred::permitted(cred),
-            live: 1,
-            row_exe: NO_EXE,
+            convention: NO_CONVENTION,
+            task,
             ..TaskRecord::default()
         };
     }
@@ -95,8 +166,6 @@ pub(crate) fn insert(task: u64, container: u32, exe: u32, flags: u32) -> Option<
         if error as i64 != EEXIST {
             lost(Loss::Tasks);
         }
-        // SAFETY: as above.
-        unsafe { (*record).live = 0 };
         let _ = FREE_TASKS.push(slot, 0);
         return None;
     }
@@ -107,16 +176,19 @@ pub(crate) fn insert(task: u64, container: u32, exe: u32, flags: u32) -> Option<
 /// Takes the label from a task.
 #[inline(always)]
 pub(crate) fn remove(task: u64) {
-    // SAFETY: a slot number is copied out of the map.
-    let Some(slot) = (unsafe { TASKS.get(task) }).copied() else {
-        return;
-    };
+    let slot = slot_of(task);
+    let Some(record) = record(slot) else { return };
     let _ = TASKS.remove(task);
-    if let Some(record) = RECORDS.get_ptr_mut(slot) {
-        // SAFETY: a map value; its task is gone.
-        unsafe { (*record).live = 0 };
+    // SAFETY: a map value; nothing is counted by it any more.
+    unsafe {
+        if !closed() {
+            syscall::left(record);
+        }
+        // What user space has still to read stays in its slot.
+        if (*record).returns == 0 && (*record).in_call == 0 {
+            let _ = FREE_TASKS.push(slot as u32, 0);
+        }
     }
-    let _ = FREE_TASKS.push(slot, 0);
     changed();
 }
 

@@ -567,7 +567,7 @@ pub(crate) extern "C" fn connected(regs: u64, kind: u64, result: i64) -> u32 {
         let length = regs::argument(regs, abi, kind.c) as u32 & 0xffff | WE_BEGIN;
         let row = address_row(exe, sk, address, length);
         if row != 0 {
-            add_errno(ROWS_NETWORK, row - 1, failure);
+            add_errno(ROWS_NETWORK, row - 1, failure, 1);
         }
     }
     0
@@ -587,7 +587,7 @@ pub(crate) extern "C" fn connect_done(exe: u32, sk: u64, number: u64, result: i6
             }
             let stage = (*state).stage;
             if stage == SOCKET_UNEXPLAINED {
-                add_errno(ROWS_NETWORK, (*state).row, failure);
+                add_errno(ROWS_NETWORK, (*state).row, failure, 1);
             }
             if stage == SOCKET_UNEXPLAINED || stage == SOCKET_FAILED {
                 (*state).stage = SOCKET_SETTLED;
@@ -711,6 +711,13 @@ pub(crate) extern "C" fn listens(exe: u32, sk: u64, result: i64) -> u32 {
     0
 }
 
+/// Bytes that go out to this peer ask a resolver.
+#[inline(always)]
+pub(crate) fn asks(row: u32, inward: bool) -> bool {
+    // SAFETY: a map value.
+    !inward && counts(row).is_some_and(|counts| unsafe { (*counts).resolver } != 0)
+}
+
 /// Bytes went through a connected socket by a call that also serves files.
 #[inline(always)]
 pub(crate) fn moved(row: u32, result: i64, inward: bool) {
@@ -756,7 +763,7 @@ extern "C" fn transfer_done(row: u32, result: i64, inward: u32, datagrams: u64) 
     if result < 0 {
         let errno = errno(result);
         if is_failure(errno) {
-            add_errno(ROWS_NETWORK, row, errno);
+            add_errno(ROWS_NETWORK, row, errno, 1);
         }
         return 0;
     }
@@ -1064,7 +1071,7 @@ fn state_changed(flow: u64, to: i32) -> Option<()> {
             } else {
                 // connect, now or when it is called again, must not count the failure again.
                 (*state).stage = SOCKET_FAILED;
-                add_errno(ROWS_NETWORK, (*state).row, errno);
+                add_errno(ROWS_NETWORK, (*state).row, errno, 1);
             }
         }
     }

@@ -7,8 +7,8 @@
 use super::{event, file as files, label};
 use crate::kernel::{cgroup, cred, number_at, number_copied, number_of, read, task};
 use crate::maps::{
-    CGROUPS, FREE_CONTAINERS, NAME_BYTES, ROOTS, SCRATCH_MASK, add_local, config, emit, lost,
-    offset, open, scratch, state, take,
+    CGROUPS, FREE_CONTAINERS, NAME_BYTES, ROOTS, SCRATCH_MASK, add_local, closed, config, emit,
+    lost, offset, open, scratch, state, take,
 };
 use aya_ebpf::helpers::generated::{
     bpf_ktime_get_ns, bpf_probe_read_kernel_str, bpf_probe_read_user, bpf_seq_write,
@@ -18,8 +18,8 @@ use aya_ebpf::programs::BtfTracePointContext;
 use procmon_probe_ebpf::abi::{
     CGROUP_CONTAINER, CGROUP_LEVELS, CGROUP_NAME, CGROUP_POD, CgroupEntry, ContainerEvent,
     EVENT_CONTAINER, EVENT_EXEC, EVENT_EXIT, EVENT_FORK, ExecEvent, ListedTask, Loss, MAX_ARGV,
-    ProcessEvent, SCAN_LABEL, SENTINEL_CONTAINER, TASK_ENTERED, TASK_MAY_BE_IN_CALL, TASK_PENDING,
-    TASK_ROLLED_BACK, TASK_RUNTIME, TaskRecord,
+    NO_CONVENTION, ProcessEvent, SCAN_LABEL, SENTINEL_CONTAINER, TASK_ENTERED, TASK_MAY_BE_IN_CALL,
+    TASK_PENDING, TASK_ROLLED_BACK, TASK_RUNTIME, TaskRecord,
 };
 
 const CLONE_THREAD: u64 = 0x1_0000;
@@ -136,6 +136,7 @@ fn exec(task: u64, bprm: u64) -> Option<()> {
     // SAFETY: as above.
     unsafe {
         (*record).exe = exe;
+        (*record).convention = NO_CONVENTION;
         // `TASK_ENTERED` stays: user space learns from it who came by `exec`.
         (*record).flags = flags & !(TASK_RUNTIME | TASK_PENDING);
     }
@@ -218,19 +219,22 @@ fn on_sched_process_exit(ctx: BtfTracePointContext) -> i32 {
 #[inline(always)]
 fn exit(task: u64) -> Option<()> {
     let record = label::of(task)?;
+    // Its stack, by which the cache knows it, is another task's soon.
+    label::changed();
     // SAFETY: a map value of the current task.
     unsafe {
         let rolled_back = (*record).flags & TASK_ROLLED_BACK != 0;
-        if ((*record).in_call != 0 || rolled_back) && open() {
-            if let Some(row) = crate::maps::syscall_row((*record).row) {
-                add_local(&raw mut (*row).no_return, 1);
-                if rolled_back {
-                    // Killed in it: it never began anew. Another CPU may hold the 1 that goes here,
-                    // the sum is right.
-                    add_local(&raw mut (*row).restarted, u64::MAX);
-                }
+        let in_call = super::syscall::ends_in_call(record);
+        if !closed()
+            && let Some(row) = super::syscall::left(record)
+            && (in_call || rolled_back)
+        {
+            add_local(&raw mut (*row).no_return, 1);
+            if rolled_back {
+                // Killed in it: it never began anew. Another CPU may hold the 1 that goes here, the
+                // sum is right.
+                add_local(&raw mut (*row).restarted, u64::MAX);
             }
-            (*record).in_call = 0;
             (*record).flags &= !TASK_ROLLED_BACK;
         }
     }

@@ -1,99 +1,176 @@
-//! System calls: counted at entry, judged at return.
+//! System calls: known at entry, counted and judged at return.
 //!
-//! Hooks (tp_btf): sys_enter(regs, id), sys_exit(regs, ret), the same in 5.10 … 7.x. What a return
-//! without an entry means is decided by KIND: a call that a seccomp filter refused has an error and
+//! Hooks (raw_tp, whose arguments are numbers): sys_enter(regs, id), sys_exit(regs, ret), the same in
+//! 5.10 … 7.x. What a return without an entry means is decided by KIND: a call that a seccomp filter refused has an error and
 //! its number; a new child and a rolled-back call do not have an error.
 
 use super::{event, file, label, network};
-use crate::kernel::{number_of, regs, task};
+use crate::kernel::regs;
 use crate::maps::{
     CALLS, DENSE, FREE_SYSCALL_ROWS, LATENCIES, SPARSE, SYSCALL_KEYS, add_errno, add_local, config,
-    lost, opaque, open, syscall_row, take,
+    lost, opaque, syscall_row, take,
 };
 use aya_ebpf::helpers::generated::bpf_ktime_get_ns;
-use aya_ebpf::macros::btf_tracepoint;
-use aya_ebpf::programs::BtfTracePointContext;
+use aya_ebpf::macros::raw_tracepoint;
+use aya_ebpf::programs::RawTracePointContext;
 use procmon_probe_ebpf::abi::{
-    ABI_COMPAT, ABI_NATIVE, CALL_ACCEPT, CALL_CONNECT, CALL_COPY, CALL_CREDENTIALS,
-    CALL_DESCRIPTOR, CALL_EVENT, CALL_EXEC, CALL_LISTEN, CALL_MAP, CALL_NAME, CALL_OPEN,
-    CALL_PLAIN, CALL_READ, CALL_RECVFROM, CALL_RECVMMSG, CALL_RECVMSG, CALL_RENAME, CALL_SENDMMSG,
-    CALL_SENDMSG, CALL_SENDTO, CALL_SOCKET, CALL_SOCKETCALL, CALL_UNLINKAT, CALL_WRITE, CallKind,
-    DENSE_NUMBERS, LATENCY_BUCKETS, Loss, NO_EXE, ROW_ERRNOS, ROWS_SYSCALLS, SyscallKey,
-    SyscallRow, TASK_MAY_BE_IN_CALL, TASK_OPENED, TASK_PENDING, TASK_ROLLED_BACK, TaskRecord,
-    latency_bucket,
+    ABI_COMPAT, ABI_NATIVE, AT_ENTRY_ACT, AT_ENTRY_CHECK, AT_ENTRY_KEEP, AT_ENTRY_TIME,
+    CALL_ACCEPT, CALL_CONNECT, CALL_COPY, CALL_CREDENTIALS, CALL_DESCRIPTOR, CALL_EVENT, CALL_EXEC,
+    CALL_FORK, CALL_LISTEN, CALL_MAP, CALL_NAME, CALL_OPEN, CALL_PLAIN, CALL_READ, CALL_RECVFROM,
+    CALL_RECVMMSG, CALL_RECVMSG, CALL_RENAME, CALL_SENDMMSG, CALL_SENDMSG, CALL_SENDTO,
+    CALL_SIGRETURN, CALL_SOCKET, CALL_SOCKETCALL, CALL_UNLINKAT, CALL_WRITE, CallKind,
+    DENSE_NUMBERS, IN_CALL, IN_TIMED_CALL, LATENCY_BUCKETS, Loss, NO_CONVENTION, ROW_ERRNOS,
+    ROWS_SYSCALLS, SyscallKey, SyscallRow, TASK_MAY_BE_IN_CALL, TASK_OPENED, TASK_PENDING,
+    TASK_ROLLED_BACK, TaskRecord, latency_bucket,
 };
 
 /// `mmap` of memory without a file.
 const MAP_ANONYMOUS: u64 = 0x20;
+/// The place of `CallKind::at_entry` in a word.
+const AT_ENTRY_SHIFT: u32 = 40;
 /// No row was free.
-const NO_ROW: u32 = u32::MAX;
+const NO_ROW: u32 = 0;
 
-#[btf_tracepoint(function = "sys_enter")]
-fn on_sys_enter(ctx: BtfTracePointContext) -> i32 {
-    let task = task::current();
-    if open()
-        && let Some(record) = label::of_current(task)
-    {
-        enter(task, record, ctx.arg(0), ctx.arg(1));
+#[raw_tracepoint(tracepoint = "sys_enter")]
+fn on_sys_enter(ctx: RawTracePointContext) -> i32 {
+    let regs: u64 = ctx.arg(0);
+    let slot = label::calling(regs);
+    if let Some(record) = label::record(slot) {
+        enter(slot, record, regs, ctx.arg(1));
     }
     0
 }
 
 #[inline(always)]
-fn enter(task: u64, record: *mut TaskRecord, regs: *const u8, id: u64) {
-    let abi = regs::abi(task, regs, id);
-    let number = id as u32;
+fn enter(slot: u64, record: *mut TaskRecord, regs: u64, id: u64) {
     // SAFETY: a map value of the current task.
     unsafe {
-        if (*record).flags & TASK_PENDING != 0 {
+        let convention = regs::convention((*record).convention_at);
+        // The same call again, by the same program: row and kind are still here.
+        if (*record).id != id || (*record).convention != convention {
+            let flags = (*record).flags;
+            if flags & TASK_PENDING != 0 {
+                return;
+            }
+            (*record).flags = flags & !(TASK_MAY_BE_IN_CALL | TASK_ROLLED_BACK);
+            another(record, id, convention);
+        }
+        let acts = acts_at_entry(record);
+        if acts == 0 {
+            (*record).in_call = IN_CALL;
             return;
         }
-        (*record).flags &= !(TASK_MAY_BE_IN_CALL | TASK_ROLLED_BACK);
-        let kind = begin(record, abi, number);
-        if CallKind::from_word(kind).at_entry != 0 {
-            at_entry(number_of(regs), kind);
+        if acts & AT_ENTRY_CHECK != 0 {
+            return_missed(record);
         }
+        (*record).in_call = IN_CALL;
+        if config!(latency) != 0 {
+            (*record).in_call = IN_TIMED_CALL;
+            (*record).entered_ns = bpf_ktime_get_ns();
+        }
+        at_entry(acts, regs, (*record).kind, slot);
     }
 }
 
-/// Counts a call in and keeps in the record what its return needs; what it does.
+/// Keeps in the record what the return of a call needs, which counts it.
 #[inline(always)]
-unsafe fn begin(record: *mut TaskRecord, abi: u32, number: u32) -> u64 {
+unsafe fn another(record: *mut TaskRecord, id: u64, convention: u32) {
+    let (number, abi) = (id as u32, regs::abi(convention, id));
     // SAFETY: the caller's: a map value of the current task.
     unsafe {
-        // The same call again, by the same program: row and kind are still here.
-        if (*record).number != number || (*record).abi != abi || (*record).row_exe != (*record).exe
-        {
-            (*record).row = row((*record).exe, abi, number);
-            (*record).row_exe = (*record).exe;
-            (*record).number = number;
-            (*record).abi = abi;
-            (*record).kind = kind(abi, number);
+        if config!(preemptible) != 0 {
+            return_missed(record);
         }
-        (*record).in_call = 1;
+        settle(record);
+        (*record).row = row((*record).exe, abi, number);
+        (*record).number = number;
+        (*record).abi = abi;
+        (*record).kind = kind(abi, number);
         if config!(latency) != 0 {
-            (*record).entered_ns = bpf_ktime_get_ns();
+            (*record).kind |= u64::from(AT_ENTRY_TIME) << AT_ENTRY_SHIFT;
         }
-        if let Some(counts) = syscall_row((*record).row) {
-            add_local(&raw mut (*counts).calls, 1);
+        if config!(preemptible) != 0 {
+            (*record).kind |= u64::from(AT_ENTRY_CHECK) << AT_ENTRY_SHIFT;
         }
-        (*record).kind
+        (*record).id = id;
+        (*record).errno = 0;
+        (*record).convention = convention;
     }
+}
+
+/// A task that begins a call has returned from the last one, also when another task was in the middle
+/// of the program that should have seen it.
+#[inline(always)]
+unsafe fn return_missed(record: *mut TaskRecord) {
+    // SAFETY: the caller's: a map value of the current task.
+    unsafe {
+        (*record).returns += u64::from((*record).in_call != 0);
+        (*record).in_call = 0;
+    }
+}
+
+/// The task ends in the call that its record tells. Where a hook may be skipped, its registers say whether
+/// that is so.
+#[inline(always)]
+pub(crate) unsafe fn ends_in_call(record: *mut TaskRecord) -> bool {
+    // SAFETY: the caller's: a map value.
+    unsafe {
+        (*record).in_call != 0
+            && (config!(preemptible) == 0
+                || regs::number((*record).regs) as u32 == (*record).number)
+    }
+}
+
+/// What must be done before the call runs.
+#[inline(always)]
+unsafe fn acts_at_entry(record: *mut TaskRecord) -> u8 {
+    // SAFETY: the caller's: a map value. One byte is read faster than it is taken out of the word.
+    unsafe { (*(&raw const (*record).kind).cast::<CallKind>()).at_entry }
 }
 
 /// A command's first program: the call began before anything was counted.
 #[inline(always)]
 pub(crate) fn begin_exec(record: *mut TaskRecord) {
-    // execve on amd64 and arm64.
-    let number = if crate::maps::config!(arch) == 1 {
-        59
-    } else {
-        221
-    };
+    // execve on amd64 and arm64, whose probes execute programs of 64 bits.
+    let number = if config!(arch) == 1 { 59 } else { 221 };
     // SAFETY: a map value of the current task.
     unsafe {
-        begin(record, ABI_NATIVE, number);
+        another(record, number, 0);
+        (*record).in_call = IN_CALL;
+        if config!(latency) != 0 {
+            (*record).in_call = IN_TIMED_CALL;
+            (*record).entered_ns = bpf_ktime_get_ns();
+        }
         (*record).flags &= !TASK_MAY_BE_IN_CALL;
+    }
+}
+
+/// Counts the returns that the record holds into its row.
+#[inline(always)]
+unsafe fn settle(record: *mut TaskRecord) -> Option<*mut SyscallRow> {
+    // SAFETY: the caller's: a map value.
+    unsafe {
+        let row = (*record).row;
+        let counts = syscall_row(row)?;
+        add_local(&raw mut (*counts).calls, (*record).returns);
+        (*record).returns = 0;
+        if (*record).failures != 0 {
+            count_errno(row, (*record).errno, (*record).failures);
+            (*record).failures = 0;
+        }
+        Some(counts)
+    }
+}
+
+/// Nobody will see the task's call return, if it is in one: counts it. The row of the last call.
+#[inline(always)]
+pub(crate) unsafe fn left(record: *mut TaskRecord) -> Option<*mut SyscallRow> {
+    // SAFETY: the caller's: a map value.
+    unsafe {
+        (*record).returns += u64::from((*record).in_call != 0);
+        (*record).in_call = 0;
+        file::settle(record);
+        settle(record)
     }
 }
 
@@ -117,14 +194,15 @@ fn row(exe: u32, abi: u32, number: u32) -> u32 {
         };
         // SAFETY: a map value; the number is below the length.
         unsafe {
-            let place = &raw mut (*dense).rows[number as usize & (DENSE_NUMBERS - 1)];
+            let place = opaque(u64::from(number)) as usize & (DENSE_NUMBERS - 1);
+            let place = &raw mut (*dense).rows[place];
             if *place != 0 {
-                return u32::from(*place) - 1;
+                return u32::from(*place);
             }
             let row = new_row(exe, abi, number);
             if row != NO_ROW {
                 // Of two CPUs at once, one row is not found again: user space adds rows of one key.
-                *place = row as u16 + 1;
+                *place = row as u16;
             }
             return row;
         }
@@ -155,65 +233,87 @@ extern "C" fn new_row(exe: u32, abi: u32, number: u32) -> u32 {
     row
 }
 
-#[btf_tracepoint(function = "sys_exit")]
-fn on_sys_exit(ctx: BtfTracePointContext) -> i32 {
-    if open()
-        && let Some(record) = label::current()
-    {
-        let regs: *const u8 = ctx.arg(0);
-        let result: i64 = ctx.arg(1);
-        exit(record, regs, result);
+#[raw_tracepoint(tracepoint = "sys_exit")]
+fn on_sys_exit(ctx: RawTracePointContext) -> i32 {
+    let regs: u64 = ctx.arg(0);
+    let slot = label::calling(regs);
+    if let Some(record) = label::record(slot) {
+        exit(slot, record, regs, ctx.arg(1));
     }
     0
 }
 
 #[inline(always)]
-fn exit(record: *mut TaskRecord, regs: *const u8, result: i64) {
+fn exit(slot: u64, record: *mut TaskRecord, regs: u64, result: i64) {
     // SAFETY: a map value of the current task.
     unsafe {
-        if (*record).flags & TASK_PENDING != 0 {
-            return;
-        }
-        let errno = if (-4095..0).contains(&result) {
-            -result as u32
-        } else {
-            0
-        };
-        if (*record).in_call == 0 {
-            if (*record).flags & TASK_MAY_BE_IN_CALL == 0 {
-                if errno < 512 {
-                    answered(number_of(regs), result);
-                }
-                return;
-            }
-            // Began before the window: not counted as a call, but what it did counts.
-            recall(number_of(regs));
-            if errno != 0 {
-                return;
-            }
-            if CallKind::from_word((*record).kind).at_entry != 0 {
-                at_entry(number_of(regs), (*record).kind);
-            }
-        } else {
+        let in_call = (*record).in_call;
+        if in_call != 0 {
             (*record).in_call = 0;
-            let row = (*record).row;
-            if config!(latency) != 0 {
-                measure(row, bpf_ktime_get_ns().wrapping_sub((*record).entered_ns));
+            (*record).returns += 1;
+            if in_call == IN_TIMED_CALL && config!(latency) != 0 {
+                let ns = bpf_ktime_get_ns().wrapping_sub((*record).entered_ns);
+                measure((*record).row, ns);
             }
-            if errno != 0
-                && let Some(counts) = syscall_row(row)
-            {
-                if (512..=516).contains(&errno) {
-                    add_local(&raw mut (*counts).restarted, 1);
-                    (*record).flags |= TASK_ROLLED_BACK;
-                } else if !restored(regs, record) {
-                    count_errno(counts, row, errno as u16);
-                }
+            if is_errno(result) {
+                failed(record, -result as u32);
             }
+        } else if (*record).flags & TASK_PENDING != 0 {
+            return;
+        } else if (*record).flags & TASK_MAY_BE_IN_CALL == 0 {
+            if result > -512 || !is_errno(result) {
+                answered(regs, result, slot);
+            }
+            return;
+        } else {
+            // Began before the window: not counted as a call, but what it did counts.
+            recall(regs, slot);
+            if is_errno(result) {
+                return;
+            }
+            at_entry(acts_at_entry(record), regs, (*record).kind, slot);
         }
-        let kind = (*record).kind;
-        if CallKind::from_word(kind).kind != CALL_PLAIN {
-            effect(record, number_of(regs), kind, result);
+        if kind_of(record) != CALL_PLAIN {
+            effect(slot, record, regs, (*record).kind, result);
+        }
+    }
+}
+
+/// A result that stands for a failure.
+#[inline(always)]
+fn is_errno(result: i64) -> bool {
+    result as u64 >= -4095_i64 as u64
+}
+
+/// What the call does, of `CALL_…`.
+#[inline(always)]
+unsafe fn kind_of(record: *mut TaskRecord) -> u8 {
+    // SAFETY: the caller's: a map value.
+    unsafe { (*(&raw const (*record).kind).cast::<CallKind>()).kind }
+}
+
+/// Counts a failure, or that the kernel has rolled the call back. The result of rt_sigreturn is what
+/// the interrupted call had, not its own.
+#[inline(always)]
+unsafe fn failed(record: *mut TaskRecord, errno: u32) {
+    // SAFETY: the caller's: a map value of the current task.
+    unsafe {
+        let row = (*record).row;
+        if (*record).errno == errno {
+            (*record).failures += 1;
+        } else if kind_of(record) == CALL_SIGRETURN {
+        } else if (512..=516).contains(&errno) {
+            if let Some(counts) = syscall_row(row) {
+                add_local(&raw mut (*counts).restarted, 1);
+            }
+            (*record).flags |= TASK_ROLLED_BACK;
+            (*record).convention = NO_CONVENTION;
+        } else {
+            if (*record).failures != 0 {
+                count_errno(row, (*record).errno, (*record).failures);
+            }
+            (*record).errno = errno;
+            (*record).failures = 1;
         }
     }
 }
@@ -240,37 +340,33 @@ unsafe fn measure(row: u32, ns: u64) {
     }
 }
 
-/// The result is not the call's: rt_sigreturn gives back what the interrupted call had, and leaves
-/// no number behind.
-#[inline(always)]
-unsafe fn restored(regs: *const u8, record: *mut TaskRecord) -> bool {
-    // SAFETY: a map value of the current task.
-    regs::number_here(regs) < 0 && unsafe { (*record).number } as i32 >= 0
-}
-
 /// Finds out which call returns that nobody saw begin.
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn recall(regs: u64) -> u32 {
-    let Some(record) = label::current() else {
+extern "C" fn recall(regs: u64, slot: u64) -> u32 {
+    let Some(record) = label::record(slot) else {
         return 0;
     };
     let number = regs::number(regs) as u64;
-    let abi = regs::abi_of(regs, number);
     // SAFETY: a map value of the current task.
     unsafe {
+        let abi = regs::abi(regs::convention((*record).convention_at), number);
         (*record).flags &= !TASK_MAY_BE_IN_CALL;
         (*record).number = number as u32;
         (*record).abi = abi;
         (*record).kind = kind(abi, number as u32);
-        (*record).row_exe = NO_EXE;
+        (*record).convention = NO_CONVENTION;
     }
     0
 }
 
-/// Counts a failure within its row, or beside it.
-#[inline(always)]
-unsafe fn count_errno(counts: *mut SyscallRow, row: u32, errno: u16) {
+/// Counts failures within their row, or beside it.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn count_errno(row: u32, errno: u32, failures: u64) -> u32 {
+    let Some(counts) = syscall_row(row) else {
+        return 0;
+    };
     for place in 0..ROW_ERRNOS {
         // SAFETY: a map value of this CPU.
         let entry = unsafe { &raw mut (*counts).errnos[place] };
@@ -280,12 +376,13 @@ unsafe fn count_errno(counts: *mut SyscallRow, row: u32, errno: u16) {
                 (*entry).errno = u64::from(errno);
             }
             if (*entry).errno == u64::from(errno) {
-                add_local(&raw mut (*entry).count, 1);
-                return;
+                add_local(&raw mut (*entry).count, failures);
+                return 0;
             }
         }
     }
-    add_errno(ROWS_SYSCALLS, row, errno);
+    add_errno(ROWS_SYSCALLS, row, errno as u16, failures);
+    0
 }
 
 /// A return without an entry: a seccomp filter has refused the call, or answered in the kernel's
@@ -293,30 +390,31 @@ unsafe fn count_errno(counts: *mut SyscallRow, row: u32, errno: u16) {
 /// of: that is rolled back, and returns its own number.
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn answered(regs: u64, result: i64) -> u32 {
-    let Some(record) = label::current() else {
+extern "C" fn answered(regs: u64, result: i64, slot: u64) -> u32 {
+    let Some(record) = label::record(slot) else {
         return 0;
     };
     let number = regs::number(regs);
-    let is_child = if crate::maps::config!(arch) == 1 {
-        // clone, fork, vfork, clone3: on i386 120, 2, 190 and the same.
-        matches!(number, 56 | 57 | 58 | 120 | 2 | 190 | 435)
-    } else {
-        matches!(number, 220 | 120 | 2 | 190 | 435)
-    };
-    if number < 0 || result == number || (result == 0 && is_child) {
+    if number < 0 || result == number {
         return 0;
     }
-    let abi = regs::abi_of(regs, number as u64);
     // SAFETY: a map value of the current task.
-    let row = row(unsafe { (*record).exe }, abi, number as u32);
+    let (abi, exe) = unsafe {
+        let abi = regs::abi(regs::convention((*record).convention_at), number as u64);
+        (abi, (*record).exe)
+    };
+    let number = number as u32;
+    if result == 0 && CallKind::from_word(kind(abi, number)).kind == CALL_FORK {
+        return 0;
+    }
+    let row = row(exe, abi, number);
     if let Some(counts) = syscall_row(row) {
         // SAFETY: a map value of this CPU.
         unsafe {
             add_local(&raw mut (*counts).calls, 1);
             if result < 0 {
                 add_local(&raw mut (*counts).denied, 1);
-                count_errno(counts, row, -result as u16);
+                count_errno(row, -result as u32, 1);
             }
         }
     }
@@ -325,46 +423,63 @@ extern "C" fn answered(regs: u64, result: i64) -> u32 {
 
 /// What must be seen before the call runs: which file or socket the descriptor is, since another
 /// thread may change it meanwhile.
+#[inline(always)]
+fn at_entry(acts: u8, regs: u64, kind: u64, slot: u64) {
+    if acts & AT_ENTRY_KEEP != 0 {
+        file::keep(regs, u64::from(CallKind::from_word(kind).a), slot);
+    } else if acts & AT_ENTRY_ACT != 0 {
+        act_at_entry(regs, kind, slot);
+    }
+}
+
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn at_entry(regs: u64, kind: u64) -> u32 {
+extern "C" fn act_at_entry(regs: u64, kind: u64, slot: u64) -> u32 {
     let kind = CallKind::from_word(kind);
-    let Some(record) = label::current() else {
+    let Some(record) = label::record(slot) else {
         return 0;
     };
     // SAFETY: a map value of the current task.
     let abi = unsafe {
-        (*record).first_row = 0;
-        (*record).second_row = 0;
-        (*record).sockets = 0;
-        (*record).sock = 0;
+        forget_descriptors(record);
         (*record).abi
     };
-    let first = regs::argument(regs, abi, kind.a) as u32;
     if kind.kind == CALL_MAP && regs::argument(regs, abi, kind.c) & MAP_ANONYMOUS != 0 {
         return 0;
     }
     if kind.kind == CALL_CONNECT || kind.kind == CALL_LISTEN {
-        return network::remember_sock(first);
+        return network::remember_sock(regs::argument(regs, abi, kind.a) as u32);
     }
-    file::remember(first, 0);
+    file::keep(regs, u64::from(kind.a), slot);
     if kind.kind == CALL_COPY {
-        file::remember(regs::argument(regs, abi, kind.b) as u32, 1);
+        file::keep_second(regs::argument(regs, abi, kind.b) as u32, slot);
     }
     0
 }
 
+/// What the last call has kept of its descriptors.
+#[inline(always)]
+pub(crate) unsafe fn forget_descriptors(record: *mut TaskRecord) {
+    // SAFETY: the caller's: a map value.
+    unsafe {
+        (*record).first_row = 0;
+        (*record).second_row = 0;
+        (*record).sockets = 0;
+        (*record).sock = 0;
+    }
+}
+
 /// What a call did, or failed to do.
 #[inline(always)]
-unsafe fn effect(record: *mut TaskRecord, regs: u64, word: u64, result: i64) -> u32 {
+unsafe fn effect(slot: u64, record: *mut TaskRecord, regs: u64, word: u64, result: i64) -> u32 {
     let kind = CallKind::from_word(word);
     match kind.kind {
         CALL_READ | CALL_WRITE | CALL_DESCRIPTOR | CALL_COPY | CALL_MAP => {
-            file::descriptor_done(regs, word, result)
+            file::descriptor_done(regs, word, result, slot)
         }
         CALL_OPEN | CALL_NAME | CALL_UNLINKAT | CALL_RENAME | CALL_EXEC => {
             if kind.kind == CALL_OPEN && result >= 0 {
-                file::opened(result);
+                file::opened(result, slot);
             } else if file::settled_names(regs, word, result) == 0 {
                 file::named(regs, word, result);
             }

@@ -106,6 +106,8 @@ impl FileSample {
             .map("FILE_ROWS")
             .context("no map FILE_ROWS")?
             .try_into()?;
-        Ok(rows.get(&self.row, 0)?)
+        let mut counts = rows.get(&self.row, 0)?;
+        capture.held.add_to_file(self.row, &mut counts);
+        Ok(counts)
     }
 }

@@ -15,7 +15,7 @@ pub(crate) use file::FileSample;
 pub(crate) use network::PeerSample;
 pub(crate) use process::arguments_text;
 pub(crate) use process::{Image, Processes};
-pub(crate) use syscall::{SyscallSample, total as total_calls};
+pub(crate) use syscall::{Held, SyscallSample, total as total_calls};
 
 use crate::hooks::Capture;
 use crate::label::Slots;

@@ -44,6 +44,8 @@ impl PeerSample {
             .map("PEER_ROWS")
             .context("no map PEER_ROWS")?
             .try_into()?;
-        Ok(rows.get(&self.event.row, 0)?)
+        let mut counts = rows.get(&self.event.row, 0)?;
+        capture.held.add_to_peer(self.event.row, &mut counts);
+        Ok(counts)
     }
 }

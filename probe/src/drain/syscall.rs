@@ -3,12 +3,16 @@
 use super::Errnos;
 use crate::hooks::Capture;
 use anyhow::{Context as _, Result};
-use aya::maps::{Array, PerCpuArray, Queue};
+use aya::maps::{Array, MapData, PerCpuArray, Queue};
 use procmon_probe_ebpf::abi::{
-    LATENCY_BUCKETS, LatencyRow, ROWS_SYSCALLS, SyscallKey, SyscallRow, TaskRecord, latency_floor,
+    FileOp, FileRow, LATENCY_BUCKETS, LatencyRow, MOVED_PEER, NetworkRow, ROWS_SYSCALLS,
+    SyscallKey, SyscallRow, TaskRecord, latency_floor,
 };
 use procmon_profile::model::Latency;
 use std::collections::{BTreeMap, HashMap};
+
+/// Tasks that the progress line asks for what they hold.
+const ASKED_TASKS: usize = 256;
 
 /// One row, summed over the CPUs.
 pub(crate) struct SyscallSample {
@@ -61,7 +65,6 @@ pub(crate) fn read(capture: &mut Capture) -> Result<Vec<SyscallSample>> {
             Err(_) => capture.limits.syscall_rows,
         }
     };
-    let in_flight = in_flight(capture)?;
     let keys: Array<_, SyscallKey> = capture
         .ebpf
         .map("SYSCALL_KEYS")
@@ -78,7 +81,7 @@ pub(crate) fn read(capture: &mut Capture) -> Result<Vec<SyscallSample>> {
         .context("no map LATENCIES")?
         .try_into()?;
     let mut samples = Vec::with_capacity(used as usize);
-    for number in 0..used {
+    for number in 1..used {
         let mut row = SyscallRow::default();
         let mut inline_errnos = BTreeMap::new();
         for cpu in on_all_cpus(capture, &rows, number) {
@@ -94,13 +97,21 @@ pub(crate) fn read(capture: &mut Capture) -> Result<Vec<SyscallSample>> {
                     .or_insert(0) += entry.count;
             }
         }
+        let mut unfinished = 0;
+        if let Some(held) = capture.held.rows.get(&number) {
+            unfinished = held.under_way;
+            row.calls += held.returns + unfinished;
+            for (errno, count) in &held.errnos {
+                *inline_errnos.entry(*errno).or_insert(0) += count;
+            }
+        }
         if row.calls == 0 {
             continue;
         }
         samples.push(SyscallSample {
             key: keys.get(&number, 0)?,
             row,
-            unfinished: in_flight.get(&number).copied().unwrap_or(0),
+            unfinished,
             number,
             inline_errnos,
             latency: if capture.latency {
@@ -141,7 +152,7 @@ fn latency(cpus: &[LatencyRow]) -> Option<Latency> {
     })
 }
 
-/// Sum of all calls so far, for the progress line.
+/// Sum of all calls so far, for the progress line: of very many tasks, not all that they hold.
 pub(crate) fn total(capture: &Capture) -> Result<u64> {
     let rows: Array<_, SyscallRow> = capture
         .ebpf
@@ -150,7 +161,7 @@ pub(crate) fn total(capture: &Capture) -> Result<u64> {
         .try_into()?;
     let mut total = 0;
     let mut idle = 0;
-    for number in 0..capture.limits.syscall_rows {
+    for number in 1..capture.limits.syscall_rows {
         let mut calls = 0;
         for cpu in on_all_cpus(capture, &rows, number) {
             calls += cpu?.calls;
@@ -162,29 +173,117 @@ pub(crate) fn total(capture: &Capture) -> Result<u64> {
             break;
         }
     }
+    let records = records(capture)?;
+    for (_, slot) in tasks(capture)?
+        .iter()
+        .filter_map(Result::ok)
+        .take(ASKED_TASKS)
+    {
+        total += records.get(&slot, 0)?.returns;
+    }
     Ok(total)
 }
 
-/// Calls under way, by row.
-fn in_flight(capture: &Capture) -> Result<HashMap<u32, u64>> {
-    let tasks: aya::maps::HashMap<_, u64, u32> = capture
+/// What records of tasks hold that is not in the rows: calls that have returned since the task last
+/// made another one, and calls under way.
+#[derive(Default)]
+pub(crate) struct Held {
+    rows: HashMap<u32, HeldRow>,
+    files: HashMap<u32, HeldMoves>,
+    peers: HashMap<u32, HeldMoves>,
+}
+
+/// Of a row of system calls.
+#[derive(Default)]
+struct HeldRow {
+    returns: u64,
+    under_way: u64,
+    errnos: BTreeMap<u16, u64>,
+}
+
+/// Of a row of files or peers.
+#[derive(Default)]
+struct HeldMoves {
+    moves_in: u64,
+    moves_out: u64,
+    bytes_in: u64,
+    bytes_out: u64,
+}
+
+impl Held {
+    /// Adds what is held of a file.
+    pub(crate) fn add_to_file(&self, row: u32, counts: &mut FileRow) {
+        if let Some(held) = self.files.get(&row) {
+            counts.operations[FileOp::Read as usize] += held.moves_in;
+            counts.operations[FileOp::Write as usize] += held.moves_out;
+            counts.bytes_read += held.bytes_in;
+            counts.bytes_written += held.bytes_out;
+        }
+    }
+
+    /// Adds what is held of a peer.
+    pub(crate) fn add_to_peer(&self, row: u32, counts: &mut NetworkRow) {
+        if let Some(held) = self.peers.get(&row) {
+            counts.datagrams_received += held.moves_in;
+            counts.datagrams_sent += held.moves_out;
+            counts.bytes_received += held.bytes_in;
+            counts.bytes_sent += held.bytes_out;
+        }
+    }
+
+    /// Slots of all tasks of the target, each with its `task_struct`.
+    pub(crate) fn tasks(capture: &Capture) -> Result<HashMap<u32, u64>> {
+        let tasks = tasks(capture)?;
+        let slots = tasks.iter().filter_map(Result::ok);
+        Ok(slots.map(|(task, slot)| (slot, task)).collect())
+    }
+
+    /// Reads the records of these tasks; what a task that has ended meanwhile held is in the rows.
+    pub(crate) fn read(capture: &Capture, tasks: &HashMap<u32, u64>) -> Result<Self> {
+        let records = records(capture)?;
+        let mut held = Self::default();
+        for (slot, task) in tasks {
+            let record = records.get(slot, 0)?;
+            if record.task == *task {
+                let row = held.rows.entry(record.row).or_default();
+                row.returns += record.returns;
+                row.under_way += u64::from(record.in_call != 0);
+                if record.failures > 0 {
+                    let errno = u16::try_from(record.errno).unwrap_or(0);
+                    *row.errnos.entry(errno).or_insert(0) += record.failures;
+                }
+                let table = if record.moved & MOVED_PEER == 0 {
+                    &mut held.files
+                } else {
+                    &mut held.peers
+                };
+                if let Some(row) = (record.moved & !MOVED_PEER).checked_sub(1) {
+                    let moves = table.entry(u32::try_from(row)?).or_default();
+                    moves.moves_in += record.moves_in;
+                    moves.moves_out += record.moves_out;
+                    moves.bytes_in += record.bytes_in;
+                    moves.bytes_out += record.bytes_out;
+                }
+            }
+        }
+        Ok(held)
+    }
+}
+
+fn tasks(capture: &Capture) -> Result<aya::maps::HashMap<&MapData, u64, u32>> {
+    Ok(capture
         .ebpf
         .map("TASKS")
         .context("no map TASKS")?
-        .try_into()?;
-    let records: Array<_, TaskRecord> = capture
+        .try_into()?)
+}
+
+fn records(capture: &Capture) -> Result<Array<&MapData, TaskRecord>> {
+    Ok(capture
         .ebpf
         .map("RECORDS")
         .context("no map RECORDS")?
-        .try_into()?;
-    let mut rows = HashMap::new();
-    for (_, slot) in tasks.iter().filter_map(Result::ok) {
-        let record = records.get(&slot, 0)?;
-        if record.live != 0 && record.in_call != 0 {
-            *rows.entry(record.row).or_insert(0) += 1;
-        }
-    }
-    Ok(rows)
+        .try_into()?)
 }
 
 #[cfg(test)]

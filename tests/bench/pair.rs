@@ -1,5 +1,6 @@
 //! The least that any tracer of system calls can add: two programs that return at once, at
-//! `sys_enter` and at `sys_exit`. The only unsafe code of the measurement.
+//! `sys_enter` and at `sys_exit`; and the least for one that takes times. The only unsafe code of the
+//! measurement.
 #![expect(unsafe_code, reason = "bpf(2), which the C library does not offer")]
 
 use std::io::Error;
@@ -17,18 +18,20 @@ const BPF_PROG_TYPE_RAW_TRACEPOINT: u32 = 17;
 const TRACING: [u32; 6] = [2, 5, 7, BPF_PROG_TYPE_RAW_TRACEPOINT, 24, 26];
 
 /// `r0 = 0; exit`.
-static PROGRAM: [u64; 2] = [0xb7, 0x95];
+pub(crate) static EMPTY: [u64; 2] = [0xb7, 0x95];
+/// `call bpf_ktime_get_ns; r0 = 0; exit`.
+pub(crate) static CLOCK: [u64; 3] = [0x5_0000_0085, 0xb7, 0x95];
 
-/// The pair, attached until it is dropped.
+/// A program twice, attached until this is dropped.
 #[derive(Debug)]
-pub(crate) struct EmptyPair {
+pub(crate) struct Pair {
     _links: [OwnedFd; 2],
 }
 
-impl EmptyPair {
-    /// Loads and attaches both programs.
-    pub(crate) fn attach() -> Result<Self, String> {
-        let attach = |tracepoint| open(tracepoint).map_err(|error| error.to_string());
+impl Pair {
+    /// Loads and attaches the program at both ends.
+    pub(crate) fn attach(program: &'static [u64]) -> Result<Self, String> {
+        let attach = |tracepoint| open(program, tracepoint).map_err(|error| error.to_string());
         Ok(Self {
             _links: [attach(c"sys_enter")?, attach(c"sys_exit")?],
         })
@@ -55,7 +58,7 @@ unsafe fn bpf<T>(command: libc::c_long, attributes: &mut T) -> Result<libc::c_in
     Ok(i32::try_from(result).unwrap_or(-1))
 }
 
-fn open(tracepoint: &std::ffi::CStr) -> Result<OwnedFd, Error> {
+fn open(program: &'static [u64], tracepoint: &std::ffi::CStr) -> Result<OwnedFd, Error> {
     #[repr(C)]
     struct Load {
         kind: u32,
@@ -72,8 +75,8 @@ fn open(tracepoint: &std::ffi::CStr) -> Result<OwnedFd, Error> {
     }
     let mut load = Load {
         kind: BPF_PROG_TYPE_RAW_TRACEPOINT,
-        instructions: 2,
-        code: PROGRAM.as_ptr().addr() as u64,
+        instructions: u32::try_from(program.len()).unwrap_or(0),
+        code: program.as_ptr().addr() as u64,
         license: c"GPL".as_ptr().addr() as u64,
         log: [0; 2],
     };
