@@ -400,6 +400,7 @@ fn line_of(hook: &str) -> (&str, &'static str) {
         ),
         "io_uring_complete" => (hook, "what requests of io_uring did"),
         "socket_filter" => (hook, "DNS and TLS server names"),
+        "sendmsg4" | "sendmsg6" => (hook, "where datagrams of unconnected sockets go"),
         _ if hook.starts_with("security_path_") => (hook, "settled names"),
         _ => panic!("say here what {hook} tells"),
     }

@@ -41,6 +41,7 @@ pub(crate) static mut STATE: State = State {
     renames: 0,
     files_full: 0,
     sockets_made: 0,
+    told: [0; 2],
 };
 
 /// Slot of each task of the target, by `task_struct`. Full: the task is not counted; `Loss::Tasks`.

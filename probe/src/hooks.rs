@@ -4,7 +4,10 @@ use crate::btf::Btf as Layouts;
 use crate::{calls, offsets, sys};
 use anyhow::{Context as _, Result, anyhow, bail};
 use aya::maps::{Array, MapData, Queue, RingBuf};
-use aya::programs::{BtfTracePoint, FEntry, FExit, Iter, KProbe, Program, RawTracePoint};
+use aya::programs::{
+    BtfTracePoint, CgroupAttachMode, CgroupSockAddr, FEntry, FExit, Iter, KProbe, Program,
+    RawTracePoint,
+};
 use aya::{Btf, Ebpf, EbpfLoader, VerifierLogLevel};
 use procmon_probe_ebpf::abi::{
     CLOSED, CLOSING, CallKind, Config, DENSE_NUMBERS, FOLDER_ROWS, LatencyRow, MAX_CONTAINERS,
@@ -53,12 +56,14 @@ enum Attach {
     Exit,
     Kprobe,
     Kretprobe,
+    /// At the root of cgroup v2.
+    Cgroup,
 }
 
 impl Attach {
     fn tier(self) -> Tier {
         match self {
-            Self::RawTracepoint | Self::Tracepoint => Tier::Base,
+            Self::RawTracepoint | Self::Tracepoint | Self::Cgroup => Tier::Base,
             Self::Entry | Self::Exit => Tier::Trampoline,
             Self::Kprobe | Self::Kretprobe => Tier::Kprobe,
         }
@@ -169,6 +174,25 @@ macro_rules! opening {
     };
 }
 
+/// Where datagrams go, which adds facts.
+macro_rules! destination {
+    ($name:expr, $program:literal) => {
+        Wanted {
+            id: $name,
+            cgroup_only: false,
+            without: &[],
+            alternatives: &[Alternative {
+                name: $name,
+                arguments: 0,
+                programs: &[($program, Attach::Cgroup)],
+            }],
+        }
+    };
+}
+
+/// The hooks that tell where datagrams go.
+pub(crate) const SENDMSG4: &str = "sendmsg4";
+pub(crate) const SENDMSG6: &str = "sendmsg6";
 /// The hook that tells capabilities.
 pub(crate) const CAPABLE: &str = "cap_capable";
 /// The hook that tells names of openings that failed.
@@ -207,6 +231,8 @@ pub(crate) const WANTED: &[Wanted] = &[
         without: &[],
         alternatives: &[tracepoint!("io_uring_complete", "on_io_uring_complete")],
     },
+    destination!(SENDMSG4, "on_sendmsg4"),
+    destination!(SENDMSG6, "on_sendmsg6"),
     base!("signal_generate", "on_signal_generate", EVENTS),
     base!("module_load", "on_module_load", &[]),
     Wanted {
@@ -702,6 +728,15 @@ impl Placing<'_> {
                 program.load(name, self.btf).with_context(loading)?;
                 program.attach().with_context(attaching)?;
             }
+            Attach::Cgroup => {
+                let program: &mut CgroupSockAddr = program.try_into()?;
+                program.load().with_context(loading)?;
+                let root = crate::label::cgroup_root()?;
+                // A link stands beside those of others, and goes with us.
+                program
+                    .attach(root, CgroupAttachMode::Single)
+                    .with_context(attaching)?;
+            }
             Attach::Entry => {
                 let program: &mut FEntry = program.try_into()?;
                 program.load(name, self.btf).with_context(loading)?;
@@ -812,6 +847,12 @@ impl Capture {
         tasks.extend(crate::drain::Held::tasks(self)?);
         self.held = crate::drain::Held::read(self, &tasks)?;
         Ok(())
+    }
+
+    /// What the programs share.
+    pub(crate) fn state(&self) -> Result<State> {
+        let map: Array<_, State> = self.ebpf.map(".bss").context("no map .bss")?.try_into()?;
+        Ok(map.get(&0, 0)?)
     }
 
     /// Changes the switch.

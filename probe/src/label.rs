@@ -10,11 +10,14 @@ use procmon_probe_ebpf::abi::{
 use procmon_profile::model::CgroupVersion;
 use procmon_profile::wire::TargetSpec;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::fs::File;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 /// The container slot of a target that is one thing: a command, a process tree, a cgroup.
 pub(crate) const ONLY_CONTAINER: u32 = 1;
+/// From linux/magic.h.
+const CGROUP2_SUPER_MAGIC: u32 = 0x6367_7270;
 /// Passes of the scan: processes may be born while it runs.
 const MAX_PASSES: usize = 8;
 
@@ -90,6 +93,17 @@ pub(crate) fn hierarchy(target: &TargetSpec) -> Result<Hierarchy, Unable> {
     Ok(Hierarchy::Unified)
 }
 
+/// The root of cgroup v2, of all the node where that can be seen.
+pub(crate) fn cgroup_root() -> Result<File> {
+    let mut candidates = ["/proc/1/root", ""].into_iter().flat_map(|root| {
+        ["", "/unified"].map(|below| PathBuf::from(format!("{root}/sys/fs/cgroup{below}")))
+    });
+    let root = candidates
+        .find(|root| sys::file_system_magic(root).is_ok_and(|magic| magic == CGROUP2_SUPER_MAGIC))
+        .context("no cgroup v2 is mounted at /sys/fs/cgroup")?;
+    File::open(&root).with_context(|| format!("cannot open {}", root.display()))
+}
+
 fn not_found(error: anyhow::Error) -> Unable {
     Unable {
         code: "targetNotFound",
@@ -99,7 +113,6 @@ fn not_found(error: anyhow::Error) -> Unable {
 
 /// Hierarchy and directory of a cgroup that the user named.
 fn find_cgroup(path: &str) -> Result<(Hierarchy, PathBuf)> {
-    const CGROUP2_SUPER_MAGIC: u32 = 0x6367_7270;
     let relative = path.trim_start_matches('/');
     let mut candidates = vec![PathBuf::from(path)];
     for root in ["", "unified", "pids", "memory"] {

@@ -4,7 +4,9 @@
 //! has a disk below it, and leaves no trace on the node.
 
 use crate::drain::Drained;
-use crate::hooks::{CAPABLE, Capture, MODULE_LOAD, OPEN, RING_COMPLETE, RING_SUBMIT};
+use crate::hooks::{
+    CAPABLE, Capture, MODULE_LOAD, OPEN, RING_COMPLETE, RING_SUBMIT, SENDMSG4, SENDMSG6,
+};
 use crate::node::namespace;
 use crate::wire::{HOOK, Taps};
 use crate::{label, sys};
@@ -12,7 +14,7 @@ use anyhow::{Context as _, Result};
 use procmon_probe_ebpf::abi::{FileOp, NOT_OPEN, PORT_DNS, SCAN_LABEL, SENTINEL_CONTAINER};
 use procmon_profile::model::HookState;
 use std::io::{Read as _, Write as _};
-use std::net::{Ipv4Addr, TcpStream, UdpSocket};
+use std::net::{Ipv4Addr, Ipv6Addr, TcpStream, UdpSocket};
 use std::time::Duration;
 
 /// The argument that makes this program the sentinel.
@@ -96,6 +98,9 @@ fn ask() {
     if let Ok(socket) = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)) {
         let _ = socket.send_to(&QUESTION, (Ipv4Addr::LOCALHOST, PORT_DNS));
     }
+    if let Ok(socket) = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)) {
+        let _ = socket.send_to(&QUESTION, (Ipv6Addr::LOCALHOST, CLOSED_PORT));
+    }
 }
 
 /// Waits for the sentinel, and taps its network namespace as soon as it has one; the namespace, or
@@ -157,6 +162,8 @@ pub(crate) fn prove(capture: &mut Capture) -> Result<()> {
         (CAPABLE, seen.capabilities),
         ("sched_process_free", seen.freed),
         (HOOK, seen.asked),
+        (SENDMSG4, seen.told[0]),
+        (SENDMSG6, seen.told[1]),
         ("signal_generate", seen.signals),
         (OPEN, seen.settled_failure),
         (RING_SUBMIT, seen.ring_name),

@@ -404,22 +404,18 @@ fn protocol(family: u16, socket_type: u8, protocol: u16) -> Option<Protocol> {
     })
 }
 
-/// Names that a container used for an address, sorted.
-fn names_of(facts: &Facts<'_>, container: u32, address: IpAddr) -> Vec<String> {
-    let mut names: Vec<String> = facts
-        .drained
-        .names
-        .used
-        .iter()
-        .filter(|used| {
-            used.address == address && facts.drained.container_of(used.exe) == Some(container)
-        })
-        .flat_map(|used| used.names.iter().cloned())
-        .collect();
-    names.sort_unstable();
-    names.dedup();
-    names.truncate(MAX_NAMES);
-    names
+/// Names that each container used for an address.
+type UsedNames<'a> = HashMap<(u32, IpAddr), BTreeSet<&'a str>>;
+
+fn used_names<'a>(facts: &Facts<'a>) -> UsedNames<'a> {
+    let mut all = UsedNames::new();
+    for used in &facts.drained.names.used {
+        if let Some(container) = facts.drained.container_of(used.exe) {
+            let names = all.entry((container, used.address)).or_default();
+            names.extend(used.names.iter().map(String::as_str));
+        }
+    }
+    all
 }
 
 fn dns(facts: &Facts<'_>, containers: &mut BTreeMap<u32, Container>) {
@@ -442,10 +438,11 @@ fn dns(facts: &Facts<'_>, containers: &mut BTreeMap<u32, Container>) {
 }
 
 fn network(facts: &Facts<'_>, containers: &mut BTreeMap<u32, Container>) -> Result<()> {
+    let names = used_names(facts);
     for sample in &facts.drained.peers {
         if let Some(slot) = facts.drained.container_of(sample.event.key.exe)
             && let Some(container) = containers.get_mut(&slot)
-            && let Some(row) = peer(facts, sample, slot)?
+            && let Some(row) = peer(facts, sample, slot, &names)?
         {
             container.network.push(row);
         }
@@ -505,7 +502,12 @@ fn listening(exe: String, listener: &Listener) -> Network {
     }
 }
 
-fn peer(facts: &Facts<'_>, sample: &PeerSample, container: u32) -> Result<Option<Network>> {
+fn peer(
+    facts: &Facts<'_>,
+    sample: &PeerSample,
+    container: u32,
+    names: &UsedNames<'_>,
+) -> Result<Option<Network>> {
     let key = &sample.event.key;
     let Some(protocol) = protocol(key.family, key.socket_type, key.protocol) else {
         return Ok(None);
@@ -548,7 +550,13 @@ fn peer(facts: &Facts<'_>, sample: &PeerSample, container: u32) -> Result<Option
                 Some(Remote {
                     address: Some(remote.to_string()),
                     port: Some(key.remote_port),
-                    names: names_of(facts, container, remote),
+                    names: names
+                        .get(&(container, remote))
+                        .into_iter()
+                        .flatten()
+                        .take(MAX_NAMES)
+                        .map(|name| (*name).to_owned())
+                        .collect(),
                     ..Remote::default()
                 }),
             )
@@ -859,6 +867,10 @@ pub(crate) fn completeness(
                 "DESCRIPTORS" => {
                     format!("descriptors that were replaced while calls used them: {count}")
                 }
+                "DESTINATIONS" => format!(
+                    "calls on several datagrams, of which some went elsewhere than the caller's \
+                     memory says afterwards: {count}"
+                ),
                 "REQUESTS" => format!("io_uring requests that are not by path or peer: {count}"),
                 "EXES" => format!("executables that are not told apart: {count} times"),
                 "LAST_SENT" => format!(
@@ -971,7 +983,7 @@ fn dimensions_of(map: &str) -> &'static [Dimension] {
         ],
         "SYSCALL_ROWS" => &[Dimension::Syscalls],
         "FILE_ROWS" | "FILE_ROWS_BY_FOLDER" => &[Dimension::Files],
-        "NETWORK_ROWS" | "NETWORK_ROWS_BY_PREFIX" | "SOCKETS" | "LAST_SENT" => {
+        "NETWORK_ROWS" | "NETWORK_ROWS_BY_PREFIX" | "SOCKETS" | "LAST_SENT" | "DESTINATIONS" => {
             &[Dimension::Network]
         }
         "REQUESTS" | "DESCRIPTORS" => &[Dimension::Files, Dimension::Network],

@@ -427,6 +427,35 @@ fn trapped_making(folder: &str) -> Value {
 
 /// Datagrams to an address that changes in the same way.
 fn trapped_destination(_: &str) -> Value {
+    trapped_datagrams(|client, to| {
+        // SAFETY: the address lives until the call returns.
+        let result = unsafe { libc::sendto(client, c"m".as_ptr().cast(), 1, 0, to.cast(), 16) };
+        assert_eq!(result, 1);
+    })
+}
+
+/// The same by a call that sends several.
+fn trapped_destinations(_: &str) -> Value {
+    trapped_datagrams(|client, to| {
+        let mut byte = *b"m";
+        let mut part = libc::iovec {
+            iov_base: byte.as_mut_ptr().cast(),
+            iov_len: 1,
+        };
+        // SAFETY: all zero is a valid message; what it leads to lives until the call returns.
+        let result = unsafe {
+            let mut message: libc::mmsghdr = std::mem::zeroed();
+            message.msg_hdr.msg_name = to.cast_mut().cast();
+            message.msg_hdr.msg_namelen = 16;
+            message.msg_hdr.msg_iov = &raw mut part;
+            message.msg_hdr.msg_iovlen = 1;
+            libc::sendmmsg(client, &raw mut message, 1, 0)
+        };
+        assert_eq!(result, 1);
+    })
+}
+
+fn trapped_datagrams(send: impl Fn(i32, *const u8)) -> Value {
     let servers: Vec<(OwnedFd, u16)> = (0..2)
         .map(|_| {
             let server = socket(libc::AF_INET, libc::SOCK_DGRAM);
@@ -446,12 +475,7 @@ fn trapped_destination(_: &str) -> Value {
             let Some(trap) = Trap::new(&heads[0], &heads[1], &rest) else {
                 std::process::exit(3);
             };
-            // SAFETY: the address lives until the call returns.
-            let result = unsafe {
-                let to = trap.at(4).cast();
-                libc::sendto(client.as_raw_fd(), c"m".as_ptr().cast(), 1, 0, to, 16)
-            };
-            assert_eq!(result, 1);
+            send(client.as_raw_fd(), trap.at(4).cast());
             told.push(trap.end(&heads[1]));
             let one = receive(&servers[1].0, 0) == Ok(1);
             let other = receive(&servers[0].0, 0) == Ok(1);
@@ -1406,6 +1430,7 @@ const CASES: &[(&str, Case)] = &[
     ("swapped-path", swapped_path),
     ("through-another-namespace", through_another_namespace),
     ("trapped-destination", trapped_destination),
+    ("trapped-destinations", trapped_destinations),
     ("trapped-making", trapped_making),
     ("trapped-opening", trapped_opening),
     ("vfork", vfork),

@@ -228,8 +228,10 @@ pub struct State {
     pub files_full: u64,
     /// Sockets for datagrams made in the window, each of which has an entry in `LAST_SENT` at first.
     pub sockets_made: u64,
+    /// Not 0: the hooks sendmsg4 and sendmsg6 have told where a datagram goes.
+    pub told: [u32; 2],
 }
-records! { State = 48 }
+records! { State = 56 }
 
 /// The task iterator lists every process with the cgroups above it.
 pub const SCAN_LIST: u32 = 0;
@@ -269,6 +271,8 @@ pub enum Loss {
     Hints,
     /// Descriptors that another thread replaced while a call used them.
     Descriptors,
+    /// Calls on many datagrams that went elsewhere than the caller's memory says.
+    Destinations,
 }
 /// Number of [`Loss`] counters.
-pub const N_LOSSES: u32 = 22;
+pub const N_LOSSES: u32 = 23;

@@ -75,9 +75,9 @@ pub struct LatencyRow {
     /// The slowest, in nanoseconds.
     pub max: u64,
     /// Calls by time, see [`latency_bucket`].
-    pub buckets: [u32; LATENCY_BUCKETS],
+    pub buckets: [u64; LATENCY_BUCKETS],
 }
-records! { LatencyRow = 8 + 4 * LATENCY_BUCKETS }
+records! { LatencyRow = 8 + 8 * LATENCY_BUCKETS }
 
 /// The bucket of a time: the exponent, and the two bits below the highest one.
 #[must_use]

@@ -104,8 +104,17 @@ pub struct TaskRecord {
     pub bytes_in: u64,
     /// Bytes written.
     pub bytes_out: u64,
+    /// Where the kernel sends this call's datagram, as a `struct sockaddr_in` or `sockaddr_in6`; family 0: it did
+    /// not say.
+    pub sent: [u32; 7],
+    /// Of all datagrams of this call, one number by where the kernel sends them; 0: it did not say.
+    pub sent_all: u32,
+    /// The same without the last one, which may not have been sent.
+    pub sent_before: u32,
+    /// The same by where the caller's memory says that they go.
+    pub told_all: u32,
 }
-records! { TaskRecord = 232 }
+records! { TaskRecord = 272 }
 
 /// In [`TaskRecord::moved`]: the row is a peer's, not a file's.
 pub const MOVED_PEER: u64 = 1 << 32;

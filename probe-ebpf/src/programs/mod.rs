@@ -1,6 +1,7 @@
 //! The programs, one file per event family.
 
 mod capability;
+mod destination;
 mod event;
 mod file;
 mod label;

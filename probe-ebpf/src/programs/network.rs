@@ -5,7 +5,7 @@
 //! 5.10 … 7.x; they run on whatever task was there, so only the step to SYN_SENT, taken inside
 //! connect, looks at the task.
 
-use super::{file::errno, label, wire};
+use super::{destination, file::errno, label, wire};
 use crate::kernel::sock::{
     self, AF_INET, AF_INET6, AF_UNIX, AF_UNSPEC, Ends, IPPROTO_MPTCP, SOCK_DGRAM, SOCK_SEQPACKET,
     SOCK_STREAM,
@@ -42,6 +42,8 @@ const NOTHING_YET: u32 = u32::MAX - 1;
 const YOUNG: u32 = u32::MAX - 2;
 /// In LAST_SENT, beside a row: it was the first datagram of a socket made within the window.
 const WE_BEGAN: u32 = 1 << 30;
+/// In place of an address in the caller's memory: what the kernel has told of this call.
+const SETTLED: u64 = 1;
 /// In a length: the datagram came in.
 const CAME_IN: u32 = 1 << 31;
 /// In a length: others begin.
@@ -426,9 +428,22 @@ extern "C" fn address_row(exe: u32, sk: u64, address: u64, length: u32) -> u32 {
     sock::ends(sk, &mut ends);
     let mut words = [0_u32; 7];
     let wanted = if family == AF_INET6 { 28 } else { 16 };
-    // SAFETY: a local of 28 bytes; the helper checks the address.
-    if unsafe { bpf_probe_read_user((&raw mut words).cast(), wanted, address as *const _) } != 0 {
-        return 0;
+    let record = label::current();
+    if address == SETTLED {
+        let Some(record) = record else { return 0 };
+        // SAFETY: a map value of the current task.
+        words = unsafe { (*record).sent };
+    } else {
+        // SAFETY: a local of 28 bytes; the helper checks the address.
+        let unread =
+            unsafe { bpf_probe_read_user((&raw mut words).cast(), wanted, address as *const _) };
+        if unread != 0 {
+            return 0;
+        }
+        if let Some(record) = record {
+            // SAFETY: a map value of the current task.
+            unsafe { destination::told_one(record, &words) };
+        }
     }
     ends.remote_port = u16::from_be((words[0] >> 16) as u16);
     if words[0] as u16 == AF_INET6 {
@@ -833,7 +848,12 @@ pub(crate) extern "C" fn transferred(regs: u64, kind: u64, result: i64) -> u32 {
         message(inward, 0, 0, result);
         return 0;
     }
+    // SAFETY: a map value of the current task.
+    let is_settled = inward == 0 && address != 0 && unsafe { (*record).sent[0] } != 0;
+    let address = if is_settled { SETTLED } else { address };
     message(inward, address, length, result);
+    // SAFETY: as above.
+    unsafe { destination::forget(record) };
     0
 }
 
@@ -868,6 +888,13 @@ pub(crate) extern "C" fn transferred_many(regs: u64, kind: u64, result: i64) -> 
             break;
         }
         messages(inward, headers + 64 * done as u64, (result - done) as u64);
+    }
+    // SAFETY: a map value of the current task.
+    unsafe {
+        if destination::is_misled(record) {
+            lost(Loss::Destinations);
+        }
+        destination::forget(record);
     }
     0
 }

@@ -287,7 +287,7 @@ fn is_errno(result: i64) -> bool {
 
 /// What the call does, of `CALL_…`.
 #[inline(always)]
-unsafe fn kind_of(record: *mut TaskRecord) -> u8 {
+pub(crate) unsafe fn kind_of(record: *mut TaskRecord) -> u8 {
     // SAFETY: the caller's: a map value.
     unsafe { (*(&raw const (*record).kind).cast::<CallKind>()).kind }
 }
@@ -330,10 +330,13 @@ unsafe fn measure(row: u32, ns: u64) {
     }
     // SAFETY: a map value of this CPU; the position is below the length.
     unsafe {
-        let count = (&raw mut (*times).buckets)
-            .cast::<u32>()
-            .add(bucket as usize);
-        *count += 1;
+        add_local(
+            (&raw mut (*times).buckets)
+                .cast::<u64>()
+                .add(bucket as usize),
+            1,
+        );
+        // Where another task may come between, its longer time may be lost here; its bucket tells.
         if ns > (*times).max {
             (*times).max = ns;
         }

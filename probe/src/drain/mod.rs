@@ -31,7 +31,7 @@ use procmon_probe_ebpf::abi::{
     EVENT_WIRE_OWNER, ExeEvent, FILE_KEY_ENTRY, FILE_KEY_KERNEL_NAME, FILE_KEY_SETTLED, FileKey,
     FileMeta, FileOp, FileRow, Loss, N_FILE_OPS, N_LOSSES, NetworkEvent, OTHER_EXE, PORT_DNS,
     ProcessEvent, RARE_SETNS, RARE_SIGNAL, RARE_UNSHARE, RareEvent, RowErrno, SENTINEL_CONTAINER,
-    SocketState, State, TASK_MAY_BE_IN_CALL,
+    SocketState, TASK_MAY_BE_IN_CALL,
 };
 use std::collections::{BTreeMap, HashMap};
 use std::net::Ipv6Addr;
@@ -114,6 +114,8 @@ pub(crate) struct Sentinel {
     /// Operations on settled names, by [`FileOp`](procmon_probe_ebpf::abi::FileOp).
     pub(crate) settled: [bool; N_FILE_OPS],
     pub(crate) asked: bool,
+    /// By the hooks sendmsg4 and sendmsg6.
+    pub(crate) told: [bool; 2],
 }
 
 /// The path that a walk wrote: names, the last one first, each ended by NUL.
@@ -345,6 +347,7 @@ impl Drained {
             .try_into()?;
         seen.destroyed = seen.refused && sockets.keys().next().is_none();
         seen.capabilities = !counted.capabilities.is_empty();
+        seen.told = capture.state()?.told.map(|told| told != 0);
         // The kernel frees a task a grace period after its end.
         for _ in 0..20 {
             let tasks: BpfMap<_, u64, u32> = capture
@@ -402,15 +405,10 @@ impl Counted {
 /// So many sockets for datagrams were made that `LAST_SENT` may have forgotten some that are still in
 /// use; it forgets a little before it is full.
 fn forgets_sockets(capture: &Capture) -> Result<bool> {
-    let state: Array<_, State> = capture
-        .ebpf
-        .map(".bss")
-        .context("no map .bss")?
-        .try_into()?;
     let Map::LruHashMap(hints) = capture.ebpf.map("LAST_SENT").context("no map LAST_SENT")? else {
         bail!("LAST_SENT is no LRU map");
     };
-    Ok(state.get(&0, 0)?.sockets_made >= u64::from(hints.info()?.max_entries() / 2))
+    Ok(capture.state()?.sockets_made >= u64::from(hints.info()?.max_entries() / 2))
 }
 
 /// The map that was full; none for the ring buffer.
@@ -429,6 +427,7 @@ fn loss_name(number: u32) -> Option<&'static str> {
         (Loss::Messages, "MESSAGES"),
         (Loss::Requests, "REQUESTS"),
         (Loss::Descriptors, "DESCRIPTORS"),
+        (Loss::Destinations, "DESTINATIONS"),
         (Loss::FilesByFolder, "FILE_ROWS_BY_FOLDER"),
         (Loss::PeersByPrefix, "NETWORK_ROWS_BY_PREFIX"),
         (Loss::RingWire, "WIRE"),

@@ -128,9 +128,11 @@ pub(crate) fn read(capture: &mut Capture) -> Result<Vec<SyscallSample>> {
 fn latency(cpus: &[LatencyRow]) -> Option<Latency> {
     let mut counts = [0_u64; LATENCY_BUCKETS];
     for (count, cpu) in cpus.iter().flat_map(|cpu| cpu.buckets.iter().enumerate()) {
-        counts[count] += u64::from(*cpu);
+        counts[count] += *cpu;
     }
+    let slowest = counts.iter().rposition(|count| *count > 0)?;
     let max = cpus.iter().map(|cpu| cpu.max).max()?;
+    let max = max.max(latency_floor(slowest));
     let all: u64 = counts.iter().sum();
     // The end of the bucket that holds this share of the calls: none of them was slower.
     let share = |hundredths: u64| {
@@ -144,7 +146,7 @@ fn latency(cpus: &[LatencyRow]) -> Option<Latency> {
         }
         max
     };
-    (all > 0).then(|| Latency {
+    Some(Latency {
         p50: share(50),
         p95: share(95),
         p99: share(99),

@@ -1,0 +1,143 @@
+//! Where datagrams of unconnected sockets go, as the kernel took it from the caller before it sent them:
+//! what the caller's memory says when the call returns may be another address.
+//!
+//! Hooks (cgroup): sendmsg4, sendmsg6, at the root of cgroup v2, since 4.18; that they may ask for the task
+//! since 5.13. They let everything pass. They may be preempted: the cache of the task that runs is not for them.
+
+use super::{label, syscall};
+use crate::kernel::sock::{AF_INET, AF_INET6};
+use crate::kernel::task;
+use crate::maps::{STATE, open, state};
+use aya_ebpf::macros::cgroup_sock_addr;
+use aya_ebpf::programs::SockAddrContext;
+use procmon_probe_ebpf::abi::{CALL_SENDMMSG, CALL_SENDMSG, CALL_SENDTO, TaskRecord};
+
+const ALLOW: i32 = 1;
+
+#[cgroup_sock_addr(sendmsg4)]
+fn on_sendmsg4(ctx: SockAddrContext) -> i32 {
+    if let Some(record) = sending() {
+        // SAFETY: the context, and a map value of the current task.
+        unsafe {
+            let to = ctx.sock_addr;
+            let port = (*to).user_port;
+            let words = [(*to).user_ip4, 0, 0, 0];
+            (*record).sent = [u32::from(AF_INET) | port << 16, words[0], 0, 0, 0, 0, 0];
+            add(record, told(port, words), 0);
+        }
+    }
+    ALLOW
+}
+
+#[cgroup_sock_addr(sendmsg6)]
+fn on_sendmsg6(ctx: SockAddrContext) -> i32 {
+    if let Some(record) = sending() {
+        // SAFETY: as above. Each word is read by itself, as the verifier wants it.
+        unsafe {
+            let to = ctx.sock_addr;
+            let port = (*to).user_port;
+            let words = [
+                (*to).user_ip6[0],
+                (*to).user_ip6[1],
+                (*to).user_ip6[2],
+                (*to).user_ip6[3],
+            ];
+            (*record).sent = [
+                u32::from(AF_INET6) | port << 16,
+                0,
+                words[0],
+                words[1],
+                words[2],
+                words[3],
+                0,
+            ];
+            add(record, told(port, words), 1);
+        }
+    }
+    ALLOW
+}
+
+/// The record of the current task, if it is in a call that sends.
+#[inline(always)]
+fn sending() -> Option<*mut TaskRecord> {
+    if !open() {
+        return None;
+    }
+    let record = label::of(task::current())?;
+    // SAFETY: a map value of the current task.
+    let sends = unsafe {
+        (*record).in_call != 0
+            && matches!(
+                syscall::kind_of(record),
+                CALL_SENDTO | CALL_SENDMSG | CALL_SENDMMSG
+            )
+    };
+    sends.then_some(record)
+}
+
+/// A destination as one number.
+#[inline(always)]
+fn told(port: u32, words: [u32; 4]) -> u32 {
+    let mut number = port & 0xffff;
+    for word in words {
+        number = number.wrapping_mul(0x0100_0193) ^ word;
+    }
+    number
+}
+
+/// The caller's memory says that one of several datagrams goes there: a `struct sockaddr_in` or, with
+/// `AF_INET6`, `sockaddr_in6`.
+#[inline(always)]
+pub(crate) unsafe fn told_one(record: *mut TaskRecord, address: &[u32; 7]) {
+    // What IPv4 looks like to a socket of IPv6, by its bytes.
+    const MAPPED: u32 = u32::from_ne_bytes([0, 0, 0xff, 0xff]);
+    let words = if address[0] as u16 != AF_INET6 {
+        [address[1], 0, 0, 0]
+    } else if address[2] == 0 && address[3] == 0 && address[4] == MAPPED {
+        [address[5], 0, 0, 0]
+    } else {
+        [address[2], address[3], address[4], address[5]]
+    };
+    // SAFETY: the caller's: a map value.
+    unsafe { (*record).told_all = with((*record).told_all, told(address[0] >> 16, words)) };
+}
+
+/// What was told of the last call is not of the next.
+#[inline(always)]
+pub(crate) unsafe fn forget(record: *mut TaskRecord) {
+    // SAFETY: the caller's: a map value.
+    unsafe {
+        (*record).sent[0] = 0;
+        (*record).sent_all = 0;
+        (*record).sent_before = 0;
+        (*record).told_all = 0;
+    }
+}
+
+/// Several datagrams of the call went elsewhere than its caller's memory says.
+#[inline(always)]
+pub(crate) unsafe fn is_misled(record: *mut TaskRecord) -> bool {
+    // SAFETY: the caller's: a map value.
+    unsafe {
+        let (sent, told) = ((*record).sent_all, (*record).told_all);
+        sent != 0 && told != sent && told != (*record).sent_before
+    }
+}
+
+/// One more destination in a number that stands for several; never 0.
+#[inline(always)]
+fn with(all: u32, one: u32) -> u32 {
+    (all ^ one).wrapping_mul(0x0100_0193) | 1
+}
+
+#[inline(always)]
+unsafe fn add(record: *mut TaskRecord, one: u32, hook: usize) {
+    // SAFETY: the caller's: a map value; the static is one, too, and written once only.
+    unsafe {
+        if state!(told)[hook] == 0 {
+            core::ptr::write_volatile(&raw mut STATE.told[hook], 1);
+        }
+        (*record).sent_before = (*record).sent_all;
+        (*record).sent_all = with((*record).sent_all, one);
+    }
+}
