@@ -5,12 +5,14 @@
 //! argument the rows that `namei` found during the call are taken; without them it is read from the
 //! caller's memory at the return, and marked so.
 
-use super::{label, namei, network, process::current_tgid, syscall::forget_descriptors};
+use super::{
+    held::hold, label, namei, network, process::current_tgid, syscall::forget_descriptors,
+};
 use crate::kernel::{file, path, read, regs, task};
 use crate::maps::{
-    FILE_CACHE, FILE_ROWS, FILES, FOLDERS, FREE_FILE_ROWS, FREE_FOLDER_ROWS, PEER_ROWS,
-    SCRATCH_MASK, STATE, Scratch, add, add_errno, claim, config, emit, is_mine, lost, offset,
-    opaque, scratch, state, take,
+    FILE_CACHE, FILE_ROWS, FILES, FOLDERS, FREE_FILE_ROWS, FREE_FOLDER_ROWS, SCRATCH_MASK, STATE,
+    Scratch, add, add_errno, claim, config, emit, is_mine, lost, offset, opaque, scratch, state,
+    take,
 };
 use aya_ebpf::helpers::generated::{
     bpf_probe_read_kernel_str, bpf_probe_read_user, bpf_probe_read_user_str,
@@ -20,7 +22,7 @@ use procmon_probe_ebpf::abi::{
     CallKind, EVENT_FILE, FILE_CACHE_ENTRIES, FILE_FOLDER, FILE_FOLLOWED, FILE_KERNEL_NAME,
     FILE_KEY_ENTRY, FILE_KEY_FOLDER, FILE_KEY_FOLLOWED, FILE_KEY_KERNEL_NAME, FILE_KEY_NAMED,
     FILE_KEY_SETTLED, FILE_NAMED, FileCache, FileEvent, FileMeta, FileOp, FileRow, Loss, MAX_ARGV,
-    MOVED_PEER, N_FILE_OPS, NAMES_FLAGS, NAMES_FOLLOW, NO_ARG, ROWS_FILES, TaskRecord,
+    N_FILE_OPS, NAMES_FLAGS, NAMES_FOLLOW, NO_ARG, ROWS_FILES,
 };
 
 const PROT_WRITE: u64 = 2;
@@ -123,15 +125,20 @@ fn kept_row(exe: u32, file: u64) -> (u32, u32) {
     if file == 0 {
         return (0, 0);
     }
+    let cached = FILE_CACHE.get_ptr_mut(Seen::place(file));
+    // SAFETY: a map value of this CPU.
+    let is_met = cached.is_some_and(|cached| unsafe { (*cached).file == file });
+    if !is_met && file::is_socket(file::mode(file::inode(file))) {
+        return (network::connection_row(exe, file), 1);
+    }
     let seen = Seen::of(file);
     if let Some(row) = cached_row(exe, &seen) {
         return (row, 0);
     }
-    if file::is_socket(file::mode(seen.inode)) {
-        (network::connection_row(exe, file), 1)
-    } else {
-        (seen_row(exe, &seen), 0)
+    if is_met && file::is_socket(file::mode(seen.inode)) {
+        return (network::connection_row(exe, file), 1);
     }
+    (seen_row(exe, &seen), 0)
 }
 
 /// Names of a directory and of those above it, as one number.
@@ -177,15 +184,15 @@ impl Seen {
 
     /// `struct file` is a slab object of some 200 bytes.
     #[inline(always)]
-    fn place(&self) -> u32 {
-        (self.file >> 6 ^ self.file >> 12) as u32 & (FILE_CACHE_ENTRIES - 1)
+    fn place(file: u64) -> u32 {
+        (file >> 6 ^ file >> 12) as u32 & (FILE_CACHE_ENTRIES - 1)
     }
 }
 
 /// Row plus 1 of a file that this CPU has met.
 #[inline(always)]
 fn cached_row(exe: u32, seen: &Seen) -> Option<u32> {
-    let cached = FILE_CACHE.get_ptr_mut(seen.place())?;
+    let cached = FILE_CACHE.get_ptr_mut(Seen::place(seen.file))?;
     // SAFETY: a map value of this CPU.
     unsafe {
         let is_same = (*cached).file == seen.file
@@ -204,7 +211,7 @@ fn cached_row(exe: u32, seen: &Seen) -> Option<u32> {
 #[inline(always)]
 fn seen_row(exe: u32, seen: &Seen) -> u32 {
     let row = looked_up_row(exe, seen.file);
-    if let Some(cached) = FILE_CACHE.get_ptr_mut(seen.place()) {
+    if let Some(cached) = FILE_CACHE.get_ptr_mut(Seen::place(seen.file)) {
         // SAFETY: a map value of this CPU.
         unsafe {
             *cached = FileCache {
@@ -685,87 +692,6 @@ pub(crate) fn errno(result: i64) -> u16 {
         -result as u16
     } else {
         0
-    }
-}
-
-/// Bytes went through a descriptor of the current task: its record holds them while they go through the
-/// same one, since counts in a row are shared with all CPUs.
-#[inline(always)]
-fn hold(slot: u64, record: *mut TaskRecord, row: u32, socket: bool, result: i64, inward: bool) {
-    if row == 0 || result < 0 || (socket && network::asks(row - 1, inward)) {
-        moved(row, socket, result, inward);
-        return;
-    }
-    let moved = u64::from(row) | if socket { MOVED_PEER } else { 0 };
-    // SAFETY: a map value of the current task.
-    unsafe {
-        if (*record).moved != moved {
-            settle_held(slot);
-            (*record).moved = moved;
-        }
-        if inward {
-            (*record).moves_in += 1;
-            (*record).bytes_in += result as u64;
-        } else {
-            (*record).moves_out += 1;
-            (*record).bytes_out += result as u64;
-        }
-    }
-}
-
-#[unsafe(no_mangle)]
-#[inline(never)]
-extern "C" fn settle_held(slot: u64) -> u32 {
-    if let Some(record) = label::record(slot) {
-        settle(record);
-    }
-    0
-}
-
-/// Counts what a record holds into its row.
-#[inline(always)]
-pub(crate) fn settle(record: *mut TaskRecord) {
-    // SAFETY: map values.
-    unsafe {
-        let moved = (*record).moved;
-        if moved == 0 {
-            return;
-        }
-        let row = moved as u32 - 1;
-        let (times_in, times_out, bytes_in, bytes_out) = if moved & MOVED_PEER != 0 {
-            let Some(counts) = PEER_ROWS.get_ptr_mut(row) else {
-                return;
-            };
-            (
-                &raw mut (*counts).datagrams_received,
-                &raw mut (*counts).datagrams_sent,
-                &raw mut (*counts).bytes_received,
-                &raw mut (*counts).bytes_sent,
-            )
-        } else {
-            let Some(counts) = FILE_ROWS.get_ptr_mut(row) else {
-                return;
-            };
-            (
-                &raw mut (*counts).operations[FileOp::Read as usize],
-                &raw mut (*counts).operations[FileOp::Write as usize],
-                &raw mut (*counts).bytes_read,
-                &raw mut (*counts).bytes_written,
-            )
-        };
-        if (*record).moves_in != 0 {
-            add(times_in, (*record).moves_in);
-            add(bytes_in, (*record).bytes_in);
-        }
-        if (*record).moves_out != 0 {
-            add(times_out, (*record).moves_out);
-            add(bytes_out, (*record).bytes_out);
-        }
-        (*record).moved = 0;
-        (*record).moves_in = 0;
-        (*record).moves_out = 0;
-        (*record).bytes_in = 0;
-        (*record).bytes_out = 0;
     }
 }
 

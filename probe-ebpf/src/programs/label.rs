@@ -184,11 +184,9 @@ pub(crate) fn remove(task: u64) {
         if !closed() {
             syscall::left(record);
         }
-        // What user space has still to read stays in its slot.
-        if (*record).returns == 0 && (*record).in_call == 0 {
-            let _ = FREE_TASKS.push(slot as u32, 0);
-        }
     }
+    // Nobody takes it while user space reads what the record holds.
+    let _ = FREE_TASKS.push(slot as u32, 0);
     changed();
 }
 

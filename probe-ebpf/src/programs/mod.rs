@@ -4,6 +4,7 @@ mod capability;
 mod destination;
 mod event;
 mod file;
+mod held;
 mod label;
 mod namei;
 mod network;

@@ -5,7 +5,7 @@
 //! 5.10 … 7.x; they run on whatever task was there, so only the step to SYN_SENT, taken inside
 //! connect, looks at the task.
 
-use super::{destination, file::errno, label, wire};
+use super::{destination, file::errno, held::hold, label, wire};
 use crate::kernel::sock::{
     self, AF_INET, AF_INET6, AF_UNIX, AF_UNSPEC, Ends, IPPROTO_MPTCP, SOCK_DGRAM, SOCK_SEQPACKET,
     SOCK_STREAM,
@@ -234,6 +234,14 @@ pub(crate) extern "C" fn connection_row(exe: u32, socket_file: u64) -> u32 {
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn inet_row(exe: u32, sk: u64, number: u64) -> u32 {
+    // SAFETY: an entry is copied out of the map.
+    let known = unsafe { SOCKETS.get(sk) }.copied();
+    if let Some(state) = known
+        && state.stage == SOCKET_CONNECTED
+        && u32::from(state.exe) == exe
+    {
+        return state.row + 1;
+    }
     let Some(buffer) = scratch(0) else { return 0 };
     let mut ends = Ends::default();
     sock::ends(sk, &mut ends);
@@ -246,8 +254,7 @@ extern "C" fn inet_row(exe: u32, sk: u64, number: u64) -> u32 {
     if !is_connected {
         return 0;
     }
-    // SAFETY: an entry is copied out of the map.
-    let direction = match unsafe { SOCKETS.get(sk) }.copied() {
+    let direction = match known {
         Some(state) => state.direction,
         None if sock::socket_type(sk) == SOCK_STREAM && is_listened_on(sk, ends.local_port) => {
             DIRECTION_INBOUND
@@ -824,13 +831,13 @@ fn only_looks(regs: u64, abi: u32, kind: CallKind, result: i64) -> bool {
 /// sendto, recvfrom, sendmsg or recvmsg has returned.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub(crate) extern "C" fn transferred(regs: u64, kind: u64, result: i64) -> u32 {
+pub(crate) extern "C" fn transferred(regs: u64, kind: u64, result: i64, slot: u64) -> u32 {
     let kind = CallKind::from_word(kind);
-    let Some(record) = label::current() else {
+    let Some(record) = label::record(slot) else {
         return 0;
     };
     // SAFETY: a map value of the current task.
-    let abi = unsafe { (*record).abi };
+    let (abi, row, sockets) = unsafe { ((*record).abi, (*record).first_row, (*record).sockets) };
     if only_looks(regs, abi, kind, result) {
         return 0;
     }
@@ -843,6 +850,11 @@ pub(crate) extern "C" fn transferred(regs: u64, kind: u64, result: i64) -> u32 {
         _ => message_name(regs::argument(regs, abi, kind.b), abi),
     };
     let inward = u32::from(!sends(kind.kind));
+    if row != 0 && sockets & 1 != 0 && result >= 0 && (inward != 0 || address == 0) {
+        // Through a connection, as reads and writes.
+        hold(slot, record, row, true, result, inward != 0);
+        return 0;
+    }
     if inward != 0 && result < 0 {
         // Nobody has written an address.
         message(inward, 0, 0, result);

@@ -1,10 +1,13 @@
 //! System calls: known at entry, counted and judged at return.
 //!
 //! Hooks (raw_tp, whose arguments are numbers): sys_enter(regs, id), sys_exit(regs, ret), the same in
-//! 5.10 … 7.x. What a return without an entry means is decided by KIND: a call that a seccomp filter refused has an error and
-//! its number; a new child and a rolled-back call do not have an error.
+//! 5.10 … 7.x. What a return without an entry means is decided by KIND: a call that a seccomp filter
+//! refused has an error and its number; a new child and a rolled-back call do not have an error.
+//!
+//! What repeats itself is held in the task's record: rows are shared, and finding one takes longer than
+//! counting. User space adds what records hold when the window closes.
 
-use super::{event, file, label, network};
+use super::{event, file, held, label, network};
 use crate::kernel::regs;
 use crate::maps::{
     CALLS, DENSE, FREE_SYSCALL_ROWS, LATENCIES, SPARSE, SYSCALL_KEYS, add_errno, add_local, config,
@@ -169,7 +172,7 @@ pub(crate) unsafe fn left(record: *mut TaskRecord) -> Option<*mut SyscallRow> {
     unsafe {
         (*record).returns += u64::from((*record).in_call != 0);
         (*record).in_call = 0;
-        file::settle(record);
+        held::settle(record);
         settle(record)
     }
 }
@@ -261,7 +264,7 @@ fn exit(slot: u64, record: *mut TaskRecord, regs: u64, result: i64) {
         } else if (*record).flags & TASK_PENDING != 0 {
             return;
         } else if (*record).flags & TASK_MAY_BE_IN_CALL == 0 {
-            if result > -512 || !is_errno(result) {
+            if !(-4095..=-512).contains(&result) {
                 answered(regs, result, slot);
             }
             return;
@@ -501,7 +504,7 @@ unsafe fn effect(slot: u64, record: *mut TaskRecord, regs: u64, word: u64, resul
         CALL_ACCEPT => network::accepted(result),
         CALL_LISTEN => network::listening(result),
         CALL_SENDTO | CALL_RECVFROM | CALL_SENDMSG | CALL_RECVMSG => {
-            network::transferred(regs, word, result)
+            network::transferred(regs, word, result, slot)
         }
         CALL_SENDMMSG | CALL_RECVMMSG => network::transferred_many(regs, word, result),
         CALL_CREDENTIALS => event::credentials_changed(crate::kernel::task::current()),
