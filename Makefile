@@ -1,6 +1,8 @@
 # The front door for developers. Every target sets up what is missing first, and says what.
 SHELL := /bin/bash
 ENV := source tests/setup/env.sh &&
+# Where the types of C differ from those here.
+ARM := aarch64-unknown-linux-musl
 # Back traces need lines, nothing needs variables.
 export CARGO_PROFILE_DEV_DEBUG ?= line-tables-only
 
@@ -45,6 +47,9 @@ lint:
 	@$(ENV) cargo fmt --all --check
 	@$(ENV) cargo fmt --manifest-path fuzz/Cargo.toml --check
 	@$(ENV) PROCMON_PROBE_DIR=$(CURDIR)/target/lint cargo clippy --workspace --all-targets -- -D warnings
+	@$(ENV) if rustup target list --installed 2>/dev/null | grep -qx $(ARM); then \
+	  cargo check --quiet --package procmon-probe --target $(ARM); \
+	else echo "lint: no rustup target $(ARM): the probe was not checked for arm64"; fi
 	@$(ENV) cargo deny --log-level error check licenses bans sources
 
 package: build

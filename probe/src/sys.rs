@@ -111,7 +111,7 @@ pub(crate) fn uname() -> (String, String, String) {
         let bytes: Vec<u8> = field
             .iter()
             .take_while(|byte| **byte != 0)
-            .map(|byte| byte.cast_unsigned())
+            .map(|byte| byte.to_ne_bytes()[0])
             .collect();
         String::from_utf8_lossy(&bytes).into_owned()
     };
@@ -263,8 +263,8 @@ pub(crate) fn loopback_up() {
     unsafe {
         let socket = libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0);
         let mut request: libc::ifreq = std::mem::zeroed();
-        request.ifr_name[0] = b'l'.cast_signed();
-        request.ifr_name[1] = b'o'.cast_signed();
+        request.ifr_name[0] = libc::c_char::from_ne_bytes([b'l']);
+        request.ifr_name[1] = libc::c_char::from_ne_bytes([b'o']);
         request.ifr_ifru.ifru_flags = IFF_UP;
         libc::ioctl(socket, libc::SIOCSIFFLAGS as _, &raw const request);
         libc::close(socket);

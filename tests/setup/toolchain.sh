@@ -2,7 +2,7 @@
 # Installs what is missing to build kubectl-procmon and its probe, and says so. Idempotent.
 #
 #   toolchain.sh            what a build needs
-#   toolchain.sh --lint     also cargo-deny
+#   toolchain.sh --lint     also cargo-deny, and where there is rustup the standard library of arm64
 #   toolchain.sh --fuzz     also cargo-fuzz
 #
 # Where rustup has a nightly with rust-src, that builds the probe, and only bpf-linker and musl are
@@ -71,7 +71,14 @@ else
     RUSTFLAGS="-L /usr/lib/llvm-22/lib -C strip=symbols" \
     cargo_install bpf-linker "$linker_version" --no-default-features --features llvm-22
 fi
-if [ -n "$lint" ]; then cargo_install cargo-deny "$deny_version" --no-default-features; fi
+if [ -n "$lint" ]; then
+  cargo_install cargo-deny "$deny_version" --no-default-features
+  arm=aarch64-unknown-linux-musl
+  if command -v rustup >/dev/null && ! rustup target list --installed | grep -qx "$arm"; then
+    say "installing $arm with rustup"
+    rustup target add "$arm" >"$cache/log/rustup-$arm" 2>&1 || say "rustup has no $arm"
+  fi
+fi
 if [ -n "$fuzz" ]; then
   apt_install g++ # for libFuzzer, which libfuzzer-sys carries as source
   cargo_install cargo-fuzz "$fuzz_version"
