@@ -98,6 +98,7 @@ cases! {
     connections_that_begin_with_data_by_option: "fast-open-by-option",
     connections_to_a_full_queue: "full-queue",
     half_closed_connections: "half-closed",
+    addresses_that_the_kernel_does_not_take: "ignored-addresses",
     many_connections_at_once: "many-connections",
     many_messages_in_one_call: "many-messages",
     multicast: "multicast",

@@ -4,9 +4,9 @@
 //! listed here.
 
 use procmon_probe_ebpf::abi::{
-    AT_ENTRY_ACT, AT_ENTRY_KEEP, CALL_ACCEPT, CALL_CONNECT, CALL_COPY, CALL_CREDENTIALS,
-    CALL_DESCRIPTOR, CALL_EVENT, CALL_EXEC, CALL_FORK, CALL_LISTEN, CALL_MAP, CALL_NAME, CALL_OPEN,
-    CALL_READ, CALL_RECVFROM, CALL_RECVMMSG, CALL_RECVMSG, CALL_RENAME, CALL_SENDMMSG,
+    AT_ENTRY_ACT, AT_ENTRY_KEEP, AT_ENTRY_KEEP_SECOND, CALL_ACCEPT, CALL_CONNECT, CALL_COPY,
+    CALL_CREDENTIALS, CALL_DESCRIPTOR, CALL_EVENT, CALL_EXEC, CALL_LISTEN, CALL_MAP, CALL_NAME,
+    CALL_OPEN, CALL_READ, CALL_RECVFROM, CALL_RECVMMSG, CALL_RECVMSG, CALL_RENAME, CALL_SENDMMSG,
     CALL_SENDMSG, CALL_SENDTO, CALL_SIGNAL, CALL_SIGRETURN, CALL_SOCKET, CALL_SOCKETCALL,
     CALL_UNLINKAT, CALL_WRITE, CallKind, DENSE_NUMBERS, FileOp, NAMES_FLAGS, NAMES_FOLLOW, NO_ARG,
     RARE_BPF, RARE_KEYCTL, RARE_MODULE_LOAD, RARE_MOUNT, RARE_PERF, RARE_PTRACE, RARE_SETNS,
@@ -161,9 +161,6 @@ const RARE: &[(&str, u32, u8, u8, u8)] = &[
     ("perf_event_open", RARE_PERF, 1, NO_ARG, NO_ARG),
 ];
 
-/// Calls that make tasks.
-const FORKS: &[&str] = &["fork", "vfork", "clone", "clone3"];
-
 /// Calls that go back from a signal's handler.
 const SIGRETURNS: &[&str] = &["sigreturn", "rt_sigreturn"];
 
@@ -188,7 +185,8 @@ fn at_entry(kind: u8) -> u8 {
     match kind {
         CALL_READ | CALL_WRITE | CALL_DESCRIPTOR | CALL_SENDTO | CALL_RECVFROM | CALL_SENDMSG
         | CALL_RECVMSG | CALL_SENDMMSG | CALL_RECVMMSG => AT_ENTRY_KEEP,
-        CALL_COPY | CALL_MAP | CALL_CONNECT | CALL_LISTEN => AT_ENTRY_ACT,
+        CALL_COPY => AT_ENTRY_KEEP | AT_ENTRY_KEEP_SECOND,
+        CALL_MAP | CALL_CONNECT | CALL_LISTEN => AT_ENTRY_ACT,
         _ => 0,
     }
 }
@@ -223,7 +221,6 @@ pub(crate) fn table(abi: Abi) -> Vec<CallKind> {
     for (kind, names) in [
         (CALL_CREDENTIALS, CREDENTIALS),
         (CALL_SIGNAL, SIGNALS),
-        (CALL_FORK, FORKS),
         (CALL_SIGRETURN, SIGRETURNS),
     ] {
         for name in names {
@@ -264,8 +261,6 @@ mod tests {
         assert_eq!(table[82].kind, CALL_RENAME);
         assert_eq!(table[9].maps_memory, 1);
         assert_eq!(table[39].kind, 0);
-        // Number 2 is open here, and fork on i386.
-        assert_eq!((table[2].kind, table[57].kind), (CALL_OPEN, CALL_FORK));
         assert_eq!(table[15].kind, CALL_SIGRETURN);
     }
 

@@ -10,8 +10,8 @@ use aya::programs::{
 };
 use aya::{Btf, Ebpf, EbpfLoader, VerifierLogLevel};
 use procmon_probe_ebpf::abi::{
-    CLOSED, CLOSING, CallKind, Config, DENSE_NUMBERS, FOLDER_ROWS, LatencyRow, MAX_CONTAINERS,
-    MAX_EXES, NO_OFFSET, OPEN as WINDOW_OPEN, PREFIX_ROWS, RDONLY_CAST, State, SyscallRow,
+    CLOSED, CallKind, Config, DENSE_NUMBERS, FOLDER_ROWS, LatencyRow, MAX_CONTAINERS, MAX_EXES,
+    NO_OFFSET, NOT_OPEN, OPEN as WINDOW_OPEN, PREFIX_ROWS, RDONLY_CAST, State, SyscallRow,
 };
 use procmon_profile::model::{Abi, Dimension, Hook, HookState, Tier};
 use procmon_profile::wire::{Limits, Request};
@@ -835,18 +835,22 @@ impl Capture {
         self.set_state(|state| state.open = WINDOW_OPEN)
     }
 
-    /// Ends counting, and waits for the programs that still run. Returns and calls under way that records
-    /// of tasks hold are counted by the tasks' end until the records are left as they are, and by user
-    /// space from then on.
+    /// Ends counting, and waits for the programs that still run. Records and labels of tasks stay as they
+    /// are from then on.
     pub(crate) fn close(&mut self) -> Result<()> {
-        self.set_state(|state| state.open = CLOSING)?;
+        self.end(CLOSED)
+    }
+
+    /// Ends counting; labels go on.
+    pub(crate) fn pause(&mut self) -> Result<()> {
+        self.end(NOT_OPEN)
+    }
+
+    fn end(&mut self, state: u32) -> Result<()> {
+        self.set_state(|all| all.open = state)?;
         sys::barrier();
-        let mut tasks = crate::drain::Held::tasks(self)?;
-        self.set_state(|state| state.open = CLOSED)?;
-        sys::barrier();
-        tasks.extend(crate::drain::Held::tasks(self)?);
-        self.held = crate::drain::Held::read(self, &tasks)?;
-        Ok(())
+        // Whoever saw one half of the change only has kept nothing that is still good.
+        self.set_state(|_| {})
     }
 
     /// What the programs share.

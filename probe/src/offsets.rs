@@ -35,6 +35,7 @@ pub(crate) fn find(btf: &Btf, arch: &str) -> (Offsets, Vec<&'static str>) {
         task_atomic_flags = "task_struct"."atomic_flags",
         task_seccomp_mode = "task_struct"."seccomp.mode",
         task_thread_pid = "task_struct"."thread_pid",
+        task_pending_signal = "task_struct"."pending.signal",
         signal_live = "signal_struct"."live",
         signal_group_exit_code = "signal_struct"."group_exit_code",
         pid_level = "pid"."level",

@@ -11,7 +11,7 @@ use crate::node::namespace;
 use crate::wire::{HOOK, Taps};
 use crate::{label, sys};
 use anyhow::{Context as _, Result};
-use procmon_probe_ebpf::abi::{FileOp, NOT_OPEN, PORT_DNS, SCAN_LABEL, SENTINEL_CONTAINER};
+use procmon_probe_ebpf::abi::{FileOp, PORT_DNS, SCAN_LABEL, SENTINEL_CONTAINER};
 use procmon_profile::model::HookState;
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, Ipv6Addr, TcpStream, UdpSocket};
@@ -145,11 +145,10 @@ pub(crate) fn prove(capture: &mut Capture) -> Result<()> {
         sys::wait(pid, true);
         (Ok(0), 0)
     };
-    capture.close()?;
+    capture.pause()?;
     released.context("cannot execute the sentinel")?;
     let netns = tapped.as_ref().ok().copied();
     let seen = Drained::sentinel(capture, netns)?;
-    capture.set_state(|state| state.open = NOT_OPEN)?;
     taps.close();
     for (name, seen) in [
         ("sys_enter", seen.calls),

@@ -59,6 +59,18 @@ impl Address {
         Self::bytes(&[&1_u16.to_ne_bytes(), name])
     }
 
+    /// The same bytes, of which none count.
+    pub(crate) fn without_length(mut self) -> Self {
+        self.length = 0;
+        self
+    }
+
+    /// The same of no family.
+    pub(crate) fn of_no_family(mut self) -> Self {
+        self.storage.ss_family = 0;
+        self
+    }
+
     /// The port of an address that the kernel wrote.
     pub(crate) fn port(&self) -> u16 {
         // SAFETY: both families have it there.

@@ -340,6 +340,38 @@ fn elsewhere(_: &str) -> Rows {
     rows
 }
 
+/// Addresses that the kernel does not take, of sockets that are connected elsewhere; and a call that
+/// fails before others that do not.
+fn ignored_addresses(_: &str) -> Rows {
+    let ((one, first), (other, second)) = (server(), server());
+    let client = socket(libc::AF_INET, DATAGRAM);
+    assert_eq!(connect(&client, &loopback(first)), Ok(()));
+    let mut without_length = [loopback(second).without_length()];
+    assert_eq!(send_many(&client, 1, 11, &mut without_length), Ok(1));
+    assert_eq!(receive_from(&one).map(|(bytes, _)| bytes), Ok(11));
+    let server6 = socket(libc::AF_INET6, DATAGRAM);
+    assert_eq!(bind(&server6, &loopback6(0)), Ok(()));
+    let third = port(&server6);
+    let client6 = socket(libc::AF_INET6, DATAGRAM);
+    assert_eq!(connect(&client6, &loopback6(third)), Ok(()));
+    let no_family = loopback6(second).of_no_family();
+    assert_eq!(send_to(&client6, &[b'u'; 9], 0, &no_family), Ok(9));
+    assert_eq!(receive_from(&server6).map(|(bytes, _)| bytes), Ok(9));
+    let free = socket(libc::AF_INET, DATAGRAM);
+    let all = SocketAddr::from((Ipv4Addr::new(127, 255, 255, 255), 9));
+    let refused = send_many(&free, 1, 8, &mut [Address::from(all)]);
+    assert_eq!(refused, Err(libc::EACCES));
+    let mut places = [loopback(first), loopback(second)];
+    assert_eq!(send_many(&free, 2, 5, &mut places), Ok(2));
+    assert_eq!(receive_from(&one).map(|(bytes, _)| bytes), Ok(5));
+    assert_eq!(receive_from(&other).map(|(bytes, _)| bytes), Ok(5));
+    let mut rows = exchange(V4, first, (2, 16), (0, 0));
+    rows.extend(exchange(V4, second, (1, 5), (0, 0)));
+    rows.extend(exchange("::1", third, (1, 9), (0, 0)));
+    rows.push(failed("udp", "127.255.255.255", 9, &json!({"EACCES": 1})));
+    rows
+}
+
 /// A server that connects to whoever sent to it first, as TFTP servers do.
 fn connected_server(_: &str) -> Rows {
     let (server, there) = server();
@@ -1173,6 +1205,7 @@ const CASES: &[(&str, Case)] = &[
     ("fast-open-by-option", fast_open_by_option),
     ("full-queue", full_queue),
     ("half-closed", half_closed),
+    ("ignored-addresses", ignored_addresses),
     ("many-connections", many_connections),
     ("many-messages", many_messages),
     ("multicast", multicast),

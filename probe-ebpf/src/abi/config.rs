@@ -31,6 +31,7 @@ pub struct Offsets {
     pub task_atomic_flags: u32,
     pub task_seccomp_mode: u32,
     pub task_thread_pid: u32,
+    pub task_pending_signal: u32,
     pub signal_live: u32,
     pub signal_group_exit_code: u32,
     pub pid_level: u32,
@@ -201,10 +202,8 @@ records! { Config = 36 }
 pub const NOT_OPEN: u32 = 0;
 /// Everything is counted.
 pub const OPEN: u32 = 1;
-/// Nothing new is counted; what records of tasks hold goes into the rows when they end.
-pub const CLOSING: u32 = 2;
-/// Nothing is counted or labelled any more; records stay as they are.
-pub const CLOSED: u32 = 3;
+/// Nothing is counted or labelled any more; labels and records stay as they are.
+pub const CLOSED: u32 = 2;
 
 /// Stands in the object for the number of the kernel function `bpf_rdonly_cast`, which differs from
 /// kernel to kernel; no helper has this number.
@@ -214,7 +213,7 @@ pub const RDONLY_CAST: u32 = 0x7f00_0001;
 #[repr(C)]
 #[derive(Clone, Copy, Default)]
 pub struct State {
-    /// [`NOT_OPEN`], [`OPEN`], [`CLOSING`] or [`CLOSED`].
+    /// [`NOT_OPEN`], [`OPEN`] or [`CLOSED`].
     pub open: u32,
     /// What the task iterator does: [`SCAN_LIST`] or [`SCAN_LABEL`].
     pub scan: u32,

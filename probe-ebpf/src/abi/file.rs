@@ -67,6 +67,10 @@ pub struct FileCache {
     pub mount: u64,
     /// `struct inode`.
     pub inode: u64,
+    /// Its number: the address serves other inodes.
+    pub number: u64,
+    /// `struct dentry` of its folder.
+    pub parent: u64,
     /// Hash and length of its name.
     pub name: u64,
     /// [`super::State::renames`].
@@ -76,7 +80,7 @@ pub struct FileCache {
     /// Row plus 1.
     pub row: u32,
 }
-records! { FileCache = 56 }
+records! { FileCache = 72 }
 /// Files that a CPU keeps in mind; a power of two.
 pub const FILE_CACHE_ENTRIES: u32 = 64;
 

@@ -180,6 +180,8 @@ records! { CallKind = 8 }
 pub const AT_ENTRY_KEEP: u8 = 1;
 /// In [`CallKind::at_entry`]: something of the kind's own.
 pub const AT_ENTRY_ACT: u8 = 4;
+/// In [`CallKind::at_entry`]: keep descriptor `b`, too.
+pub const AT_ENTRY_KEEP_SECOND: u8 = 16;
 /// In [`CallKind::at_entry`] of a record: read the clock.
 pub const AT_ENTRY_TIME: u8 = 2;
 /// In [`CallKind::at_entry`] of a record: the last return may not have been seen.
@@ -274,9 +276,7 @@ pub const CALL_SOCKET: u8 = 22;
 pub const CALL_SOCKETCALL: u8 = 23;
 /// Sends a signal.
 pub const CALL_SIGNAL: u8 = 24;
-/// Makes a task, which returns from the same call.
-pub const CALL_FORK: u8 = 25;
 /// Goes back from a signal's handler: the result is that of the call which the signal has interrupted.
-pub const CALL_SIGRETURN: u8 = 26;
+pub const CALL_SIGRETURN: u8 = 25;
 /// Does something rare: argument values go into an event of type `op`.
 pub const CALL_EVENT: u8 = 21;

@@ -18,6 +18,10 @@ pub const TASK_MAY_BE_IN_CALL: u32 = 2;
 pub const TASK_RUNTIME: u32 = 4;
 /// Waits to execute the command: nothing is counted before.
 pub const TASK_PENDING: u32 = 8;
+/// Has not returned yet from the call that made it.
+pub const TASK_NEW: u32 = 64;
+/// Made before the window: a system call may be under way, as after `TASK_MAY_BE_IN_CALL`.
+pub const TASK_BORN_BEFORE: u32 = 128;
 /// The call has opened a file by its name, or failed to.
 pub const TASK_OPENED: u32 = 32;
 /// The last call was rolled back, to begin anew when the task goes on; it may be about to end instead.
@@ -107,14 +111,16 @@ pub struct TaskRecord {
     /// Where the kernel sends this call's datagram, as a `struct sockaddr_in` or `sockaddr_in6`; family 0: it did
     /// not say.
     pub sent: [u32; 7],
+    /// The same as the caller's memory says it.
+    pub said: [u32; 7],
     /// Of all datagrams of this call, one number by where the kernel sends them; 0: it did not say.
-    pub sent_all: u32,
+    pub sent_all: u64,
     /// The same without the last one, which may not have been sent.
-    pub sent_before: u32,
+    pub sent_before: u64,
     /// The same by where the caller's memory says that they go.
-    pub told_all: u32,
+    pub said_all: u64,
 }
-records! { TaskRecord = 272 }
+records! { TaskRecord = 312 }
 
 /// In [`TaskRecord::moved`]: the row is a peer's, not a file's.
 pub const MOVED_PEER: u64 = 1 << 32;

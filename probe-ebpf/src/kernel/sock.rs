@@ -9,6 +9,7 @@ pub(crate) const AF_UNIX: u16 = 1;
 pub(crate) const AF_INET: u16 = 2;
 pub(crate) const AF_INET6: u16 = 10;
 const IPPROTO_TCP: u16 = 6;
+const IPPROTO_UDP: u16 = 17;
 pub(crate) const IPPROTO_MPTCP: u16 = 262;
 pub(crate) const SOCK_STREAM: u8 = 1;
 pub(crate) const SOCK_DGRAM: u8 = 2;
@@ -48,6 +49,12 @@ pub(crate) fn socket_type(sk: u64) -> u8 {
 #[inline(always)]
 pub(crate) fn protocol(sk: u64) -> u16 {
     read(sk, offset!(sk_protocol))
+}
+
+/// UDP of IPv4 or IPv6.
+#[inline(always)]
+pub(crate) fn is_udp(sk: u64) -> bool {
+    protocol(sk) == IPPROTO_UDP && matches!(family(sk), AF_INET | AF_INET6)
 }
 
 /// The sock that the program has: of a TCP sock that carries an MPTCP connection, the connection's.

@@ -94,6 +94,13 @@ pub(crate) fn is_released(task: u64) -> bool {
     read::<u64>(task, offset!(task_thread_pid)) == 0
 }
 
+/// SIGSYS, which a seccomp filter has made of a call, waits for the task.
+#[inline(always)]
+pub(crate) fn is_trapped(task: u64) -> bool {
+    const SIGSYS: u32 = 31;
+    read::<u64>(task, offset!(task_pending_signal)) >> (SIGSYS - 1) & 1 != 0
+}
+
 /// Number of threads that have not begun to end.
 #[inline(always)]
 pub(crate) fn live_threads(task: u64) -> u32 {

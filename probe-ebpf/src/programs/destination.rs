@@ -5,7 +5,7 @@
 //! since 5.13. They let everything pass. They may be preempted: the cache of the task that runs is not for them.
 
 use super::{label, syscall};
-use crate::kernel::sock::{AF_INET, AF_INET6};
+use crate::kernel::sock::{self, AF_INET, AF_INET6};
 use crate::kernel::task;
 use crate::maps::{STATE, open, state};
 use aya_ebpf::macros::cgroup_sock_addr;
@@ -13,6 +13,8 @@ use aya_ebpf::programs::SockAddrContext;
 use procmon_probe_ebpf::abi::{CALL_SENDMMSG, CALL_SENDMSG, CALL_SENDTO, TaskRecord};
 
 const ALLOW: i32 = 1;
+/// In place of an address in the caller's memory: what the kernel has told of this call.
+pub(crate) const SETTLED: u64 = 1;
 
 #[cgroup_sock_addr(sendmsg4)]
 fn on_sendmsg4(ctx: SockAddrContext) -> i32 {
@@ -23,7 +25,7 @@ fn on_sendmsg4(ctx: SockAddrContext) -> i32 {
             let port = (*to).user_port;
             let words = [(*to).user_ip4, 0, 0, 0];
             (*record).sent = [u32::from(AF_INET) | port << 16, words[0], 0, 0, 0, 0, 0];
-            add(record, told(port, words), 0);
+            add(record, port, words, 0);
         }
     }
     ALLOW
@@ -51,7 +53,7 @@ fn on_sendmsg6(ctx: SockAddrContext) -> i32 {
                 words[3],
                 0,
             ];
-            add(record, told(port, words), 1);
+            add(record, port, words, 1);
         }
     }
     ALLOW
@@ -75,22 +77,26 @@ fn sending() -> Option<*mut TaskRecord> {
     sends.then_some(record)
 }
 
-/// A destination as one number.
+/// One more destination in a number that stands for several; never 0. Whoever chooses the addresses does
+/// not know the key.
 #[inline(always)]
-fn told(port: u32, words: [u32; 4]) -> u32 {
-    let mut number = port & 0xffff;
-    for word in words {
-        number = number.wrapping_mul(0x0100_0193) ^ word;
+fn with(all: u64, key: u64, port: u32, words: [u32; 4]) -> u64 {
+    let mut number = all ^ key;
+    for word in [port & 0xffff, words[0], words[1], words[2], words[3]] {
+        number = (number ^ u64::from(word)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        number ^= number >> 29;
     }
-    number
+    number | 1
 }
 
-/// The caller's memory says that one of several datagrams goes there: a `struct sockaddr_in` or, with
-/// `AF_INET6`, `sockaddr_in6`.
+/// One more address that the caller's memory says: a `struct sockaddr_in` or, with `AF_INET6`,
+/// `sockaddr_in6`.
 #[inline(always)]
-pub(crate) unsafe fn told_one(record: *mut TaskRecord, address: &[u32; 7]) {
+pub(crate) unsafe fn said_one(record: *mut TaskRecord) {
     // What IPv4 looks like to a socket of IPv6, by its bytes.
     const MAPPED: u32 = u32::from_ne_bytes([0, 0, 0xff, 0xff]);
+    // SAFETY: the caller's: a map value.
+    let address = unsafe { &(*record).said };
     let words = if address[0] as u16 != AF_INET6 {
         [address[1], 0, 0, 0]
     } else if address[2] == 0 && address[3] == 0 && address[4] == MAPPED {
@@ -99,7 +105,10 @@ pub(crate) unsafe fn told_one(record: *mut TaskRecord, address: &[u32; 7]) {
         [address[2], address[3], address[4], address[5]]
     };
     // SAFETY: the caller's: a map value.
-    unsafe { (*record).told_all = with((*record).told_all, told(address[0] >> 16, words)) };
+    unsafe {
+        let port = address[0] >> 16;
+        (*record).said_all = with((*record).said_all, (*record).task, port, words);
+    }
 }
 
 /// What was told of the last call is not of the next.
@@ -109,9 +118,28 @@ pub(crate) unsafe fn forget(record: *mut TaskRecord) {
     unsafe {
         (*record).sent[0] = 0;
         (*record).sent_all = 0;
-        (*record).sent_before = 0;
-        (*record).told_all = 0;
+        (*record).said_all = 0;
     }
+}
+
+/// Where a datagram goes that has an address: 0 when the kernel did not take it, as of a socket with one
+/// under way (MSG_MORE).
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn settled(slot: u64, address: u64, result: i64) -> u64 {
+    let Some(record) = label::record(slot) else {
+        return address;
+    };
+    // SAFETY: a map value of the current task.
+    let (sent, sk) = unsafe { ((*record).sent[0], (*record).sock) };
+    if sent != 0 {
+        return SETTLED;
+    }
+    let [four, six] = state!(told);
+    if result >= 0 && four != 0 && six != 0 && sock::is_udp(sk) {
+        return 0;
+    }
+    address
 }
 
 /// Several datagrams of the call went elsewhere than its caller's memory says.
@@ -119,25 +147,19 @@ pub(crate) unsafe fn forget(record: *mut TaskRecord) {
 pub(crate) unsafe fn is_misled(record: *mut TaskRecord) -> bool {
     // SAFETY: the caller's: a map value.
     unsafe {
-        let (sent, told) = ((*record).sent_all, (*record).told_all);
-        sent != 0 && told != sent && told != (*record).sent_before
+        let (sent, said) = ((*record).sent_all, (*record).said_all);
+        sent != 0 && said != sent && said != (*record).sent_before
     }
 }
 
-/// One more destination in a number that stands for several; never 0.
 #[inline(always)]
-fn with(all: u32, one: u32) -> u32 {
-    (all ^ one).wrapping_mul(0x0100_0193) | 1
-}
-
-#[inline(always)]
-unsafe fn add(record: *mut TaskRecord, one: u32, hook: usize) {
+unsafe fn add(record: *mut TaskRecord, port: u32, words: [u32; 4], hook: usize) {
     // SAFETY: the caller's: a map value; the static is one, too, and written once only.
     unsafe {
         if state!(told)[hook] == 0 {
             core::ptr::write_volatile(&raw mut STATE.told[hook], 1);
         }
         (*record).sent_before = (*record).sent_all;
-        (*record).sent_all = with((*record).sent_all, one);
+        (*record).sent_all = with((*record).sent_all, (*record).task, port, words);
     }
 }

@@ -6,7 +6,8 @@
 //! caller's memory at the return, and marked so.
 
 use super::{
-    held::hold, label, namei, network, process::current_tgid, syscall::forget_descriptors,
+    destination, held::hold, label, namei, network, process::current_tgid,
+    syscall::forget_descriptors,
 };
 use crate::kernel::{file, path, read, regs, task};
 use crate::maps::{
@@ -25,6 +26,8 @@ use procmon_probe_ebpf::abi::{
     N_FILE_OPS, NAMES_FLAGS, NAMES_FOLLOW, NO_ARG, ROWS_FILES,
 };
 
+/// No executable slot.
+const NO_EXE: u32 = u32::MAX;
 const PROT_WRITE: u64 = 2;
 const PROT_EXEC: u64 = 4;
 const MAP_SHARED: u64 = 1;
@@ -89,6 +92,7 @@ pub(crate) extern "C" fn keep(regs: u64, position: u64, slot: u64) -> u32 {
     // SAFETY: a map value of the current task.
     unsafe {
         forget_descriptors(record);
+        destination::forget(record);
         let descriptor = regs::argument(regs, (*record).abi, position as u8) as u32;
         let files = task::files((*record).task);
         let file = task::file_in(files, descriptor);
@@ -106,12 +110,13 @@ pub(crate) extern "C" fn keep(regs: u64, position: u64, slot: u64) -> u32 {
 /// The same of a second descriptor.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub(crate) extern "C" fn keep_second(descriptor: u32, slot: u64) -> u32 {
+pub(crate) extern "C" fn keep_second(regs: u64, position: u64, slot: u64) -> u32 {
     let Some(record) = label::record(slot) else {
         return 0;
     };
     // SAFETY: a map value of the current task.
     unsafe {
+        let descriptor = regs::argument(regs, (*record).abi, position as u8) as u32;
         let (row, socket) = kept_row((*record).exe, task::file((*record).task, descriptor));
         (*record).second_row = row;
         (*record).sockets |= socket << 1;
@@ -164,21 +169,23 @@ struct Seen {
     dentry: u64,
     mount: u64,
     inode: u64,
+    number: u64,
+    parent: u64,
     name: u64,
-    renames: u64,
 }
 
 impl Seen {
     #[inline(always)]
     fn of(file: u64) -> Self {
-        let dentry = file::dentry(file);
+        let (dentry, inode) = (file::dentry(file), file::inode(file));
         Self {
             file,
             dentry,
             mount: file::mount(file),
-            inode: file::inode(file),
+            inode,
+            number: file::number(inode),
+            parent: file::parent(dentry),
             name: file::name_hash(dentry),
-            renames: state!(renames),
         }
     }
 
@@ -199,31 +206,44 @@ fn cached_row(exe: u32, seen: &Seen) -> Option<u32> {
             && (*cached).dentry == seen.dentry
             && (*cached).mount == seen.mount
             && (*cached).inode == seen.inode
+            && (*cached).number == seen.number
+            && (*cached).parent == seen.parent
             && (*cached).name == seen.name
-            && (*cached).renames == seen.renames
+            && (*cached).renames == state!(renames)
             && (*cached).exe == exe
             && config!(preemptible) == 0;
         is_same.then(|| (*cached).row)
     }
 }
 
-/// Row plus 1 of a file that this CPU meets now; 0 when it is none, or has no row.
+/// Row plus 1 of a file that this CPU meets now; 0 when it is none, or has no row. What tells the file
+/// is written before, so that it need not be kept while the row is looked up.
 #[inline(always)]
 fn seen_row(exe: u32, seen: &Seen) -> u32 {
-    let row = looked_up_row(exe, seen.file);
-    if let Some(cached) = FILE_CACHE.get_ptr_mut(Seen::place(seen.file)) {
+    let file = seen.file;
+    if let Some(cached) = FILE_CACHE.get_ptr_mut(Seen::place(file)) {
         // SAFETY: a map value of this CPU.
         unsafe {
             *cached = FileCache {
-                file: seen.file,
+                file,
                 dentry: seen.dentry,
                 mount: seen.mount,
                 inode: seen.inode,
+                number: seen.number,
+                parent: seen.parent,
                 name: seen.name,
-                renames: seen.renames,
-                exe,
-                row,
+                renames: state!(renames),
+                exe: NO_EXE,
+                row: 0,
             };
+        }
+    }
+    let row = looked_up_row(exe, file);
+    if let Some(cached) = FILE_CACHE.get_ptr_mut(Seen::place(file)) {
+        // SAFETY: as above.
+        unsafe {
+            (*cached).row = row;
+            (*cached).exe = exe;
         }
     }
     row

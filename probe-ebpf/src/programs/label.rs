@@ -176,16 +176,16 @@ pub(crate) fn insert(task: u64, container: u32, exe: u32, flags: u32) -> Option<
 /// Takes the label from a task.
 #[inline(always)]
 pub(crate) fn remove(task: u64) {
+    if closed() {
+        return;
+    }
     let slot = slot_of(task);
     let Some(record) = record(slot) else { return };
     let _ = TASKS.remove(task);
     // SAFETY: a map value; nothing is counted by it any more.
     unsafe {
-        if !closed() {
-            syscall::left(record);
-        }
+        syscall::left(record);
     }
-    // Nobody takes it while user space reads what the record holds.
     let _ = FREE_TASKS.push(slot as u32, 0);
     changed();
 }

@@ -42,8 +42,6 @@ const NOTHING_YET: u32 = u32::MAX - 1;
 const YOUNG: u32 = u32::MAX - 2;
 /// In LAST_SENT, beside a row: it was the first datagram of a socket made within the window.
 const WE_BEGAN: u32 = 1 << 30;
-/// In place of an address in the caller's memory: what the kernel has told of this call.
-const SETTLED: u64 = 1;
 /// In a length: the datagram came in.
 const CAME_IN: u32 = 1 << 31;
 /// In a length: others begin.
@@ -219,7 +217,17 @@ pub(crate) extern "C" fn connection_row(exe: u32, socket_file: u64) -> u32 {
         return 0;
     }
     match sock::family(sk) {
-        AF_INET | AF_INET6 => inet_row(exe, sk, file::number(file::inode(socket_file))),
+        AF_INET | AF_INET6 => {
+            // The row that the connection was counted in, when it is the same program's.
+            // SAFETY: an entry is copied out of the map.
+            if let Some(state) = unsafe { SOCKETS.get(sk) }.copied()
+                && state.stage == SOCKET_CONNECTED
+                && u32::from(state.exe) == exe
+            {
+                return state.row + 1;
+            }
+            inet_row(exe, sk, file::number(file::inode(socket_file)))
+        }
         AF_UNIX => unix_row(exe, sk),
         _ => {
             let Some(buffer) = scratch(0) else { return 0 };
@@ -234,14 +242,6 @@ pub(crate) extern "C" fn connection_row(exe: u32, socket_file: u64) -> u32 {
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn inet_row(exe: u32, sk: u64, number: u64) -> u32 {
-    // SAFETY: an entry is copied out of the map.
-    let known = unsafe { SOCKETS.get(sk) }.copied();
-    if let Some(state) = known
-        && state.stage == SOCKET_CONNECTED
-        && u32::from(state.exe) == exe
-    {
-        return state.row + 1;
-    }
     let Some(buffer) = scratch(0) else { return 0 };
     let mut ends = Ends::default();
     sock::ends(sk, &mut ends);
@@ -254,7 +254,8 @@ extern "C" fn inet_row(exe: u32, sk: u64, number: u64) -> u32 {
     if !is_connected {
         return 0;
     }
-    let direction = match known {
+    // SAFETY: an entry is copied out of the map.
+    let direction = match unsafe { SOCKETS.get(sk) }.copied() {
         Some(state) => state.direction,
         None if sock::socket_type(sk) == SOCK_STREAM && is_listened_on(sk, ends.local_port) => {
             DIRECTION_INBOUND
@@ -433,25 +434,23 @@ extern "C" fn address_row(exe: u32, sk: u64, address: u64, length: u32) -> u32 {
     }
     let mut ends = Ends::default();
     sock::ends(sk, &mut ends);
-    let mut words = [0_u32; 7];
-    let wanted = if family == AF_INET6 { 28 } else { 16 };
-    let record = label::current();
-    if address == SETTLED {
-        let Some(record) = record else { return 0 };
-        // SAFETY: a map value of the current task.
-        words = unsafe { (*record).sent };
-    } else {
-        // SAFETY: a local of 28 bytes; the helper checks the address.
-        let unread =
-            unsafe { bpf_probe_read_user((&raw mut words).cast(), wanted, address as *const _) };
-        if unread != 0 {
-            return 0;
+    let Some(record) = label::current() else {
+        return 0;
+    };
+    // SAFETY: a map value of the current task, of 28 bytes; the helper checks the address.
+    let words = unsafe {
+        if address == destination::SETTLED {
+            &(*record).sent
+        } else {
+            let said = &raw mut (*record).said;
+            let length = if family == AF_INET6 { 28 } else { 16 };
+            if bpf_probe_read_user(said.cast(), length, address as *const _) != 0 {
+                return 0;
+            }
+            destination::said_one(record);
+            &*said
         }
-        if let Some(record) = record {
-            // SAFETY: a map value of the current task.
-            unsafe { destination::told_one(record, &words) };
-        }
-    }
+    };
     ends.remote_port = u16::from_be((words[0] >> 16) as u16);
     if words[0] as u16 == AF_INET6 {
         ends.remote = sock::from_words([words[2], words[3], words[4], words[5]]);
@@ -842,14 +841,20 @@ pub(crate) extern "C" fn transferred(regs: u64, kind: u64, result: i64, slot: u6
         return 0;
     }
     let (address, length) = match kind.kind {
-        CALL_SENDTO => (
-            regs::argument(regs, abi, kind.b),
-            regs::argument(regs, abi, kind.c) as u32,
-        ),
+        CALL_SENDTO => {
+            let length = regs::argument(regs, abi, kind.c) as u32;
+            let address = regs::argument(regs, abi, kind.b);
+            (if length == 0 { 0 } else { address }, length)
+        }
         CALL_RECVFROM => (regs::argument(regs, abi, kind.b), 0),
         _ => message_name(regs::argument(regs, abi, kind.b), abi),
     };
     let inward = u32::from(!sends(kind.kind));
+    let address = if inward == 0 && address != 0 {
+        destination::settled(slot, address, result)
+    } else {
+        address
+    };
     if row != 0 && sockets & 1 != 0 && result >= 0 && (inward != 0 || address == 0) {
         // Through a connection, as reads and writes.
         hold(slot, record, row, true, result, inward != 0);
@@ -860,12 +865,7 @@ pub(crate) extern "C" fn transferred(regs: u64, kind: u64, result: i64, slot: u6
         message(inward, 0, 0, result);
         return 0;
     }
-    // SAFETY: a map value of the current task.
-    let is_settled = inward == 0 && address != 0 && unsafe { (*record).sent[0] } != 0;
-    let address = if is_settled { SETTLED } else { address };
     message(inward, address, length, result);
-    // SAFETY: as above.
-    unsafe { destination::forget(record) };
     0
 }
 
@@ -886,8 +886,7 @@ pub(crate) extern "C" fn transferred_many(regs: u64, kind: u64, result: i64) -> 
     let inward = u32::from(!sends(kind.kind));
     let headers = regs::argument(regs, abi, kind.b);
     if result < 0 {
-        message(inward, 0, 0, result);
-        return 0;
+        return failed_many(inward, headers, abi, result);
     }
     if abi == ABI_COMPAT {
         lost(Loss::Messages);
@@ -906,9 +905,20 @@ pub(crate) extern "C" fn transferred_many(regs: u64, kind: u64, result: i64) -> 
         if destination::is_misled(record) {
             lost(Loss::Destinations);
         }
-        destination::forget(record);
     }
     0
+}
+
+/// The first of many messages was not sent, or none was received.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn failed_many(inward: u32, headers: u64, abi: u32, result: i64) -> u32 {
+    let (address, length) = if inward == 0 {
+        message_name(headers, abi)
+    } else {
+        (0, 0)
+    };
+    message(inward, address, length, result)
 }
 
 /// Some of many messages: as many as there are, and no more than `MAX_MESSAGES`.
@@ -942,7 +952,8 @@ fn message_name(header: u64, abi: u32) -> (u64, u32) {
         let after = header + u64::from(pointer);
         bpf_probe_read_user((&raw mut length).cast(), 4, after as *const _);
     }
-    (name, length)
+    // What has no length is no name.
+    (if length == 0 { 0 } else { name }, length)
 }
 
 /// One message was sent or received by the socket that the call began with.
@@ -1004,7 +1015,8 @@ pub(crate) extern "C" fn message(inward: u32, address: u64, length: u32, result:
                 | u32::from(others_begin) << 30
                 | we_began << 29;
             let other = unconnected_row(exe, sk, address, how);
-            row = if other == 0 && row == 0 && inward && has_sent {
+            // A datagram under way takes more, wherever that is said to go.
+            row = if other == 0 && row == 0 && (inward || address == 0) && has_sent {
                 (hint & !WE_BEGAN) + 1
             } else {
                 other

@@ -18,12 +18,14 @@ use aya_ebpf::programs::BtfTracePointContext;
 use procmon_probe_ebpf::abi::{
     CGROUP_CONTAINER, CGROUP_LEVELS, CGROUP_NAME, CGROUP_POD, CgroupEntry, ContainerEvent,
     EVENT_CONTAINER, EVENT_EXEC, EVENT_EXIT, EVENT_FORK, ExecEvent, ListedTask, Loss, MAX_ARGV,
-    NO_CONVENTION, ProcessEvent, SCAN_LABEL, SENTINEL_CONTAINER, TASK_ENTERED, TASK_MAY_BE_IN_CALL,
-    TASK_PENDING, TASK_ROLLED_BACK, TASK_RUNTIME, TaskRecord,
+    NO_CONVENTION, ProcessEvent, SCAN_LABEL, SENTINEL_CONTAINER, TASK_BORN_BEFORE, TASK_ENTERED,
+    TASK_MAY_BE_IN_CALL, TASK_NEW, TASK_PENDING, TASK_ROLLED_BACK, TASK_RUNTIME, TaskRecord,
 };
 
 const CLONE_THREAD: u64 = 0x1_0000;
 const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+/// Flags of a task that its children do not have.
+const OWN: u32 = TASK_MAY_BE_IN_CALL | TASK_BORN_BEFORE | TASK_NEW;
 /// Flags of clone that make namespaces: NEWTIME can't be given to clone.
 const CLONE_NEW: u64 = 0x7e02_0000;
 
@@ -83,20 +85,25 @@ fn on_task_newtask(ctx: BtfTracePointContext) -> i32 {
 
 #[inline(always)]
 fn newtask(child: u64, clone_flags: u64) -> Option<()> {
+    if closed() {
+        return None;
+    }
     // Where the end of a task was not seen, its memory may serve a new one, which is another task.
     label::remove(child);
     let parent = label::current();
+    let born = if open() { TASK_NEW } else { TASK_BORN_BEFORE };
     let into_cgroup = clone_flags & CLONE_INTO_CGROUP != 0 && config!(tree) == 0;
     match parent {
         Some(parent) if !into_cgroup || container_slot(parent) == SENTINEL_CONTAINER => {
             // SAFETY: a map value.
             let (container, exe, flags) =
                 unsafe { ((*parent).container, (*parent).exe, (*parent).flags) };
-            label::insert(child, container, exe, flags & !TASK_MAY_BE_IN_CALL)?;
+            label::insert(child, container, exe, flags & !OWN | born)?;
         }
         None if !into_cgroup => return None,
         _ => {
-            label::by_cgroup(0, child, cgroup::of(child), TASK_ENTERED | TASK_RUNTIME)?;
+            let flags = TASK_ENTERED | TASK_RUNTIME | born;
+            label::by_cgroup(0, child, cgroup::of(child), flags)?;
         }
     }
     if clone_flags & CLONE_THREAD == 0 {
@@ -124,6 +131,9 @@ fn on_sched_process_exec(ctx: BtfTracePointContext) -> i32 {
 
 #[inline(always)]
 fn exec(task: u64, bprm: u64) -> Option<()> {
+    if closed() {
+        return None;
+    }
     let record = label::of(task)?;
     let program: u64 = read(bprm, offset!(bprm_file));
     let script =
@@ -218,6 +228,9 @@ fn on_sched_process_exit(ctx: BtfTracePointContext) -> i32 {
 
 #[inline(always)]
 fn exit(task: u64) -> Option<()> {
+    if closed() {
+        return None;
+    }
     let record = label::of(task)?;
     // Its stack, by which the cache knows it, is another task's soon.
     label::changed();
@@ -225,8 +238,7 @@ fn exit(task: u64) -> Option<()> {
     unsafe {
         let rolled_back = (*record).flags & TASK_ROLLED_BACK != 0;
         let in_call = super::syscall::ends_in_call(record);
-        if !closed()
-            && let Some(row) = super::syscall::left(record)
+        if let Some(row) = super::syscall::left(record)
             && (in_call || rolled_back)
         {
             add_local(&raw mut (*row).no_return, 1);

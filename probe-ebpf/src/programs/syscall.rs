@@ -2,13 +2,13 @@
 //!
 //! Hooks (raw_tp, whose arguments are numbers): sys_enter(regs, id), sys_exit(regs, ret), the same in
 //! 5.10 … 7.x. What a return without an entry means is decided by KIND: a call that a seccomp filter
-//! refused has an error and its number; a new child and a rolled-back call do not have an error.
+//! refused has an error and its number; a new task returns from the call of another one.
 //!
 //! What repeats itself is held in the task's record: rows are shared, and finding one takes longer than
 //! counting. User space adds what records hold when the window closes.
 
 use super::{event, file, held, label, network};
-use crate::kernel::regs;
+use crate::kernel::{regs, task};
 use crate::maps::{
     CALLS, DENSE, FREE_SYSCALL_ROWS, LATENCIES, SPARSE, SYSCALL_KEYS, add_errno, add_local, config,
     lost, opaque, syscall_row, take,
@@ -17,20 +17,22 @@ use aya_ebpf::helpers::generated::bpf_ktime_get_ns;
 use aya_ebpf::macros::raw_tracepoint;
 use aya_ebpf::programs::RawTracePointContext;
 use procmon_probe_ebpf::abi::{
-    ABI_COMPAT, ABI_NATIVE, AT_ENTRY_ACT, AT_ENTRY_CHECK, AT_ENTRY_KEEP, AT_ENTRY_TIME,
-    CALL_ACCEPT, CALL_CONNECT, CALL_COPY, CALL_CREDENTIALS, CALL_DESCRIPTOR, CALL_EVENT, CALL_EXEC,
-    CALL_FORK, CALL_LISTEN, CALL_MAP, CALL_NAME, CALL_OPEN, CALL_PLAIN, CALL_READ, CALL_RECVFROM,
-    CALL_RECVMMSG, CALL_RECVMSG, CALL_RENAME, CALL_SENDMMSG, CALL_SENDMSG, CALL_SENDTO,
-    CALL_SIGRETURN, CALL_SOCKET, CALL_SOCKETCALL, CALL_UNLINKAT, CALL_WRITE, CallKind,
+    ABI_COMPAT, ABI_NATIVE, AT_ENTRY_ACT, AT_ENTRY_CHECK, AT_ENTRY_KEEP, AT_ENTRY_KEEP_SECOND,
+    AT_ENTRY_TIME, CALL_ACCEPT, CALL_CONNECT, CALL_COPY, CALL_CREDENTIALS, CALL_DESCRIPTOR,
+    CALL_EVENT, CALL_EXEC, CALL_LISTEN, CALL_MAP, CALL_NAME, CALL_OPEN, CALL_PLAIN, CALL_READ,
+    CALL_RECVFROM, CALL_RECVMMSG, CALL_RECVMSG, CALL_RENAME, CALL_SENDMMSG, CALL_SENDMSG,
+    CALL_SENDTO, CALL_SIGRETURN, CALL_SOCKET, CALL_SOCKETCALL, CALL_UNLINKAT, CALL_WRITE, CallKind,
     DENSE_NUMBERS, IN_CALL, IN_TIMED_CALL, LATENCY_BUCKETS, Loss, NO_CONVENTION, ROW_ERRNOS,
-    ROWS_SYSCALLS, SyscallKey, SyscallRow, TASK_MAY_BE_IN_CALL, TASK_OPENED, TASK_PENDING,
-    TASK_ROLLED_BACK, TaskRecord, latency_bucket,
+    ROWS_SYSCALLS, SyscallKey, SyscallRow, TASK_BORN_BEFORE, TASK_MAY_BE_IN_CALL, TASK_NEW,
+    TASK_OPENED, TASK_PENDING, TASK_ROLLED_BACK, TaskRecord, latency_bucket,
 };
 
 /// `mmap` of memory without a file.
 const MAP_ANONYMOUS: u64 = 0x20;
 /// The place of `CallKind::at_entry` in a word.
 const AT_ENTRY_SHIFT: u32 = 40;
+/// A call may be under way that nobody saw begin.
+const BEGUN_UNSEEN: u32 = TASK_MAY_BE_IN_CALL | TASK_BORN_BEFORE;
 /// No row was free.
 const NO_ROW: u32 = 0;
 
@@ -55,7 +57,7 @@ fn enter(slot: u64, record: *mut TaskRecord, regs: u64, id: u64) {
             if flags & TASK_PENDING != 0 {
                 return;
             }
-            (*record).flags = flags & !(TASK_MAY_BE_IN_CALL | TASK_ROLLED_BACK);
+            (*record).flags = flags & !(BEGUN_UNSEEN | TASK_NEW | TASK_ROLLED_BACK);
             another(record, id, convention);
         }
         let acts = acts_at_entry(record);
@@ -144,7 +146,7 @@ pub(crate) fn begin_exec(record: *mut TaskRecord) {
             (*record).in_call = IN_TIMED_CALL;
             (*record).entered_ns = bpf_ktime_get_ns();
         }
-        (*record).flags &= !TASK_MAY_BE_IN_CALL;
+        (*record).flags &= !BEGUN_UNSEEN;
     }
 }
 
@@ -263,8 +265,12 @@ fn exit(slot: u64, record: *mut TaskRecord, regs: u64, result: i64) {
             }
         } else if (*record).flags & TASK_PENDING != 0 {
             return;
-        } else if (*record).flags & TASK_MAY_BE_IN_CALL == 0 {
-            if !(-4095..=-512).contains(&result) {
+        } else if (*record).flags & TASK_NEW != 0 {
+            // It returns from the call that made it.
+            (*record).flags &= !TASK_NEW;
+            return;
+        } else if (*record).flags & BEGUN_UNSEEN == 0 {
+            if !(-516..=-512).contains(&result) {
                 answered(regs, result, slot);
             }
             return;
@@ -357,7 +363,7 @@ extern "C" fn recall(regs: u64, slot: u64) -> u32 {
     // SAFETY: a map value of the current task.
     unsafe {
         let abi = regs::abi(regs::convention((*record).convention_at), number);
-        (*record).flags &= !TASK_MAY_BE_IN_CALL;
+        (*record).flags &= !BEGUN_UNSEEN;
         (*record).number = number as u32;
         (*record).abi = abi;
         (*record).kind = kind(abi, number as u32);
@@ -392,8 +398,7 @@ extern "C" fn count_errno(row: u32, errno: u32, failures: u64) -> u32 {
 }
 
 /// A return without an entry: a seccomp filter has refused the call, or answered in the kernel's
-/// place. Without an error it may also be a new child, or a call that the filter has made a signal
-/// of: that is rolled back, and returns its own number.
+/// place. What the filter has made a signal of is rolled back, and returns its own number.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn answered(regs: u64, result: i64, slot: u64) -> u32 {
@@ -401,19 +406,16 @@ extern "C" fn answered(regs: u64, result: i64, slot: u64) -> u32 {
         return 0;
     };
     let number = regs::number(regs);
-    if number < 0 || result == number {
-        return 0;
-    }
     // SAFETY: a map value of the current task.
     let (abi, exe) = unsafe {
         let abi = regs::abi(regs::convention((*record).convention_at), number as u64);
         (abi, (*record).exe)
     };
-    let number = number as u32;
-    if result == 0 && CallKind::from_word(kind(abi, number)).kind == CALL_FORK {
+    // SAFETY: a map value of the current task.
+    if result == number && task::is_trapped(unsafe { (*record).task }) {
         return 0;
     }
-    let row = row(exe, abi, number);
+    let row = row(exe, abi, number as u32);
     if let Some(counts) = syscall_row(row) {
         // SAFETY: a map value of this CPU.
         unsafe {
@@ -432,7 +434,11 @@ extern "C" fn answered(regs: u64, result: i64, slot: u64) -> u32 {
 #[inline(always)]
 fn at_entry(acts: u8, regs: u64, kind: u64, slot: u64) {
     if acts & AT_ENTRY_KEEP != 0 {
-        file::keep(regs, u64::from(CallKind::from_word(kind).a), slot);
+        let kind = CallKind::from_word(kind);
+        file::keep(regs, u64::from(kind.a), slot);
+        if acts & AT_ENTRY_KEEP_SECOND != 0 {
+            file::keep_second(regs, u64::from(kind.b), slot);
+        }
     } else if acts & AT_ENTRY_ACT != 0 {
         act_at_entry(regs, kind, slot);
     }
@@ -457,9 +463,6 @@ extern "C" fn act_at_entry(regs: u64, kind: u64, slot: u64) -> u32 {
         return network::remember_sock(regs::argument(regs, abi, kind.a) as u32);
     }
     file::keep(regs, u64::from(kind.a), slot);
-    if kind.kind == CALL_COPY {
-        file::keep_second(regs::argument(regs, abi, kind.b) as u32, slot);
-    }
     0
 }
 

@@ -369,6 +369,7 @@ impl Counted {
     /// Reads every table of counts.
     pub(crate) fn read(capture: &mut Capture) -> Result<Self> {
         let errnos = errnos(capture)?;
+        capture.held = Held::read(capture)?;
         let syscalls = syscall::read(capture)?;
         let capabilities = capability::read(capture)?;
         let losses: Array<_, u64> = capture

@@ -9,7 +9,7 @@ use procmon_probe_ebpf::abi::{
     SyscallKey, SyscallRow, TaskRecord, latency_floor,
 };
 use procmon_profile::model::Latency;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Tasks that the progress line asks for what they hold.
 const ASKED_TASKS: usize = 256;
@@ -233,39 +233,35 @@ impl Held {
         }
     }
 
-    /// Slots of all tasks of the target, each with its `task_struct`.
-    pub(crate) fn tasks(capture: &Capture) -> Result<HashMap<u32, u64>> {
-        let tasks = tasks(capture)?;
-        let slots = tasks.iter().filter_map(Result::ok);
-        Ok(slots.map(|(task, slot)| (slot, task)).collect())
-    }
-
-    /// Reads the records of these tasks; what a task that has ended meanwhile held is in the rows.
-    pub(crate) fn read(capture: &Capture, tasks: &HashMap<u32, u64>) -> Result<Self> {
-        let records = records(capture)?;
+    /// Reads the records of all tasks that were there when the window closed.
+    pub(crate) fn read(capture: &Capture) -> Result<Self> {
+        let (tasks, records) = (tasks(capture)?, records(capture)?);
+        let slots: BTreeSet<u32> = tasks
+            .iter()
+            .filter_map(Result::ok)
+            .map(|(_, slot)| slot)
+            .collect();
         let mut held = Self::default();
-        for (slot, task) in tasks {
-            let record = records.get(slot, 0)?;
-            if record.task == *task {
-                let row = held.rows.entry(record.row).or_default();
-                row.returns += record.returns;
-                row.under_way += u64::from(record.in_call != 0);
-                if record.failures > 0 {
-                    let errno = u16::try_from(record.errno).unwrap_or(0);
-                    *row.errnos.entry(errno).or_insert(0) += record.failures;
-                }
-                let table = if record.moved & MOVED_PEER == 0 {
-                    &mut held.files
-                } else {
-                    &mut held.peers
-                };
-                if let Some(row) = (record.moved & !MOVED_PEER).checked_sub(1) {
-                    let moves = table.entry(u32::try_from(row)?).or_default();
-                    moves.moves_in += record.moves_in;
-                    moves.moves_out += record.moves_out;
-                    moves.bytes_in += record.bytes_in;
-                    moves.bytes_out += record.bytes_out;
-                }
+        for slot in slots {
+            let record = records.get(&slot, 0)?;
+            let row = held.rows.entry(record.row).or_default();
+            row.returns += record.returns;
+            row.under_way += u64::from(record.in_call != 0);
+            if record.failures > 0 {
+                let errno = u16::try_from(record.errno).unwrap_or(0);
+                *row.errnos.entry(errno).or_insert(0) += record.failures;
+            }
+            let table = if record.moved & MOVED_PEER == 0 {
+                &mut held.files
+            } else {
+                &mut held.peers
+            };
+            if let Some(row) = (record.moved & !MOVED_PEER).checked_sub(1) {
+                let moves = table.entry(u32::try_from(row)?).or_default();
+                moves.moves_in += record.moves_in;
+                moves.moves_out += record.moves_out;
+                moves.bytes_in += record.bytes_in;
+                moves.bytes_out += record.bytes_out;
             }
         }
         Ok(held)

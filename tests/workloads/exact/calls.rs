@@ -944,10 +944,21 @@ fn filters_answered(_: &Folder) -> Value {
         for _ in 0..3 {
             assert_eq!(sys!(SYS_getresgid, 0_i64, 0_i64, 0_i64), 0);
         }
+        // What returns 0 like a child, and an errno that is none of the kernel's.
+        filter(libc::SYS_clone3, libc::SECCOMP_RET_ERRNO);
+        for _ in 0..4 {
+            assert_eq!(sys!(SYS_clone3, 0_i64, 0_i64), 0);
+        }
+        filter(libc::SYS_getsid, libc::SECCOMP_RET_ERRNO | 600);
+        for _ in 0..5 {
+            fails(sys!(SYS_getsid, 0_i64), 600);
+        }
     });
     json!({"syscalls": [
         {"name": "mlockall", "calls": 2, "errors": {}},
         {"name": "getresgid", "calls": 3, "errors": {}},
+        {"name": "clone3", "calls": 4, "errors": {}},
+        {"name": "getsid", "calls": 5, "errors": {"errno(600)": 5}, "deniedBySeccomp": 5},
     ]})
 }
 

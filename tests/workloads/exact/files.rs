@@ -21,6 +21,7 @@ pub(crate) const CASES: &[Case] = &[
     ("attributes", attributes),
     ("deleted", deleted),
     ("special", special),
+    ("reused-inodes", reused_inodes),
     ("many-files", many_files),
     ("high-descriptors", high_descriptors),
     ("opened-before", opened_before),
@@ -453,6 +454,37 @@ fn path_only(folder: &Folder) -> Value {
 }
 
 /// A file without a name, which gets one.
+/// Files in memory without a name, one after the other: the kernel frees each, and the next one has its
+/// place in memory.
+fn reused_inodes(_: &Folder) -> Value {
+    const FILES: usize = 100;
+    const MEMBARRIER_CMD_GLOBAL: i64 = 1;
+    let folder = text("/dev/shm");
+    let mut numbers = Vec::new();
+    for _ in 0..FILES {
+        let flags = libc::O_TMPFILE | libc::O_RDWR;
+        let file = good(sys!(SYS_open, folder.as_ptr(), flags, 0o600));
+        assert_eq!(sys!(SYS_write, file, folder.as_ptr(), 1_i64), 1);
+        // SAFETY: all zero is a valid stat, and the call fills it.
+        let number = unsafe {
+            let mut stat: libc::stat = std::mem::zeroed();
+            assert_eq!(libc::fstat(file, &raw mut stat), 0);
+            stat.st_ino
+        };
+        numbers.push(number);
+        assert_eq!(sys!(SYS_close, file), 0);
+        sys!(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0_i64, 0_i64);
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
+    let rows: Vec<Value> = numbers
+        .iter()
+        .map(|number| {
+            json!({"path": format!("/dev/shm/#{number}"), "operations": {"open": 1, "write": 1}, "bytesWritten": 1})
+        })
+        .collect();
+    json!({"files": rows})
+}
+
 fn temporary(folder: &Folder) -> Value {
     let file = open(folder, "", libc::O_TMPFILE | libc::O_RDWR);
     let buffer = [0_u8; 20];
