@@ -136,7 +136,9 @@ pub(crate) extern "C" fn settled(slot: u64, address: u64, result: i64) -> u64 {
         return SETTLED;
     }
     let [four, six] = state!(told);
-    if result >= 0 && four != 0 && six != 0 && sock::is_udp(sk) {
+    // A socket of IPv6 may send by IPv4.
+    let tells = four != 0 && (six != 0 || sock::family(sk) == AF_INET);
+    if result >= 0 && tells && sock::is_udp(sk) {
         return 0;
     }
     address
@@ -154,9 +156,10 @@ pub(crate) unsafe fn is_misled(record: *mut TaskRecord) -> bool {
 
 #[inline(always)]
 unsafe fn add(record: *mut TaskRecord, port: u32, words: [u32; 4], hook: usize) {
+    let told = state!(told);
     // SAFETY: the caller's: a map value; the static is one, too, and written once only.
     unsafe {
-        if state!(told)[hook] == 0 {
+        if told[hook] == 0 {
             core::ptr::write_volatile(&raw mut STATE.told[hook], 1);
         }
         (*record).sent_before = (*record).sent_all;

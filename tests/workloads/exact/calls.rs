@@ -949,9 +949,13 @@ fn filters_answered(_: &Folder) -> Value {
         for _ in 0..4 {
             assert_eq!(sys!(SYS_clone3, 0_i64, 0_i64), 0);
         }
-        filter(libc::SYS_getsid, libc::SECCOMP_RET_ERRNO | 600);
+        let none = 600_i32;
+        filter(
+            libc::SYS_getsid,
+            libc::SECCOMP_RET_ERRNO | none.cast_unsigned(),
+        );
         for _ in 0..5 {
-            fails(sys!(SYS_getsid, 0_i64), 600);
+            fails(sys!(SYS_getsid, 0_i64), none);
         }
     });
     json!({"syscalls": [
