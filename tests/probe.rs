@@ -97,6 +97,61 @@ fn check(name: &str) {
     }
 }
 
+/// A profile with times of calls.
+fn timed(command: &[&str], truth: &Path) -> Value {
+    let document = truth.with_extension("p.json");
+    let status = Command::new(plugin())
+        .args(["profile", "--local", "-q", "--latency", "-o", "json"])
+        .arg("--output-file")
+        .arg(&document)
+        .arg("--")
+        .args(command)
+        .env("PROCMON_TRUTH", truth)
+        .stdin(Stdio::null())
+        .status()
+        .unwrap();
+    assert!(status.success(), "{command:?}: {status}");
+    read(&document)
+}
+
+#[test]
+fn times_of_calls_are_told() {
+    if !has_bpf() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let base = folder.path().canonicalize().unwrap();
+    let sleeps = timed(
+        &["sh", "-c", "sleep 0.03; sleep 0.06"],
+        &base.join("sleeps"),
+    );
+    let times = |document: &Value, name: &str, exe: &str| {
+        let row = rows(document, "syscalls")
+            .find(|row| row["name"] == name && row["exe"].as_str().unwrap().ends_with(exe))
+            .cloned();
+        let row = row.unwrap_or_else(|| panic!("no {name}"));
+        ["p50", "p95", "p99", "max"].map(|time| row["latencyNs"][time].as_u64().unwrap())
+    };
+    let [p50, p95, p99, max] = times(&sleeps, "clock_nanosleep", "/sleep");
+    assert!((30_000_000..60_000_000).contains(&p50), "{p50}");
+    assert!(
+        p95 == max && p99 == max && (60_000_000..500_000_000).contains(&max),
+        "{p95} {p99} {max}"
+    );
+    // Not every one of thousands in a row is timed, every one is counted.
+    let exe = workload::path("calls", Linked::Dynamic)
+        .display()
+        .to_string();
+    let calls = timed(&[&exe], &base.join("calls"));
+    check_truth(&calls, &read(&base.join("calls")), &exe);
+    let [p50, p95, p99, max] = times(&calls, "getppid", "workload-calls");
+    assert!(p50 > 0 && p50 < 100_000, "{p50}");
+    assert!(
+        p50 <= p95 && p95 <= p99 && p99 <= max,
+        "{p50} {p95} {p99} {max}"
+    );
+}
+
 /// The document is as the schema says that the plugin prints.
 fn validate(document: &Value) {
     let output = Command::new(plugin()).arg("schema").output().unwrap();

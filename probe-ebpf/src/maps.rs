@@ -29,6 +29,7 @@ pub(crate) static CONFIG: Config = Config {
     direct: 0,
     latency: 0,
     syscall_rows: 0,
+    tick_ns: 0,
 };
 
 /// The switch, and counters that make caches stale: the map `.bss`, which is read without a look-up.

@@ -559,6 +559,7 @@ fn layouts(
         tree: u32::from(tree),
         preemptible: u32::from(is_preemptible(&sys::uname().0)),
         latency: u32::from(latency),
+        tick_ns: sys::tick_ns(),
         syscall_rows,
         direct: u32::from(
             functions

@@ -99,6 +99,17 @@ pub(crate) fn barrier() {
     unsafe { libc::syscall(libc::SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0) };
 }
 
+/// Nanoseconds of a tick of the kernel: what the coarse clock can tell apart.
+pub(crate) fn tick_ns() -> u32 {
+    let mut resolution = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: the pointer is to a local.
+    unsafe { libc::clock_getres(libc::CLOCK_MONOTONIC_COARSE, &raw mut resolution) };
+    u32::try_from(resolution.tv_nsec).unwrap_or(0)
+}
+
 /// Kernel release and machine, as `uname -r` and `uname -m`.
 pub(crate) fn uname() -> (String, String, String) {
     // SAFETY: all-zero is a valid utsname, and the pointer is to a local.

@@ -195,8 +195,10 @@ pub struct Config {
     pub latency: u32,
     /// Rows of system calls of each CPU.
     pub syscall_rows: u32,
+    /// Nanoseconds of a tick of the kernel.
+    pub tick_ns: u32,
 }
-records! { Config = 36 }
+records! { Config = 40 }
 
 /// Tasks are labelled, nothing is counted.
 pub const NOT_OPEN: u32 = 0;

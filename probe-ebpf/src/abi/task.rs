@@ -37,7 +37,8 @@ pub struct TaskRecord {
     pub exe: u32,
     /// Of `TASK_…`.
     pub flags: u32,
-    /// Between entry and return of a system call: [`IN_CALL`] or [`IN_TIMED_CALL`]; 0: it is not.
+    /// Between entry and return of a system call: [`IN_CALL`], [`IN_TIMED_CALL`] or [`IN_UNTIMED_CALL`]; 0: it is
+    /// not.
     pub in_call: u32,
     /// Its number.
     pub number: u32,
@@ -108,11 +109,21 @@ pub struct TaskRecord {
     pub bytes_in: u64,
     /// Bytes written.
     pub bytes_out: u64,
+    /// Returns of this call that were not timed since the last one that was.
+    pub untimed: u64,
+    /// The bucket of that one.
+    pub bucket: u32,
+    /// Timed returns of this call in a row that were quick.
+    pub quick: u32,
+    /// What chance has said last.
+    pub chance: u32,
     /// Where the kernel sends this call's datagram, as a `struct sockaddr_in` or `sockaddr_in6`; family 0: it did
     /// not say.
     pub sent: [u32; 7],
     /// The same as the caller's memory says it.
     pub said: [u32; 7],
+    /// Padding.
+    pub pad: u32,
     /// Of all datagrams of this call, one number by where the kernel sends them; 0: it did not say.
     pub sent_all: u64,
     /// The same without the last one, which may not have been sent.
@@ -120,7 +131,7 @@ pub struct TaskRecord {
     /// The same by where the caller's memory says that they go.
     pub said_all: u64,
 }
-records! { TaskRecord = 312 }
+records! { TaskRecord = 336 }
 
 /// In [`TaskRecord::moved`]: the row is a peer's, not a file's.
 pub const MOVED_PEER: u64 = 1 << 32;
@@ -129,6 +140,8 @@ pub const MOVED_PEER: u64 = 1 << 32;
 pub const IN_CALL: u32 = 1;
 /// In a system call that began at `entered_ns`.
 pub const IN_TIMED_CALL: u32 = 2;
+/// In a system call that is not timed, and began at the tick `entered_ns`.
+pub const IN_UNTIMED_CALL: u32 = 3;
 
 /// No call has such a convention.
 pub const NO_CONVENTION: u32 = u32::MAX;

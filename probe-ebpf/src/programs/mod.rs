@@ -6,6 +6,7 @@ mod event;
 mod file;
 mod held;
 mod label;
+mod latency;
 mod namei;
 mod network;
 mod process;

@@ -7,13 +7,12 @@
 //! What repeats itself is held in the task's record: rows are shared, and finding one takes longer than
 //! counting. User space adds what records hold when the window closes.
 
-use super::{event, file, held, label, network};
+use super::{event, file, held, label, latency, network};
 use crate::kernel::{regs, task};
 use crate::maps::{
-    CALLS, DENSE, FREE_SYSCALL_ROWS, LATENCIES, SPARSE, SYSCALL_KEYS, add_errno, add_local, config,
-    lost, opaque, syscall_row, take,
+    CALLS, DENSE, FREE_SYSCALL_ROWS, SPARSE, SYSCALL_KEYS, add_errno, add_local, config, lost,
+    opaque, syscall_row, take,
 };
-use aya_ebpf::helpers::generated::bpf_ktime_get_ns;
 use aya_ebpf::macros::raw_tracepoint;
 use aya_ebpf::programs::RawTracePointContext;
 use procmon_probe_ebpf::abi::{
@@ -22,9 +21,9 @@ use procmon_probe_ebpf::abi::{
     CALL_EVENT, CALL_EXEC, CALL_LISTEN, CALL_MAP, CALL_NAME, CALL_OPEN, CALL_PLAIN, CALL_READ,
     CALL_RECVFROM, CALL_RECVMMSG, CALL_RECVMSG, CALL_RENAME, CALL_SENDMMSG, CALL_SENDMSG,
     CALL_SENDTO, CALL_SIGRETURN, CALL_SOCKET, CALL_SOCKETCALL, CALL_UNLINKAT, CALL_WRITE, CallKind,
-    DENSE_NUMBERS, IN_CALL, IN_TIMED_CALL, LATENCY_BUCKETS, Loss, NO_CONVENTION, ROW_ERRNOS,
-    ROWS_SYSCALLS, SyscallKey, SyscallRow, TASK_BORN_BEFORE, TASK_MAY_BE_IN_CALL, TASK_NEW,
-    TASK_OPENED, TASK_PENDING, TASK_ROLLED_BACK, TaskRecord, latency_bucket,
+    DENSE_NUMBERS, IN_CALL, Loss, NO_CONVENTION, ROW_ERRNOS, ROWS_SYSCALLS, SyscallKey, SyscallRow,
+    TASK_BORN_BEFORE, TASK_MAY_BE_IN_CALL, TASK_NEW, TASK_OPENED, TASK_PENDING, TASK_ROLLED_BACK,
+    TaskRecord,
 };
 
 /// `mmap` of memory without a file.
@@ -70,8 +69,7 @@ fn enter(slot: u64, record: *mut TaskRecord, regs: u64, id: u64) {
         }
         (*record).in_call = IN_CALL;
         if config!(latency) != 0 {
-            (*record).in_call = IN_TIMED_CALL;
-            (*record).entered_ns = bpf_ktime_get_ns();
+            (*record).in_call = latency::begun(record);
         }
         at_entry(acts, regs, (*record).kind, slot);
     }
@@ -143,8 +141,7 @@ pub(crate) fn begin_exec(record: *mut TaskRecord) {
         another(record, number, 0);
         (*record).in_call = IN_CALL;
         if config!(latency) != 0 {
-            (*record).in_call = IN_TIMED_CALL;
-            (*record).entered_ns = bpf_ktime_get_ns();
+            (*record).in_call = latency::begun(record);
         }
         (*record).flags &= !BEGUN_UNSEEN;
     }
@@ -155,6 +152,9 @@ pub(crate) fn begin_exec(record: *mut TaskRecord) {
 unsafe fn settle(record: *mut TaskRecord) -> Option<*mut SyscallRow> {
     // SAFETY: the caller's: a map value.
     unsafe {
+        if config!(latency) != 0 {
+            latency::settle(record);
+        }
         let row = (*record).row;
         let counts = syscall_row(row)?;
         add_local(&raw mut (*counts).calls, (*record).returns);
@@ -256,9 +256,8 @@ fn exit(slot: u64, record: *mut TaskRecord, regs: u64, result: i64) {
         if in_call != 0 {
             (*record).in_call = 0;
             (*record).returns += 1;
-            if in_call == IN_TIMED_CALL && config!(latency) != 0 {
-                let ns = bpf_ktime_get_ns().wrapping_sub((*record).entered_ns);
-                measure((*record).row, ns);
+            if in_call != IN_CALL && config!(latency) != 0 {
+                latency::returned(record, in_call);
             }
             if is_errno(result) {
                 failed(record, -result as u32);
@@ -323,31 +322,6 @@ unsafe fn failed(record: *mut TaskRecord, errno: u32) {
             }
             (*record).errno = errno;
             (*record).failures = 1;
-        }
-    }
-}
-
-/// Counts how long a call took.
-#[inline(always)]
-unsafe fn measure(row: u32, ns: u64) {
-    let Some(times) = LATENCIES.get_ptr_mut(row) else {
-        return;
-    };
-    let bucket = opaque(latency_bucket(ns) as u64);
-    if bucket >= LATENCY_BUCKETS as u64 {
-        return;
-    }
-    // SAFETY: a map value of this CPU; the position is below the length.
-    unsafe {
-        add_local(
-            (&raw mut (*times).buckets)
-                .cast::<u64>()
-                .add(bucket as usize),
-            1,
-        );
-        // Where another task may come between, its longer time may be lost here; its bucket tells.
-        if ns > (*times).max {
-            (*times).max = ns;
         }
     }
 }

@@ -115,7 +115,7 @@ pub(crate) fn read(capture: &mut Capture) -> Result<Vec<SyscallSample>> {
             number,
             inline_errnos,
             latency: if capture.latency {
-                latency(&times.get(&number, 0)?)
+                latency(&times.get(&number, 0)?, capture.held.rows.get(&number))
             } else {
                 None
             },
@@ -125,10 +125,13 @@ pub(crate) fn read(capture: &mut Capture) -> Result<Vec<SyscallSample>> {
 }
 
 /// What the times of all CPUs say; none without a call.
-fn latency(cpus: &[LatencyRow]) -> Option<Latency> {
+fn latency(cpus: &[LatencyRow], held: Option<&HeldRow>) -> Option<Latency> {
     let mut counts = [0_u64; LATENCY_BUCKETS];
     for (count, cpu) in cpus.iter().flat_map(|cpu| cpu.buckets.iter().enumerate()) {
         counts[count] += *cpu;
+    }
+    for (bucket, calls) in held.into_iter().flat_map(|held| &held.untimed) {
+        counts[(*bucket).min(LATENCY_BUCKETS - 1)] += calls;
     }
     let slowest = counts.iter().rposition(|count| *count > 0)?;
     let max = cpus.iter().map(|cpu| cpu.max).max()?;
@@ -201,6 +204,8 @@ struct HeldRow {
     returns: u64,
     under_way: u64,
     errnos: BTreeMap<u16, u64>,
+    /// Calls that were not timed, by the bucket of the last one that was.
+    untimed: BTreeMap<usize, u64>,
 }
 
 /// Of a row of files or peers.
@@ -247,6 +252,9 @@ impl Held {
             let row = held.rows.entry(record.row).or_default();
             row.returns += record.returns;
             row.under_way += u64::from(record.in_call != 0);
+            if record.untimed > 0 {
+                *row.untimed.entry(record.bucket as usize).or_insert(0) += record.untimed;
+            }
             if record.failures > 0 {
                 let errno = u16::try_from(record.errno).unwrap_or(0);
                 *row.errnos.entry(errno).or_insert(0) += record.failures;
@@ -304,6 +312,20 @@ mod tests {
     }
 
     #[test]
+    fn calls_that_were_not_timed_are_like_the_last_one_that_was() {
+        let mut cpus = [LatencyRow {
+            max: 1_000_000,
+            buckets: [0; LATENCY_BUCKETS],
+        }];
+        cpus[0].buckets[latency_bucket(1_000_000)] = 2;
+        let mut held = HeldRow::default();
+        held.untimed.insert(latency_bucket(500), 98);
+        let latency = latency(&cpus, Some(&held)).expect("there were calls");
+        assert!((500..=625).contains(&latency.p50), "{}", latency.p50);
+        assert_eq!(latency.p99, 1_000_000);
+    }
+
+    #[test]
     fn shares_are_of_all_cpus() {
         let mut cpus = [LatencyRow {
             max: 0,
@@ -314,7 +336,7 @@ mod tests {
             cpu.buckets[latency_bucket(ns * 1000)] += 1;
             cpu.max = cpu.max.max(ns * 1000);
         }
-        let latency = latency(&cpus).expect("there were calls");
+        let latency = latency(&cpus, None).expect("there were calls");
         assert_eq!(latency.max, 1_000_000);
         for (found, exact) in [
             (latency.p50, 500_000),

@@ -1,0 +1,103 @@
+//! How long system calls take, where that is measured. Reading the clock twice takes longer than all else,
+//! so of a call that a task repeats, each time for less than a microsecond, only some are timed: one in
+//! four, by chance, which stands for those before it. One that lasts two ticks of the kernel is always
+//! noticed.
+
+use crate::maps::{LATENCIES, add_local, config, opaque};
+use aya_ebpf::helpers::generated::{bpf_jiffies64, bpf_ktime_get_ns};
+use procmon_probe_ebpf::abi::{
+    IN_TIMED_CALL, IN_UNTIMED_CALL, LATENCY_BUCKETS, TaskRecord, latency_bucket,
+};
+
+/// So many in a row, each faster than `QUICK_NS`, are timed before some are not.
+const STREAK: u32 = 64;
+const QUICK_NS: u64 = 1024;
+
+/// A call begins: what it is in.
+#[inline(always)]
+pub(crate) unsafe fn begun(record: *mut TaskRecord) -> u32 {
+    // SAFETY: the caller's: a map value of the current task.
+    unsafe {
+        if (*record).quick >= STREAK {
+            // Numerical Recipes' generator, of which the high bits are good.
+            let chance = (*record)
+                .chance
+                .wrapping_mul(1_664_525)
+                .wrapping_add(1_013_904_223);
+            (*record).chance = chance;
+            if chance >> 30 != 0 {
+                (*record).entered_ns = bpf_jiffies64();
+                return IN_UNTIMED_CALL;
+            }
+        }
+        (*record).entered_ns = bpf_ktime_get_ns();
+    }
+    IN_TIMED_CALL
+}
+
+/// It has returned.
+#[inline(always)]
+pub(crate) unsafe fn returned(record: *mut TaskRecord, in_call: u32) {
+    // SAFETY: the caller's: a map value of the current task.
+    unsafe {
+        let entered = (*record).entered_ns;
+        if in_call == IN_UNTIMED_CALL {
+            let ticks = bpf_jiffies64().wrapping_sub(entered);
+            if ticks < 2 {
+                (*record).untimed += 1;
+                return;
+            }
+            (*record).quick = 0;
+            let ns = (ticks - 1) * u64::from(config!(tick_ns));
+            count((*record).row, latency_bucket(ns) as u32, ns, 1);
+            return;
+        }
+        let ns = bpf_ktime_get_ns().wrapping_sub(entered);
+        let bucket = latency_bucket(ns) as u32;
+        (*record).quick = if ns < QUICK_NS {
+            (*record).quick + 1
+        } else {
+            0
+        };
+        (*record).bucket = bucket;
+        count((*record).row, bucket, ns, 1 + (*record).untimed);
+        (*record).untimed = 0;
+    }
+}
+
+/// The task makes another call: those that were not timed are like the last one that was.
+#[inline(always)]
+pub(crate) unsafe fn settle(record: *mut TaskRecord) {
+    // SAFETY: the caller's: a map value.
+    unsafe {
+        (*record).quick = 0;
+        if (*record).untimed != 0 {
+            count((*record).row, (*record).bucket, 0, (*record).untimed);
+            (*record).untimed = 0;
+        }
+    }
+}
+
+#[inline(always)]
+fn count(row: u32, bucket: u32, ns: u64, calls: u64) {
+    let Some(times) = LATENCIES.get_ptr_mut(row) else {
+        return;
+    };
+    let bucket = opaque(u64::from(bucket));
+    if bucket >= LATENCY_BUCKETS as u64 {
+        return;
+    }
+    // SAFETY: a map value of this CPU; the position is below the length.
+    unsafe {
+        add_local(
+            (&raw mut (*times).buckets)
+                .cast::<u64>()
+                .add(bucket as usize),
+            calls,
+        );
+        // Where another task may come between, its longer time may be lost here; its bucket tells.
+        if ns > (*times).max {
+            (*times).max = ns;
+        }
+    }
+}
