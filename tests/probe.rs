@@ -100,14 +100,9 @@ fn check(name: &str) {
 /// A profile with times of calls.
 fn timed(command: &[&str], truth: &Path) -> Value {
     let document = truth.with_extension("p.json");
-    let status = Command::new(plugin())
-        .args(["profile", "--local", "-q", "--latency", "-o", "json"])
-        .arg("--output-file")
-        .arg(&document)
-        .arg("--")
+    let status = local(&document, &["-q", "--latency", "--"])
         .args(command)
         .env("PROCMON_TRUTH", truth)
-        .stdin(Stdio::null())
         .status()
         .unwrap();
     assert!(status.success(), "{command:?}: {status}");
@@ -119,8 +114,7 @@ fn times_of_calls_are_told() {
     if !has_bpf() {
         return;
     }
-    let folder = tempfile::tempdir().unwrap();
-    let base = folder.path().canonicalize().unwrap();
+    let (_folder, base) = folder();
     let sleeps = timed(
         &["sh", "-c", "sleep 0.03; sleep 0.06"],
         &base.join("sleeps"),

@@ -87,46 +87,36 @@ const LABELS: &[(Dimension, bool)] = &[
 const NETWORK: &[(Dimension, bool)] = &[(Dimension::Network, false)];
 const EVENTS: &[(Dimension, bool)] = &[(Dimension::Events, false)];
 
-/// A typed tracepoint.
-macro_rules! tracepoint {
-    ($name:literal, $program:literal) => {
+/// One program at one place.
+macro_rules! alternative {
+    ($name:expr, $attach:ident, $program:literal) => {
         Alternative {
             name: $name,
             arguments: 0,
-            programs: &[($program, Attach::Tracepoint)],
+            programs: &[($program, Attach::$attach)],
         }
     };
 }
 
-/// A hook of the base tier: typed tracepoints, which need BTF and nothing else.
-macro_rules! base {
-    ($name:literal, $program:literal, $without:expr) => {
-        base!($name, $program, $without, false)
+/// A hook that there is only one way to.
+macro_rules! only {
+    ($name:expr, $attach:ident, $program:literal, $without:expr) => {
+        only!($name, $attach, $program, $without, false)
     };
-    ($name:literal, $program:literal, $without:expr, $cgroup_only:literal) => {
+    ($name:expr, $attach:ident, $program:literal, $without:expr, $cgroup_only:literal) => {
         Wanted {
             id: $name,
             cgroup_only: $cgroup_only,
             without: $without,
-            alternatives: &[tracepoint!($name, $program)],
+            alternatives: &[alternative!($name, $attach, $program)],
         }
     };
 }
 
-/// All system calls of all tasks: a tracepoint without types, whose programs compare the address of the
-/// registers.
-macro_rules! calls {
-    ($name:literal, $program:literal) => {
-        Wanted {
-            id: $name,
-            cgroup_only: false,
-            without: ALL_CALLS,
-            alternatives: &[Alternative {
-                name: $name,
-                arguments: 0,
-                programs: &[($program, Attach::RawTracepoint)],
-            }],
-        }
+/// A hook of the base tier that has types, which needs BTF and nothing else.
+macro_rules! base {
+    ($name:literal, $program:literal, $($without:tt)+) => {
+        only!($name, Tracepoint, $program, $($without)+)
     };
 }
 
@@ -174,22 +164,6 @@ macro_rules! opening {
     };
 }
 
-/// Where datagrams go, which adds facts.
-macro_rules! destination {
-    ($name:expr, $program:literal) => {
-        Wanted {
-            id: $name,
-            cgroup_only: false,
-            without: &[],
-            alternatives: &[Alternative {
-                name: $name,
-                arguments: 0,
-                programs: &[($program, Attach::Cgroup)],
-            }],
-        }
-    };
-}
-
 /// The hooks that tell where datagrams go.
 pub(crate) const SENDMSG4: &str = "sendmsg4";
 pub(crate) const SENDMSG6: &str = "sendmsg6";
@@ -206,8 +180,8 @@ pub(crate) const MODULE_LOAD: &str = "module_load";
 
 /// Every hook.
 pub(crate) const WANTED: &[Wanted] = &[
-    calls!("sys_enter", "on_sys_enter"),
-    calls!("sys_exit", "on_sys_exit"),
+    only!("sys_enter", RawTracepoint, "on_sys_enter", ALL_CALLS),
+    only!("sys_exit", RawTracepoint, "on_sys_exit", ALL_CALLS),
     base!("task_newtask", "on_task_newtask", LABELS),
     base!("sched_process_exec", "on_sched_process_exec", LABELS),
     base!("sched_process_exit", "on_sched_process_exit", LABELS),
@@ -221,18 +195,13 @@ pub(crate) const WANTED: &[Wanted] = &[
         cgroup_only: false,
         without: &[],
         alternatives: &[
-            tracepoint!("io_uring_submit_req", "on_io_uring_submit"),
-            tracepoint!("io_uring_submit_sqe", "on_io_uring_submit"),
+            alternative!("io_uring_submit_req", Tracepoint, "on_io_uring_submit"),
+            alternative!("io_uring_submit_sqe", Tracepoint, "on_io_uring_submit"),
         ],
     },
-    Wanted {
-        id: RING_COMPLETE,
-        cgroup_only: false,
-        without: &[],
-        alternatives: &[tracepoint!("io_uring_complete", "on_io_uring_complete")],
-    },
-    destination!(SENDMSG4, "on_sendmsg4"),
-    destination!(SENDMSG6, "on_sendmsg6"),
+    only!(RING_COMPLETE, Tracepoint, "on_io_uring_complete", &[]),
+    only!(SENDMSG4, Cgroup, "on_sendmsg4", &[]),
+    only!(SENDMSG6, Cgroup, "on_sendmsg6", &[]),
     base!("signal_generate", "on_signal_generate", EVENTS),
     base!("module_load", "on_module_load", &[]),
     Wanted {
@@ -253,7 +222,7 @@ pub(crate) const WANTED: &[Wanted] = &[
                     ("k_capable_return", Attach::Kretprobe),
                 ],
             },
-            tracepoint!("cap_capable", "on_cap_capable"),
+            alternative!("cap_capable", Tracepoint, "on_cap_capable"),
         ],
     },
     Wanted {

@@ -179,13 +179,13 @@ records! { CallKind = 8 }
 /// In [`CallKind::at_entry`]: keep which file or socket descriptor `a` is.
 pub const AT_ENTRY_KEEP: u8 = 1;
 /// In [`CallKind::at_entry`]: something of the kind's own.
-pub const AT_ENTRY_ACT: u8 = 4;
+pub const AT_ENTRY_ACT: u8 = 2;
 /// In [`CallKind::at_entry`]: keep descriptor `b`, too.
-pub const AT_ENTRY_KEEP_SECOND: u8 = 16;
+pub const AT_ENTRY_KEEP_SECOND: u8 = 4;
 /// In [`CallKind::at_entry`] of a record: read the clock.
-pub const AT_ENTRY_TIME: u8 = 2;
+pub const AT_ENTRY_TIME: u8 = 8;
 /// In [`CallKind::at_entry`] of a record: the last return may not have been seen.
-pub const AT_ENTRY_CHECK: u8 = 8;
+pub const AT_ENTRY_CHECK: u8 = 16;
 
 /// In [`CallKind::names`]: a symbolic link at the end of the name is followed.
 pub const NAMES_FOLLOW: u8 = 0x80;

@@ -18,14 +18,14 @@ pub const TASK_MAY_BE_IN_CALL: u32 = 2;
 pub const TASK_RUNTIME: u32 = 4;
 /// Waits to execute the command: nothing is counted before.
 pub const TASK_PENDING: u32 = 8;
+/// The last call was rolled back, to begin anew when the task goes on; it may be about to end instead.
+pub const TASK_ROLLED_BACK: u32 = 16;
+/// The call has opened a file by its name, or failed to.
+pub const TASK_OPENED: u32 = 32;
 /// Has not returned yet from the call that made it.
 pub const TASK_NEW: u32 = 64;
 /// Made before the window: a system call may be under way, as after `TASK_MAY_BE_IN_CALL`.
 pub const TASK_BORN_BEFORE: u32 = 128;
-/// The call has opened a file by its name, or failed to.
-pub const TASK_OPENED: u32 = 32;
-/// The last call was rolled back, to begin anew when the task goes on; it may be about to end instead.
-pub const TASK_ROLLED_BACK: u32 = 16;
 
 /// One task of the target; lives in an array slot, from 1 on, that the map `TASKS` names by `task_struct`.
 #[repr(C)]
@@ -40,12 +40,12 @@ pub struct TaskRecord {
     /// Between entry and return of a system call: [`IN_CALL`], [`IN_TIMED_CALL`] or [`IN_UNTIMED_CALL`]; 0: it is
     /// not.
     pub in_call: u32,
-    /// Its number.
-    pub number: u32,
     /// Its abi, of `ABI_…`.
     pub abi: u32,
     /// Its row; 0: none was free.
     pub row: u32,
+    /// What chance has said last of what is timed.
+    pub chance: u32,
     /// Row of the first descriptor's file plus 1, or of its peer when `socket` is set.
     pub first_row: u32,
     /// Row of the second descriptor's file plus 1.
@@ -65,7 +65,7 @@ pub struct TaskRecord {
     /// The machine word that says which abi the last call had; [`NO_CONVENTION`] when the next one must be looked
     /// at anew: by another executable, or with a flag that it ends.
     pub convention: u32,
-    /// Number of the last call, all of the register. With the same convention, `row` and `kind` are the call's.
+    /// The call's number, all of the register. With the same convention, `row` and `kind` are those of the next one.
     pub id: u64,
     /// `task_struct`.
     pub task: u64,
@@ -115,15 +115,11 @@ pub struct TaskRecord {
     pub bucket: u32,
     /// Timed returns of this call in a row that were quick.
     pub quick: u32,
-    /// What chance has said last.
-    pub chance: u32,
     /// Where the kernel sends this call's datagram, as a `struct sockaddr_in` or `sockaddr_in6`; family 0: it did
     /// not say.
     pub sent: [u32; 7],
     /// The same as the caller's memory says it.
     pub said: [u32; 7],
-    /// Padding.
-    pub pad: u32,
     /// Of all datagrams of this call, one number by where the kernel sends them; 0: it did not say.
     pub sent_all: u64,
     /// The same without the last one, which may not have been sent.
@@ -131,7 +127,7 @@ pub struct TaskRecord {
     /// The same by where the caller's memory says that they go.
     pub said_all: u64,
 }
-records! { TaskRecord = 336 }
+records! { TaskRecord = 328 }
 
 /// In [`TaskRecord::moved`]: the row is a peer's, not a file's.
 pub const MOVED_PEER: u64 = 1 << 32;

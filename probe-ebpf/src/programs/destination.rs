@@ -1,8 +1,7 @@
 //! Where datagrams of unconnected sockets go, as the kernel took it from the caller before it sent them:
 //! what the caller's memory says when the call returns may be another address.
 //!
-//! Hooks (cgroup): sendmsg4, sendmsg6, at the root of cgroup v2, since 4.18; that they may ask for the task
-//! since 5.13. They let everything pass. They may be preempted: the cache of the task that runs is not for them.
+//! Hooks (cgroup): sendmsg4, sendmsg6, at the root of cgroup v2, the same in 5.10 … 7.x. They let everything pass. They may be preempted: the cache of the task that runs is not for them.
 
 use super::{label, syscall};
 use crate::kernel::sock::{self, AF_INET, AF_INET6};

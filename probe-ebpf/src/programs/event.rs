@@ -145,7 +145,7 @@ pub(crate) extern "C" fn rare(regs: u64, kind: u64) -> u32 {
     };
     let Some(buffer) = scratch(0) else { return 0 };
     // SAFETY: a map value of the current task.
-    let (abi, number) = unsafe { ((*record).abi, u64::from((*record).number)) };
+    let (abi, number) = unsafe { ((*record).abi, (*record).id & 0xffff_ffff) };
     let argument = |position| {
         if position == NO_ARG {
             0
@@ -255,7 +255,7 @@ extern "C" fn module_named(buffer: u32, name: u64, asked_for: u64) -> u32 {
         if (*record).flags & TASK_PENDING != 0 {
             return 0;
         }
-        u64::from((*record).number) * u64::from((*record).in_call != 0)
+        ((*record).id & 0xffff_ffff) * u64::from((*record).in_call != 0)
     };
     let values = [0, 0, asked_for, number];
     let key = key(buffer, RARE_MODULE_LOAD, current_tgid(), values);

@@ -67,11 +67,20 @@ fn enter(slot: u64, record: *mut TaskRecord, regs: u64, id: u64) {
         if acts & AT_ENTRY_CHECK != 0 {
             return_missed(record);
         }
+        begin(record);
+        at_entry(acts, regs, (*record).kind, slot);
+    }
+}
+
+/// The task is in a call from now on.
+#[inline(always)]
+unsafe fn begin(record: *mut TaskRecord) {
+    // SAFETY: the caller's: a map value of the current task.
+    unsafe {
         (*record).in_call = IN_CALL;
         if config!(latency) != 0 {
             (*record).in_call = latency::begun(record);
         }
-        at_entry(acts, regs, (*record).kind, slot);
     }
 }
 
@@ -86,7 +95,6 @@ unsafe fn another(record: *mut TaskRecord, id: u64, convention: u32) {
         }
         settle(record);
         (*record).row = row((*record).exe, abi, number);
-        (*record).number = number;
         (*record).abi = abi;
         (*record).kind = kind(abi, number);
         if config!(latency) != 0 {
@@ -120,7 +128,7 @@ pub(crate) unsafe fn ends_in_call(record: *mut TaskRecord) -> bool {
     unsafe {
         (*record).in_call != 0
             && (config!(preemptible) == 0
-                || regs::number((*record).regs) as u32 == (*record).number)
+                || regs::number((*record).regs) as u32 == (*record).id as u32)
     }
 }
 
@@ -139,10 +147,7 @@ pub(crate) fn begin_exec(record: *mut TaskRecord) {
     // SAFETY: a map value of the current task.
     unsafe {
         another(record, number, 0);
-        (*record).in_call = IN_CALL;
-        if config!(latency) != 0 {
-            (*record).in_call = latency::begun(record);
-        }
+        begin(record);
         (*record).flags &= !BEGUN_UNSEEN;
     }
 }
@@ -172,8 +177,7 @@ unsafe fn settle(record: *mut TaskRecord) -> Option<*mut SyscallRow> {
 pub(crate) unsafe fn left(record: *mut TaskRecord) -> Option<*mut SyscallRow> {
     // SAFETY: the caller's: a map value.
     unsafe {
-        (*record).returns += u64::from((*record).in_call != 0);
-        (*record).in_call = 0;
+        return_missed(record);
         held::settle(record);
         settle(record)
     }
@@ -310,6 +314,7 @@ unsafe fn failed(record: *mut TaskRecord, errno: u32) {
         if (*record).errno == errno {
             (*record).failures += 1;
         } else if kind_of(record) == CALL_SIGRETURN {
+            // No failure at all.
         } else if (512..=516).contains(&errno) {
             if let Some(counts) = syscall_row(row) {
                 add_local(&raw mut (*counts).restarted, 1);
@@ -326,6 +331,13 @@ unsafe fn failed(record: *mut TaskRecord, errno: u32) {
     }
 }
 
+/// The calling convention of the current task's call of this number.
+#[inline(always)]
+unsafe fn abi_of(record: *mut TaskRecord, number: u64) -> u32 {
+    // SAFETY: the caller's: a map value of the current task.
+    regs::abi(regs::convention(unsafe { (*record).convention_at }), number)
+}
+
 /// Finds out which call returns that nobody saw begin.
 #[unsafe(no_mangle)]
 #[inline(never)]
@@ -336,9 +348,9 @@ extern "C" fn recall(regs: u64, slot: u64) -> u32 {
     let number = regs::number(regs) as u64;
     // SAFETY: a map value of the current task.
     unsafe {
-        let abi = regs::abi(regs::convention((*record).convention_at), number);
+        let abi = abi_of(record, number);
         (*record).flags &= !BEGUN_UNSEEN;
-        (*record).number = number as u32;
+        (*record).id = number;
         (*record).abi = abi;
         (*record).kind = kind(abi, number as u32);
         (*record).convention = NO_CONVENTION;
@@ -381,12 +393,11 @@ extern "C" fn answered(regs: u64, result: i64, slot: u64) -> u32 {
     };
     let number = regs::number(regs);
     // SAFETY: a map value of the current task.
-    let (abi, exe) = unsafe {
-        let abi = regs::abi(regs::convention((*record).convention_at), number as u64);
-        (abi, (*record).exe)
+    let (abi, exe, task) = unsafe {
+        let abi = abi_of(record, number as u64);
+        (abi, (*record).exe, (*record).task)
     };
-    // SAFETY: a map value of the current task.
-    if result == number && task::is_trapped(unsafe { (*record).task }) {
+    if result == number && task::is_trapped(task) {
         return 0;
     }
     let row = row(exe, abi, number as u32);
@@ -484,7 +495,7 @@ unsafe fn effect(slot: u64, record: *mut TaskRecord, regs: u64, word: u64, resul
             network::transferred(regs, word, result, slot)
         }
         CALL_SENDMMSG | CALL_RECVMMSG => network::transferred_many(regs, word, result),
-        CALL_CREDENTIALS => event::credentials_changed(crate::kernel::task::current()),
+        CALL_CREDENTIALS => event::credentials_changed(task::current()),
         CALL_EVENT if result >= 0 => event::rare(regs, word),
         _ => 0,
     }

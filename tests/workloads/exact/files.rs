@@ -453,7 +453,6 @@ fn path_only(folder: &Folder) -> Value {
         "whole": ["files"]})
 }
 
-/// A file without a name, which gets one.
 /// Files in memory without a name, one after the other: the kernel frees each, and the next one has its
 /// place in memory.
 fn reused_inodes(_: &Folder) -> Value {
@@ -485,6 +484,7 @@ fn reused_inodes(_: &Folder) -> Value {
     json!({"files": rows})
 }
 
+/// A file without a name, which gets one.
 fn temporary(folder: &Folder) -> Value {
     let file = open(folder, "", libc::O_TMPFILE | libc::O_RDWR);
     let buffer = [0_u8; 20];

@@ -51,7 +51,7 @@ impl Rows {
     }
 }
 
-pub(super) fn plural(rows: usize) -> String {
+fn plural(rows: usize) -> String {
     if rows == 1 {
         "1 row".to_owned()
     } else {
@@ -60,7 +60,7 @@ pub(super) fn plural(rows: usize) -> String {
 }
 
 /// Text of at most so many columns, cut at its end.
-pub(super) fn cut(text: &str, width: usize) -> String {
+fn cut(text: &str, width: usize) -> String {
     if text.chars().count() <= width {
         return text.to_owned();
     }
