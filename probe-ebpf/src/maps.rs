@@ -5,10 +5,10 @@ use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray, ProgramArray, Queue, RingBuf};
 use procmon_probe_ebpf::abi::{
     CACHED_CPUS, CLOSED, CapabilityKey, CapabilityRow, CgroupEntry, Config, CpuCache,
-    DENSE_NUMBERS, DenseRows, ExeKey, FILE_CACHE_ENTRIES, FOLDER_ROWS, FileCache, FileKey, FileRow,
-    FlowKey, LatencyRow, ListenKey, Loss, MAX_CONTAINERS, MAX_EXES, N_LOSSES, NOT_OPEN, NetworkKey,
-    NetworkRow, Numbers, OPEN, Offsets, PREFIX_ROWS, RareKey, RingNames, RowErrno, SocketState,
-    State, SyscallKey, SyscallRow, TaskRecord,
+    DENSE_NUMBERS, DenseRows, Destinations, ExeKey, FILE_CACHE_ENTRIES, FOLDER_ROWS, FileCache,
+    FileKey, FileRow, FlowKey, LatencyRow, ListenKey, Loss, MAX_CONTAINERS, MAX_EXES, MAX_TASKS,
+    N_LOSSES, NOT_OPEN, NetworkKey, NetworkRow, Numbers, OPEN, Offsets, PREFIX_ROWS, RareKey,
+    RingNames, RowErrno, SocketState, State, SyscallKey, SyscallRow, TaskRecord,
 };
 
 /// Offsets of kernel members; set before loading.
@@ -48,9 +48,16 @@ pub(crate) static mut STATE: State = State {
 /// Slot of each task of the target, by `task_struct`. Full: the task is not counted; `Loss::Tasks`.
 #[map]
 pub(crate) static TASKS: HashMap<u64, u32> = HashMap::with_max_entries(16_384, 0);
-/// Records by slot, of which 0 is nobody's; never full, slots come from `FREE_TASKS`.
+/// Records by slot less 1: a global, since every system call of the target needs one. Never full, slots come
+/// from `FREE_TASKS`.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = ".bss.records")]
+pub(crate) static mut RECORDS: [TaskRecord; MAX_TASKS] = [NO_RECORD; MAX_TASKS];
+/// SAFETY: TaskRecord is made of integers only.
+const NO_RECORD: TaskRecord = unsafe { core::mem::zeroed() };
+/// Where a task's datagrams go, by its slot.
 #[map]
-pub(crate) static RECORDS: Array<TaskRecord> = Array::with_max_entries(16_384, 0);
+pub(crate) static DESTINATIONS: Array<Destinations> = Array::with_max_entries(16_384, 0);
 /// Slots without a task.
 #[map]
 pub(crate) static FREE_TASKS: Queue<u32> = Queue::with_max_entries(16_384, 0);
@@ -64,7 +71,8 @@ const NO_CACHE: CpuCache = CpuCache {
     regs: 0,
     epoch: 0,
     slot: 0,
-    pad: [0; 4],
+    record: 0,
+    pad: [0; 3],
 };
 /// Typed pointers on their way to become numbers.
 #[map]
@@ -238,8 +246,13 @@ pub(crate) fn constant<T: Copy>(member: *const T) -> T {
 /// One member of the state, which user space and other CPUs change at any time.
 macro_rules! state {
     ($member:ident) => {
-        // SAFETY: the static is a map's value.
-        $crate::maps::constant(unsafe { &raw const $crate::maps::STATE.$member })
+        $crate::maps::constant({
+            #[allow(unused_unsafe, reason = "some callers are unsafe themselves")]
+            // SAFETY: the static is a map's value.
+            unsafe {
+                &raw const $crate::maps::STATE.$member
+            }
+        })
     };
 }
 pub(crate) use state;

@@ -3,19 +3,20 @@
 use crate::btf::Btf as Layouts;
 use crate::{calls, offsets, sys};
 use anyhow::{Context as _, Result, anyhow, bail};
-use aya::maps::{Array, MapData, Queue, RingBuf};
+use aya::maps::{Array, HashMap as BpfMap, MapData, Queue, RingBuf};
 use aya::programs::{
     BtfTracePoint, CgroupAttachMode, CgroupSockAddr, FEntry, FExit, Iter, KProbe, Program,
     RawTracePoint,
 };
-use aya::{Btf, Ebpf, EbpfLoader, VerifierLogLevel};
+use aya::{Btf, Ebpf, EbpfLoader, RawTracePointRunOptions, TestRun as _, VerifierLogLevel};
 use procmon_probe_ebpf::abi::{
     CLOSED, CallKind, Config, DENSE_NUMBERS, FOLDER_ROWS, LatencyRow, MAX_CONTAINERS, MAX_EXES,
-    NO_OFFSET, NOT_OPEN, OPEN as WINDOW_OPEN, PREFIX_ROWS, RDONLY_CAST, State, SyscallRow,
+    MAX_TASKS, NO_OFFSET, NOT_OPEN, OPEN as WINDOW_OPEN, PREFIX_ROWS, RDONLY_CAST, State,
+    SyscallRow,
 };
 use procmon_profile::model::{Abi, Dimension, Hook, HookState, Tier};
 use procmon_profile::wire::{Limits, Request};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::io::Read as _;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 
@@ -261,6 +262,7 @@ static WIRE: Wanted = Wanted {
     alternatives: &[],
 };
 const SCAN: &str = "scan_tasks";
+const SETTLE: &str = "settle_task";
 /// Most bytes of the rows of system calls, on all CPUs together.
 const PER_CPU_BYTES: usize = 16 << 20;
 /// The kernel function that `RDONLY_CAST` stands for.
@@ -295,8 +297,6 @@ pub(crate) struct Capture {
     pub(crate) latency: bool,
     /// Numbers that CPUs may have.
     pub(crate) cpus: u32,
-    /// What records of tasks held when the window closed.
-    pub(crate) held: crate::drain::Held,
 }
 
 /// A wanted hook and what came of it.
@@ -342,6 +342,9 @@ pub(crate) fn load(
 ) -> Result<Capture, Unable> {
     let mut limits = request.limits.clone();
     let cpus = possible_cpus();
+    limits.tasks = limits
+        .tasks
+        .min(u32::try_from(MAX_TASKS).unwrap_or(u32::MAX));
     limits.syscall_rows = rows_of_calls(limits.syscall_rows, request.latency, cpus);
     let (offsets, config, functions) =
         layouts(hierarchy, tree, request.latency, limits.syscall_rows, arch).map_err(|error| {
@@ -370,7 +373,7 @@ pub(crate) fn load(
         .map_max_entries("RING", limits.ring_bytes);
     for (maps, entries) in [
         (&["TASKS", "FREE_TASKS"][..], limits.tasks),
-        (&["RECORDS"], limits.tasks + 1),
+        (&["DESTINATIONS"], limits.tasks + 1),
         (&["SYSCALL_KEYS", "FREE_SYSCALL_ROWS"], limits.syscall_rows),
         (&["SYSCALL_ROWS"], limits.syscall_rows * cpus),
         (&["FILES", "FILE_ROWS", "FREE_FILE_ROWS"], limits.file_rows),
@@ -434,7 +437,6 @@ pub(crate) fn load(
         limits,
         latency: request.latency,
         cpus,
-        held: crate::drain::Held::default(),
     };
     capture.fill(arch)?;
     Ok(capture)
@@ -595,6 +597,12 @@ impl Placing<'_> {
             .try_into()?;
         scan.load("task", self.btf)
             .context("cannot load the task iterator")?;
+        let settle: &mut RawTracePoint = self
+            .ebpf
+            .program_mut(SETTLE)
+            .context("the object lacks what settles counts")?
+            .try_into()?;
+        settle.load().context("cannot load what settles counts")?;
         Ok(hooks)
     }
 
@@ -859,6 +867,39 @@ impl Capture {
             .read_to_end(&mut bytes)
             .context("cannot read the task iterator")?;
         Ok(bytes)
+    }
+
+    /// Slots of the tasks that have a label now.
+    pub(crate) fn task_slots(&self) -> Result<BTreeSet<u32>> {
+        let tasks: BpfMap<_, u64, u32> =
+            self.ebpf.map("TASKS").context("no map TASKS")?.try_into()?;
+        Ok(tasks
+            .iter()
+            .filter_map(Result::ok)
+            .map(|(_, slot)| slot)
+            .collect())
+    }
+
+    /// Once the window is over: puts into rows what records of tasks hold.
+    pub(crate) fn settle(&self) -> Result<()> {
+        for slot in self.task_slots()? {
+            self.held_by(slot)?;
+        }
+        Ok(())
+    }
+
+    /// Calls that the record of a task holds and no row has counted, their low 32 bits. Counts them when the
+    /// window is over.
+    pub(crate) fn held_by(&self, slot: u32) -> Result<u32> {
+        let Some(Program::RawTracePoint(settle)) = self.ebpf.program(SETTLE) else {
+            bail!("the object lacks what settles counts");
+        };
+        let mut options = RawTracePointRunOptions::new();
+        options.args[0] = u64::from(slot);
+        let ran = settle
+            .test_run(options)
+            .context("cannot run the program that settles counts")?;
+        Ok(ran.return_value)
     }
 
     /// Every program in use, with its hook's id.

@@ -263,7 +263,7 @@ fn syscalls(facts: &Facts<'_>, containers: &mut BTreeMap<u32, Container>) {
             calls: sample.row.calls,
             errors: named(&sample.errors(&facts.counted.errnos)),
             restarted: sample.row.restarted,
-            unfinished: sample.unfinished,
+            unfinished: sample.row.unfinished,
             no_return: sample.row.no_return,
             denied_by_seccomp: sample.row.denied,
             latency_ns: sample.latency.clone(),

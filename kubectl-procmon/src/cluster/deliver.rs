@@ -311,11 +311,9 @@ impl Delivery {
         let names: Vec<String> = self.names().iter().cloned().collect();
         let patch = Patch::Merge(json!({"spec": {"activeDeadlineSeconds": 1}}));
         for name in names {
-            let patched = self
-                .pods()
-                .patch(&name, &PatchParams::default(), &patch)
-                .await;
-            let Err(refused) = patched else { continue };
+            let Err(refused) = self.patch_pod(&name, &patch).await else {
+                continue;
+            };
             if !is_refusal(&refused) {
                 continue;
             }
@@ -327,6 +325,22 @@ impl Delivery {
             }
         }
         Ok(())
+    }
+
+    /// Changes a pod, again and again while the API server is not able to.
+    async fn patch_pod(&self, name: &str, patch: &Patch<Value>) -> kube::Result<()> {
+        loop {
+            let patched = self
+                .pods()
+                .patch(name, &PatchParams::default(), patch)
+                .await;
+            let Err(error) = patched else { return Ok(()) };
+            let is_gone = matches!(&error, kube::Error::Api(status) if status.code == 404);
+            if is_gone || is_refusal(&error) || self.is_over() {
+                return Err(error);
+            }
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
     }
 
     /// Deletes what a failed attempt made.

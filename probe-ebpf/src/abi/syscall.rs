@@ -58,10 +58,12 @@ pub struct SyscallRow {
     pub no_return: u64,
     /// Returns without an entry: refused by a seccomp filter.
     pub denied: u64,
+    /// Calls under way when the window closed.
+    pub unfinished: u64,
     /// Failures.
     pub errnos: [ErrnoCount; ROW_ERRNOS],
 }
-records! { SyscallRow = 32 + 16 * ROW_ERRNOS }
+records! { SyscallRow = 40 + 16 * ROW_ERRNOS }
 
 /// Buckets of times: four to each power of two, from [`LATENCY_FROM`] on.
 pub const LATENCY_BUCKETS: usize = 128;

@@ -6,6 +6,8 @@ use super::records;
 pub const SENTINEL_CONTAINER: u32 = 0;
 /// Container slots.
 pub const MAX_CONTAINERS: u32 = 1024;
+/// Slots of tasks, from 1 on: their records take 4 MiB, the most that older kernels let one value have.
+pub const MAX_TASKS: usize = 16_384;
 /// Executable slots, each of one executable in one container.
 pub const MAX_EXES: u32 = 2048;
 /// The executable slot of everything that found no free one.
@@ -27,7 +29,7 @@ pub const TASK_NEW: u32 = 64;
 /// Made before the window: a system call may be under way, as after `TASK_MAY_BE_IN_CALL`.
 pub const TASK_BORN_BEFORE: u32 = 128;
 
-/// One task of the target; lives in an array slot, from 1 on, that the map `TASKS` names by `task_struct`.
+/// One task of the target; lives in a slot, from 1 on, that the map `TASKS` names by `task_struct`.
 #[repr(C)]
 #[derive(Clone, Copy, Default)]
 pub struct TaskRecord {
@@ -37,8 +39,7 @@ pub struct TaskRecord {
     pub exe: u32,
     /// Of `TASK_…`.
     pub flags: u32,
-    /// Between entry and return of a system call: [`IN_CALL`], [`IN_TIMED_CALL`] or [`IN_UNTIMED_CALL`]; 0: it is
-    /// not.
+    /// Between entry and return of a system call: `IN_…_CALL`; 0: it is not.
     pub in_call: u32,
     /// Its abi, of `ABI_…`.
     pub abi: u32,
@@ -46,11 +47,11 @@ pub struct TaskRecord {
     pub row: u32,
     /// What chance has said last of what is timed.
     pub chance: u32,
-    /// Row of the first descriptor's file plus 1, or of its peer when `socket` is set.
+    /// Row of the first descriptor's file plus 1, or of its peer with [`SOCKET_FIRST`].
     pub first_row: u32,
     /// Row of the second descriptor's file plus 1.
     pub second_row: u32,
-    /// `first_row` or `second_row` is a network row: bits 0 and 1.
+    /// What is known of the call's descriptors beyond that, of `SOCKET_…` and `DESTINATION_…`.
     pub sockets: u32,
     /// Effective user id when last looked at.
     pub uid: u32,
@@ -115,29 +116,50 @@ pub struct TaskRecord {
     pub bucket: u32,
     /// Timed returns of this call in a row that were quick.
     pub quick: u32,
-    /// Where the kernel sends this call's datagram, as a `struct sockaddr_in` or `sockaddr_in6`; family 0: it did
-    /// not say.
+    /// `convention` if this call is nothing but counted: when it begins again, there is nothing to find out.
+    pub repeats: u32,
+    /// Its own slot.
+    pub slot: u32,
+}
+records! { TaskRecord = 256 }
+
+/// Where the datagrams of a task's call go; lives in the task's slot of a table of its own.
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+pub struct Destinations {
+    /// Where the kernel sends this call's datagram, as a `struct sockaddr_in` or `sockaddr_in6`.
     pub sent: [u32; 7],
     /// The same as the caller's memory says it.
     pub said: [u32; 7],
-    /// Of all datagrams of this call, one number by where the kernel sends them; 0: it did not say.
+    /// Of all datagrams of this call, one number by where the kernel sends them.
     pub sent_all: u64,
-    /// The same without the last one, which may not have been sent.
+    /// The same without the last one, which may not have been sent; 0: there was no other.
     pub sent_before: u64,
     /// The same by where the caller's memory says that they go.
     pub said_all: u64,
 }
-records! { TaskRecord = 328 }
+records! { Destinations = 80 }
+
+/// In [`TaskRecord::sockets`]: `first_row` is a peer's.
+pub const SOCKET_FIRST: u32 = 1;
+/// In [`TaskRecord::sockets`]: `second_row` is a peer's.
+pub const SOCKET_SECOND: u32 = 2;
+/// In [`TaskRecord::sockets`]: the kernel has said where it sends, in the slot's [`Destinations`].
+pub const DESTINATION_SENT: u32 = 4;
+/// In [`TaskRecord::sockets`]: the caller's memory has, there.
+pub const DESTINATION_SAID: u32 = 8;
 
 /// In [`TaskRecord::moved`]: the row is a peer's, not a file's.
 pub const MOVED_PEER: u64 = 1 << 32;
 
 /// In a system call.
 pub const IN_CALL: u32 = 1;
+/// In a system call that is nothing but counted, as the last one was.
+pub const IN_PLAIN_CALL: u32 = 2;
 /// In a system call that began at `entered_ns`.
-pub const IN_TIMED_CALL: u32 = 2;
+pub const IN_TIMED_CALL: u32 = 4;
 /// In a system call that is not timed, and began at the tick `entered_ns`.
-pub const IN_UNTIMED_CALL: u32 = 3;
+pub const IN_UNTIMED_CALL: u32 = 8;
 
 /// No call has such a convention.
 pub const NO_CONVENTION: u32 = u32::MAX;
@@ -155,8 +177,10 @@ pub struct CpuCache {
     pub epoch: u64,
     /// Its slot; 0: not of the target.
     pub slot: u64,
+    /// Where its record is, in bytes from the first; beyond the last: not of the target.
+    pub record: u64,
     /// Padding.
-    pub pad: [u64; 4],
+    pub pad: [u64; 3],
 }
 records! { CpuCache = 64 }
 /// CPUs that have a cache; those beyond look into the map each time.

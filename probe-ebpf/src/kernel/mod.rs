@@ -14,6 +14,7 @@ pub(crate) mod task;
 
 use crate::maps::config;
 use aya_ebpf::helpers::generated::bpf_probe_read_kernel;
+use core::mem::MaybeUninit;
 use procmon_probe_ebpf::abi::RDONLY_CAST;
 
 /// The address of an argument of a hook, as a number. Its type is lost on the way through a map:
@@ -66,16 +67,24 @@ pub(crate) fn read<T: Copy + Default>(base: u64, offset: u32) -> T {
 /// The value at an address, by a helper.
 #[inline(always)]
 fn copy<T: Copy + Default>(address: u64) -> T {
-    let mut value = T::default();
+    let mut value = MaybeUninit::<T>::uninit();
+    // SAFETY: the helper writes all of the value.
+    unsafe {
+        copy_to(value.as_mut_ptr(), address);
+        value.assume_init()
+    }
+}
+
+/// Copies the value at an address to a place of its own: what is larger than a register.
+#[inline(always)]
+pub(crate) fn read_to<T: Copy>(out: &mut T, base: u64, offset: u32) {
+    copy_to(out, base.wrapping_add(u64::from(offset)));
+}
+
+#[inline(always)]
+fn copy_to<T>(out: *mut T, address: u64) {
     // No branch on the result: the helper writes zeroes where it can't read, and every branch
     // doubles the work of the verifier.
     // SAFETY: a local of the right size; the helper checks the address.
-    unsafe {
-        bpf_probe_read_kernel(
-            (&raw mut value).cast(),
-            size_of::<T>() as u32,
-            address as *const _,
-        );
-    }
-    value
+    unsafe { bpf_probe_read_kernel(out.cast(), size_of::<T>() as u32, address as *const _) };
 }

@@ -1,6 +1,6 @@
 //! `struct socket` and `struct sock`: the two ends of a socket.
 
-use super::read;
+use super::{read, read_to};
 use crate::maps::offset;
 use procmon_probe_ebpf::abi::NO_OFFSET;
 
@@ -138,8 +138,8 @@ pub(crate) fn ends(sk: u64, out: &mut Ends) {
     }
     out.remote_port = u16::from_be(read(sk, offset!(sk_dport)));
     if out.family == AF_INET6 {
-        out.remote = from_words(read(sk, offset!(sk_v6_daddr)));
-        out.local = from_words(read(sk, offset!(sk_v6_rcv_saddr)));
+        read_to(&mut out.remote, sk, offset!(sk_v6_daddr));
+        read_to(&mut out.local, sk, offset!(sk_v6_rcv_saddr));
         let remote_mapped = unmap(&mut out.remote);
         let local_mapped = unmap(&mut out.local);
         if remote_mapped || (local_mapped && is_unset(&out.remote)) {

@@ -6,10 +6,13 @@
 use super::{label, syscall};
 use crate::kernel::sock::{self, AF_INET, AF_INET6};
 use crate::kernel::task;
-use crate::maps::{STATE, open, state};
+use crate::maps::{DESTINATIONS, STATE, lost, open, state};
 use aya_ebpf::macros::cgroup_sock_addr;
 use aya_ebpf::programs::SockAddrContext;
-use procmon_probe_ebpf::abi::{CALL_SENDMMSG, CALL_SENDMSG, CALL_SENDTO, TaskRecord};
+use procmon_probe_ebpf::abi::{
+    CALL_SENDMMSG, CALL_SENDMSG, CALL_SENDTO, DESTINATION_SAID, DESTINATION_SENT, Destinations,
+    Loss, TaskRecord,
+};
 
 const ALLOW: i32 = 1;
 /// In place of an address in the caller's memory: what the kernel has told of this call.
@@ -17,14 +20,14 @@ pub(crate) const SETTLED: u64 = 1;
 
 #[cgroup_sock_addr(sendmsg4)]
 fn on_sendmsg4(ctx: SockAddrContext) -> i32 {
-    if let Some(record) = sending() {
-        // SAFETY: the context, and a map value of the current task.
+    if let Some((record, destinations)) = sending() {
+        // SAFETY: the context, and map values of the current task.
         unsafe {
             let to = ctx.sock_addr;
             let port = (*to).user_port;
             let words = [(*to).user_ip4, 0, 0, 0];
-            (*record).sent = [u32::from(AF_INET) | port << 16, words[0], 0, 0, 0, 0, 0];
-            add(record, port, words, 0);
+            (*destinations).sent = [u32::from(AF_INET) | port << 16, words[0], 0, 0, 0, 0, 0];
+            add(record, destinations, port, words, 0);
         }
     }
     ALLOW
@@ -32,7 +35,7 @@ fn on_sendmsg4(ctx: SockAddrContext) -> i32 {
 
 #[cgroup_sock_addr(sendmsg6)]
 fn on_sendmsg6(ctx: SockAddrContext) -> i32 {
-    if let Some(record) = sending() {
+    if let Some((record, destinations)) = sending() {
         // SAFETY: as above. Each word is read by itself, as the verifier wants it.
         unsafe {
             let to = ctx.sock_addr;
@@ -43,7 +46,7 @@ fn on_sendmsg6(ctx: SockAddrContext) -> i32 {
                 (*to).user_ip6[2],
                 (*to).user_ip6[3],
             ];
-            (*record).sent = [
+            (*destinations).sent = [
                 u32::from(AF_INET6) | port << 16,
                 0,
                 words[0],
@@ -52,19 +55,19 @@ fn on_sendmsg6(ctx: SockAddrContext) -> i32 {
                 words[3],
                 0,
             ];
-            add(record, port, words, 1);
+            add(record, destinations, port, words, 1);
         }
     }
     ALLOW
 }
 
-/// The record of the current task, if it is in a call that sends.
+/// The record of the current task and its destinations, if it is in a call that sends.
 #[inline(always)]
-fn sending() -> Option<*mut TaskRecord> {
+fn sending() -> Option<(*mut TaskRecord, *mut Destinations)> {
     if !open() {
         return None;
     }
-    let record = label::of(task::current())?;
+    let (record, destinations) = of(label::slot_of(task::current()))?;
     // SAFETY: a map value of the current task.
     let sends = unsafe {
         (*record).in_call != 0
@@ -73,7 +76,15 @@ fn sending() -> Option<*mut TaskRecord> {
                 CALL_SENDTO | CALL_SENDMSG | CALL_SENDMMSG
             )
     };
-    sends.then_some(record)
+    sends.then_some((record, destinations))
+}
+
+/// The record in a slot, and its destinations.
+#[inline(always)]
+pub(crate) fn of(slot: u64) -> Option<(*mut TaskRecord, *mut Destinations)> {
+    // One after the other: asked for both at once, the verifier loses sight of the first.
+    let record = label::record(slot)?;
+    Some((record, DESTINATIONS.get_ptr_mut(slot as u32)?))
 }
 
 /// One more destination in a number that stands for several; never 0. Whoever chooses the addresses does
@@ -88,14 +99,14 @@ fn with(all: u64, key: u64, port: u32, words: [u32; 4]) -> u64 {
     number | 1
 }
 
-/// One more address that the caller's memory says: a `struct sockaddr_in` or, with `AF_INET6`,
-/// `sockaddr_in6`.
+/// One more address that the caller's memory says, which `said` holds: a `struct sockaddr_in` or, with
+/// `AF_INET6`, `sockaddr_in6`.
 #[inline(always)]
-pub(crate) unsafe fn said_one(record: *mut TaskRecord) {
+pub(crate) unsafe fn said_one(record: *mut TaskRecord, destinations: *mut Destinations) {
     // What IPv4 looks like to a socket of IPv6, by its bytes.
     const MAPPED: u32 = u32::from_ne_bytes([0, 0, 0xff, 0xff]);
     // SAFETY: the caller's: a map value.
-    let address = unsafe { &(*record).said };
+    let address = unsafe { &(*destinations).said };
     let words = if address[0] as u16 != AF_INET6 {
         [address[1], 0, 0, 0]
     } else if address[2] == 0 && address[3] == 0 && address[4] == MAPPED {
@@ -106,18 +117,13 @@ pub(crate) unsafe fn said_one(record: *mut TaskRecord) {
     // SAFETY: the caller's: a map value.
     unsafe {
         let port = address[0] >> 16;
-        (*record).said_all = with((*record).said_all, (*record).task, port, words);
-    }
-}
-
-/// What was told of the last call is not of the next.
-#[inline(always)]
-pub(crate) unsafe fn forget(record: *mut TaskRecord) {
-    // SAFETY: the caller's: a map value.
-    unsafe {
-        (*record).sent[0] = 0;
-        (*record).sent_all = 0;
-        (*record).said_all = 0;
+        let before = if (*record).sockets & DESTINATION_SAID == 0 {
+            0
+        } else {
+            (*destinations).said_all
+        };
+        (*destinations).said_all = with(before, (*record).task, port, words);
+        (*record).sockets |= DESTINATION_SAID;
     }
 }
 
@@ -130,8 +136,8 @@ pub(crate) extern "C" fn settled(slot: u64, address: u64, result: i64) -> u64 {
         return address;
     };
     // SAFETY: a map value of the current task.
-    let (sent, sk) = unsafe { ((*record).sent[0], (*record).sock) };
-    if sent != 0 {
+    let (told, sk) = unsafe { ((*record).sockets, (*record).sock) };
+    if told & DESTINATION_SENT != 0 {
         return SETTLED;
     }
     let [four, six] = state!(told);
@@ -143,25 +149,52 @@ pub(crate) extern "C" fn settled(slot: u64, address: u64, result: i64) -> u64 {
     address
 }
 
-/// Several datagrams of the call went elsewhere than its caller's memory says.
-#[inline(always)]
-pub(crate) unsafe fn is_misled(record: *mut TaskRecord) -> bool {
-    // SAFETY: the caller's: a map value.
+/// Counts a loss where several datagrams of the current task's call went elsewhere than its memory says.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn compare() -> u32 {
+    let Some((record, destinations)) = of(label::current_slot()) else {
+        return 0;
+    };
+    // SAFETY: map values of the current task.
     unsafe {
-        let (sent, said) = ((*record).sent_all, (*record).said_all);
-        sent != 0 && said != sent && said != (*record).sent_before
+        let told = (*record).sockets;
+        let said = if told & DESTINATION_SAID == 0 {
+            0
+        } else {
+            (*destinations).said_all
+        };
+        if told & DESTINATION_SENT != 0
+            && said != (*destinations).sent_all
+            && said != (*destinations).sent_before
+        {
+            lost(Loss::Destinations);
+        }
     }
+    0
 }
 
 #[inline(always)]
-unsafe fn add(record: *mut TaskRecord, port: u32, words: [u32; 4], hook: usize) {
+unsafe fn add(
+    record: *mut TaskRecord,
+    destinations: *mut Destinations,
+    port: u32,
+    words: [u32; 4],
+    hook: usize,
+) {
     let told = state!(told);
-    // SAFETY: the caller's: a map value; the static is one, too, and written once only.
+    // SAFETY: the caller's: map values; the static is one, too, and written once only.
     unsafe {
         if told[hook] == 0 {
             core::ptr::write_volatile(&raw mut STATE.told[hook], 1);
         }
-        (*record).sent_before = (*record).sent_all;
-        (*record).sent_all = with((*record).sent_all, (*record).task, port, words);
+        let before = if (*record).sockets & DESTINATION_SENT == 0 {
+            0
+        } else {
+            (*destinations).sent_all
+        };
+        (*destinations).sent_before = before;
+        (*destinations).sent_all = with(before, (*record).task, port, words);
+        (*record).sockets |= DESTINATION_SENT;
     }
 }

@@ -6,8 +6,7 @@
 //! caller's memory at the return, and marked so.
 
 use super::{
-    destination, held::hold, label, namei, network, process::current_tgid,
-    syscall::forget_descriptors,
+    held::hold, label, namei, network, process::current_tgid, syscall::forget_descriptors,
 };
 use crate::kernel::{file, path, read, regs, task};
 use crate::maps::{
@@ -23,7 +22,7 @@ use procmon_probe_ebpf::abi::{
     CallKind, EVENT_FILE, FILE_CACHE_ENTRIES, FILE_FOLDER, FILE_FOLLOWED, FILE_KERNEL_NAME,
     FILE_KEY_ENTRY, FILE_KEY_FOLDER, FILE_KEY_FOLLOWED, FILE_KEY_KERNEL_NAME, FILE_KEY_NAMED,
     FILE_KEY_SETTLED, FILE_NAMED, FileCache, FileEvent, FileMeta, FileOp, FileRow, Loss, MAX_ARGV,
-    N_FILE_OPS, NAMES_FLAGS, NAMES_FOLLOW, NO_ARG, ROWS_FILES,
+    N_FILE_OPS, NAMES_FLAGS, NAMES_FOLLOW, NO_ARG, ROWS_FILES, SOCKET_FIRST, SOCKET_SECOND,
 };
 
 /// No executable slot.
@@ -92,7 +91,6 @@ pub(crate) extern "C" fn keep(regs: u64, position: u64, slot: u64) -> u32 {
     // SAFETY: a map value of the current task.
     unsafe {
         forget_descriptors(record);
-        destination::forget(record);
         let descriptor = regs::argument(regs, (*record).abi, position as u8) as u32;
         let files = task::files((*record).task);
         let file = task::file_in(files, descriptor);
@@ -119,7 +117,7 @@ pub(crate) extern "C" fn keep_second(regs: u64, position: u64, slot: u64) -> u32
         let descriptor = regs::argument(regs, (*record).abi, position as u8) as u32;
         let (row, socket) = kept_row((*record).exe, task::file((*record).task, descriptor));
         (*record).second_row = row;
-        (*record).sockets |= socket << 1;
+        (*record).sockets |= socket * SOCKET_SECOND;
     }
     0
 }
@@ -680,24 +678,26 @@ pub(crate) extern "C" fn descriptor_done(regs: u64, kind: u64, result: i64, slot
             lost(Loss::Descriptors);
         }
     }
+    let first_is_peer = sockets & SOCKET_FIRST != 0;
     match kind.kind {
         // A socket without a peer, or without one when the call began.
-        CALL_READ | CALL_WRITE if first == 0 && sockets & 1 != 0 => {
+        CALL_READ | CALL_WRITE if first == 0 && first_is_peer => {
             network::message(u32::from(kind.kind == CALL_READ), 0, 0, result);
         }
-        CALL_READ => hold(slot, record, first, sockets & 1 != 0, result, true),
-        CALL_WRITE => hold(slot, record, first, sockets & 1 != 0, result, false),
+        CALL_READ => hold(slot, record, first, first_is_peer, result, true),
+        CALL_WRITE => hold(slot, record, first, first_is_peer, result, false),
         CALL_MAP => {
-            if first != 0 && sockets & 1 == 0 {
+            if first != 0 && !first_is_peer {
                 mapped(first - 1, regs, abi, kind, result);
             }
         }
         CALL_COPY => {
-            hold(slot, record, first, sockets & 1 != 0, result, false);
-            hold(slot, record, second, sockets & 2 != 0, result, true);
+            let second_is_peer = sockets & SOCKET_SECOND != 0;
+            hold(slot, record, first, first_is_peer, result, false);
+            hold(slot, record, second, second_is_peer, result, true);
         }
         _ => {
-            if first != 0 && sockets & 1 == 0 {
+            if first != 0 && !first_is_peer {
                 changed(first - 1, kind.op, result);
             }
         }

@@ -8,21 +8,27 @@ use crate::maps::{
 };
 use procmon_probe_ebpf::abi::{
     CACHED_CPUS, CGROUP_CONTAINER, CGROUP_LEVELS, CGROUP_POD, CpuCache, EVENT_EXE, ExeEvent,
-    ExeKey, Loss, NO_CONVENTION, OTHER_EXE, TASK_RUNTIME, TaskRecord,
+    ExeKey, Loss, MAX_TASKS, NO_CONVENTION, OTHER_EXE, TASK_RUNTIME, TaskRecord,
 };
 
 /// What an insertion says of a key that is there already; include/uapi/asm-generic/errno-base.h.
 pub(crate) const EEXIST: i64 = -17;
 
 /// The record of the current task; none for a task outside the target.
+#[inline(always)]
+pub(crate) fn current() -> Option<*mut TaskRecord> {
+    record(current_slot())
+}
+
+/// Slot of the current task; 0 for a task outside the target.
 ///
 /// A cache per CPU answers for the task that ran last; a global epoch, changed by every change of
 /// a label, makes it stale on all CPUs.
 #[inline(always)]
-pub(crate) fn current() -> Option<*mut TaskRecord> {
+pub(crate) fn current_slot() -> u64 {
     let task = task::current();
     let epoch = state!(epoch);
-    let slot = match cache() {
+    match cache() {
         // SAFETY: the cache is this CPU's.
         Some(cache) => unsafe {
             if (*cache).task == task && (*cache).epoch == epoch {
@@ -32,31 +38,47 @@ pub(crate) fn current() -> Option<*mut TaskRecord> {
             }
         },
         None => slot_of(task),
-    };
-    record(slot)
+    }
 }
 
-/// Slot of the current task by the address of its registers; 0 for a task outside the target, and while
-/// the window is not open.
+/// Where the record of the current task is, for [`record_at`], by the address of its registers. None where the cache
+/// does not know it, and [`look_up`] does.
 ///
 /// A stack serves another task once its own has ended: `sched_process_exit` makes the cache stale.
 #[inline(always)]
-pub(crate) fn calling(regs: u64) -> u64 {
-    if let Some(cache) = cache() {
-        // SAFETY: the cache is this CPU's.
-        let (known, epoch, slot) = unsafe { ((*cache).regs, (*cache).epoch, (*cache).slot) };
-        if known == regs && epoch == state!(epoch) {
-            return slot;
-        }
-    }
-    look_up(regs)
+pub(crate) fn calling(cache: Option<*mut CpuCache>, regs: u64) -> Option<u64> {
+    let cache = cache?;
+    // SAFETY: the cache is this CPU's.
+    unsafe { ((*cache).regs == regs && (*cache).epoch == state!(epoch)).then_some((*cache).record) }
 }
 
-/// The same by the table. What it finds is kept only while the window is open, and opening and closing
-/// change the epoch: what is kept need not ask.
+/// The record at a place; none for a task outside the target, and while the window is not open.
+#[inline(always)]
+pub(crate) fn record_at(place: u64) -> Option<*mut TaskRecord> {
+    let place = opaque(place);
+    if place > (size_of::<TaskRecord>() * (MAX_TASKS - 1)) as u64 {
+        return None;
+    }
+    // SAFETY: the place is that of a record.
+    Some(unsafe {
+        (&raw mut RECORDS)
+            .byte_add(place as usize)
+            .cast::<TaskRecord>()
+    })
+}
+
+/// The place of a slot's record; beyond the last for slot 0.
+#[inline(always)]
+fn place_of(slot: u64) -> u64 {
+    slot.wrapping_sub(1)
+        .wrapping_mul(size_of::<TaskRecord>() as u64)
+}
+
+/// Slot of the current task by the table; 0 for a task outside the target, and while the window is not open. What
+/// is found is kept only while it is open, and opening and closing change the epoch: what is kept need not ask.
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn look_up(regs: u64) -> u64 {
+pub(crate) extern "C" fn look_up(regs: u64) -> u64 {
     let task = task::current();
     let epoch = state!(epoch);
     if !open() {
@@ -79,7 +101,7 @@ extern "C" fn look_up(regs: u64) -> u64 {
 
 /// The cache of this CPU, which the last of many CPUs lack.
 #[inline(always)]
-fn cache() -> Option<*mut CpuCache> {
+pub(crate) fn cache() -> Option<*mut CpuCache> {
     let cpu = opaque(processor());
     if cpu >= CACHED_CPUS as u64 {
         return None;
@@ -100,6 +122,7 @@ unsafe fn found(cache: *mut CpuCache, task: u64, regs: u64, epoch: u64) -> u64 {
             (*cache).regs = regs;
             (*cache).epoch = epoch;
             (*cache).slot = slot;
+            (*cache).record = place_of(slot);
         }
     }
     slot
@@ -107,7 +130,7 @@ unsafe fn found(cache: *mut CpuCache, task: u64, regs: u64, epoch: u64) -> u64 {
 
 /// Slot of any task by the table; 0: it has none.
 #[inline(always)]
-fn slot_of(task: u64) -> u64 {
+pub(crate) fn slot_of(task: u64) -> u64 {
     // SAFETY: a slot number is copied out of the map.
     unsafe { TASKS.get(task) }.map_or(0, |slot| u64::from(*slot))
 }
@@ -115,10 +138,7 @@ fn slot_of(task: u64) -> u64 {
 /// The record in a slot; none in slot 0.
 #[inline(always)]
 pub(crate) fn record(slot: u64) -> Option<*mut TaskRecord> {
-    if slot == 0 {
-        return None;
-    }
-    RECORDS.get_ptr_mut(slot as u32)
+    record_at(place_of(slot))
 }
 
 /// The record of any task.
@@ -144,7 +164,7 @@ pub(crate) fn insert(task: u64, container: u32, exe: u32, flags: u32) -> Option<
         lost(Loss::Tasks);
         return None;
     };
-    let record = RECORDS.get_ptr_mut(slot)?;
+    let record = record(u64::from(slot))?;
     let cred = cred::of(task);
     // SAFETY: a map value that no task has yet.
     unsafe {
@@ -157,7 +177,9 @@ pub(crate) fn insert(task: u64, container: u32, exe: u32, flags: u32) -> Option<
             caps: cred::effective(cred),
             permitted: cred::permitted(cred),
             convention: NO_CONVENTION,
+            repeats: NO_CONVENTION,
             task,
+            slot,
             ..TaskRecord::default()
         };
     }

@@ -3,6 +3,7 @@
 //! four, by chance, which stands for those before it. One that lasts two ticks of the kernel is always
 //! noticed.
 
+use super::label;
 use crate::maps::{LATENCIES, add_local, config, opaque};
 use aya_ebpf::helpers::generated::{bpf_jiffies64, bpf_ktime_get_ns};
 use procmon_probe_ebpf::abi::{
@@ -37,22 +38,40 @@ pub(crate) unsafe fn begun(record: *mut TaskRecord) -> u32 {
 
 /// It has returned.
 #[inline(always)]
-pub(crate) unsafe fn returned(record: *mut TaskRecord, in_call: u32) {
+pub(crate) unsafe fn returned(slot: u64, record: *mut TaskRecord, in_call: u32) {
     // SAFETY: the caller's: a map value of the current task.
     unsafe {
-        let entered = (*record).entered_ns;
-        if in_call == IN_UNTIMED_CALL {
-            let ticks = bpf_jiffies64().wrapping_sub(entered);
+        let ticks = if in_call == IN_UNTIMED_CALL {
+            let ticks = bpf_jiffies64().wrapping_sub((*record).entered_ns);
             if ticks < 2 {
                 (*record).untimed += 1;
                 return;
             }
+            ticks
+        } else {
+            0
+        };
+        timed(slot, ticks);
+    }
+}
+
+/// Counts the time of a call that has returned, and with it those before it that were not timed. It lasted so many
+/// ticks; 0: since the clock was read.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn timed(slot: u64, ticks: u64) -> u32 {
+    let Some(record) = label::record(slot) else {
+        return 0;
+    };
+    // SAFETY: a map value of the current task.
+    unsafe {
+        if ticks != 0 {
             (*record).quick = 0;
             let ns = (ticks - 1) * u64::from(config!(tick_ns));
             count((*record).row, latency_bucket(ns) as u32, ns, 1);
-            return;
+            return 0;
         }
-        let ns = bpf_ktime_get_ns().wrapping_sub(entered);
+        let ns = bpf_ktime_get_ns().wrapping_sub((*record).entered_ns);
         let bucket = latency_bucket(ns) as u32;
         (*record).quick = if ns < QUICK_NS {
             (*record).quick + 1
@@ -63,6 +82,7 @@ pub(crate) unsafe fn returned(record: *mut TaskRecord, in_call: u32) {
         count((*record).row, bucket, ns, 1 + (*record).untimed);
         (*record).untimed = 0;
     }
+    0
 }
 
 /// The task makes another call: those that were not timed are like the last one that was.

@@ -22,8 +22,8 @@ use procmon_probe_ebpf::abi::{
     ABI_COMPAT, ABI_NATIVE, CALL_RECVFROM, CALL_SENDMMSG, CALL_SENDMSG, CALL_SENDTO, CallKind,
     DIRECTION_INBOUND, DIRECTION_LISTEN, DIRECTION_OUTBOUND, EVENT_NETWORK, ListenKey, Loss,
     NetworkEvent, NetworkKey, NetworkRow, PORT_DNS, ROWS_NETWORK, SOCKET_CONNECTED,
-    SOCKET_CONNECTING, SOCKET_FAILED, SOCKET_SETTLED, SOCKET_UNEXPLAINED, SocketState,
-    TASK_PENDING, TaskRecord, UNIX_PATH,
+    SOCKET_CONNECTING, SOCKET_FAILED, SOCKET_FIRST, SOCKET_SETTLED, SOCKET_UNEXPLAINED,
+    SocketState, TASK_PENDING, TaskRecord, UNIX_PATH,
 };
 
 const TCP_ESTABLISHED: i32 = 1;
@@ -434,20 +434,20 @@ extern "C" fn address_row(exe: u32, sk: u64, address: u64, length: u32) -> u32 {
     }
     let mut ends = Ends::default();
     sock::ends(sk, &mut ends);
-    let Some(record) = label::current() else {
+    let Some((record, destinations)) = destination::of(label::current_slot()) else {
         return 0;
     };
-    // SAFETY: a map value of the current task, of 28 bytes; the helper checks the address.
+    // SAFETY: map values of the current task, of 28 bytes; the helper checks the address.
     let words = unsafe {
         if address == destination::SETTLED {
-            &(*record).sent
+            &(*destinations).sent
         } else {
-            let said = &raw mut (*record).said;
+            let said = &raw mut (*destinations).said;
             let length = if family == AF_INET6 { 28 } else { 16 };
             if bpf_probe_read_user(said.cast(), length, address as *const _) != 0 {
                 return 0;
             }
-            destination::said_one(record);
+            destination::said_one(record, destinations);
             &*said
         }
     };
@@ -855,7 +855,7 @@ pub(crate) extern "C" fn transferred(regs: u64, kind: u64, result: i64, slot: u6
     } else {
         address
     };
-    if row != 0 && sockets & 1 != 0 && result >= 0 && (inward != 0 || address == 0) {
+    if row != 0 && sockets & SOCKET_FIRST != 0 && result >= 0 && (inward != 0 || address == 0) {
         // Through a connection, as reads and writes.
         hold(slot, record, row, true, result, inward != 0);
         return 0;
@@ -900,12 +900,7 @@ pub(crate) extern "C" fn transferred_many(regs: u64, kind: u64, result: i64) -> 
         }
         messages(inward, headers + 64 * done as u64, (result - done) as u64);
     }
-    // SAFETY: a map value of the current task.
-    unsafe {
-        if destination::is_misled(record) {
-            lost(Loss::Destinations);
-        }
-    }
+    destination::compare();
     0
 }
 
@@ -970,7 +965,7 @@ pub(crate) extern "C" fn message(inward: u32, address: u64, length: u32, result:
             (*record).exe,
             (*record).sock,
             (*record).sock_number,
-            if (*record).sockets & 1 != 0 {
+            if (*record).sockets & SOCKET_FIRST != 0 {
                 (*record).first_row
             } else {
                 0

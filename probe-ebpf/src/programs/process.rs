@@ -18,7 +18,7 @@ use aya_ebpf::programs::BtfTracePointContext;
 use procmon_probe_ebpf::abi::{
     CGROUP_CONTAINER, CGROUP_LEVELS, CGROUP_NAME, CGROUP_POD, CgroupEntry, ContainerEvent,
     EVENT_CONTAINER, EVENT_EXEC, EVENT_EXIT, EVENT_FORK, ExecEvent, ListedTask, Loss, MAX_ARGV,
-    NO_CONVENTION, ProcessEvent, SCAN_LABEL, SENTINEL_CONTAINER, TASK_BORN_BEFORE, TASK_ENTERED,
+    ProcessEvent, SCAN_LABEL, SENTINEL_CONTAINER, TASK_BORN_BEFORE, TASK_ENTERED,
     TASK_MAY_BE_IN_CALL, TASK_NEW, TASK_PENDING, TASK_ROLLED_BACK, TASK_RUNTIME, TaskRecord,
 };
 
@@ -146,7 +146,7 @@ fn exec(task: u64, bprm: u64) -> Option<()> {
     // SAFETY: as above.
     unsafe {
         (*record).exe = exe;
-        (*record).convention = NO_CONVENTION;
+        super::syscall::forget_call(record);
         // `TASK_ENTERED` stays: user space learns from it who came by `exec`.
         (*record).flags = flags & !(TASK_RUNTIME | TASK_PENDING);
     }

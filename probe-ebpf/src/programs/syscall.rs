@@ -5,13 +5,13 @@
 //! refused has an error and its number; a new task returns from the call of another one.
 //!
 //! What repeats itself is held in the task's record: rows are shared, and finding one takes longer than
-//! counting. User space adds what records hold when the window closes.
+//! counting. What records hold when the window closes is settled then, task by task.
 
 use super::{event, file, held, label, latency, network};
 use crate::kernel::{regs, task};
 use crate::maps::{
     CALLS, DENSE, FREE_SYSCALL_ROWS, SPARSE, SYSCALL_KEYS, add_errno, add_local, config, lost,
-    opaque, syscall_row, take,
+    opaque, open, syscall_row, take,
 };
 use aya_ebpf::macros::raw_tracepoint;
 use aya_ebpf::programs::RawTracePointContext;
@@ -21,9 +21,9 @@ use procmon_probe_ebpf::abi::{
     CALL_EVENT, CALL_EXEC, CALL_LISTEN, CALL_MAP, CALL_NAME, CALL_OPEN, CALL_PLAIN, CALL_READ,
     CALL_RECVFROM, CALL_RECVMMSG, CALL_RECVMSG, CALL_RENAME, CALL_SENDMMSG, CALL_SENDMSG,
     CALL_SENDTO, CALL_SIGRETURN, CALL_SOCKET, CALL_SOCKETCALL, CALL_UNLINKAT, CALL_WRITE, CallKind,
-    DENSE_NUMBERS, IN_CALL, Loss, NO_CONVENTION, ROW_ERRNOS, ROWS_SYSCALLS, SyscallKey, SyscallRow,
-    TASK_BORN_BEFORE, TASK_MAY_BE_IN_CALL, TASK_NEW, TASK_OPENED, TASK_PENDING, TASK_ROLLED_BACK,
-    TaskRecord,
+    DENSE_NUMBERS, IN_CALL, IN_PLAIN_CALL, IN_TIMED_CALL, IN_UNTIMED_CALL, Loss, NO_CONVENTION,
+    ROW_ERRNOS, ROWS_SYSCALLS, SyscallKey, SyscallRow, TASK_BORN_BEFORE, TASK_MAY_BE_IN_CALL,
+    TASK_NEW, TASK_OPENED, TASK_PENDING, TASK_ROLLED_BACK, TaskRecord,
 };
 
 /// `mmap` of memory without a file.
@@ -34,19 +34,43 @@ const AT_ENTRY_SHIFT: u32 = 40;
 const BEGUN_UNSEEN: u32 = TASK_MAY_BE_IN_CALL | TASK_BORN_BEFORE;
 /// No row was free.
 const NO_ROW: u32 = 0;
+/// In place of a slot: the cache did not know it.
+const UNKNOWN: u64 = u64::MAX;
+/// Whether a return is.
+const NOT_COUNTED: u32 = 0;
+const COUNTED: u32 = 1;
 
 #[raw_tracepoint(tracepoint = "sys_enter")]
 fn on_sys_enter(ctx: RawTracePointContext) -> i32 {
-    let regs: u64 = ctx.arg(0);
-    let slot = label::calling(regs);
-    if let Some(record) = label::record(slot) {
-        enter(slot, record, regs, ctx.arg(1));
+    let Some(place) = label::calling(label::cache(), ctx.arg(0)) else {
+        return enter(ctx.arg(0), ctx.arg(1), UNKNOWN) as i32;
+    };
+    let Some(record) = label::record_at(place) else {
+        return 0;
+    };
+    // SAFETY: a map value of the current task.
+    unsafe {
+        let convention = regs::convention((*record).convention_at);
+        // What is read again after that need not be kept, in registers that must be saved.
+        let id: u64 = ctx.arg(1);
+        if (*record).id == id && (*record).repeats == convention {
+            (*record).in_call = IN_PLAIN_CALL;
+            return 0;
+        }
+        enter(ctx.arg(0), id, u64::from((*record).slot)) as i32
     }
-    0
 }
 
-#[inline(always)]
-fn enter(slot: u64, record: *mut TaskRecord, regs: u64, id: u64) {
+/// A call begins that is not the same again, or that there is something to do for. Cold, as what follows it: the
+/// way of a call that repeats itself goes straight on.
+#[unsafe(no_mangle)]
+#[cold]
+#[inline(never)]
+extern "C" fn enter(regs: u64, id: u64, slot: u64) -> u32 {
+    let slot = known(slot, regs);
+    let Some(record) = label::record(slot) else {
+        return 0;
+    };
     // SAFETY: a map value of the current task.
     unsafe {
         let convention = regs::convention((*record).convention_at);
@@ -54,21 +78,28 @@ fn enter(slot: u64, record: *mut TaskRecord, regs: u64, id: u64) {
         if (*record).id != id || (*record).convention != convention {
             let flags = (*record).flags;
             if flags & TASK_PENDING != 0 {
-                return;
+                return 0;
             }
             (*record).flags = flags & !(BEGUN_UNSEEN | TASK_NEW | TASK_ROLLED_BACK);
             another(record, id, convention);
         }
         let acts = acts_at_entry(record);
-        if acts == 0 {
-            (*record).in_call = IN_CALL;
-            return;
-        }
         if acts & AT_ENTRY_CHECK != 0 {
             return_missed(record);
         }
         begin(record);
         at_entry(acts, regs, (*record).kind, slot);
+    }
+    0
+}
+
+/// The slot that the cache knew, or the one that the table knows.
+#[inline(always)]
+fn known(slot: u64, regs: u64) -> u64 {
+    if slot == UNKNOWN {
+        label::look_up(regs)
+    } else {
+        slot
     }
 }
 
@@ -106,6 +137,21 @@ unsafe fn another(record: *mut TaskRecord, id: u64, convention: u32) {
         (*record).id = id;
         (*record).errno = 0;
         (*record).convention = convention;
+        (*record).repeats = if kind_of(record) == CALL_PLAIN && acts_at_entry(record) == 0 {
+            convention
+        } else {
+            NO_CONVENTION
+        };
+    }
+}
+
+/// The next call must be looked at anew.
+#[inline(always)]
+pub(crate) unsafe fn forget_call(record: *mut TaskRecord) {
+    // SAFETY: the caller's: a map value of the current task.
+    unsafe {
+        (*record).convention = NO_CONVENTION;
+        (*record).repeats = NO_CONVENTION;
     }
 }
 
@@ -183,6 +229,28 @@ pub(crate) unsafe fn left(record: *mut TaskRecord) -> Option<*mut SyscallRow> {
     }
 }
 
+/// Run by user space, with a task's slot, once the window is over: counts what the record holds, and the
+/// call that is under way. The number of returns that no row had counted; while the window is open, nothing else.
+#[raw_tracepoint]
+fn settle_task(ctx: RawTracePointContext) -> i32 {
+    let Some(record) = label::record(ctx.arg(0)) else {
+        return 0;
+    };
+    // SAFETY: a map value; volatile since its task may be counting.
+    unsafe {
+        let returns = core::ptr::read_volatile(&raw const (*record).returns) as i32;
+        if !open() {
+            let in_call = (*record).in_call != 0;
+            if let Some(row) = left(record)
+                && in_call
+            {
+                add_local(&raw mut (*row).unfinished, 1);
+            }
+        }
+        returns
+    }
+}
+
 /// What a call does.
 #[inline(always)]
 pub(crate) fn kind(abi: u32, number: u32) -> u64 {
@@ -244,44 +312,81 @@ extern "C" fn new_row(exe: u32, abi: u32, number: u32) -> u32 {
 
 #[raw_tracepoint(tracepoint = "sys_exit")]
 fn on_sys_exit(ctx: RawTracePointContext) -> i32 {
-    let regs: u64 = ctx.arg(0);
-    let slot = label::calling(regs);
-    if let Some(record) = label::record(slot) {
-        exit(slot, record, regs, ctx.arg(1));
-    }
-    0
-}
-
-#[inline(always)]
-fn exit(slot: u64, record: *mut TaskRecord, regs: u64, result: i64) {
+    let cache = label::cache();
+    let (regs, result): (u64, i64) = (ctx.arg(0), ctx.arg(1));
+    let Some(place) = label::calling(cache, regs) else {
+        return exit(regs, result, UNKNOWN, NOT_COUNTED) as i32;
+    };
+    let Some(record) = label::record_at(place) else {
+        return 0;
+    };
     // SAFETY: a map value of the current task.
     unsafe {
         let in_call = (*record).in_call;
-        if in_call != 0 {
+        if in_call & (IN_PLAIN_CALL | IN_CALL) == 0 {
+            return exit(regs, result, u64::from((*record).slot), NOT_COUNTED) as i32;
+        }
+        if is_errno(result) {
+            if (*record).errno != -result as u32 {
+                return exit(regs, result, u64::from((*record).slot), NOT_COUNTED) as i32;
+            }
+            (*record).failures += 1;
+        }
+        (*record).in_call = 0;
+        (*record).returns += 1;
+        if in_call == IN_PLAIN_CALL {
+            return 0;
+        }
+        let (kind, slot) = ((*record).kind, u64::from((*record).slot));
+        match kind as u8 {
+            CALL_PLAIN => 0,
+            CALL_READ | CALL_WRITE | CALL_DESCRIPTOR => {
+                file::descriptor_done(regs, kind, result, slot) as i32
+            }
+            _ => exit(regs, result, slot, COUNTED) as i32,
+        }
+    }
+}
+
+/// A call returns that is not counted yet, or that did something.
+#[unsafe(no_mangle)]
+#[cold]
+#[inline(never)]
+extern "C" fn exit(regs: u64, result: i64, slot: u64, counted: u32) -> u32 {
+    let slot = known(slot, regs);
+    let Some(record) = label::record(slot) else {
+        return 0;
+    };
+    // SAFETY: a map value of the current task.
+    unsafe {
+        let in_call = (*record).in_call;
+        if counted == COUNTED {
+            // What it did is left.
+        } else if in_call != 0 {
             (*record).in_call = 0;
             (*record).returns += 1;
-            if in_call != IN_CALL && config!(latency) != 0 {
-                latency::returned(record, in_call);
+            if in_call & (IN_TIMED_CALL | IN_UNTIMED_CALL) != 0 && config!(latency) != 0 {
+                latency::returned(slot, record, in_call);
             }
             if is_errno(result) {
                 failed(record, -result as u32);
             }
         } else if (*record).flags & TASK_PENDING != 0 {
-            return;
+            return 0;
         } else if (*record).flags & TASK_NEW != 0 {
             // It returns from the call that made it.
             (*record).flags &= !TASK_NEW;
-            return;
+            return 0;
         } else if (*record).flags & BEGUN_UNSEEN == 0 {
             if !(-516..=-512).contains(&result) {
                 answered(regs, result, slot);
             }
-            return;
+            return 0;
         } else {
             // Began before the window: not counted as a call, but what it did counts.
             recall(regs, slot);
             if is_errno(result) {
-                return;
+                return 0;
             }
             at_entry(acts_at_entry(record), regs, (*record).kind, slot);
         }
@@ -289,6 +394,7 @@ fn exit(slot: u64, record: *mut TaskRecord, regs: u64, result: i64) {
             effect(slot, record, regs, (*record).kind, result);
         }
     }
+    0
 }
 
 /// A result that stands for a failure.
@@ -320,7 +426,7 @@ unsafe fn failed(record: *mut TaskRecord, errno: u32) {
                 add_local(&raw mut (*counts).restarted, 1);
             }
             (*record).flags |= TASK_ROLLED_BACK;
-            (*record).convention = NO_CONVENTION;
+            forget_call(record);
         } else {
             if (*record).failures != 0 {
                 count_errno(row, (*record).errno, (*record).failures);
@@ -353,7 +459,7 @@ extern "C" fn recall(regs: u64, slot: u64) -> u32 {
         (*record).id = number;
         (*record).abi = abi;
         (*record).kind = kind(abi, number as u32);
-        (*record).convention = NO_CONVENTION;
+        forget_call(record);
     }
     0
 }

@@ -15,7 +15,7 @@ pub(crate) use file::FileSample;
 pub(crate) use network::PeerSample;
 pub(crate) use process::arguments_text;
 pub(crate) use process::{Image, Processes};
-pub(crate) use syscall::{Held, SyscallSample, total as total_calls};
+pub(crate) use syscall::{SyscallSample, total as total_calls};
 
 use crate::hooks::Capture;
 use crate::label::Slots;
@@ -350,12 +350,7 @@ impl Drained {
         seen.told = capture.state()?.told.map(|told| told != 0);
         // The kernel frees a task a grace period after its end.
         for _ in 0..20 {
-            let tasks: BpfMap<_, u64, u32> = capture
-                .ebpf
-                .map("TASKS")
-                .context("no map TASKS")?
-                .try_into()?;
-            seen.freed = tasks.keys().next().is_none();
+            seen.freed = capture.task_slots()?.is_empty();
             if seen.freed {
                 break;
             }
@@ -368,8 +363,8 @@ impl Drained {
 impl Counted {
     /// Reads every table of counts.
     pub(crate) fn read(capture: &mut Capture) -> Result<Self> {
+        capture.settle()?;
         let errnos = errnos(capture)?;
-        capture.held = Held::read(capture)?;
         let syscalls = syscall::read(capture)?;
         let capabilities = capability::read(capture)?;
         let losses: Array<_, u64> = capture

@@ -44,8 +44,6 @@ impl PeerSample {
             .map("PEER_ROWS")
             .context("no map PEER_ROWS")?
             .try_into()?;
-        let mut counts = rows.get(&self.event.row, 0)?;
-        capture.held.add_to_peer(self.event.row, &mut counts);
-        Ok(counts)
+        Ok(rows.get(&self.event.row, 0)?)
     }
 }

@@ -3,13 +3,12 @@
 use super::Errnos;
 use crate::hooks::Capture;
 use anyhow::{Context as _, Result};
-use aya::maps::{Array, MapData, PerCpuArray, Queue};
+use aya::maps::{Array, PerCpuArray, Queue};
 use procmon_probe_ebpf::abi::{
-    FileOp, FileRow, LATENCY_BUCKETS, LatencyRow, MOVED_PEER, NetworkRow, ROWS_SYSCALLS,
-    SyscallKey, SyscallRow, TaskRecord, latency_floor,
+    LATENCY_BUCKETS, LatencyRow, ROWS_SYSCALLS, SyscallKey, SyscallRow, latency_floor,
 };
 use procmon_profile::model::Latency;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::BTreeMap;
 
 /// Tasks that the progress line asks for what they hold.
 const ASKED_TASKS: usize = 256;
@@ -18,8 +17,6 @@ const ASKED_TASKS: usize = 256;
 pub(crate) struct SyscallSample {
     pub(crate) key: SyscallKey,
     pub(crate) row: SyscallRow,
-    /// Calls under way.
-    pub(crate) unfinished: u64,
     number: u32,
     inline_errnos: BTreeMap<u16, u64>,
     /// How long they took, where that was measured.
@@ -91,18 +88,11 @@ pub(crate) fn read(capture: &mut Capture) -> Result<Vec<SyscallSample>> {
             row.restarted = row.restarted.wrapping_add(cpu.restarted);
             row.no_return += cpu.no_return;
             row.denied += cpu.denied;
+            row.unfinished += cpu.unfinished;
             for entry in cpu.errnos.iter().filter(|entry| entry.count > 0) {
                 *inline_errnos
                     .entry(u16::try_from(entry.errno).unwrap_or(0))
                     .or_insert(0) += entry.count;
-            }
-        }
-        let mut unfinished = 0;
-        if let Some(held) = capture.held.rows.get(&number) {
-            unfinished = held.under_way;
-            row.calls += held.returns + unfinished;
-            for (errno, count) in &held.errnos {
-                *inline_errnos.entry(*errno).or_insert(0) += count;
             }
         }
         if row.calls == 0 {
@@ -111,11 +101,10 @@ pub(crate) fn read(capture: &mut Capture) -> Result<Vec<SyscallSample>> {
         samples.push(SyscallSample {
             key: keys.get(&number, 0)?,
             row,
-            unfinished,
             number,
             inline_errnos,
             latency: if capture.latency {
-                latency(&times.get(&number, 0)?, capture.held.rows.get(&number))
+                latency(&times.get(&number, 0)?)
             } else {
                 None
             },
@@ -125,13 +114,10 @@ pub(crate) fn read(capture: &mut Capture) -> Result<Vec<SyscallSample>> {
 }
 
 /// What the times of all CPUs say; none without a call.
-fn latency(cpus: &[LatencyRow], held: Option<&HeldRow>) -> Option<Latency> {
+fn latency(cpus: &[LatencyRow]) -> Option<Latency> {
     let mut counts = [0_u64; LATENCY_BUCKETS];
     for (count, cpu) in cpus.iter().flat_map(|cpu| cpu.buckets.iter().enumerate()) {
         counts[count] += *cpu;
-    }
-    for (bucket, calls) in held.into_iter().flat_map(|held| &held.untimed) {
-        counts[(*bucket).min(LATENCY_BUCKETS - 1)] += calls;
     }
     let slowest = counts.iter().rposition(|count| *count > 0)?;
     let max = cpus.iter().map(|cpu| cpu.max).max()?;
@@ -178,118 +164,10 @@ pub(crate) fn total(capture: &Capture) -> Result<u64> {
             break;
         }
     }
-    let records = records(capture)?;
-    for (_, slot) in tasks(capture)?
-        .iter()
-        .filter_map(Result::ok)
-        .take(ASKED_TASKS)
-    {
-        total += records.get(&slot, 0)?.returns;
+    for slot in capture.task_slots()?.into_iter().take(ASKED_TASKS) {
+        total += u64::from(capture.held_by(slot)?);
     }
     Ok(total)
-}
-
-/// What records of tasks hold that is not in the rows: calls that have returned since the task last
-/// made another one, and calls under way.
-#[derive(Default)]
-pub(crate) struct Held {
-    rows: HashMap<u32, HeldRow>,
-    files: HashMap<u32, HeldMoves>,
-    peers: HashMap<u32, HeldMoves>,
-}
-
-/// Of a row of system calls.
-#[derive(Default)]
-struct HeldRow {
-    returns: u64,
-    under_way: u64,
-    errnos: BTreeMap<u16, u64>,
-    /// Calls that were not timed, by the bucket of the last one that was.
-    untimed: BTreeMap<usize, u64>,
-}
-
-/// Of a row of files or peers.
-#[derive(Default)]
-struct HeldMoves {
-    moves_in: u64,
-    moves_out: u64,
-    bytes_in: u64,
-    bytes_out: u64,
-}
-
-impl Held {
-    /// Adds what is held of a file.
-    pub(crate) fn add_to_file(&self, row: u32, counts: &mut FileRow) {
-        if let Some(held) = self.files.get(&row) {
-            counts.operations[FileOp::Read as usize] += held.moves_in;
-            counts.operations[FileOp::Write as usize] += held.moves_out;
-            counts.bytes_read += held.bytes_in;
-            counts.bytes_written += held.bytes_out;
-        }
-    }
-
-    /// Adds what is held of a peer.
-    pub(crate) fn add_to_peer(&self, row: u32, counts: &mut NetworkRow) {
-        if let Some(held) = self.peers.get(&row) {
-            counts.datagrams_received += held.moves_in;
-            counts.datagrams_sent += held.moves_out;
-            counts.bytes_received += held.bytes_in;
-            counts.bytes_sent += held.bytes_out;
-        }
-    }
-
-    /// Reads the records of all tasks that were there when the window closed.
-    pub(crate) fn read(capture: &Capture) -> Result<Self> {
-        let (tasks, records) = (tasks(capture)?, records(capture)?);
-        let slots: BTreeSet<u32> = tasks
-            .iter()
-            .filter_map(Result::ok)
-            .map(|(_, slot)| slot)
-            .collect();
-        let mut held = Self::default();
-        for slot in slots {
-            let record = records.get(&slot, 0)?;
-            let row = held.rows.entry(record.row).or_default();
-            row.returns += record.returns;
-            row.under_way += u64::from(record.in_call != 0);
-            if record.untimed > 0 {
-                *row.untimed.entry(record.bucket as usize).or_insert(0) += record.untimed;
-            }
-            if record.failures > 0 {
-                let errno = u16::try_from(record.errno).unwrap_or(0);
-                *row.errnos.entry(errno).or_insert(0) += record.failures;
-            }
-            let table = if record.moved & MOVED_PEER == 0 {
-                &mut held.files
-            } else {
-                &mut held.peers
-            };
-            if let Some(row) = (record.moved & !MOVED_PEER).checked_sub(1) {
-                let moves = table.entry(u32::try_from(row)?).or_default();
-                moves.moves_in += record.moves_in;
-                moves.moves_out += record.moves_out;
-                moves.bytes_in += record.bytes_in;
-                moves.bytes_out += record.bytes_out;
-            }
-        }
-        Ok(held)
-    }
-}
-
-fn tasks(capture: &Capture) -> Result<aya::maps::HashMap<&MapData, u64, u32>> {
-    Ok(capture
-        .ebpf
-        .map("TASKS")
-        .context("no map TASKS")?
-        .try_into()?)
-}
-
-fn records(capture: &Capture) -> Result<Array<&MapData, TaskRecord>> {
-    Ok(capture
-        .ebpf
-        .map("RECORDS")
-        .context("no map RECORDS")?
-        .try_into()?)
 }
 
 #[cfg(test)]
@@ -312,20 +190,6 @@ mod tests {
     }
 
     #[test]
-    fn calls_that_were_not_timed_are_like_the_last_one_that_was() {
-        let mut cpus = [LatencyRow {
-            max: 1_000_000,
-            buckets: [0; LATENCY_BUCKETS],
-        }];
-        cpus[0].buckets[latency_bucket(1_000_000)] = 2;
-        let mut held = HeldRow::default();
-        held.untimed.insert(latency_bucket(500), 98);
-        let latency = latency(&cpus, Some(&held)).expect("there were calls");
-        assert!((500..=625).contains(&latency.p50), "{}", latency.p50);
-        assert_eq!(latency.p99, 1_000_000);
-    }
-
-    #[test]
     fn shares_are_of_all_cpus() {
         let mut cpus = [LatencyRow {
             max: 0,
@@ -336,7 +200,7 @@ mod tests {
             cpu.buckets[latency_bucket(ns * 1000)] += 1;
             cpu.max = cpu.max.max(ns * 1000);
         }
-        let latency = latency(&cpus, None).expect("there were calls");
+        let latency = latency(&cpus).expect("there were calls");
         assert_eq!(latency.max, 1_000_000);
         for (found, exact) in [
             (latency.p50, 500_000),

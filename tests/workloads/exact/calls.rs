@@ -548,6 +548,42 @@ fn interrupted(_: &Folder) -> Value {
 
 static TASKS: AtomicU64 = AtomicU64::new(0);
 
+/// One call that fails in eight ways, in seven of them on each CPU, after which its task makes no other.
+fn fail_and_stay(cpus: usize) {
+    let long = std::ffi::CString::new("n".repeat(300)).expect("no NUL");
+    let write = open_how(libc::O_WRONLY, 0, 0);
+    let at = libc::AT_FDCWD;
+    let open = |directory: i32, name: *const libc::c_char, size: usize| {
+        sys!(SYS_openat2, directory, name, write.as_ptr(), size)
+    };
+    let none = std::ptr::null::<libc::c_char>();
+    for cpu in 0..cpus {
+        // SAFETY: a local of the size that is said.
+        unsafe {
+            let mut set: libc::cpu_set_t = std::mem::zeroed();
+            libc::CPU_SET(cpu, &mut set);
+            assert_eq!(
+                libc::sched_setaffinity(0, size_of_val(&set), &raw const set),
+                0
+            );
+        }
+        fails(open(at, none, 24), libc::EFAULT);
+        fails(open(at, c"x".as_ptr(), 0), libc::EINVAL);
+        fails(open(at, c"x".as_ptr(), 1 << 20), libc::E2BIG);
+        fails(open(-1, c"x".as_ptr(), 24), libc::EBADF);
+        fails(open(at, c"/nonexistent".as_ptr(), 24), libc::ENOENT);
+        fails(open(at, c"/dev/null/x".as_ptr(), 24), libc::ENOTDIR);
+        fails(open(at, c"/".as_ptr(), 24), libc::EISDIR);
+    }
+    for _ in 0..3 {
+        fails(open(at, long.as_ptr(), 24), libc::ENAMETOOLONG);
+    }
+    TASKS.fetch_add(1, Ordering::SeqCst);
+    loop {
+        std::hint::spin_loop();
+    }
+}
+
 /// Tells its truth, and then stays in calls until a file is there: the window is to end before.
 fn blocked(folder: &Folder) -> Value {
     const THREADS: u64 = 20;
@@ -557,6 +593,8 @@ fn blocked(folder: &Folder) -> Value {
             sys!(SYS_pause)
         });
     }
+    let cpus = std::thread::available_parallelism().expect("CPUs").get();
+    std::thread::spawn(move || fail_and_stay(cpus));
     let mut pipe = [0_i32; 2];
     assert_eq!(sys!(SYS_pipe2, pipe.as_mut_ptr(), 0), 0);
     let children: Vec<i32> = (0..5)
@@ -573,11 +611,15 @@ fn blocked(folder: &Folder) -> Value {
             })
         })
         .collect();
-    until(|| TASKS.load(Ordering::SeqCst) == THREADS);
+    until(|| TASKS.load(Ordering::SeqCst) == THREADS + 1);
     procmon_tests::tell(&json!({"syscalls": [
+        {"name": "openat2", "calls": 7 * cpus + 3, "unfinished": 0, "errors": {
+            "EFAULT": cpus, "EINVAL": cpus, "E2BIG": cpus, "EBADF": cpus, "ENOENT": cpus,
+            "ENOTDIR": cpus, "EISDIR": cpus, "ENAMETOOLONG": 3,
+        }},
         {"name": "pause", "calls": THREADS, "unfinished": THREADS, "errors": {}, "restarted": 0, "noReturn": 0},
         {"name": "readv", "calls": 5, "unfinished": 5, "errors": {}},
-        {"name": "clone3", "calls": THREADS, "unfinished": 0},
+        {"name": "clone3", "calls": THREADS + 1, "unfinished": 0},
     ], "processes": [
         {"argv": crate::own(), "count": 1, "exits": {}},
         {"argv": crate::own(), "count": 5, "exits": {}},
