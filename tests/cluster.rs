@@ -1067,7 +1067,14 @@ struct Cuttable {
 }
 
 impl Cuttable {
-    fn new(server: &str) -> Self {
+    fn before(cluster: &Cluster) -> Self {
+        let server = cluster.kubectl(&[
+            "config",
+            "view",
+            "--minify",
+            "-o",
+            "jsonpath={.clusters[0].cluster.server}",
+        ]);
         let server = server.trim_start_matches("https://").to_owned();
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -1119,35 +1126,35 @@ fn an_api_server_that_is_gone_for_a_while_costs_nothing() {
     let namespace = Namespace::new(cluster, "gone");
     namespace.apply(&shell_pod("busy", BUSY));
     namespace.wait_ready("app=busy");
-    let server = cluster.kubectl(&[
-        "config",
-        "view",
-        "--minify",
-        "-o",
-        "jsonpath={.clusters[0].cluster.server}",
-    ]);
-    let way = Cuttable::new(&server);
+    let way = Cuttable::before(cluster);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("p.json");
-    let running = start(
-        &namespace,
-        &path,
-        &[
-            "pod/busy",
-            "--duration",
-            "6s",
-            "--insecure-skip-tls-verify",
-            "--server",
-            &format!("https://127.0.0.1:{}", way.port),
-        ],
-    );
-    wait_for_probe(&namespace);
-    way.cut.store(true, Ordering::SeqCst);
-    std::thread::sleep(Duration::from_secs(3));
-    way.cut.store(false, Ordering::SeqCst);
-    assert!(running.wait(SOON).success());
-    check_complete(&procmon_tests::document::read(&path));
-    assert_eq!(namespace.objects(), ["pod/busy".to_owned()].into());
+    for (duration, is_interrupted) in [("6s", false), ("300s", true)] {
+        let running = start(
+            &namespace,
+            &path,
+            &[
+                "pod/busy",
+                "--duration",
+                duration,
+                "--insecure-skip-tls-verify",
+                "--server",
+                &format!("https://127.0.0.1:{}", way.port),
+            ],
+        );
+        wait_for_probe(&namespace);
+        way.cut.store(true, Ordering::SeqCst);
+        if is_interrupted {
+            running.signal(libc::SIGINT);
+        }
+        std::thread::sleep(Duration::from_secs(3));
+        way.cut.store(false, Ordering::SeqCst);
+        assert!(running.wait(SOON).success());
+        let document = procmon_tests::document::read(&path);
+        check_complete(&document);
+        assert_eq!(document["session"]["endedEarly"], is_interrupted);
+        assert_eq!(namespace.objects(), ["pod/busy".to_owned()].into());
+    }
 }
 
 #[test]
@@ -1156,14 +1163,7 @@ fn an_api_server_that_stays_away_is_an_error_that_says_when_the_cluster_cleans_u
     let namespace = Namespace::new(cluster, "away");
     namespace.apply(&shell_pod("busy", BUSY));
     namespace.wait_ready("app=busy");
-    let server = cluster.kubectl(&[
-        "config",
-        "view",
-        "--minify",
-        "-o",
-        "jsonpath={.clusters[0].cluster.server}",
-    ]);
-    let way = Cuttable::new(&server);
+    let way = Cuttable::before(cluster);
     let child = namespace
         .plugin(&[
             "profile",
