@@ -1,5 +1,6 @@
 //! Processes that a test starts, and waiting for what they do.
 
+use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, ExitStatus};
 use std::time::{Duration, Instant};
 
@@ -8,12 +9,20 @@ use std::time::{Duration, Instant};
 pub struct Running(Option<Child>);
 
 impl Running {
-    /// Starts it.
+    /// Starts it. It minds SIGHUP, also where the tests were started not to (nohup).
     ///
     /// # Panics
     /// When it can't be started.
     #[must_use]
     pub fn start(command: &mut Command) -> Self {
+        // SAFETY: the child calls nothing else before it executes its program.
+        #[expect(unsafe_code, reason = "a signal's default")]
+        unsafe {
+            command.pre_exec(|| {
+                libc::signal(libc::SIGHUP, libc::SIG_DFL);
+                Ok(())
+            });
+        }
         Self(Some(
             command
                 .spawn()
