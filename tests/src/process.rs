@@ -99,3 +99,18 @@ pub fn wait_for<T>(what: &str, at_most: Duration, mut condition: impl FnMut() ->
         std::thread::sleep(Duration::from_millis(50));
     }
 }
+
+/// Keeps the calling thread on one CPU.
+///
+/// # Panics
+/// When that CPU is not there.
+pub fn run_on(cpu: usize) {
+    // SAFETY: an empty set is a valid one; CPU_SET checks the index.
+    #[expect(unsafe_code, reason = "sched_setaffinity")]
+    let result = unsafe {
+        let mut set: libc::cpu_set_t = std::mem::zeroed();
+        libc::CPU_SET(cpu, &mut set);
+        libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &raw const set)
+    };
+    assert_eq!(result, 0, "sched_setaffinity");
+}

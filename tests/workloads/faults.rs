@@ -273,12 +273,7 @@ fn spread(seconds: u64) {
     std::thread::scope(|scope| {
         for thread in 0..4 {
             scope.spawn(move || {
-                // SAFETY: a zeroed set is valid, and lives until the call returns.
-                unsafe {
-                    let mut set: libc::cpu_set_t = std::mem::zeroed();
-                    libc::CPU_SET(thread % 2, &mut set);
-                    libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &raw const set);
-                }
+                procmon_tests::run_on(thread % 2);
                 for _ in 0..25 {
                     let begun = Instant::now();
                     getppid(10);

@@ -197,13 +197,7 @@ fn stay_on(thread: u64, cpus: u64) {
     if cpus == 0 {
         return;
     }
-    // SAFETY: an empty set is a valid one; the index is far below its size.
-    let result = unsafe {
-        let mut set: libc::cpu_set_t = std::mem::zeroed();
-        libc::CPU_SET(usize::try_from(thread % cpus).unwrap_or(0), &mut set);
-        libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &raw const set)
-    };
-    assert_eq!(result, 0, "sched_setaffinity");
+    procmon_tests::run_on(usize::try_from(thread % cpus).unwrap_or(0));
 }
 
 /// Runs `work` in threads that start together; sums of what they did, in calls of which each time

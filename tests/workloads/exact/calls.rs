@@ -558,15 +558,7 @@ fn fail_and_stay(cpus: usize) {
     };
     let none = std::ptr::null::<libc::c_char>();
     for cpu in 0..cpus {
-        // SAFETY: a local of the size that is said.
-        unsafe {
-            let mut set: libc::cpu_set_t = std::mem::zeroed();
-            libc::CPU_SET(cpu, &mut set);
-            assert_eq!(
-                libc::sched_setaffinity(0, size_of_val(&set), &raw const set),
-                0
-            );
-        }
+        procmon_tests::run_on(cpu);
         fails(open(at, none, 24), libc::EFAULT);
         fails(open(at, c"x".as_ptr(), 0), libc::EINVAL);
         fails(open(at, c"x".as_ptr(), 1 << 20), libc::E2BIG);
