@@ -47,20 +47,20 @@ pub(crate) static mut STATE: State = State {
 
 /// Slot of each task of the target, by `task_struct`. Full: the task is not counted; `Loss::Tasks`.
 #[map]
-pub(crate) static TASKS: HashMap<u64, u32> = HashMap::with_max_entries(16_384, 0);
+pub(crate) static TASKS: HashMap<u64, u32> = HashMap::with_max_entries(MAX_TASKS, 0);
 /// Records by slot less 1: a global, since every system call of the target needs one. Never full, slots come
 /// from `FREE_TASKS`.
 #[unsafe(no_mangle)]
 #[unsafe(link_section = ".bss.records")]
-pub(crate) static mut RECORDS: [TaskRecord; MAX_TASKS] = [NO_RECORD; MAX_TASKS];
+pub(crate) static mut RECORDS: [TaskRecord; MAX_TASKS as usize] = [NO_RECORD; MAX_TASKS as usize];
 /// SAFETY: TaskRecord is made of integers only.
 const NO_RECORD: TaskRecord = unsafe { core::mem::zeroed() };
-/// Where a task's datagrams go, by its slot.
+/// Where a task's datagrams go, by its slot; slots count from 1.
 #[map]
-pub(crate) static DESTINATIONS: Array<Destinations> = Array::with_max_entries(16_384, 0);
+pub(crate) static DESTINATIONS: Array<Destinations> = Array::with_max_entries(MAX_TASKS + 1, 0);
 /// Slots without a task.
 #[map]
-pub(crate) static FREE_TASKS: Queue<u32> = Queue::with_max_entries(16_384, 0);
+pub(crate) static FREE_TASKS: Queue<u32> = Queue::with_max_entries(MAX_TASKS, 0);
 /// The task that ran last on each CPU: a global, since a CPU's number is found faster than the CPU's
 /// part of a map.
 #[unsafe(no_mangle)]

@@ -342,9 +342,7 @@ pub(crate) fn load(
 ) -> Result<Capture, Unable> {
     let mut limits = request.limits.clone();
     let cpus = possible_cpus();
-    limits.tasks = limits
-        .tasks
-        .min(u32::try_from(MAX_TASKS).unwrap_or(u32::MAX));
+    limits.tasks = limits.tasks.min(MAX_TASKS);
     limits.syscall_rows = rows_of_calls(limits.syscall_rows, request.latency, cpus);
     let (offsets, config, functions) =
         layouts(hierarchy, tree, request.latency, limits.syscall_rows, arch).map_err(|error| {

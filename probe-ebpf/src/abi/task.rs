@@ -7,7 +7,7 @@ pub const SENTINEL_CONTAINER: u32 = 0;
 /// Container slots.
 pub const MAX_CONTAINERS: u32 = 1024;
 /// Slots of tasks, from 1 on: their records take 4 MiB, the most that older kernels let one value have.
-pub const MAX_TASKS: usize = 16_384;
+pub const MAX_TASKS: u32 = 16_384;
 /// Executable slots, each of one executable in one container.
 pub const MAX_EXES: u32 = 2048;
 /// The executable slot of everything that found no free one.

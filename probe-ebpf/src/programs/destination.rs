@@ -87,6 +87,17 @@ pub(crate) fn of(slot: u64) -> Option<(*mut TaskRecord, *mut Destinations)> {
     Some((record, DESTINATIONS.get_ptr_mut(slot as u32)?))
 }
 
+/// A number that stands for several destinations, if the flag says that they are of this call; else 0.
+#[inline(always)]
+unsafe fn of_this_call(record: *mut TaskRecord, flag: u32, all: u64) -> u64 {
+    // SAFETY: the caller's: a map value.
+    if unsafe { (*record).sockets } & flag == 0 {
+        0
+    } else {
+        all
+    }
+}
+
 /// One more destination in a number that stands for several; never 0. Whoever chooses the addresses does
 /// not know the key.
 #[inline(always)]
@@ -117,11 +128,7 @@ pub(crate) unsafe fn said_one(record: *mut TaskRecord, destinations: *mut Destin
     // SAFETY: the caller's: a map value.
     unsafe {
         let port = address[0] >> 16;
-        let before = if (*record).sockets & DESTINATION_SAID == 0 {
-            0
-        } else {
-            (*destinations).said_all
-        };
+        let before = of_this_call(record, DESTINATION_SAID, (*destinations).said_all);
         (*destinations).said_all = with(before, (*record).task, port, words);
         (*record).sockets |= DESTINATION_SAID;
     }
@@ -158,13 +165,8 @@ pub(crate) extern "C" fn compare() -> u32 {
     };
     // SAFETY: map values of the current task.
     unsafe {
-        let told = (*record).sockets;
-        let said = if told & DESTINATION_SAID == 0 {
-            0
-        } else {
-            (*destinations).said_all
-        };
-        if told & DESTINATION_SENT != 0
+        let said = of_this_call(record, DESTINATION_SAID, (*destinations).said_all);
+        if (*record).sockets & DESTINATION_SENT != 0
             && said != (*destinations).sent_all
             && said != (*destinations).sent_before
         {
@@ -188,11 +190,7 @@ unsafe fn add(
         if told[hook] == 0 {
             core::ptr::write_volatile(&raw mut STATE.told[hook], 1);
         }
-        let before = if (*record).sockets & DESTINATION_SENT == 0 {
-            0
-        } else {
-            (*destinations).sent_all
-        };
+        let before = of_this_call(record, DESTINATION_SENT, (*destinations).sent_all);
         (*destinations).sent_before = before;
         (*destinations).sent_all = with(before, (*record).task, port, words);
         (*record).sockets |= DESTINATION_SENT;

@@ -56,7 +56,7 @@ pub(crate) fn calling(cache: Option<*mut CpuCache>, regs: u64) -> Option<u64> {
 #[inline(always)]
 pub(crate) fn record_at(place: u64) -> Option<*mut TaskRecord> {
     let place = opaque(place);
-    if place > (size_of::<TaskRecord>() * (MAX_TASKS - 1)) as u64 {
+    if place > size_of::<TaskRecord>() as u64 * u64::from(MAX_TASKS - 1) {
         return None;
     }
     // SAFETY: the place is that of a record.
