@@ -335,7 +335,7 @@ impl Delivery {
                 .patch(name, &PatchParams::default(), patch)
                 .await;
             let Err(error) = patched else { return Ok(()) };
-            let is_gone = matches!(&error, kube::Error::Api(status) if status.code == 404);
+            let is_gone = matches!(&error, kube::Error::Api(status) if status.is_not_found());
             if is_gone || is_refusal(&error) || self.is_over() {
                 return Err(error);
             }
@@ -410,7 +410,7 @@ impl Delivery {
             .await
         {
             Ok(_) => Ok(()),
-            Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+            Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
             Err(error) => Err(error),
         }
     }
@@ -432,7 +432,7 @@ impl Delivery {
         );
         [pods, maps, jobs].into_iter().all(|gone| match gone {
             Ok(gone) => gone,
-            Err(kube::Error::Api(status)) => status.code == 403,
+            Err(kube::Error::Api(status)) => status.is_forbidden(),
             Err(_) => false,
         })
     }
@@ -463,7 +463,7 @@ pub(crate) async fn renew(delivery: std::sync::Arc<Delivery>) {
         let patched = jobs
             .patch(&delivery.anchor_name(), &PatchParams::default(), &patch)
             .await;
-        if matches!(patched, Err(kube::Error::Api(status)) if status.code == 403) {
+        if matches!(patched, Err(kube::Error::Api(status)) if status.is_forbidden()) {
             return;
         }
         tokio::time::sleep(RENEWAL).await;
