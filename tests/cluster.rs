@@ -915,6 +915,20 @@ fn wait_for_probe(namespace: &Namespace<'_>) {
 }
 
 #[test]
+fn a_script_is_told_when_a_window_opens_if_it_asks() {
+    let Some(cluster) = cluster() else { return };
+    let namespace = Namespace::new(cluster, "script");
+    namespace.apply(&shell_pod("busy", BUSY));
+    namespace.wait_ready("app=busy");
+    let node = namespace.kubectl(&["get", "pod", "busy", "-o", "jsonpath={.spec.nodeName}"]);
+    let args = ["profile", "pod/busy", "--duration", "1s", "-o", "name"];
+    let (_, said) = exits(&namespace, 0, &args);
+    assert_eq!(said, "");
+    let (_, said) = exits(&namespace, 0, &[&args[..], &["--verbose"]].concat());
+    assert_eq!(said, format!("capturing on {node} for 1s\n"));
+}
+
+#[test]
 fn interrupts_end_the_window_early_and_leave_nothing() {
     let Some(cluster) = cluster() else { return };
     let namespace = Namespace::new(cluster, "interrupt");

@@ -140,43 +140,20 @@ fn command(name: &str) -> Run {
 
 /// Profiles a case whose process runs already.
 fn by_pid(name: &str, settle: Duration) -> Run {
-    let mut waits = Duration::from_secs(1);
-    loop {
-        let (folder, base) = folder();
-        let go = base.join("go");
-        let running = Running::start(case(name, &base).env("PROCMON_GO", &go));
-        std::thread::sleep(settle);
-        let window = Running::start(local(&base).args([
-            "--duration",
-            "90s",
-            "--pid",
-            &running.id().to_string(),
-        ]));
-        // Nobody says when the window opens; the document does, afterwards.
-        std::thread::sleep(waits);
-        std::fs::write(&go, "").unwrap();
-        let went = modified(&go);
-        assert!(running.wait(LONG).success(), "{name}");
-        // A process that has gone and ended before the window opened is not found.
-        if window.wait(LONG).success() {
-            let run = finished(folder, base);
-            if run.document["session"]["startedAt"].as_str().unwrap() < went.as_str() {
-                return run;
-            }
-        }
-        waits *= 2;
-        assert!(waits < LONG, "{name}: the window never opens in time");
-    }
-}
-
-/// When a file was written, as documents give times.
-fn modified(path: &Path) -> String {
-    let output = Command::new("date")
-        .args(["-u", "+%Y-%m-%dT%H:%M:%S.%NZ", "-r"])
-        .arg(path)
-        .output()
-        .unwrap();
-    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    let (folder, base) = folder();
+    let go = base.join("go");
+    let running = Running::start(case(name, &base).env("PROCMON_GO", &go));
+    std::thread::sleep(settle);
+    let window = Running::start_window(local(&base).args([
+        "--duration",
+        "90s",
+        "--pid",
+        &running.id().to_string(),
+    ]));
+    std::fs::write(&go, "").unwrap();
+    assert!(running.wait(LONG).success(), "{name}");
+    assert!(window.wait(LONG).success(), "{name}");
+    finished(folder, base)
 }
 
 fn finished(folder: tempfile::TempDir, base: PathBuf) -> Run {

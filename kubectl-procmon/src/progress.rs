@@ -1,9 +1,11 @@
-//! Progress on standard error: nothing when it is no terminal. The only user of indicatif.
+//! Progress on standard error; where it is no terminal, only that a window opens, and only when that is
+//! asked for. The only user of indicatif.
 
 use crate::render::{count, escape};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use procmon_profile::wire::Progress;
 use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -15,18 +17,21 @@ pub(crate) struct Window {
     all: MultiProgress,
     bar: ProgressBar,
     seconds: Option<f64>,
+    /// A script wants to know when it may begin.
+    is_for_scripts: bool,
     nodes: Mutex<BTreeMap<String, NodeLine>>,
 }
 
 #[derive(Default)]
 struct NodeLine {
     line: Option<ProgressBar>,
+    is_open: bool,
     totals: Progress,
 }
 
 impl Window {
     /// A bar for a window of known length, a spinner for another.
-    pub(crate) fn new(seconds: Option<f64>, quiet: bool) -> Self {
+    pub(crate) fn new(seconds: Option<f64>, quiet: bool, verbose: bool) -> Self {
         // indicatif hides itself where standard error is no terminal.
         let all = MultiProgress::with_draw_target(if quiet {
             ProgressDrawTarget::hidden()
@@ -42,6 +47,7 @@ impl Window {
         bar.set_prefix("preparing");
         bar.enable_steady_tick(Duration::from_millis(200));
         Self {
+            is_for_scripts: all.is_hidden() && verbose,
             all,
             bar,
             seconds,
@@ -83,6 +89,10 @@ impl Window {
         let mut nodes = self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
         let own = nodes.entry(node.to_owned()).or_default();
         own.totals = progress;
+        if !std::mem::replace(&mut own.is_open, true) && self.is_for_scripts {
+            // Nobody may be there to read it.
+            let _ = writeln!(std::io::stderr(), "{}", opened(node, self.seconds));
+        }
         if let Some(line) = &own.line {
             line.set_message(totals(&progress));
         }
@@ -125,6 +135,19 @@ impl Window {
         }
         self.bar.finish_and_clear();
     }
+}
+
+/// What a script is told: `capturing on worker-1 for 30s`.
+fn opened(node: &str, seconds: Option<f64>) -> String {
+    let place = match node {
+        "" => String::new(),
+        node => format!(" on {}", escape(node)),
+    };
+    let length = seconds.map_or_else(
+        || " until the command ends".to_owned(),
+        |seconds| format!(" for {seconds}s"),
+    );
+    format!("capturing{place}{length}")
 }
 
 fn totals(progress: &Progress) -> String {

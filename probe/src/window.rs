@@ -345,7 +345,7 @@ impl Prepared {
             });
         }
         let memory = Memory::find();
-        let mut next_progress = Duration::from_secs(1);
+        let mut next_progress = Duration::ZERO;
         let ended = loop {
             std::thread::sleep(DRAIN_EVERY);
             self.drained

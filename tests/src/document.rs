@@ -1,5 +1,6 @@
 //! Documents: reading them, and comparing them with what a workload knows of itself.
 
+use jiff::Timestamp;
 use serde_json::Value;
 use std::collections::HashMap;
 use std::path::Path;
@@ -26,6 +27,16 @@ pub fn read(path: &Path) -> Value {
     let text =
         std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// When the document's window ended.
+///
+/// # Panics
+/// When it does not say so.
+#[must_use]
+pub fn ended_at(document: &Value) -> Timestamp {
+    let text = document["session"]["endedAt"].as_str().expect("a time");
+    text.parse().expect("a time")
 }
 
 /// Rows of one dimension, of all containers.

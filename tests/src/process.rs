@@ -1,7 +1,9 @@
 //! Processes that a test starts, and waiting for what they do.
 
+use std::io::{BufRead as _, BufReader};
 use std::os::unix::process::CommandExt as _;
-use std::process::{Child, Command, ExitStatus};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 /// A process of the test's own, which ends with it.
@@ -28,6 +30,32 @@ impl Running {
                 .spawn()
                 .unwrap_or_else(|error| panic!("{command:?}: {error}")),
         ))
+    }
+
+    /// Starts a window of the plugin's and waits until it says that it is open.
+    ///
+    /// # Panics
+    /// When it can't be started, or ends without saying so.
+    #[must_use]
+    pub fn start_window(command: &mut Command) -> Self {
+        let mut plugin = Self::start(command.arg("--verbose").stderr(Stdio::piped()));
+        let child = plugin.0.as_mut().expect("just started");
+        let stderr = child.stderr.take().expect("a pipe");
+        let (say, said) = mpsc::channel();
+        std::thread::spawn(move || {
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                // Read to its end also when nobody listens any more.
+                let _ = say.send(line);
+            }
+        });
+        let mut lines = Vec::new();
+        loop {
+            match said.recv_timeout(Duration::from_mins(1)) {
+                Ok(line) if line.starts_with("capturing") => return plugin,
+                Ok(line) => lines.push(line),
+                Err(error) => panic!("{command:?}: no window: {error}: {}", lines.join("\n")),
+            }
+        }
     }
 
     /// Its process id.

@@ -100,7 +100,11 @@ async fn profile(options: Arc<Options>) -> Result<Outcome> {
         return manifests(&delivery, &plan, &options, dry_run).await;
     }
     let interrupts = watch_interrupts();
-    let progress = Arc::new(ProgressWindow::new(Some(options.seconds), options.quiet));
+    let progress = Arc::new(ProgressWindow::new(
+        Some(options.seconds),
+        options.quiet,
+        options.verbose,
+    ));
     // In a task of its own: whatever happens there, what it made is taken away here.
     let captures = tokio::spawn(capture(
         Arc::clone(&delivery),

@@ -64,7 +64,7 @@ pub(crate) struct Args {
     /// No progress
     #[arg(short, long)]
     quiet: bool,
-    /// Say more about what goes wrong in the kernel
+    /// Say more about what goes wrong in the kernel and, without a terminal, when windows open
     #[arg(short, long)]
     verbose: bool,
     /// Image for the probe's pod [default: one that the node already has]
@@ -263,7 +263,7 @@ fn run_local(args: &Args, output: Output) -> Result<Code> {
         latency: args.latency,
         verbose: args.verbose,
     };
-    let progress = ProgressWindow::new(seconds, args.quiet);
+    let progress = ProgressWindow::new(seconds, args.quiet, args.verbose);
     let mut run = local::run(request, output.is_stdout(), &progress)?;
     let failure = run.failure();
     let capture = std::mem::take(&mut run.capture);

@@ -6,6 +6,7 @@ use super::outside::free_port;
 use super::{Change, Kind, Load, Outside, Site, Traffic};
 use crate::workload::{self, Linked};
 use crate::{Running, document, plugin, wait_for};
+use jiff::Timestamp;
 use serde_json::Value;
 use std::fs::File;
 use std::io::{Read as _, Write as _};
@@ -14,11 +15,11 @@ use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 const SOON: Duration = Duration::from_secs(30);
-/// From the plugin's start until its window is open and the load is part of it.
-const INTO_THE_WINDOW: Duration = Duration::from_millis(1300);
+/// From the window's opening to its midst.
+const INTO_THE_WINDOW: Duration = Duration::from_millis(700);
 
 /// A server below its agent. Ends, with all of its processes, when dropped.
 #[derive(Debug)]
@@ -164,7 +165,7 @@ impl Server {
     /// is there, in every window, and then `inject` happens.
     ///
     /// # Panics
-    /// When the plugin fails, or when the midst was never within the window.
+    /// When the plugin fails, or when the window ended before `inject` did.
     pub fn profile(
         &self,
         document: &Path,
@@ -172,17 +173,16 @@ impl Server {
         load: Load,
         inject: impl Fn(&Self),
     ) -> Value {
-        let agent = self.agent.as_ref().expect("it runs").id();
-        for attempt in 1..=3 {
+        let agent = self.agent.as_ref().expect("it runs").id().to_string();
+        for attempt in 0..3 {
             let traffic = Traffic::start(&self.site, load, self.pid());
             std::thread::sleep(Duration::from_millis(300));
-            let window =
-                Running::start(profile(document, seconds).args(["--pid", &agent.to_string()]));
-            std::thread::sleep(INTO_THE_WINDOW * attempt);
-            let began = SystemTime::now();
+            let seconds = seconds << attempt;
+            let window = Running::start_window(profile(document, seconds).args(["--pid", &agent]));
+            std::thread::sleep(INTO_THE_WINDOW);
             let _ = self.pid();
             inject(self);
-            let ended = SystemTime::now();
+            let done = Timestamp::now();
             assert!(window.wait(SOON).success(), "the plugin");
             assert!(
                 traffic.answers() > 0 || self.site.kind == Kind::Cron,
@@ -190,11 +190,11 @@ impl Server {
             );
             drop(traffic);
             let profile = document::read(document);
-            if lies_within(&profile, began, ended) {
+            if done < document::ended_at(&profile) {
                 return profile;
             }
         }
-        panic!("{}: nothing happened within the window", document.display())
+        panic!("{}: the window was too short", document.display())
     }
 
     /// One window that begins with the server's start; it is stopped afterwards.
@@ -272,32 +272,9 @@ fn profile(document: &Path, seconds: u32) -> Command {
     let mut command = Command::new(plugin());
     let _ = std::fs::remove_file(document);
     command
-        .args(["profile", "--local", "-q", "-o", "json", "--output-file"])
+        .args(["profile", "--local", "-o", "json", "--output-file"])
         .arg(document)
         .args(["--duration", &format!("{seconds}s")])
         .stdin(Stdio::null());
     command
-}
-
-/// Both moments are within the document's window, by the time of day.
-fn lies_within(document: &Value, began: SystemTime, ended: SystemTime) -> bool {
-    const DAY: f64 = 86_400.0;
-    let stamp = |key: &str| -> f64 {
-        let text = document["session"][key].as_str().expect("a time");
-        let time = text.split(['T', 'Z']).nth(1).expect("a time of day");
-        time.split(':').fold(0.0, |sum, part| {
-            sum * 60.0 + part.parse::<f64>().expect("a number")
-        })
-    };
-    let own = |time: SystemTime| {
-        time.duration_since(UNIX_EPOCH)
-            .expect("after 1970")
-            .as_secs_f64()
-            % DAY
-    };
-    let start = stamp("startedAt");
-    // At midnight the clock begins anew.
-    let since = |time: f64| (time - start).rem_euclid(DAY);
-    let length = since(stamp("endedAt"));
-    since(own(began)) < length && since(own(ended)) < length
 }
