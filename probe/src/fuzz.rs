@@ -2,9 +2,9 @@
 //! but those bytes. None may panic, whatever they are. `fuzz/` has the targets and their corpora.
 
 use crate::btf::Btf;
-use crate::drain::{Drained, arguments_text};
+use crate::drain::Drained;
 use crate::label::{self, Slots};
-use crate::node::{Node, mounts, names, namespace_inode, sockets};
+use crate::node::{Node, arguments_text, mounts, names, namespace_inode, sockets};
 use crate::offsets;
 use procmon_probe_ebpf::abi::Privileges;
 use std::collections::BTreeSet;

@@ -5,6 +5,7 @@
 
 mod btf;
 mod calls;
+mod clock;
 mod drain;
 mod emit;
 #[cfg(any(test, fuzzing))]

@@ -1,5 +1,6 @@
 //! Samples and what the node knows, to parts of a Profile.
 
+use crate::clock::Clock;
 use crate::drain::{
     Counted, Drained, FileSample, PeerSample, Processes, RareSample, RingRecord, event,
 };
@@ -7,7 +8,6 @@ use crate::emit::ROWS_PER_CHUNK;
 use crate::hooks::{CAPABLE, Capture, MODULE_LOAD, Placed, RING_COMPLETE};
 use crate::label::Slots;
 use crate::node::{Listener, Node};
-use crate::window::Clock;
 use crate::wire::Taps;
 use anyhow::Result;
 use procmon_probe_ebpf::abi::{
@@ -149,7 +149,7 @@ fn processes(
                 1 => SeccompMode::Strict,
                 _ => SeccompMode::Filter,
             }),
-            namespaces: facts.node.namespaces(image, &row.privileges),
+            namespaces: facts.node.namespaces(image.container, &row.privileges),
             origin: image.origin,
             layer: exe.map(|exe| exe_layer(facts, image.container, &exe.meta, &exe.path)),
             deleted: exe.is_some_and(|exe| exe.meta.flags & FILE_DELETED != 0),

@@ -1,5 +1,6 @@
 //! The clock: set up, open, drain, close, report. A running window takes no order but "stop".
 
+use crate::clock::Clock;
 use crate::drain::{Counted, Drained};
 use crate::emit::Output;
 use crate::hooks::{Capture, Unable};
@@ -16,7 +17,7 @@ use procmon_profile::wire::{Frame, Hello, PROTOCOL, Progress, Request, TargetSpe
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 /// The ring buffer is drained this often.
 const DRAIN_EVERY: Duration = Duration::from_millis(20);
@@ -24,28 +25,6 @@ const DRAIN_EVERY: Duration = Duration::from_millis(20);
 const GRACE: Duration = Duration::from_millis(10);
 /// The window ends when the memory of the probe's cgroup is used to this share.
 const MEMORY_SHARE: f64 = 0.92;
-
-/// The kernel's monotonic clock and the wall clock at one moment.
-pub(crate) struct Clock {
-    wall_minus_monotonic: Duration,
-}
-
-impl Clock {
-    fn new() -> Self {
-        let wall = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
-        Self {
-            wall_minus_monotonic: wall.saturating_sub(Duration::from_nanos(sys::monotonic_ns())),
-        }
-    }
-
-    /// A moment of the monotonic clock as RFC 3339.
-    pub(crate) fn time(&self, monotonic_ns: u64) -> String {
-        let time = UNIX_EPOCH + self.wall_minus_monotonic + Duration::from_nanos(monotonic_ns);
-        humantime::format_rfc3339_nanos(time).to_string()
-    }
-}
 
 /// Why the window ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

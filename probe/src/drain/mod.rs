@@ -13,8 +13,7 @@ mod syscall;
 pub(crate) use event::RareSample;
 pub(crate) use file::FileSample;
 pub(crate) use network::PeerSample;
-pub(crate) use process::arguments_text;
-pub(crate) use process::{Image, Processes};
+pub(crate) use process::Processes;
 pub(crate) use syscall::{SyscallSample, total as total_calls};
 
 use crate::hooks::Capture;

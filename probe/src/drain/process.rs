@@ -3,13 +3,12 @@
 //! An *image* is a program as it runs in some place of the tree: parent image, executable,
 //! arguments, origin. Processes of one image share a row when their ids are equal at their end.
 
-use crate::node::Node;
+use crate::node::{Node, arguments_text};
 use crate::sys;
 use procmon_probe_ebpf::abi::{
     ExecEvent, Privileges, ProcessEvent, SENTINEL_CONTAINER, TASK_ENTERED, TASK_MAY_BE_IN_CALL,
     TASK_RUNTIME,
 };
-use procmon_profile::mask::mask_argv;
 use procmon_profile::model::Origin;
 use procmon_profile::text;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -399,24 +398,6 @@ impl Processes {
     }
 }
 
-/// Arguments as text, credentials masked.
-pub(crate) fn arguments_text(bytes: &[u8], truncated: bool) -> Vec<String> {
-    let bytes = if truncated {
-        bytes
-    } else {
-        bytes.strip_suffix(b"\0").unwrap_or(bytes)
-    };
-    if bytes.is_empty() {
-        return Vec::new();
-    }
-    let mut argv: Vec<String> = bytes
-        .split(|byte| *byte == 0)
-        .map(text::from_bytes)
-        .collect();
-    mask_argv(&mut argv);
-    argv
-}
-
 /// Key of `exits`: exit code, or the signal's name.
 fn exit_key(status: u32) -> String {
     match status & 0x7f {
@@ -435,13 +416,5 @@ mod tests {
         assert_eq!(exit_key(3 << 8), "3");
         assert_eq!(exit_key(9), "SIGKILL");
         assert_eq!(exit_key(0x80 | 0x0b), "SIGSEGV");
-    }
-
-    #[test]
-    fn arguments_keep_empty_ones_and_lose_credentials() {
-        assert_eq!(
-            arguments_text(b"a\0\0--token=x\0", false),
-            ["a", "", "--token=***"]
-        );
     }
 }

@@ -10,8 +10,8 @@ pub(crate) use mounts::MountFacts;
 pub(crate) use names::Given;
 pub(crate) use sockets::{Listener, holds_ring, listeners};
 
-use crate::drain::Image;
 use procmon_probe_ebpf::abi::Privileges;
+use procmon_profile::mask::mask_argv;
 use procmon_profile::model::NamespaceOwner;
 use procmon_profile::text;
 use std::collections::{BTreeMap, HashMap};
@@ -185,7 +185,7 @@ impl Node {
         while bytes.ends_with(b"\0\0") {
             bytes.pop();
         }
-        let argv = crate::drain::arguments_text(&bytes, truncated);
+        let argv = arguments_text(&bytes, truncated);
         let cwd = std::fs::read_link(format!("/proc/{tgid}/cwd"))
             .ok()
             .map(|path| text::from_bytes(path.as_os_str().as_bytes()));
@@ -229,15 +229,15 @@ impl Node {
         }
     }
 
-    /// Whose each namespace of a process is.
+    /// Whose each namespace of a process of this container is.
     pub(crate) fn namespaces(
         &self,
-        image: &Image,
+        container: u32,
         privileges: &Privileges,
     ) -> BTreeMap<String, NamespaceOwner> {
         let own = self
             .containers
-            .get(&image.container)
+            .get(&container)
             .and_then(|known| known.namespaces);
         NAMESPACES
             .iter()
@@ -289,6 +289,24 @@ pub(crate) fn namespace_inode(link: &str) -> Option<u32> {
     link.split_once('[')?.1.strip_suffix(']')?.parse().ok()
 }
 
+/// Arguments as text, credentials masked.
+pub(crate) fn arguments_text(bytes: &[u8], truncated: bool) -> Vec<String> {
+    let bytes = if truncated {
+        bytes
+    } else {
+        bytes.strip_suffix(b"\0").unwrap_or(bytes)
+    };
+    if bytes.is_empty() {
+        return Vec::new();
+    }
+    let mut argv: Vec<String> = bytes
+        .split(|byte| *byte == 0)
+        .map(text::from_bytes)
+        .collect();
+    mask_argv(&mut argv);
+    argv
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -306,5 +324,13 @@ mod tests {
         assert_eq!((privileges.permitted, privileges.effective), (255, 1));
         assert_eq!((privileges.bounding, privileges.no_new_privs), (7, 1));
         assert_eq!(privileges.seccomp, 2);
+    }
+
+    #[test]
+    fn arguments_keep_empty_ones_and_lose_credentials() {
+        assert_eq!(
+            arguments_text(b"a\0\0--token=x\0", false),
+            ["a", "", "--token=***"]
+        );
     }
 }

@@ -1,6 +1,6 @@
 //! System calls by what they are for, and those that are dangerous in themselves.
 
-use super::severity::Judgement;
+use super::Judgement;
 use crate::model::Severity;
 
 #[expect(clippy::too_many_lines, reason = "a table")]

@@ -22,8 +22,10 @@ use crate::model::{
     DriftKind, DriftRow, DriftSide, DriftSummary, FileOperation, FileRow, NotComparable, Phase,
     ProcessRow, Profile, RowValue, SCHEMA_VERSION, Severity,
 };
-use severity::Judgement;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+/// A severity and why.
+type Judgement = (Severity, &'static str);
 
 /// Pointers kept as evidence of one row.
 const MAX_EVIDENCE: usize = 8;

@@ -1,5 +1,6 @@
 //! What a difference means. Each judgement comes with the words that go into the reason.
 
+use super::Judgement;
 use super::calls::{danger, family};
 use crate::baseline::{is_credential, is_temporary};
 use crate::model::{
@@ -7,9 +8,6 @@ use crate::model::{
     Origin, PeerRow, ProcessRow, Protocol, Severity, SyscallRow,
 };
 use std::collections::BTreeSet;
-
-/// A severity and why.
-pub(super) type Judgement = (Severity, &'static str);
 
 fn base_name(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
