@@ -715,17 +715,29 @@ impl Drop for Cgroup {
 
 #[test]
 fn a_process_that_leaves_its_cgroup() {
+    out_of_the_cgroup("leave");
+}
+
+#[test]
+fn a_process_that_is_made_outside_its_parents_cgroup() {
+    out_of_the_cgroup("leave-by-birth");
+}
+
+fn out_of_the_cgroup(case: &str) {
     if !has_bpf() {
         return;
     }
-    let (Some(inside), Some(outside)) = (Cgroup::new("inside"), Cgroup::new("outside")) else {
+    let (Some(inside), Some(outside)) = (
+        Cgroup::new(&format!("{case}-inside")),
+        Cgroup::new(&format!("{case}-outside")),
+    ) else {
         let _ = has("bpf", false, "needs a cgroup2 hierarchy");
         return;
     };
     let place = Place::new();
     let procs = outside.0.join("cgroup.procs").display().to_string();
     std::fs::write(place.files.join("leave-to"), procs).unwrap();
-    let running = waiting(&place, "leave");
+    let running = waiting(&place, case);
     std::fs::write(inside.0.join("cgroup.procs"), running.id().to_string()).unwrap();
     let target = TargetSpec::Cgroup {
         path: inside.0.display().to_string(),
@@ -734,7 +746,7 @@ fn a_process_that_leaves_its_cgroup() {
     // Whoever asks the cgroup finds nobody who could have done it.
     assert_eq!(inside.members(), "");
     assert!(running.wait(SOON).success());
-    hold("leave", || {
+    hold(case, || {
         let wanted = &place.truth()["files"][0];
         assert!(
             rows(&document, "files").any(|row| covers(row, wanted)),

@@ -22,7 +22,8 @@ const KNOWN: &[(&str, &str)] = &[(
 )];
 
 /// Cases with a test of their own: they take long, or the window ends within them.
-const OWN_TESTS: [&str; 7] = [
+const OWN_TESTS: [&str; 8] = [
+    "filter-found",
     "threads-found",
     "blocked",
     "executions",
@@ -51,7 +52,8 @@ const UNDER_LOAD: [&str; 14] = [
 ];
 
 /// Cases that are also run by a process that is profiled by its id.
-const BY_PID: [&str; 12] = [
+const BY_PID: [&str; 13] = [
+    "filter-found",
     "threads-found",
     "opened-before",
     "threads",

@@ -36,6 +36,7 @@ pub(crate) fn find(btf: &Btf, arch: &str) -> (Offsets, Vec<&'static str>) {
         task_seccomp_mode = "task_struct"."seccomp.mode",
         task_thread_pid = "task_struct"."thread_pid",
         task_pending_signal = "task_struct"."pending.signal",
+        task_blocked = "task_struct"."blocked",
         signal_live = "signal_struct"."live",
         signal_group_exit_code = "signal_struct"."group_exit_code",
         pid_level = "pid"."level",

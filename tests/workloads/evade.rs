@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
 use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 /// How often an argument has to change between calls, so that it will have changed within some.
@@ -1384,6 +1385,38 @@ fn leave(folder: &str) -> Value {
     json!({"files": [file(&marked, &json!({"open": 1, "create": 1, "write": 1}), 0, 6)]})
 }
 
+/// Makes a child outside the cgroup that is watched, which writes the file.
+fn leave_by_birth(folder: &str) -> Value {
+    const CLONE_INTO_CGROUP: u64 = 1 << 33;
+    let marked = format!("{folder}/marked");
+    let procs = std::fs::read_to_string(format!("{folder}/leave-to")).expect("a cgroup");
+    let outside =
+        std::fs::File::open(Path::new(procs.trim()).parent().expect("a folder")).expect("a cgroup");
+    std::fs::write(format!("{folder}/ready"), b"").expect("write");
+    wait_for(&format!("{folder}/go"));
+    // `struct clone_args`: flags, …, exit_signal, …, cgroup.
+    let mut arguments = [0_u64; 11];
+    arguments[0] = CLONE_INTO_CGROUP;
+    arguments[4] = libc::SIGCHLD.cast_unsigned().into();
+    arguments[10] = u64::try_from(outside.as_raw_fd()).expect("a descriptor");
+    // SAFETY: as fork in a process of one thread; the child ends here.
+    unsafe {
+        let child = libc::syscall(
+            libc::SYS_clone3,
+            arguments.as_ptr(),
+            size_of_val(&arguments),
+        );
+        assert!(child >= 0, "clone3");
+        if child == 0 {
+            std::fs::write(&marked, b"marked").expect("write");
+            libc::_exit(0);
+        }
+        let mut status = 0;
+        libc::waitpid(i32::try_from(child).expect("an id"), &raw mut status, 0);
+    }
+    json!({"files": [file(&marked, &json!({"open": 1, "create": 1, "write": 1}), 0, 6)]})
+}
+
 /// What a case does below a folder.
 type Case = fn(&str) -> Value;
 
@@ -1400,6 +1433,7 @@ const CASES: &[(&str, Case)] = &[
     ("flood-of-programs", flood_of_programs),
     ("from-memory", from_memory),
     ("leave", leave),
+    ("leave-by-birth", leave_by_birth),
     ("loud", loud),
     ("names", names),
     ("names-of-the-gone", names_of_the_gone),

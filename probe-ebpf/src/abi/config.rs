@@ -32,6 +32,7 @@ pub struct Offsets {
     pub task_seccomp_mode: u32,
     pub task_thread_pid: u32,
     pub task_pending_signal: u32,
+    pub task_blocked: u32,
     pub signal_live: u32,
     pub signal_group_exit_code: u32,
     pub pid_level: u32,

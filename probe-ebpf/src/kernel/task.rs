@@ -94,11 +94,36 @@ pub(crate) fn is_released(task: u64) -> bool {
     read::<u64>(task, offset!(task_thread_pid)) == 0
 }
 
-/// SIGSYS, which a seccomp filter has made of a call, waits for the task.
+/// SIGSYS, which a seccomp filter has made of a call, waits for the task. The kernel's own is never blocked.
 #[inline(always)]
 pub(crate) fn is_trapped(task: u64) -> bool {
     const SIGSYS: u32 = 31;
-    read::<u64>(task, offset!(task_pending_signal)) >> (SIGSYS - 1) & 1 != 0
+    let blocked: u64 = read(task, offset!(task_blocked));
+    pending(task) & !blocked & bit(SIGSYS) != 0
+}
+
+/// It will return from no call any more.
+#[inline(always)]
+pub(crate) fn is_killed(task: u64) -> bool {
+    const SIGKILL: u32 = 9;
+    pending(task) & bit(SIGKILL) != 0
+}
+
+/// Signals that wait for this thread, a bit each.
+#[inline(always)]
+fn pending(task: u64) -> u64 {
+    read(task, offset!(task_pending_signal))
+}
+
+/// A signal's place in a set.
+const fn bit(signal: u32) -> u64 {
+    1 << (signal - 1)
+}
+
+/// A seccomp filter looks at its calls.
+#[inline(always)]
+pub(crate) fn is_filtered(task: u64) -> bool {
+    read::<u32>(task, offset!(task_seccomp_mode)) != 0
 }
 
 /// Number of threads that have not begun to end.

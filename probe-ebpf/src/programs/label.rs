@@ -300,15 +300,9 @@ pub(crate) const ENTERING: u32 = TASK_RUNTIME
     | procmon_probe_ebpf::abi::TASK_ENTERED
     | procmon_probe_ebpf::abi::TASK_MAY_BE_IN_CALL;
 
-/// Labels a task by its cgroup when it belongs to a container of the target.
+/// Labels a task that comes into a container by its cgroup.
 #[inline(always)]
-pub(crate) fn by_cgroup(
-    buffer: u32,
-    task: u64,
-    cgroup: u64,
-    flags: u32,
-) -> Option<*mut TaskRecord> {
-    let container = container_of(cgroup)?;
+pub(crate) fn enter(buffer: u32, task: u64, container: u32, flags: u32) -> Option<*mut TaskRecord> {
     let exe = exe_slot(buffer, container, task::exe_file(task), task::tgid(task));
     insert(task, container, exe, flags)
 }

@@ -92,19 +92,23 @@ fn newtask(child: u64, clone_flags: u64) -> Option<()> {
     label::remove(child);
     let parent = label::current();
     let born = if open() { TASK_NEW } else { TASK_BORN_BEFORE };
-    let into_cgroup = clone_flags & CLONE_INTO_CGROUP != 0 && config!(tree) == 0;
-    match parent {
-        Some(parent) if !into_cgroup || container_slot(parent) == SENTINEL_CONTAINER => {
-            // SAFETY: a map value.
-            let (container, exe, flags) =
-                unsafe { ((*parent).container, (*parent).exe, (*parent).flags) };
-            label::insert(child, container, exe, flags & !OWN | born)?;
-        }
-        None if !into_cgroup => return None,
-        _ => {
-            let flags = TASK_ENTERED | TASK_RUNTIME | born;
-            label::by_cgroup(0, child, cgroup::of(child), flags)?;
-        }
+    let into_cgroup = clone_flags & CLONE_INTO_CGROUP != 0
+        && config!(tree) == 0
+        && parent.is_none_or(|parent| container_slot(parent) != SENTINEL_CONTAINER);
+    let entered = if into_cgroup {
+        label::container_of(cgroup::of(child))
+    } else {
+        None
+    };
+    if let Some(container) = entered {
+        label::enter(0, child, container, TASK_ENTERED | TASK_RUNTIME | born)?;
+    } else {
+        // A child that is made outside stays its parent's, as one that leaves would.
+        let parent = parent?;
+        // SAFETY: a map value.
+        let (container, exe, flags) =
+            unsafe { ((*parent).container, (*parent).exe, (*parent).flags) };
+        label::insert(child, container, exe, flags & !OWN | born)?;
     }
     if clone_flags & CLONE_THREAD == 0 {
         announce(0, EVENT_FORK, child);
@@ -283,9 +287,8 @@ fn attached(to: u64, task: u64) -> Option<()> {
     if config!(tree) != 0 || !is_ours(to) {
         return None;
     }
-    let container = label::container_of(to);
     // Who leaves is watched on: leaving would be the easiest way out of sight.
-    let container = container?;
+    let container = label::container_of(to)?;
     if let Some(record) = label::of(task) {
         let here = container_slot(record);
         if here == SENTINEL_CONTAINER || container == here {
@@ -293,8 +296,7 @@ fn attached(to: u64, task: u64) -> Option<()> {
         }
         label::remove(task);
     }
-    let exe = label::exe_slot(0, container, task::exe_file(task), task::tgid(task));
-    label::insert(task, container, exe, label::ENTERING)?;
+    label::enter(0, task, container, label::ENTERING)?;
     if task::pid(task) == task::tgid(task) {
         announce(0, EVENT_FORK, task);
     }

@@ -32,6 +32,8 @@ const MAP_ANONYMOUS: u64 = 0x20;
 const AT_ENTRY_SHIFT: u32 = 40;
 /// A call may be under way that nobody saw begin.
 const BEGUN_UNSEEN: u32 = TASK_MAY_BE_IN_CALL | TASK_BORN_BEFORE;
+/// What a call has for a result before it begins: -ENOSYS.
+const NOT_BEGUN: i64 = -38;
 /// No row was free.
 const NO_ROW: u32 = 0;
 /// In place of a slot: the cache did not know it.
@@ -254,11 +256,15 @@ fn settle_task(ctx: RawTracePointContext) -> i32 {
 /// What a call does.
 #[inline(always)]
 pub(crate) fn kind(abi: u32, number: u32) -> u64 {
-    let dense = (number & !0x4000_0000) as usize;
+    // Of x32, a bit in a native number.
+    let (base, dense) = if abi == ABI_COMPAT {
+        (DENSE_NUMBERS, number as usize)
+    } else {
+        (0, (number & !0x4000_0000) as usize)
+    };
     if dense >= DENSE_NUMBERS {
         return 0;
     }
-    let base = if abi == ABI_COMPAT { DENSE_NUMBERS } else { 0 };
     CALLS.get((base + dense) as u32).copied().unwrap_or(0)
 }
 
@@ -377,6 +383,10 @@ extern "C" fn exit(regs: u64, result: i64, slot: u64, counted: u32) -> u32 {
             // It returns from the call that made it.
             (*record).flags &= !TASK_NEW;
             return 0;
+        } else if result == regs::number(regs) && task::is_trapped((*record).task) {
+            // A filter has made a signal of the call: it is rolled back, and returns its own number.
+            (*record).flags &= !BEGUN_UNSEEN;
+            return 0;
         } else if (*record).flags & BEGUN_UNSEEN == 0 {
             if !(-516..=-512).contains(&result) {
                 answered(regs, result, slot);
@@ -490,7 +500,8 @@ extern "C" fn count_errno(row: u32, errno: u32, failures: u64) -> u32 {
 }
 
 /// A return without an entry: a seccomp filter has refused the call, or answered in the kernel's
-/// place. What the filter has made a signal of is rolled back, and returns its own number.
+/// place. Without a filter a tracer has kept the call from the kernel: one that emulates it, or whose
+/// task was killed while it was stopped.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn answered(regs: u64, result: i64, slot: u64) -> u32 {
@@ -503,7 +514,7 @@ extern "C" fn answered(regs: u64, result: i64, slot: u64) -> u32 {
         let abi = abi_of(record, number as u64);
         (abi, (*record).exe, (*record).task)
     };
-    if result == number && task::is_trapped(task) {
+    if !task::is_filtered(task) || result == NOT_BEGUN && task::is_killed(task) {
         return 0;
     }
     let row = row(exe, abi, number as u32);

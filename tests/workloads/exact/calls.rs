@@ -17,6 +17,7 @@ pub(crate) const CASES: &[Case] = &[
     ("stopped-read", stopped_read),
     ("timeouts", timeouts),
     ("traced", traced),
+    ("traced-kept", traced_kept),
     ("upper-halves", upper_halves),
     ("gate32", gate32),
     ("gate32-files", gate32_files),
@@ -24,6 +25,7 @@ pub(crate) const CASES: &[Case] = &[
     ("filters", filters),
     ("filters-answered", filters_answered),
     ("filters-supervised", filters_supervised),
+    ("filter-found", filter_found),
     ("filter-strict", filter_strict),
     ("filter-names", filter_names),
     ("handler-calls", handler_calls),
@@ -442,6 +444,45 @@ fn traced(_: &Folder) -> Value {
     ], "events": [{"type": "ptrace"}]})
 }
 
+/// Calls that a tracer keeps from the kernel: it emulates them, or kills their task before they begin.
+fn traced_kept(_: &Folder) -> Value {
+    const PTRACE_SYSEMU: libc::c_uint = 31;
+    let traced = |number: libc::c_long| {
+        let traced = fork(|| {
+            assert_eq!(
+                sys!(SYS_ptrace, libc::PTRACE_TRACEME, 0_i64, 0_i64, 0_i64),
+                0
+            );
+            sys!(SYS_kill, std::process::id(), libc::SIGSTOP);
+            for _ in 0..10 {
+                // SAFETY: a call that takes a number.
+                unsafe { libc::syscall(number, 0) };
+            }
+        });
+        assert_eq!(libc::WSTOPSIG(wait(traced)), libc::SIGSTOP);
+        traced
+    };
+    let go_on = |traced: i32, how: libc::c_uint, stops: u32| {
+        for _ in 0..stops {
+            assert_eq!(sys!(SYS_ptrace, how, traced, 0_i64, 0_i64), 0);
+            assert_eq!(libc::WSTOPSIG(wait(traced)), libc::SIGTRAP);
+        }
+    };
+    // Each call stops twice: the last stop is before the fourth.
+    let killed = traced(libc::SYS_getpgid);
+    go_on(killed, libc::PTRACE_SYSCALL, 7);
+    sys!(SYS_kill, killed, libc::SIGKILL);
+    assert_eq!(libc::WTERMSIG(wait(killed)), libc::SIGKILL);
+    let emulated = traced(libc::SYS_getsid);
+    go_on(emulated, PTRACE_SYSEMU, 6);
+    sys!(SYS_ptrace, libc::PTRACE_DETACH, emulated, 0_i64, 0_i64);
+    assert_eq!(wait(emulated), 0);
+    json!({"syscalls": [
+        {"name": "getpgid", "calls": 3, "errors": {}, "deniedBySeccomp": 0, "noReturn": 0},
+        {"name": "getsid", "calls": 4, "errors": {}, "deniedBySeccomp": 0, "noReturn": 0},
+    ]})
+}
+
 /// Arguments whose upper half the kernel does not look at.
 fn upper_halves(folder: &Folder) -> Value {
     const HIGH: i64 = 0x5a5a_5a5a_0000_0000;
@@ -821,6 +862,8 @@ fn gate32_files(folder: &Folder) -> Value {
     let file = good(gate(8, [file_a, 0o600, 0, 0]));
     assert_eq!(gate(146, [file, vectors, 2, 0]), 30);
     assert_eq!(gate(181, [file, data, 5, 0]), 5);
+    // Here the bit of x32 is a part of the number, which no call has.
+    assert_eq!(gate(0x4000_0000 | 4, [file, data, 5, 0]), -libc::ENOSYS);
     let reads = good(gate(5, [file_a, 0, 0, 0]));
     assert_eq!(gate(145, [reads, vectors, 1, 0]), 10);
     assert_eq!(gate(180, [reads, data, 7, 0]), 7);
@@ -1109,6 +1152,55 @@ fn filter_names(folder: &Folder) -> Value {
     json!({"syscalls": [{"name": "unlink", "calls": 4, "errors": {"EROFS": 3}, "deniedBySeccomp": 3}],
         "files": [crate::row(&folder.at("kept"), &json!({"open": 1, "create": 1, "write": 1, "unlink": 1}), 0, 1, &json!({}))],
         "whole": ["files"]})
+}
+
+static TRAPS: AtomicU64 = AtomicU64::new(0);
+
+extern "C" fn trapped(_: libc::c_int) {
+    TRAPS.fetch_add(1, Ordering::SeqCst);
+}
+
+/// A process outside the kernel when the window opens, whose calls a filter makes signals of: nothing is written.
+fn filter_found(folder: &Folder) -> Value {
+    let file = good(sys!(
+        SYS_openat,
+        libc::AT_FDCWD,
+        folder.c("found").as_ptr(),
+        libc::O_CREAT | libc::O_RDWR,
+        0o600
+    ));
+    let shared = sys!(
+        SYS_mmap,
+        0_i64,
+        4096_i64,
+        libc::PROT_READ | libc::PROT_WRITE,
+        libc::MAP_SHARED | libc::MAP_ANONYMOUS,
+        -1,
+        0_i64
+    );
+    assert!(shared > 0, "mmap");
+    // SAFETY: a page of zeros that stays.
+    let go = unsafe { &*(shared as *const AtomicU64) };
+    let waits = fork(|| {
+        crate::wait_for_go();
+        go.store(1, Ordering::SeqCst);
+    });
+    // SAFETY: a handler that only counts.
+    unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        action.sa_sigaction = trapped as *const () as usize;
+        libc::sigaction(libc::SIGSYS, &raw const action, std::ptr::null_mut());
+    }
+    filter(libc::SYS_pwrite64, libc::SECCOMP_RET_TRAP);
+    while go.load(Ordering::SeqCst) == 0 {
+        std::hint::spin_loop();
+    }
+    for _ in 0..10 {
+        sys!(SYS_pwrite64, file, b"abc".as_ptr(), 3_i64, 0_i64);
+    }
+    assert_eq!(TRAPS.load(Ordering::SeqCst), 10);
+    assert_eq!(wait(waits), 0);
+    json!({"syscalls": [{"name": "rt_sigreturn", "calls": 10}], "files": [], "whole": ["files"]})
 }
 
 extern "C" fn calls(_: libc::c_int) {
