@@ -90,12 +90,8 @@ fn newtask(child: u64, clone_flags: u64) -> Option<()> {
     }
     // Where the end of a task was not seen, its memory may serve a new one, which is another task.
     label::remove(child);
-    let parent = label::current();
     let born = if open() { TASK_NEW } else { TASK_BORN_BEFORE };
-    let into_cgroup = clone_flags & CLONE_INTO_CGROUP != 0
-        && config!(tree) == 0
-        && parent.is_none_or(|parent| container_slot(parent) != SENTINEL_CONTAINER);
-    let entered = if into_cgroup {
+    let entered = if clone_flags & CLONE_INTO_CGROUP != 0 && config!(tree) == 0 {
         label::container_of(cgroup::of(child))
     } else {
         None
@@ -104,7 +100,7 @@ fn newtask(child: u64, clone_flags: u64) -> Option<()> {
         label::enter(0, child, container, TASK_ENTERED | TASK_RUNTIME | born)?;
     } else {
         // A child that is made outside stays its parent's, as one that leaves would.
-        let parent = parent?;
+        let parent = label::current()?;
         // SAFETY: a map value.
         let (container, exe, flags) =
             unsafe { ((*parent).container, (*parent).exe, (*parent).flags) };
