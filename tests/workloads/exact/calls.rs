@@ -1,6 +1,9 @@
 //! System calls: threads, errnos, signals, gates, filters, ends.
 
-use crate::{Case, Folder, child, fails, fork, good, own_row, sleeps_in, sys, text, until, wait};
+use crate::{
+    Case, Folder, child, fails, fork, good, memory, open, own_row, sleeps_in, sys, text, until,
+    wait,
+};
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 
@@ -66,13 +69,7 @@ fn threads_found(folder: &Folder) -> Value {
     const THREADS: i64 = 50;
     let mut pipe = [0_i32; 2];
     assert_eq!(sys!(SYS_pipe2, pipe.as_mut_ptr(), 0), 0);
-    let file = good(sys!(
-        SYS_openat,
-        libc::AT_FDCWD,
-        folder.c("found").as_ptr(),
-        libc::O_CREAT | libc::O_RDWR,
-        0o600
-    ));
+    let file = open(folder, "found", libc::O_CREAT | libc::O_RDWR);
     let threads: Vec<_> = (0..THREADS)
         .map(|_| {
             std::thread::spawn(move || {
@@ -403,14 +400,19 @@ fn timeouts(_: &Folder) -> Value {
     ]})
 }
 
+/// Stops until the parent traces it on.
+fn stop_traced() {
+    assert_eq!(
+        sys!(SYS_ptrace, libc::PTRACE_TRACEME, 0_i64, 0_i64, 0_i64),
+        0
+    );
+    sys!(SYS_kill, std::process::id(), libc::SIGSTOP);
+}
+
 /// A process that another one stops at each call.
 fn traced(_: &Folder) -> Value {
     let traced = fork(|| {
-        assert_eq!(
-            sys!(SYS_ptrace, libc::PTRACE_TRACEME, 0_i64, 0_i64, 0_i64),
-            0
-        );
-        sys!(SYS_kill, std::process::id(), libc::SIGSTOP);
+        stop_traced();
         for _ in 0..10 {
             sys!(SYS_getpgid, 0);
             fails(sys!(SYS_getsid, 0x3fff_ffff), libc::ESRCH);
@@ -449,11 +451,7 @@ fn traced_kept(_: &Folder) -> Value {
     const PTRACE_SYSEMU: libc::c_uint = 31;
     let traced = |number: libc::c_long| {
         let traced = fork(|| {
-            assert_eq!(
-                sys!(SYS_ptrace, libc::PTRACE_TRACEME, 0_i64, 0_i64, 0_i64),
-                0
-            );
-            sys!(SYS_kill, std::process::id(), libc::SIGSTOP);
+            stop_traced();
             for _ in 0..10 {
                 // SAFETY: a call that takes a number.
                 unsafe { libc::syscall(number, 0) };
@@ -533,12 +531,17 @@ fn upper_halves(folder: &Folder) -> Value {
 extern "C" fn handle(_: libc::c_int) {}
 
 fn on_signal(flags: libc::c_int) {
-    // SAFETY: a handler that does nothing.
+    handle_by(libc::SIGUSR1, handle, flags);
+}
+
+/// Handles a signal by a function that may be called at any time.
+fn handle_by(signal: libc::c_int, handler: extern "C" fn(libc::c_int), flags: libc::c_int) {
+    // SAFETY: the handlers here count, make calls, or do nothing.
     unsafe {
         let mut action: libc::sigaction = std::mem::zeroed();
-        action.sa_sigaction = handle as *const () as usize;
+        action.sa_sigaction = handler as *const () as usize;
         action.sa_flags = flags;
-        libc::sigaction(libc::SIGUSR1, &raw const action, std::ptr::null_mut());
+        libc::sigaction(signal, &raw const action, std::ptr::null_mut());
     }
 }
 
@@ -725,16 +728,8 @@ fn gate(number: u32, arguments: [u32; 4]) -> i32 {
 /// Memory that 32-bit calls can reach.
 #[cfg(target_arch = "x86_64")]
 fn low_memory() -> u32 {
-    let result = sys!(
-        SYS_mmap,
-        0,
-        65_536,
-        libc::PROT_READ | libc::PROT_WRITE,
-        libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_32BIT,
-        -1,
-        0_i64
-    );
-    u32::try_from(result).expect("low memory")
+    let address = memory(65_536, libc::MAP_PRIVATE | libc::MAP_32BIT);
+    u32::try_from(address).expect("low memory")
 }
 
 /// Files and processes by 32-bit calls.
@@ -1162,35 +1157,14 @@ extern "C" fn trapped(_: libc::c_int) {
 
 /// A process outside the kernel when the window opens, whose calls a filter makes signals of: nothing is written.
 fn filter_found(folder: &Folder) -> Value {
-    let file = good(sys!(
-        SYS_openat,
-        libc::AT_FDCWD,
-        folder.c("found").as_ptr(),
-        libc::O_CREAT | libc::O_RDWR,
-        0o600
-    ));
-    let shared = sys!(
-        SYS_mmap,
-        0_i64,
-        4096_i64,
-        libc::PROT_READ | libc::PROT_WRITE,
-        libc::MAP_SHARED | libc::MAP_ANONYMOUS,
-        -1,
-        0_i64
-    );
-    assert!(shared > 0, "mmap");
+    let file = open(folder, "found", libc::O_CREAT | libc::O_RDWR);
     // SAFETY: a page of zeros that stays.
-    let go = unsafe { &*(shared as *const AtomicU64) };
+    let go = unsafe { &*(memory(4096, libc::MAP_SHARED) as *const AtomicU64) };
     let waits = fork(|| {
         crate::wait_for_go();
         go.store(1, Ordering::SeqCst);
     });
-    // SAFETY: a handler that only counts.
-    unsafe {
-        let mut action: libc::sigaction = std::mem::zeroed();
-        action.sa_sigaction = trapped as *const () as usize;
-        libc::sigaction(libc::SIGSYS, &raw const action, std::ptr::null_mut());
-    }
+    handle_by(libc::SIGSYS, trapped, 0);
     filter(libc::SYS_pwrite64, libc::SECCOMP_RET_TRAP);
     while go.load(Ordering::SeqCst) == 0 {
         std::hint::spin_loop();
@@ -1214,13 +1188,7 @@ fn handler_calls(_: &Folder) -> Value {
     let mut pipe = [0_i32; 2];
     assert_eq!(sys!(SYS_pipe2, pipe.as_mut_ptr(), 0), 0);
     let reader = fork(|| {
-        // SAFETY: a handler that only makes calls.
-        unsafe {
-            let mut action: libc::sigaction = std::mem::zeroed();
-            action.sa_sigaction = calls as *const () as usize;
-            action.sa_flags = libc::SA_RESTART;
-            libc::sigaction(libc::SIGUSR1, &raw const action, std::ptr::null_mut());
-        }
+        handle_by(libc::SIGUSR1, calls, libc::SA_RESTART);
         let mut byte = 0_u8;
         let vector = libc::iovec {
             iov_base: (&raw mut byte).cast(),

@@ -1,7 +1,7 @@
 //! Files: reads, writes and copies of every sort, ways to open, descriptors that went around.
 
 use crate::calls::open_how;
-use crate::{Case, Folder, child, fails, good, own_row, row, sys, text};
+use crate::{Case, Folder, child, fails, good, memory, open, own_row, row, sys, text};
 use serde_json::{Value, json};
 
 pub(crate) const CASES: &[Case] = &[
@@ -39,16 +39,6 @@ pub(crate) const CASES: &[Case] = &[
 const CREATE: i32 = libc::O_CREAT | libc::O_RDWR;
 
 /// Opens by a name below the folder.
-fn open(folder: &Folder, name: &str, flags: i32) -> i32 {
-    good(sys!(
-        SYS_openat,
-        libc::AT_FDCWD,
-        folder.c(name).as_ptr(),
-        flags,
-        0o600
-    ))
-}
-
 fn vectors(parts: &mut [[u8; 10]]) -> Vec<libc::iovec> {
     parts
         .iter_mut()
@@ -1211,15 +1201,7 @@ fn large(folder: &Folder) -> Value {
 /// Transfers that end before all is done.
 fn partial(folder: &Folder) -> Value {
     let file = open(folder, "part", CREATE);
-    let page = sys!(
-        SYS_mmap,
-        0_i64,
-        8192_i64,
-        libc::PROT_READ | libc::PROT_WRITE,
-        libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
-        -1,
-        0_i64
-    );
+    let page = memory(8192, libc::MAP_PRIVATE);
     assert_eq!(sys!(SYS_munmap, page + 4096, 4096_i64), 0);
     for _ in 0..2 {
         // The second half is no memory.

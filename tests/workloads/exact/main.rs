@@ -66,6 +66,32 @@ pub(crate) fn good(result: i64) -> i32 {
     i32::try_from(result).expect("a small number")
 }
 
+/// Opens a file of the folder by its name.
+pub(crate) fn open(folder: &Folder, name: &str, flags: i32) -> i32 {
+    good(sys!(
+        SYS_openat,
+        libc::AT_FDCWD,
+        folder.c(name).as_ptr(),
+        flags,
+        0o600
+    ))
+}
+
+/// The address of new memory to read and write, without a file.
+pub(crate) fn memory(bytes: i64, flags: i32) -> i64 {
+    let address = sys!(
+        SYS_mmap,
+        0_i64,
+        bytes,
+        libc::PROT_READ | libc::PROT_WRITE,
+        flags | libc::MAP_ANONYMOUS,
+        -1,
+        0_i64
+    );
+    assert!(address > 0, "mmap: errno {}", -address);
+    address
+}
+
 /// Asserts that a call failed with this errno.
 pub(crate) fn fails(result: i64, errno: i32) {
     assert_eq!(result, -i64::from(errno));
