@@ -27,8 +27,11 @@ const LOOK_EVERY: Duration = Duration::from_millis(1);
 /// What it asks: the root's address, recursion not desired.
 const QUESTION: [u8; 17] = [0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 1];
 
-/// What the sentinel writes to nowhere.
+/// What the sentinel writes to nowhere, by a call and by a ring. The second is longer: a row with more
+/// bytes than the first proves the ring, also where the call was not seen.
 pub(crate) const SENTENCE: &[u8] = b"sentinel";
+const RING_SENTENCE: &[u8] = b"sentinel by a ring";
+const _: () = assert!(RING_SENTENCE.len() > SENTENCE.len());
 /// Bits of the exit code of a sentinel: it found no place for files; it may make no ring.
 const NO_FOLDER: i32 = 4;
 const NO_RING: i32 = 8;
@@ -75,7 +78,7 @@ pub(crate) fn act() -> i32 {
     } else {
         lacks |= NO_FOLDER;
     }
-    if !null.is_ok_and(|null| sys::use_ring(&null)) {
+    if !null.is_ok_and(|null| sys::use_ring(&null, RING_SENTENCE)) {
         lacks |= NO_RING;
     }
     let _ = TcpStream::connect((Ipv4Addr::LOCALHOST, CLOSED_PORT));

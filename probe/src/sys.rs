@@ -341,9 +341,9 @@ pub(crate) fn use_names() {
     }
 }
 
-/// Makes a ring of io_uring and lets it write three bytes to `null` and make a directory. False
-/// when the kernel has none for us.
-pub(crate) fn use_ring(null: &impl AsRawFd) -> bool {
+/// Makes a ring of io_uring and lets it write `text` to `null` and make a directory. False when the
+/// kernel has none for us.
+pub(crate) fn use_ring(null: &impl AsRawFd, text: &[u8]) -> bool {
     const SETUP: libc::c_long = 425;
     const ENTER: libc::c_long = 426;
     const WRITE: u64 = 23;
@@ -384,7 +384,12 @@ pub(crate) fn use_ring(null: &impl AsRawFd) -> bool {
         [head, 0, address, length, 0, 0, 0, 0]
     };
     let all = [
-        words(WRITE, null.as_raw_fd(), c"abc".as_ptr() as u64, 3),
+        words(
+            WRITE,
+            null.as_raw_fd(),
+            text.as_ptr() as u64,
+            text.len() as u64,
+        ),
         words(MKDIRAT, libc::AT_FDCWD, c"three".as_ptr() as u64, 0o700),
     ];
     // SAFETY: both mappings are as large as a page, which two requests and the small ring fit into;
