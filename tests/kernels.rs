@@ -27,6 +27,8 @@ const GUESTS: usize = 2;
 const RUN: &str = "@run ";
 const TRUTH: &str = "@truth ";
 
+/// The workload of many processes at a time.
+const CROWD: &str = "crowd";
 /// The workload that loads a kernel module.
 const MODULE: &str = "module";
 
@@ -80,7 +82,7 @@ fn workloads(tier: Tier) -> &'static [&'static str] {
             MODULE,
         ],
         Tier::Kprobe => &["files", "credentials", "settled"],
-        Tier::Base => &["files", "net", "credentials", "names"],
+        Tier::Base => &["files", "net", "credentials", "names", CROWD],
     }
 }
 
@@ -264,6 +266,9 @@ fn check(guest: &Guest) {
             check_truth(&run.document, &truth, &run.exe);
             check_names(guest, run);
         }
+        if run.workload == CROWD {
+            check_crowd(&run.document, &truth, &name);
+        }
         if run.workload == "settled" {
             assert_eq!(of_type(&run.document, "signal"), 1, "{name}");
         }
@@ -271,6 +276,19 @@ fn check(guest: &Guest) {
             check_capabilities(guest, run);
         }
     }
+}
+
+/// Also where hooks were skipped, nothing is said of the wrong file or peer: only connecting fails, and no
+/// other peer is there.
+fn check_crowd(document: &Value, truth: &Value, name: &str) {
+    let foreign: Vec<&Value> = rows(document, "files")
+        .filter(|row| row["errors"] != json!({}))
+        .chain(rows(document, "network").filter(|row| {
+            let stated = truth["network"].as_array().unwrap();
+            !stated.iter().any(|one| row["remote"] == one["remote"])
+        }))
+        .collect();
+    assert!(foreign.is_empty(), "{name}: {foreign:?}");
 }
 
 /// Rows of events of one type.

@@ -26,6 +26,7 @@ pub(crate) static CONFIG: Config = Config {
     cgroup_hierarchy: 0,
     tree: 0,
     preemptible: 0,
+    holds_cpu: 0,
     direct: 0,
     latency: 0,
     syscall_rows: 0,
@@ -326,10 +327,16 @@ pub(crate) fn opaque(number: u64) -> u64 {
     number
 }
 
+/// Other tasks of this CPU may run programs in the middle of this one.
+#[inline(always)]
+pub(crate) fn is_shared() -> bool {
+    config!(preemptible) != 0 && config!(holds_cpu) == 0
+}
+
 /// Adds to a number of this CPU.
 #[inline(always)]
 pub(crate) fn add_local(number: *mut u64, amount: u64) {
-    if config!(preemptible) != 0 {
+    if is_shared() {
         add(number, amount);
     } else {
         // SAFETY: the pointer is an aligned map value of this CPU, and nothing else runs on it.

@@ -10,9 +10,9 @@ use aya::programs::{
 };
 use aya::{Btf, Ebpf, EbpfLoader, RawTracePointRunOptions, TestRun as _, VerifierLogLevel};
 use procmon_probe_ebpf::abi::{
-    CLOSED, CallKind, Config, DENSE_NUMBERS, FOLDER_ROWS, LatencyRow, MAX_CONTAINERS, MAX_EXES,
-    MAX_TASKS, NO_OFFSET, NOT_OPEN, OPEN as WINDOW_OPEN, PREFIX_ROWS, RDONLY_CAST, State,
-    SyscallRow,
+    CLOSED, CallKind, Config, DENSE_NUMBERS, FOLDER_ROWS, IRQ_RESTORE, IRQ_SAVE, LatencyRow,
+    MAX_CONTAINERS, MAX_EXES, MAX_TASKS, NO_OFFSET, NOT_OPEN, OPEN as WINDOW_OPEN, PREEMPT_DISABLE,
+    PREEMPT_ENABLE, PREFIX_ROWS, RDONLY_CAST, State, SyscallRow,
 };
 use procmon_profile::model::{Abi, Dimension, Hook, HookState, Tier};
 use procmon_profile::wire::{Limits, Request};
@@ -267,6 +267,13 @@ const SETTLE: &str = "settle_task";
 const PER_CPU_BYTES: usize = 16 << 20;
 /// The kernel function that `RDONLY_CAST` stands for.
 const RDONLY_CAST_NAME: &str = "bpf_rdonly_cast";
+/// Those by which programs keep their CPU, and what stands for each.
+const HOLDING: [(&str, u32); 4] = [
+    ("bpf_preempt_disable", PREEMPT_DISABLE),
+    ("bpf_preempt_enable", PREEMPT_ENABLE),
+    ("bpf_local_irq_save", IRQ_SAVE),
+    ("bpf_local_irq_restore", IRQ_RESTORE),
+];
 
 /// Which hierarchy of cgroups names the containers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -392,11 +399,7 @@ pub(crate) fn load(
     }
     let mut object = miniz_oxide::inflate::decompress_to_vec(OBJECT)
         .map_err(|error| anyhow!("the probe's eBPF object is damaged: {error}"))?;
-    if config.direct != 0
-        && let Some((cast, _)) = functions.get(RDONLY_CAST_NAME)
-    {
-        name_function(&mut object, RDONLY_CAST, *cast);
-    }
+    name_functions(&mut object, &config, &functions);
     let mut ebpf = loader.load(&object).map_err(|error| {
         let error = anyhow::Error::from(error);
         let code = if is_forbidden(&error) {
@@ -438,6 +441,19 @@ pub(crate) fn load(
     };
     capture.fill(arch)?;
     Ok(capture)
+}
+
+/// Names the functions of this kernel that the programs call.
+fn name_functions(object: &mut [u8], config: &Config, functions: &Functions) {
+    let casts = [(RDONLY_CAST_NAME, RDONLY_CAST)].into_iter();
+    let wanted = casts
+        .filter(|_| config.direct != 0)
+        .chain(HOLDING.into_iter().filter(|_| config.holds_cpu != 0));
+    for (name, placeholder) in wanted {
+        if let Some((function, _)) = functions.get(name) {
+            name_function(object, placeholder, *function);
+        }
+    }
 }
 
 /// Puts the number of a kernel function where the object has a placeholder for it. Where the kernel
@@ -515,8 +531,10 @@ fn layouts(
         .iter()
         .flat_map(|wanted| wanted.alternatives)
         .map(|alternative| alternative.name)
-        .chain([RDONLY_CAST_NAME]);
+        .chain([RDONLY_CAST_NAME])
+        .chain(HOLDING.map(|(name, _)| name));
     let functions = layouts.functions(names);
+    let is_preemptible = is_preemptible(&sys::uname().0);
     let config = Config {
         typed_task: u32::from(layouts.constant("BPF_FUNC_get_current_task_btf").is_some()),
         arch: if arch == "amd64" { 1 } else { 2 },
@@ -526,7 +544,10 @@ fn layouts(
             Hierarchy::Controller { number, .. } => number,
         },
         tree: u32::from(tree),
-        preemptible: u32::from(is_preemptible(&sys::uname().0)),
+        preemptible: u32::from(is_preemptible),
+        holds_cpu: u32::from(
+            is_preemptible && HOLDING.iter().all(|(name, _)| functions.contains_key(name)),
+        ),
         latency: u32::from(latency),
         tick_ns: sys::tick_ns(),
         syscall_rows,

@@ -5,7 +5,7 @@
 
 use crate::drain::Drained;
 use crate::hooks::{
-    CAPABLE, Capture, MODULE_LOAD, OPEN, RING_COMPLETE, RING_SUBMIT, SENDMSG4, SENDMSG6,
+    CAPABLE, Capture, MODULE_LOAD, OPEN, Placed, RING_COMPLETE, RING_SUBMIT, SENDMSG4, SENDMSG6,
 };
 use crate::node::namespace;
 use crate::wire::{HOOK, Taps};
@@ -35,6 +35,8 @@ const _: () = assert!(RING_SENTENCE.len() > SENTENCE.len());
 /// Bits of the exit code of a sentinel: it found no place for files; it may make no ring.
 const NO_FOLDER: i32 = 4;
 const NO_RING: i32 = 8;
+/// Sentinels that are sent at most.
+const MAX_ATTEMPTS: u32 = 3;
 
 /// Hooks that settle names, and the operation that each does it for.
 const NAMES: &[(&str, FileOp)] = &[
@@ -126,9 +128,62 @@ fn tap(capture: &Capture, pid: u32, taps: &mut Taps) -> (Result<u32>, i32) {
     }
 }
 
-/// Runs the sentinel and marks every hook that saw it as proven. What it left in the tables is
-/// taken out again.
+/// What one sentinel could do.
+struct Attempt {
+    /// Its network namespace, or why it could not be tapped.
+    tapped: Result<u32>,
+    /// Its exit code: what it lacked.
+    lacks: i32,
+}
+
+impl Attempt {
+    /// Why a hook can have seen nothing of it.
+    fn excuse(&self, hook: &str) -> Option<String> {
+        const CGROUP: &str = "not tried: it would leave a cgroup on the node for a moment";
+        const MODULE: &str = "not tried: it would load a module";
+        let is_name = NAMES.iter().any(|(name, _)| *name == hook);
+        let reason = match hook {
+            "cgroup_attach_task" | "cgroup_mkdir" => CGROUP,
+            MODULE_LOAD | "security_kernel_module_request" => MODULE,
+            HOOK => return self.tapped.as_ref().err().map(|error| format!("{error:#}")),
+            _ if (is_name || hook == RING_SUBMIT) && self.lacks & NO_FOLDER != 0 => {
+                "not tried: the probe may not make a file system"
+            }
+            RING_SUBMIT | RING_COMPLETE if self.lacks & NO_RING != 0 => {
+                "not tried: the probe may not use io_uring"
+            }
+            _ => return None,
+        };
+        Some(reason.to_owned())
+    }
+}
+
+/// Proves every hook that sees a sentinel, and says why the others are not proven. Where the kernel may skip
+/// a hook, another sentinel goes after what the first did not reach.
 pub(crate) fn prove(capture: &mut Capture) -> Result<()> {
+    let mut attempt = attempt(capture)?;
+    for _ in 1..MAX_ATTEMPTS {
+        let is_unseen = |placed: &Placed| {
+            placed.hook.state == HookState::Attached && attempt.excuse(placed.wanted.id).is_none()
+        };
+        if !capture.hooks.iter().any(is_unseen) {
+            break;
+        }
+        attempt = self::attempt(capture)?;
+    }
+    for placed in &mut capture.hooks {
+        if placed.hook.state == HookState::Attached {
+            let reason = attempt.excuse(placed.wanted.id);
+            placed.hook.reason =
+                Some(reason.unwrap_or_else(|| "the sentinel's own action was not seen".to_owned()));
+        }
+    }
+    Ok(())
+}
+
+/// Runs a sentinel and marks every hook that saw it as proven. What it left in the tables is of a container
+/// that no document has.
+fn attempt(capture: &mut Capture) -> Result<Attempt> {
     let child = sys::spawn_held(
         "/proc/self/exe".as_ref(),
         &["procmon-probe", ARGUMENT],
@@ -177,45 +232,12 @@ pub(crate) fn prove(capture: &mut Capture) -> Result<()> {
             .iter()
             .map(|(name, op)| (*name, seen.settled[*op as usize])),
     ) {
-        if let Some(hook) = capture.placed_mut(name).map(|placed| &mut placed.hook)
+        if seen
+            && let Some(hook) = capture.placed_mut(name).map(|placed| &mut placed.hook)
             && hook.state == HookState::Attached
         {
-            if seen {
-                hook.state = HookState::Proven;
-            } else {
-                let needs_folder =
-                    name == RING_SUBMIT || NAMES.iter().any(|(names, _)| *names == name);
-                let needs_ring = name == RING_SUBMIT || name == RING_COMPLETE;
-                let reason = if needs_folder && lacks & NO_FOLDER != 0 {
-                    "not tried: the probe may not make a file system"
-                } else if needs_ring && lacks & NO_RING != 0 {
-                    "not tried: the probe may not use io_uring"
-                } else {
-                    "the sentinel's own action was not seen"
-                };
-                hook.reason = Some(reason.to_owned());
-            }
+            hook.state = HookState::Proven;
         }
     }
-    if let Err(error) = tapped
-        && let Some(hook) = capture.placed_mut(HOOK).map(|placed| &mut placed.hook)
-        && hook.state == HookState::Attached
-    {
-        hook.reason = Some(format!("{error:#}"));
-    }
-    const CGROUP: &str = "not tried: it would leave a cgroup on the node for a moment";
-    const MODULE: &str = "not tried: it would load a module";
-    for (name, reason) in [
-        ("cgroup_attach_task", CGROUP),
-        ("cgroup_mkdir", CGROUP),
-        (MODULE_LOAD, MODULE),
-        ("security_kernel_module_request", MODULE),
-    ] {
-        if let Some(hook) = capture.placed_mut(name).map(|placed| &mut placed.hook)
-            && hook.state == HookState::Attached
-        {
-            hook.reason = Some(reason.to_owned());
-        }
-    }
-    Ok(())
+    Ok(Attempt { tapped, lacks })
 }

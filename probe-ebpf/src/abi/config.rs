@@ -188,8 +188,11 @@ pub struct Config {
     pub cgroup_hierarchy: u32,
     /// Label children by descent, not by cgroup.
     pub tree: u32,
-    /// Counters may be incremented by more than one task of a CPU at a time.
+    /// Tasks may be preempted in a program: the kernel skips it for the others of the CPU then.
     pub preemptible: u32,
+    /// Programs keep other tasks from their CPU, by `bpf_preempt_disable`: where they may be preempted and the
+    /// kernel lets them call their own functions meanwhile.
+    pub holds_cpu: u32,
     /// Memory of the kernel is read by plain loads: `bpf_rdonly_cast` takes any address, since 6.17.
     pub direct: u32,
     /// Measure how long system calls take.
@@ -199,7 +202,7 @@ pub struct Config {
     /// Nanoseconds of a tick of the kernel.
     pub tick_ns: u32,
 }
-records! { Config = 40 }
+records! { Config = 44 }
 
 /// Tasks are labelled, nothing is counted.
 pub const NOT_OPEN: u32 = 0;
@@ -211,6 +214,14 @@ pub const CLOSED: u32 = 2;
 /// Stands in the object for the number of the kernel function `bpf_rdonly_cast`, which differs from
 /// kernel to kernel; no helper has this number.
 pub const RDONLY_CAST: u32 = 0x7f00_0001;
+/// The same for `bpf_preempt_disable`.
+pub const PREEMPT_DISABLE: u32 = 0x7f00_0002;
+/// The same for `bpf_preempt_enable`.
+pub const PREEMPT_ENABLE: u32 = 0x7f00_0003;
+/// The same for `bpf_local_irq_save`.
+pub const IRQ_SAVE: u32 = 0x7f00_0004;
+/// The same for `bpf_local_irq_restore`.
+pub const IRQ_RESTORE: u32 = 0x7f00_0005;
 
 /// What changes while the programs run.
 #[repr(C)]

@@ -15,7 +15,9 @@ pub(crate) mod task;
 use crate::maps::config;
 use aya_ebpf::helpers::generated::bpf_probe_read_kernel;
 use core::mem::MaybeUninit;
-use procmon_probe_ebpf::abi::RDONLY_CAST;
+use procmon_probe_ebpf::abi::{
+    IRQ_RESTORE, IRQ_SAVE, PREEMPT_DISABLE, PREEMPT_ENABLE, RDONLY_CAST,
+};
 
 /// The address of an argument of a hook, as a number. Its type is lost on the way through a map:
 /// exported functions take nothing else.
@@ -27,7 +29,7 @@ pub(crate) fn number_of(pointer: *const u8) -> u64 {
 /// The same at another place: for hooks that may interrupt others on this CPU.
 #[inline(always)]
 pub(crate) fn number_at(pointer: *const u8, place: usize) -> u64 {
-    if config!(preemptible) != 0 {
+    if crate::maps::is_shared() {
         return number_copied(pointer);
     }
     let Some(numbers) = crate::maps::NUMBERS.get_ptr_mut(0) else {
@@ -46,6 +48,36 @@ pub(crate) fn number_at(pointer: *const u8, place: usize) -> u64 {
 pub(crate) fn number_copied(pointer: *const u8) -> u64 {
     let pointer = pointer as u64;
     copy((&raw const pointer) as u64)
+}
+
+/// A whole program, during which no other task of this CPU runs one: buffers are each task's own then.
+///
+/// The kernel skips a program that another task of the CPU is in the middle of, so that a task that has to go
+/// must not go from here: with interrupts off, the end of it all lets no other task run; the kernel's next
+/// look at that comes when the program has returned.
+#[inline(always)]
+pub(crate) fn alone(program: impl FnOnce()) {
+    if config!(holds_cpu) != 0 {
+        // SAFETY: the kernel's own function, which takes nothing.
+        unsafe {
+            let disable: unsafe extern "C" fn() = core::mem::transmute(PREEMPT_DISABLE as usize);
+            disable();
+        }
+    }
+    program();
+    if config!(holds_cpu) != 0 {
+        let mut flags = MaybeUninit::<u64>::uninit();
+        // SAFETY: the kernel's own functions; the flags are a local that the first of them sets.
+        unsafe {
+            let save: unsafe extern "C" fn(*mut u64) = core::mem::transmute(IRQ_SAVE as usize);
+            let enable: unsafe extern "C" fn() = core::mem::transmute(PREEMPT_ENABLE as usize);
+            let restore: unsafe extern "C" fn(*mut u64) =
+                core::mem::transmute(IRQ_RESTORE as usize);
+            save(flags.as_mut_ptr());
+            enable();
+            restore(flags.as_mut_ptr());
+        }
+    }
 }
 
 /// The value at an address.

@@ -6,7 +6,7 @@
 //! mapping memory causes are left out.
 
 use super::label;
-use crate::kernel::task;
+use crate::kernel::{alone, task};
 use crate::maps::{CAPABILITIES, add, lost, open};
 use aya_ebpf::macros::{btf_tracepoint, fexit, kprobe, kretprobe};
 use aya_ebpf::programs::{BtfTracePointContext, FExitContext, ProbeContext, RetProbeContext};
@@ -20,9 +20,11 @@ const NOAUDIT: u32 = 2;
 
 #[btf_tracepoint(function = "cap_capable")]
 fn on_cap_capable(ctx: BtfTracePointContext) -> i32 {
-    if open() {
-        let _ = checked(ctx.arg(3), ctx.arg(4));
-    }
+    alone(|| {
+        if open() {
+            let _ = checked(ctx.arg(3), ctx.arg(4));
+        }
+    });
     0
 }
 
@@ -80,13 +82,15 @@ fn count(record: *mut TaskRecord, capability: u32, result: i32, options: u32) ->
 
 #[fexit]
 fn f_capable(ctx: FExitContext) -> i32 {
-    if open() {
-        capable_answered(
-            ctx.arg::<u64>(2) as u32,
-            ctx.arg::<u64>(3) as u32,
-            ctx.arg::<u64>(4),
-        );
-    }
+    alone(|| {
+        if open() {
+            capable_answered(
+                ctx.arg::<u64>(2) as u32,
+                ctx.arg::<u64>(3) as u32,
+                ctx.arg::<u64>(4),
+            );
+        }
+    });
     0
 }
 

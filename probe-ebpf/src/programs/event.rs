@@ -4,7 +4,7 @@
 //! 5.10 … 7.x. Hook (fentry, else kprobe): security_kernel_module_request(name).
 
 use super::{label, process::current_tgid};
-use crate::kernel::{cred, file, number_copied, read, regs, task};
+use crate::kernel::{alone, cred, file, number_copied, read, regs, task};
 use crate::maps::{EVENTS, Scratch, add, emit, lost, offset, open, scratch};
 use aya_ebpf::helpers::generated::{
     bpf_ktime_get_ns, bpf_probe_read_kernel_str, bpf_probe_read_user_str,
@@ -178,9 +178,11 @@ pub(crate) extern "C" fn rare(regs: u64, kind: u64) -> u32 {
 
 #[btf_tracepoint(function = "signal_generate")]
 fn on_signal_generate(ctx: BtfTracePointContext) -> i32 {
-    if open() {
-        signal_sent(ctx.arg::<u64>(0), number_copied(ctx.arg(2)));
-    }
+    alone(|| {
+        if open() {
+            signal_sent(ctx.arg::<u64>(0), number_copied(ctx.arg(2)));
+        }
+    });
     0
 }
 
@@ -217,18 +219,22 @@ extern "C" fn signal_sent(signal: u64, target: u64) -> u32 {
 
 #[btf_tracepoint(function = "module_load")]
 fn on_module_load(ctx: BtfTracePointContext) -> i32 {
-    if open() {
-        let module = number_copied(ctx.arg(0));
-        module_named(0, module + u64::from(offset!(module_name)), 0);
-    }
+    alone(|| {
+        if open() {
+            let module = number_copied(ctx.arg(0));
+            module_named(0, module + u64::from(offset!(module_name)), 0);
+        }
+    });
     0
 }
 
 #[fentry]
 fn f_module_request(ctx: FEntryContext) -> i32 {
-    if open() {
-        module_named(2, number_copied(ctx.arg(0)), 1);
-    }
+    alone(|| {
+        if open() {
+            module_named(2, number_copied(ctx.arg(0)), 1);
+        }
+    });
     0
 }
 

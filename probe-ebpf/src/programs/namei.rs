@@ -9,7 +9,7 @@
 //! A task may be preempted here, unlike in most tracepoints: nothing of the CPU is relied on.
 
 use super::{file as files, label};
-use crate::kernel::{file, number_copied, path, read, task};
+use crate::kernel::{alone, file, number_copied, path, read, task};
 use crate::maps::{FILES, Scratch, claim, is_mine, offset, open, scratch};
 use aya_ebpf::macros::{fentry, fexit, kprobe, kretprobe};
 use aya_ebpf::programs::{FEntryContext, FExitContext, ProbeContext, RetProbeContext};
@@ -26,9 +26,11 @@ macro_rules! entry {
     ($fentry:ident, $kprobe:ident: $(($place:literal, $path:literal $(, $dentry:literal)?)),+) => {
         #[fentry]
         fn $fentry(ctx: FEntryContext) -> i32 {
-            if open() {
-                $(note_name(number_copied(ctx.arg($path)), 0 $(+ number_copied(ctx.arg($dentry)))?, $place);)+
-            }
+            alone(|| {
+                if open() {
+                    $(note_name(number_copied(ctx.arg($path)), 0 $(+ number_copied(ctx.arg($dentry)))?, $place);)+
+                }
+            });
             0
         }
 
@@ -163,13 +165,15 @@ fn mine() -> Option<*mut Scratch> {
 
 #[fexit]
 fn f_open(ctx: FExitContext) -> i32 {
-    if open() {
-        open_returned(
-            ctx.arg::<u64>(0) as u32,
-            number_copied(ctx.arg(1)),
-            number_copied(ctx.arg(3)),
-        );
-    }
+    alone(|| {
+        if open() {
+            open_returned(
+                ctx.arg::<u64>(0) as u32,
+                number_copied(ctx.arg(1)),
+                number_copied(ctx.arg(3)),
+            );
+        }
+    });
     0
 }
 

@@ -10,7 +10,7 @@ use crate::kernel::sock::{
     self, AF_INET, AF_INET6, AF_UNIX, AF_UNSPEC, Ends, IPPROTO_MPTCP, SOCK_DGRAM, SOCK_SEQPACKET,
     SOCK_STREAM,
 };
-use crate::kernel::{file, number_at, regs, task};
+use crate::kernel::{alone, file, number_at, regs, task};
 use crate::maps::{
     FREE_PEER_ROWS, FREE_PREFIX_ROWS, LAST_SENT, LISTENERS, PEER_ROWS, PEERS, PREFIXES, SOCKETS,
     STATE, Scratch, add, add_errno, emit, lost, open, scratch, take,
@@ -1057,20 +1057,24 @@ extern "C" fn unconnected_row(exe: u32, sk: u64, address: u64, length: u32) -> u
 
 #[btf_tracepoint(function = "inet_sock_set_state")]
 fn on_inet_sock_set_state(ctx: BtfTracePointContext) -> i32 {
-    if open() {
-        let sk: *const u8 = ctx.arg(0);
-        let _ = state_changed(number_at(sk, 1), ctx.arg(2));
-    }
+    alone(|| {
+        if open() {
+            let sk: *const u8 = ctx.arg(0);
+            let _ = state_changed(number_at(sk, 1), ctx.arg(2));
+        }
+    });
     0
 }
 
 #[btf_tracepoint(function = "tcp_destroy_sock")]
 fn on_tcp_destroy_sock(ctx: BtfTracePointContext) -> i32 {
-    let sk: *const u8 = ctx.arg(0);
-    let flow = number_at(sk, 2);
-    if SOCKETS.remove(sock::of_program(flow)).is_ok() {
-        wire::flowed(flow);
-    }
+    alone(|| {
+        let sk: *const u8 = ctx.arg(0);
+        let flow = number_at(sk, 2);
+        if SOCKETS.remove(sock::of_program(flow)).is_ok() {
+            wire::flowed(flow);
+        }
+    });
     0
 }
 

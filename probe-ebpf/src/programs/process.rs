@@ -5,7 +5,7 @@
 //! threadgroup), cgroup_mkdir(cgrp, path): the same in 5.10 … 7.x. Iterator: task, since 5.8.
 
 use super::{event, file as files, label};
-use crate::kernel::{cgroup, cred, number_at, number_copied, number_of, read, task};
+use crate::kernel::{alone, cgroup, cred, number_at, number_copied, number_of, read, task};
 use crate::maps::{
     CGROUPS, FREE_CONTAINERS, NAME_BYTES, ROOTS, SCRATCH_MASK, add_local, closed, config, emit,
     lost, offset, open, scratch, state, take,
@@ -77,9 +77,11 @@ unsafe fn fill(event: *mut ProcessEvent, kind: u32, task: u64, record: *mut Task
 
 #[btf_tracepoint(function = "task_newtask")]
 fn on_task_newtask(ctx: BtfTracePointContext) -> i32 {
-    let child: *const u8 = ctx.arg(0);
-    let flags: u64 = ctx.arg(1);
-    let _ = newtask(number_of(child), flags);
+    alone(|| {
+        let child: *const u8 = ctx.arg(0);
+        let flags: u64 = ctx.arg(1);
+        let _ = newtask(number_of(child), flags);
+    });
     0
 }
 
@@ -123,9 +125,11 @@ fn container_slot(record: *mut TaskRecord) -> u32 {
 
 #[btf_tracepoint(function = "sched_process_exec")]
 fn on_sched_process_exec(ctx: BtfTracePointContext) -> i32 {
-    let task: *const u8 = ctx.arg(0);
-    let bprm: *const u8 = ctx.arg(2);
-    let _ = exec(number_of(task), number_of(bprm));
+    alone(|| {
+        let task: *const u8 = ctx.arg(0);
+        let bprm: *const u8 = ctx.arg(2);
+        let _ = exec(number_of(task), number_of(bprm));
+    });
     0
 }
 
@@ -221,8 +225,10 @@ extern "C" fn exec_event(task: u64, flags: u32, script: u32) -> u32 {
 
 #[btf_tracepoint(function = "sched_process_exit")]
 fn on_sched_process_exit(ctx: BtfTracePointContext) -> i32 {
-    let task: *const u8 = ctx.arg(0);
-    let _ = exit(number_of(task));
+    alone(|| {
+        let task: *const u8 = ctx.arg(0);
+        let _ = exit(number_of(task));
+    });
     0
 }
 
@@ -259,16 +265,20 @@ fn exit(task: u64) -> Option<()> {
 
 #[btf_tracepoint(function = "sched_process_free")]
 fn on_sched_process_free(ctx: BtfTracePointContext) -> i32 {
-    let task: *const u8 = ctx.arg(0);
-    label::remove(number_at(task, 3));
+    alone(|| {
+        let task: *const u8 = ctx.arg(0);
+        label::remove(number_at(task, 3));
+    });
     0
 }
 
 #[btf_tracepoint(function = "cgroup_attach_task")]
 fn on_cgroup_attach_task(ctx: BtfTracePointContext) -> i32 {
-    let to: *const u8 = ctx.arg(0);
-    let task: *const u8 = ctx.arg(2);
-    let _ = attached(number_of(to), number_of(task));
+    alone(|| {
+        let to: *const u8 = ctx.arg(0);
+        let task: *const u8 = ctx.arg(2);
+        let _ = attached(number_of(to), number_of(task));
+    });
     0
 }
 
@@ -301,8 +311,10 @@ fn attached(to: u64, task: u64) -> Option<()> {
 
 #[btf_tracepoint(function = "cgroup_mkdir")]
 fn on_cgroup_mkdir(ctx: BtfTracePointContext) -> i32 {
-    let made: *const u8 = ctx.arg(0);
-    let _ = container_made(number_of(made));
+    alone(|| {
+        let made: *const u8 = ctx.arg(0);
+        let _ = container_made(number_of(made));
+    });
     0
 }
 

@@ -6,7 +6,7 @@
 //! holds its file, so that no descriptor has to be looked up, and the kernel's copy of its names.
 
 use super::{file, label, namei, network};
-use crate::kernel::{file as files, number_of, read, sock, task};
+use crate::kernel::{alone, file as files, number_of, read, sock, task};
 use crate::maps::{REQUESTS, lost, offset, open};
 use aya_ebpf::macros::btf_tracepoint;
 use aya_ebpf::programs::BtfTracePointContext;
@@ -91,10 +91,12 @@ fn does(opcode: u8) -> Does {
 
 #[btf_tracepoint(function = "io_uring_submit_req")]
 fn on_io_uring_submit(ctx: BtfTracePointContext) -> i32 {
-    if open() {
-        let request: *const u8 = ctx.arg(0);
-        submitted(number_of(request));
-    }
+    alone(|| {
+        if open() {
+            let request: *const u8 = ctx.arg(0);
+            submitted(number_of(request));
+        }
+    });
     0
 }
 
@@ -154,9 +156,11 @@ fn named(exe: u32, request: u64, directory: u32, name: u32) -> u32 {
 
 #[btf_tracepoint(function = "io_uring_complete")]
 fn on_io_uring_complete(ctx: BtfTracePointContext) -> i32 {
-    if open() {
-        completed(ctx.arg(1));
-    }
+    alone(|| {
+        if open() {
+            completed(ctx.arg(1));
+        }
+    });
     0
 }
 

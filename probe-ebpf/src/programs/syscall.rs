@@ -8,7 +8,7 @@
 //! counting. What records hold when the window closes is settled then, task by task.
 
 use super::{event, file, held, label, latency, network};
-use crate::kernel::{regs, task};
+use crate::kernel::{alone, regs, task};
 use crate::maps::{
     CALLS, DENSE, FREE_SYSCALL_ROWS, SPARSE, SYSCALL_KEYS, add_errno, add_local, config, lost,
     opaque, open, syscall_row, take,
@@ -44,11 +44,18 @@ const COUNTED: u32 = 1;
 
 #[raw_tracepoint(tracepoint = "sys_enter")]
 fn on_sys_enter(ctx: RawTracePointContext) -> i32 {
+    alone(|| begins(&ctx));
+    0
+}
+
+#[inline(always)]
+fn begins(ctx: &RawTracePointContext) {
     let Some(place) = label::calling(label::cache(), ctx.arg(0)) else {
-        return enter(ctx.arg(0), ctx.arg(1), UNKNOWN) as i32;
+        enter(ctx.arg(0), ctx.arg(1), UNKNOWN);
+        return;
     };
     let Some(record) = label::record_at(place) else {
-        return 0;
+        return;
     };
     // SAFETY: a map value of the current task.
     unsafe {
@@ -57,9 +64,9 @@ fn on_sys_enter(ctx: RawTracePointContext) -> i32 {
         let id: u64 = ctx.arg(1);
         if (*record).id == id && (*record).repeats == convention {
             (*record).in_call = IN_PLAIN_CALL;
-            return 0;
+            return;
         }
-        enter(ctx.arg(0), id, u64::from((*record).slot)) as i32
+        enter(ctx.arg(0), id, u64::from((*record).slot));
     }
 }
 
@@ -165,6 +172,24 @@ unsafe fn return_missed(record: *mut TaskRecord) {
     unsafe {
         (*record).returns += u64::from((*record).in_call != 0);
         (*record).in_call = 0;
+    }
+}
+
+/// A call returns that is not the one which its record tells: another task was in the middle of the program that
+/// should have seen it begin. What comes back from a signal's handler has the number of the interrupted call; a
+/// new program, on arm64, has none.
+#[inline(always)]
+unsafe fn is_another(record: *mut TaskRecord, regs: u64) -> bool {
+    if config!(preemptible) == 0 {
+        return false;
+    }
+    let number = regs::number(regs);
+    // SAFETY: the caller's: a map value of the current task.
+    unsafe {
+        (*record).in_call != 0
+            && number >= 0
+            && number as u32 != (*record).id as u32
+            && kind_of(record) != CALL_SIGRETURN
     }
 }
 
@@ -318,38 +343,49 @@ extern "C" fn new_row(exe: u32, abi: u32, number: u32) -> u32 {
 
 #[raw_tracepoint(tracepoint = "sys_exit")]
 fn on_sys_exit(ctx: RawTracePointContext) -> i32 {
+    alone(|| returns(&ctx));
+    0
+}
+
+#[inline(always)]
+fn returns(ctx: &RawTracePointContext) {
     let cache = label::cache();
     let (regs, result): (u64, i64) = (ctx.arg(0), ctx.arg(1));
     let Some(place) = label::calling(cache, regs) else {
-        return exit(regs, result, UNKNOWN, NOT_COUNTED) as i32;
+        exit(regs, result, UNKNOWN, NOT_COUNTED);
+        return;
     };
     let Some(record) = label::record_at(place) else {
-        return 0;
+        return;
     };
     // SAFETY: a map value of the current task.
     unsafe {
         let in_call = (*record).in_call;
-        if in_call & (IN_PLAIN_CALL | IN_CALL) == 0 {
-            return exit(regs, result, u64::from((*record).slot), NOT_COUNTED) as i32;
+        if in_call & (IN_PLAIN_CALL | IN_CALL) == 0 || is_another(record, regs) {
+            exit(regs, result, u64::from((*record).slot), NOT_COUNTED);
+            return;
         }
         if is_errno(result) {
             if (*record).errno != -result as u32 {
-                return exit(regs, result, u64::from((*record).slot), NOT_COUNTED) as i32;
+                exit(regs, result, u64::from((*record).slot), NOT_COUNTED);
+                return;
             }
             (*record).failures += 1;
         }
         (*record).in_call = 0;
         (*record).returns += 1;
         if in_call == IN_PLAIN_CALL {
-            return 0;
+            return;
         }
         let (kind, slot) = ((*record).kind, u64::from((*record).slot));
         match kind as u8 {
-            CALL_PLAIN => 0,
+            CALL_PLAIN => {}
             CALL_READ | CALL_WRITE | CALL_DESCRIPTOR => {
-                file::descriptor_done(regs, kind, result, slot) as i32
+                file::descriptor_done(regs, kind, result, slot);
             }
-            _ => exit(regs, result, slot, COUNTED) as i32,
+            _ => {
+                exit(regs, result, slot, COUNTED);
+            }
         }
     }
 }
@@ -365,6 +401,12 @@ extern "C" fn exit(regs: u64, result: i64, slot: u64, counted: u32) -> u32 {
     };
     // SAFETY: a map value of the current task.
     unsafe {
+        if counted == NOT_COUNTED && is_another(record, regs) {
+            let number = regs::number(regs) as u64;
+            another(record, number, regs::convention((*record).convention_at));
+            (*record).in_call = IN_CALL;
+            at_entry(acts_at_entry(record), regs, (*record).kind, slot);
+        }
         let in_call = (*record).in_call;
         if counted == COUNTED {
             // What it did is left.
