@@ -57,7 +57,8 @@ fn add<K: Ord>(sums: &mut BTreeMap<K, u64>, key: K, amount: u64) {
 fn with_folders(mut command: Command, from: &Path, to: &Path, script: &str) {
     std::fs::create_dir(to).unwrap();
     let status = command
-        .args(["/bin/sh", "-c", script])
+        // A shell asks more of signals that it finds ignored, as in the background of another.
+        .args(["env", "--default-signal", "/bin/sh", "-c", script])
         .env("FROM", from)
         .env("TO", to)
         .stdin(Stdio::null())
