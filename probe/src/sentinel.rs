@@ -161,7 +161,7 @@ impl Attempt {
 /// Proves every hook that sees a sentinel, and says why the others are not proven. Where the kernel may skip
 /// a hook, another sentinel goes after what the first did not reach.
 pub(crate) fn prove(capture: &mut Capture) -> Result<()> {
-    let mut attempt = attempt(capture)?;
+    let mut attempt = send(capture)?;
     for _ in 1..MAX_ATTEMPTS {
         let is_unseen = |placed: &Placed| {
             placed.hook.state == HookState::Attached && attempt.excuse(placed.wanted.id).is_none()
@@ -169,7 +169,7 @@ pub(crate) fn prove(capture: &mut Capture) -> Result<()> {
         if !capture.hooks.iter().any(is_unseen) {
             break;
         }
-        attempt = self::attempt(capture)?;
+        attempt = send(capture)?;
     }
     for placed in &mut capture.hooks {
         if placed.hook.state == HookState::Attached {
@@ -183,7 +183,7 @@ pub(crate) fn prove(capture: &mut Capture) -> Result<()> {
 
 /// Runs a sentinel and marks every hook that saw it as proven. What it left in the tables is of a container
 /// that no document has.
-fn attempt(capture: &mut Capture) -> Result<Attempt> {
+fn send(capture: &mut Capture) -> Result<Attempt> {
     let child = sys::spawn_held(
         "/proc/self/exe".as_ref(),
         &["procmon-probe", ARGUMENT],

@@ -38,7 +38,6 @@ pub(crate) const CASES: &[Case] = &[
 
 const CREATE: i32 = libc::O_CREAT | libc::O_RDWR;
 
-/// Opens by a name below the folder.
 fn vectors(parts: &mut [[u8; 10]]) -> Vec<libc::iovec> {
     parts
         .iter_mut()
