@@ -26,33 +26,30 @@ pub fn frames(bytes: &[u8]) {
             }
         }
     }
-    let (ended, failure) = (decoder.ended(), decoder.failure().cloned());
-    let (parts, cut) = decoder.finish();
-    assert_eq!(ended, cut.is_none(), "a stream without its end is cut");
-    assert!(bytes.len() < MAX_STREAM_BYTES || fault.is_some() || cut.is_some());
-    let fault = fault.or_else(|| cut.map(|cut| cut.to_string()));
-    merged(parts, fault, failure);
+    let ended = decoder.ended();
+    let capture = NodeCapture::read("n".to_owned(), decoder, fault);
+    assert!(
+        ended || capture.fault.is_some(),
+        "a stream without its end is cut"
+    );
+    assert!(bytes.len() < MAX_STREAM_BYTES || capture.fault.is_some());
+    merged(capture);
 }
 
 /// What chunks inflate to: the parts of a capture.
 pub fn parts(bytes: &[u8]) {
     if let Ok(parts) = serde_json::from_slice::<Vec<Part>>(bytes) {
-        merged(parts, None, None);
+        merged(NodeCapture {
+            node: "n".to_owned(),
+            parts,
+            ..NodeCapture::default()
+        });
     }
 }
 
-fn merged(
-    parts: Vec<Part>,
-    fault: Option<String>,
-    failure: Option<procmon_profile::wire::Failure>,
-) {
-    let is_whole = fault.is_none() && failure.is_none();
-    let capture = NodeCapture {
-        node: "n".to_owned(),
-        parts,
-        fault,
-        failure,
-    };
+fn merged(capture: NodeCapture) {
+    let is_whole =
+        capture.fault.is_none() && capture.failure.is_none() && capture.refused.frames == 0;
     let profile = merge(Session::default(), vec![capture]);
     assert!(is_whole || !profile.completeness.complete);
     round_trip(&profile);

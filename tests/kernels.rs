@@ -139,19 +139,13 @@ fn start(kernel: &'static str, tier: Tier) -> Guest {
             )
         };
         let request = Request {
-            protocol: PROTOCOL.to_owned(),
-            session: "kernels".to_owned(),
             node: Some("guest".to_owned()),
-            target: TargetSpec::Command { argv },
-            window: Window { seconds: None },
             deadline_seconds: Some(200.0),
             limits: Limits {
                 tier: Some(tier),
                 ..Limits::default()
             },
-            frames_fd: None,
-            latency: false,
-            verbose: false,
+            ..Request::new("kernels", TargetSpec::Command { argv })
         };
         writeln!(
             script,
@@ -200,12 +194,7 @@ fn run(part: &str, said: &impl Fn() -> String) -> Run {
         said()
     );
     assert!(decoder.ended(), "{}", said());
-    let capture = NodeCapture {
-        node: "guest".to_owned(),
-        parts: decoder.finish().0,
-        fault: None,
-        failure: None,
-    };
+    let capture = NodeCapture::read("guest".to_owned(), decoder, None);
     let truth = rest
         .lines()
         .find_map(|line| line.strip_prefix(TRUTH))

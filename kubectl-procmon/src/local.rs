@@ -201,14 +201,11 @@ fn read(mut frames: impl std::io::BufRead, window: &Window) -> Result<NodeCaptur
     let node = decoder
         .hello()
         .map_or_else(|| "localhost".to_owned(), |hello| hello.node.clone());
-    let failure = decoder.failure().cloned();
-    let (parts, cut) = decoder.finish();
-    Ok(NodeCapture {
+    Ok(NodeCapture::read(
         node,
-        parts,
-        fault: fault.or(cut).map(|fault| fault.to_string()),
-        failure,
-    })
+        decoder,
+        fault.map(|fault| fault.to_string()),
+    ))
 }
 
 impl LocalRun {

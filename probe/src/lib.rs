@@ -20,7 +20,7 @@ mod sys;
 mod window;
 mod wire;
 
-use procmon_profile::wire::{PROTOCOL, Request, major};
+use procmon_profile::wire::{PROTOCOL, Request, Sealer, major};
 use std::os::fd::AsFd as _;
 
 /// Does what the command line says; the exit code.
@@ -37,6 +37,9 @@ pub fn run() -> i32 {
         Some(sentinel::ARGUMENT) => {
             return sentinel::act();
         }
+        Some(node::reader::ARGUMENT) => {
+            return node::reader::serve(&std::env::args().nth(2).unwrap_or_default());
+        }
         Some("--version") => {
             println!(
                 "procmon-probe {} protocol {PROTOCOL}",
@@ -44,7 +47,7 @@ pub fn run() -> i32 {
             );
             return 0;
         }
-        _ => sys::catch_signals(),
+        _ => {}
     }
     let request: Request = match argument.as_deref().map(serde_json::from_str) {
         Some(Ok(request)) => request,
@@ -59,8 +62,17 @@ pub fn run() -> i32 {
             return 2;
         }
     };
+    // Where the frames have a descriptor of their own, the signals are those of somebody's terminal.
+    sys::catch_signals(request.frames_fd.is_none());
+    let sealer = match sealer(&request) {
+        Ok(sealer) => sealer,
+        Err(error) => {
+            eprintln!("error: the frames can't be sealed\n  cause: {error}");
+            return 2;
+        }
+    };
     let output = match frames(&request) {
-        Ok(file) => emit::Output::new(file, request.deadline_seconds),
+        Ok(file) => emit::Output::new(file, request.deadline_seconds, sealer),
         Err(error) => {
             eprintln!("error: there is nowhere to write the frames\n  cause: {error}");
             return 2;
@@ -75,6 +87,17 @@ pub fn run() -> i32 {
         return 2;
     }
     window::run(&request, output)
+}
+
+/// Seals to the key that the request names.
+fn sealer(request: &Request) -> std::io::Result<Option<Sealer>> {
+    let Some(key) = &request.seal_to else {
+        return Ok(None);
+    };
+    let sealer = Sealer::new(key, sys::random()?);
+    sealer
+        .map(Some)
+        .ok_or_else(|| std::io::Error::other("the request's key is no key"))
 }
 
 /// Where the frames go: the descriptor that the request names, else standard output.

@@ -2,9 +2,8 @@
 
 use crate::clock::Clock;
 use crate::drain::{
-    Counted, Drained, FileSample, PeerSample, Processes, RareSample, RingRecord, event,
+    Counted, Drained, FileSample, PeerSample, ProcessRow, Processes, RareSample, RingRecord, event,
 };
-use crate::emit::ROWS_PER_CHUNK;
 use crate::hooks::{CAPABLE, Capture, MODULE_LOAD, Placed, RING_COMPLETE};
 use crate::label::Slots;
 use crate::node::{Listener, Node};
@@ -26,7 +25,7 @@ use procmon_profile::tables::{
     CAPABILITIES, capability_names, errno_name, signal_name, syscall_name,
 };
 use procmon_profile::text;
-use procmon_profile::wire::{Part, encode_chunk};
+use procmon_profile::wire::Chunks;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -73,12 +72,32 @@ pub(crate) struct Facts<'a> {
     pub(crate) listeners: &'a [Listener],
     /// A process held an io_uring when the window opened.
     pub(crate) has_ring: bool,
+    /// Not all descriptors were looked at then.
+    pub(crate) unread_descriptors: bool,
     pub(crate) taps: &'a Taps,
     pub(crate) arch: &'a str,
 }
 
-/// Containers with their rows, in the order of their slots.
-pub(crate) fn containers(facts: &Facts<'_>) -> Result<Vec<Container>> {
+/// Bytes of the stream that the files get in any case, and for each of their rows.
+const FILES_ROOM: usize = 2 << 20;
+const FILE_ROOM: usize = 96;
+/// Bytes of the stream for each of the other kinds of rows, but for processes.
+const KIND_ROOM: usize = 1 << 20;
+
+/// What a window showed.
+pub(crate) struct Summary {
+    /// Containers without their rows, in the order of their slots.
+    pub(crate) heads: Vec<Container>,
+    /// Their rows, ready to be sent.
+    pub(crate) chunks: Chunks,
+    /// By dimension.
+    pub(crate) coverage: BTreeMap<Dimension, f64>,
+    /// Those of [`RING_CALLS`] that were answered without an error.
+    ring_calls: BTreeSet<&'static str>,
+}
+
+/// Makes rows, and packs them as they are made: they are never all in memory.
+pub(crate) fn summarize(facts: &Facts<'_>, mut chunks: Chunks) -> Result<Summary> {
     let mut containers: BTreeMap<u32, Container> = facts
         .slots
         .containers
@@ -97,24 +116,84 @@ pub(crate) fn containers(facts: &Facts<'_>) -> Result<Vec<Container>> {
             )
         })
         .collect();
-    let row_ids = processes(facts, &mut containers);
+    let rows = process_rows(facts);
     syscalls(facts, &mut containers);
     network(facts, &mut containers)?;
     dns(facts, &mut containers);
     capabilities(facts, &mut containers);
-    events(facts, &mut containers, &row_ids)?;
-    Ok(containers.into_values().collect())
+    events(facts, &mut containers, &rows.ids)?;
+    let mut coverage = coverage(&containers);
+    let ring_calls = RING_CALLS
+        .into_iter()
+        .filter(|name| {
+            containers
+                .values()
+                .any(|container| is_used(container, name))
+        })
+        .collect();
+    for (number, container) in (0_u32..).zip(containers.values_mut()) {
+        macro_rules! send {
+            ($($field:ident),*) => {$(
+                chunks.rows(number, KIND_ROOM, std::mem::take(&mut container.$field));
+            )*};
+        }
+        send!(network, capabilities, events, dns, syscalls);
+    }
+    let files_room = FILES_ROOM.min(FILE_ROOM * facts.drained.files.len());
+    let processes_room = chunks.room().saturating_sub(files_room);
+    let mut processes = Seen::default();
+    for (number, slot) in (0_u32..).zip(containers.keys()) {
+        let rows = rows
+            .of(facts, *slot)
+            .inspect(|row| processes.add(row.count));
+        chunks.rows(number, processes_room, rows);
+    }
+    let mut files = Seen::default();
+    for (number, slot) in (0_u32..).zip(containers.keys()) {
+        let mut failed = None;
+        let samples = facts
+            .drained
+            .files
+            .iter()
+            .filter(|sample| facts.drained.container_of(sample.exe) == Some(*slot));
+        let rows = samples.filter_map(|sample| {
+            let row = file(facts, *slot, sample).unwrap_or_else(|error| {
+                failed = Some(error);
+                None
+            })?;
+            files.add(row.operations.values().sum::<u64>() + row.errors.values().sum::<u64>());
+            Some(row)
+        });
+        let room = chunks.room();
+        chunks.rows(number, room, rows);
+        if let Some(error) = failed {
+            return Err(error);
+        }
+    }
+    for (dimension, seen) in [(Dimension::Processes, processes), (Dimension::Files, files)] {
+        coverage.extend(seen.coverage().map(|value| (dimension, value)));
+    }
+    Ok(Summary {
+        heads: containers.into_values().collect(),
+        chunks,
+        coverage,
+        ring_calls,
+    })
 }
 
-/// Rows of processes; returns the id of the row that stands for each image.
-fn processes(
-    facts: &Facts<'_>,
-    containers: &mut BTreeMap<u32, Container>,
-) -> HashMap<usize, String> {
+/// Rows of processes, before they are made.
+struct ProcessRows<'a> {
+    /// Image, uid, gid, row and id.
+    named: Vec<(usize, u32, u32, &'a ProcessRow, String)>,
+    /// The id of the row that stands for each image.
+    ids: HashMap<usize, String>,
+}
+
+fn process_rows<'a>(facts: &Facts<'a>) -> ProcessRows<'a> {
     let table = &facts.drained.processes;
     let mut ids: HashMap<usize, (u64, String)> = HashMap::new();
     let mut numbers: HashMap<u32, u32> = HashMap::new();
-    let mut named = Vec::new();
+    let mut named = Vec::with_capacity(table.rows.len());
     for ((image, uid, gid), row) in &table.rows {
         let container = table.images[*image].container;
         let number = numbers.entry(container).or_insert(0);
@@ -126,45 +205,57 @@ fn processes(
         }
         named.push((*image, *uid, *gid, row, id));
     }
-    for (image_number, uid, gid, row, id) in named {
-        let image = &table.images[image_number];
-        let Some(container) = containers.get_mut(&image.container) else {
-            continue;
-        };
-        let exe = facts.drained.exes.get(&image.exe);
-        container.processes.push(Process {
-            id,
-            parent: row_of(table, &ids, image.parent).map(|(_, id)| id.clone()),
-            exe: facts.drained.path_of(image.exe),
-            argv: image.argv.clone(),
-            argv_truncated: image.truncated,
-            cwd: row.cwd.clone(),
-            uid,
-            gid,
-            pids: row.pids.clone(),
-            capabilities: Some(sets(&row.privileges)),
-            no_new_privs: Some(row.privileges.no_new_privs != 0),
-            seccomp: Some(match row.privileges.seccomp {
-                0 => SeccompMode::Disabled,
-                1 => SeccompMode::Strict,
-                _ => SeccompMode::Filter,
-            }),
-            namespaces: facts.node.namespaces(image.container, &row.privileges),
-            origin: image.origin,
-            layer: exe.map(|exe| exe_layer(facts, image.container, &exe.meta, &exe.path)),
-            deleted: exe.is_some_and(|exe| exe.meta.flags & FILE_DELETED != 0),
-            sha256: None,
-            package: None,
-            started_before: row.started_before,
-            count: row.count,
-            first_seen: Some(facts.clock.time(row.first_ns)),
-            last_seen: Some(facts.clock.time(row.last_ns)),
-            exits: row.exits.clone(),
-        });
+    ProcessRows {
+        named,
+        ids: ids
+            .into_iter()
+            .map(|(image, (_, id))| (image, id))
+            .collect(),
     }
-    ids.into_iter()
-        .map(|(image, (_, id))| (image, id))
-        .collect()
+}
+
+impl ProcessRows<'_> {
+    /// Rows of one container.
+    fn of<'a>(&'a self, facts: &'a Facts<'a>, slot: u32) -> impl Iterator<Item = Process> + 'a {
+        let table = &facts.drained.processes;
+        let own = self
+            .named
+            .iter()
+            .filter(move |(image, ..)| table.images[*image].container == slot);
+        own.map(move |(image, uid, gid, row, id)| {
+            let image = &table.images[*image];
+            let exe = facts.drained.exes.get(&image.exe);
+            Process {
+                id: id.clone(),
+                parent: row_of(table, &self.ids, image.parent).cloned(),
+                exe: facts.drained.path_of(image.exe),
+                argv: image.arguments.text(),
+                argv_truncated: image.arguments.truncated,
+                cwd: row.cwd.clone(),
+                uid: *uid,
+                gid: *gid,
+                pids: row.pids.clone(),
+                capabilities: Some(sets(&row.privileges)),
+                no_new_privs: Some(row.privileges.no_new_privs != 0),
+                seccomp: Some(match row.privileges.seccomp {
+                    0 => SeccompMode::Disabled,
+                    1 => SeccompMode::Strict,
+                    _ => SeccompMode::Filter,
+                }),
+                namespaces: facts.node.namespaces(image.container, &row.privileges),
+                origin: image.origin,
+                layer: exe.map(|exe| exe_layer(facts, image.container, &exe.meta, &exe.path)),
+                deleted: exe.is_some_and(|exe| exe.meta.flags & FILE_DELETED != 0),
+                sha256: None,
+                package: None,
+                started_before: row.started_before,
+                count: row.count,
+                first_seen: Some(facts.clock.time(row.first_ns)),
+                last_seen: Some(facts.clock.time(row.last_ns)),
+                exits: row.exits.clone(),
+            }
+        })
+    }
 }
 
 /// What stands for an image. A forked stage that only executed something else has no row: its
@@ -269,57 +360,6 @@ fn syscalls(facts: &Facts<'_>, containers: &mut BTreeMap<u32, Container>) {
             latency_ns: sample.latency.clone(),
             arguments: Counts::new(),
         });
-    }
-}
-
-/// Rows of files, ready to be sent: there may be so many that they are never all in memory. `once` and
-/// `all` are counted as [`coverage`] wants them.
-pub(crate) struct Files {
-    /// Chunks with the numbers of their rows.
-    pub(crate) chunks: Vec<(usize, String)>,
-    once: u64,
-    all: u64,
-}
-
-/// Makes the rows of files.
-pub(crate) fn files(facts: &Facts<'_>) -> Result<Files> {
-    let mut done = Files {
-        chunks: Vec::new(),
-        once: 0,
-        all: 0,
-    };
-    for (number, slot) in (0_u32..).zip(facts.slots.containers.keys()) {
-        let mut rows = Vec::new();
-        let samples = facts
-            .drained
-            .files
-            .iter()
-            .filter(|sample| facts.drained.container_of(sample.exe) == Some(*slot));
-        for sample in samples {
-            let Some(row) = file(facts, *slot, sample)? else {
-                continue;
-            };
-            let count = row.operations.values().sum::<u64>() + row.errors.values().sum::<u64>();
-            done.once += u64::from(count == 1);
-            done.all += count;
-            rows.push(row);
-            if rows.len() == ROWS_PER_CHUNK {
-                done.send(number, &mut rows);
-            }
-        }
-        done.send(number, &mut rows);
-    }
-    Ok(done)
-}
-
-impl Files {
-    fn send(&mut self, container: u32, rows: &mut Vec<File>) {
-        if !rows.is_empty() {
-            let rows = std::mem::take(rows);
-            let count = rows.len();
-            let chunk = encode_chunk(&[Part::Files { container, rows }]);
-            self.chunks.push((count, chunk));
-        }
     }
 }
 
@@ -802,13 +842,9 @@ fn clone_flags(flags: u64) -> String {
 /// What the rows can be relied on for, and how much new would still have come.
 pub(crate) fn completeness(
     facts: &Facts<'_>,
-    containers: &[Container],
-    files: &Files,
+    summary: &Summary,
     cut: Option<&str>,
-) -> (
-    BTreeMap<Dimension, DimensionCompleteness>,
-    BTreeMap<Dimension, f64>,
-) {
+) -> BTreeMap<Dimension, DimensionCompleteness> {
     let mut reasons: BTreeMap<Dimension, (DimensionState, BTreeSet<String>)> = BTreeMap::new();
     let mut add = |dimension, state: DimensionState, reason: String| {
         let entry = reasons
@@ -892,36 +928,76 @@ pub(crate) fn completeness(
             );
         }
     }
-    if facts.drained.processes.lost > 0 {
-        add(
+    let drained = facts.drained;
+    for (dimension, count, what) in [
+        (
             Dimension::Processes,
-            DimensionState::Partial,
-            format!(
-                "more different programs than the probe keeps: {}",
-                facts.drained.processes.lost
-            ),
-        );
+            drained.processes.lost,
+            "more different programs than the probe keeps",
+        ),
+        (
+            Dimension::Processes,
+            drained.processes.unread,
+            "command lines that could not be read in time",
+        ),
+        (
+            Dimension::Files,
+            drained.as_given,
+            "names that stand as they were given, since finding out where they lead would take too long",
+        ),
+        (
+            Dimension::Files,
+            drained.cut_paths,
+            "paths that were cut, since all together are too long",
+        ),
+        (
+            Dimension::Files,
+            facts.node.unread_mounts,
+            "mounts that were not looked at, since others took too long",
+        ),
+    ] {
+        if count > 0 {
+            add(
+                dimension,
+                DimensionState::Partial,
+                format!("{what}: {count}"),
+            );
+        }
+    }
+    if facts.unread_descriptors {
+        let reason = "there were too many open descriptors to look at all when the window opened: \
+                      who holds a listener, and who an io_uring, is not known of all";
+        for dimension in [Dimension::Files, Dimension::Network] {
+            add(dimension, DimensionState::Partial, reason.to_owned());
+        }
+    }
+    for (dimension, (dropped, cut)) in summary.chunks.losses() {
+        for (count, what) in [
+            (*dropped, "rows found no room in the stream"),
+            (*cut, "rows were cut to find room in the stream"),
+        ] {
+            if count > 0 {
+                add(
+                    *dimension,
+                    DimensionState::Partial,
+                    format!("{count} {what}"),
+                );
+            }
+        }
     }
     let sees_rings = facts
         .capture
         .placed(RING_COMPLETE)
         .is_some_and(Placed::is_there);
     // A ring whose kernel thread polls needs no call but its making.
-    let calls_of = |names: &[&str]| {
-        containers
-            .iter()
-            .flat_map(|container| &container.syscalls)
-            .any(|call| {
-                names.contains(&call.name.as_str())
-                    && call.calls > call.errors.values().sum::<u64>()
-            })
-    };
+    let has_called = summary.ring_calls.contains("io_uring_enter")
+        || summary.ring_calls.contains("io_uring_setup");
     for (used, what) in [
+        (!sees_rings && (facts.has_ring || has_called), "io_uring"),
         (
-            !sees_rings && (facts.has_ring || calls_of(&["io_uring_enter", "io_uring_setup"])),
-            "io_uring",
+            summary.ring_calls.contains("io_submit"),
+            "asynchronous I/O (io_submit)",
         ),
-        (calls_of(&["io_submit"]), "asynchronous I/O (io_submit)"),
     ] {
         if used {
             for dimension in [Dimension::Files, Dimension::Network, Dimension::Dns] {
@@ -938,7 +1014,7 @@ pub(crate) fn completeness(
             add(dimension, DimensionState::Partial, cut.to_owned());
         }
     }
-    let dimensions = Dimension::ALL
+    Dimension::ALL
         .into_iter()
         .map(|dimension| {
             let (state, reasons) = reasons
@@ -952,8 +1028,16 @@ pub(crate) fn completeness(
                 },
             )
         })
-        .collect();
-    (dimensions, coverage(containers, files))
+        .collect()
+}
+
+/// Calls by which work is done that no call names.
+const RING_CALLS: [&str; 3] = ["io_uring_enter", "io_uring_setup", "io_submit"];
+
+/// A system call of this name was answered without an error.
+fn is_used(container: &Container, name: &str) -> bool {
+    let mut calls = container.syscalls.iter().filter(|call| call.name == name);
+    calls.any(|call| call.calls > call.errors.values().sum::<u64>())
 }
 
 /// What a record of the ring buffer tells of, and what is incomplete without it.
@@ -995,53 +1079,47 @@ fn dimensions_of(map: &str) -> &'static [Dimension] {
     }
 }
 
-/// 1 minus the Good–Turing estimate, from rows seen once and all observations.
-fn coverage(containers: &[Container], files: &Files) -> BTreeMap<Dimension, f64> {
-    let estimate = |counts: &mut dyn Iterator<Item = u64>| {
-        let (once, all) = counts.fold((0_u64, 0_u64), |(once, all), count| {
-            (once + u64::from(count == 1), all + count)
-        });
-        (all > 0).then(|| procmon_profile::completeness::coverage(once, all))
-    };
-    let mut coverage = BTreeMap::new();
-    let mut put = |dimension, value: Option<f64>| {
-        if let Some(value) = value {
-            coverage.insert(dimension, value);
+/// Observations, and rows that were observed once: what the Good–Turing estimate needs.
+#[derive(Default)]
+struct Seen {
+    once: u64,
+    all: u64,
+}
+
+impl Seen {
+    fn add(&mut self, count: u64) {
+        self.once += u64::from(count == 1);
+        self.all += count;
+    }
+
+    /// 1 minus the estimate. None: nothing was observed.
+    fn coverage(&self) -> Option<f64> {
+        (self.all > 0).then(|| procmon_profile::completeness::coverage(self.once, self.all))
+    }
+}
+
+/// By dimension, but for processes and files.
+fn coverage(containers: &BTreeMap<u32, Container>) -> BTreeMap<Dimension, f64> {
+    let mut seen: BTreeMap<Dimension, Seen> = BTreeMap::new();
+    let mut add = |dimension, count| seen.entry(dimension).or_default().add(count);
+    for container in containers.values() {
+        for row in &container.syscalls {
+            add(Dimension::Syscalls, row.calls);
         }
-    };
-    let rows = || containers.iter();
-    put(
-        Dimension::Processes,
-        estimate(&mut rows().flat_map(|c| &c.processes).map(|row| row.count)),
-    );
-    put(
-        Dimension::Syscalls,
-        estimate(&mut rows().flat_map(|c| &c.syscalls).map(|row| row.calls)),
-    );
-    put(
-        Dimension::Files,
-        (files.all > 0).then(|| procmon_profile::completeness::coverage(files.once, files.all)),
-    );
-    put(
-        Dimension::Network,
-        estimate(
-            &mut rows()
-                .flat_map(|c| &c.network)
-                .filter(|row| row.direction != Direction::Listen)
-                .map(|row| row.connections + row.datagrams_sent + row.datagrams_received),
-        ),
-    );
-    put(
-        Dimension::Dns,
-        estimate(&mut rows().flat_map(|c| &c.dns).map(|row| row.count)),
-    );
-    put(
-        Dimension::Capabilities,
-        estimate(
-            &mut rows()
-                .flat_map(|c| &c.capabilities)
-                .map(|row| row.used + row.denied),
-        ),
-    );
-    coverage
+        for row in &container.network {
+            if row.direction != Direction::Listen {
+                let count = row.connections + row.datagrams_sent + row.datagrams_received;
+                add(Dimension::Network, count);
+            }
+        }
+        for row in &container.dns {
+            add(Dimension::Dns, row.count);
+        }
+        for row in &container.capabilities {
+            add(Dimension::Capabilities, row.used + row.denied);
+        }
+    }
+    seen.into_iter()
+        .filter_map(|(dimension, seen)| Some((dimension, seen.coverage()?)))
+        .collect()
 }

@@ -9,21 +9,81 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Number of signals that asked to stop.
 static STOPS: AtomicU32 = AtomicU32::new(0);
+/// SIGURG has come, which the sentinel sends too.
+static URGENT: AtomicU32 = AtomicU32::new(0);
 
-extern "C" fn on_stop(_: libc::c_int) {
-    STOPS.fetch_add(1, Ordering::Relaxed);
+/// Signals that the kernel sends for a fault of this process itself.
+const FAULTS: [libc::c_int; 6] = [
+    libc::SIGSEGV,
+    libc::SIGBUS,
+    libc::SIGILL,
+    libc::SIGFPE,
+    libc::SIGTRAP,
+    libc::SIGSYS,
+];
+/// Signals by which a terminal tells of its size, moves jobs, or that nobody waits for.
+const JOBS: [libc::c_int; 7] = [
+    libc::SIGWINCH,
+    libc::SIGCHLD,
+    libc::SIGCONT,
+    libc::SIGTSTP,
+    libc::SIGTTIN,
+    libc::SIGTTOU,
+    libc::SIGURG,
+];
+
+extern "C" fn on_stop(signal: libc::c_int, info: *mut libc::siginfo_t, _: *mut libc::c_void) {
+    // SAFETY: the kernel gives a valid structure to a handler with SA_SIGINFO.
+    let is_sent = unsafe { (*info).si_code } <= 0;
+    if is_sent && signal == libc::SIGURG {
+        URGENT.store(1, Ordering::Relaxed);
+    } else if is_sent {
+        STOPS.fetch_add(1, Ordering::Relaxed);
+    } else if FAULTS.contains(&signal) {
+        // It comes again, and ends this process as it should.
+        // SAFETY: takes numbers only, and may be called in a handler.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    } else if signal != libc::SIGCHLD {
+        STOPS.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
-/// From now on SIGINT and SIGTERM only ask to stop, and a closed pipe is an error.
-pub(crate) fn catch_signals() {
-    for (signal, handler) in [
-        (libc::SIGINT, on_stop as *const () as libc::sighandler_t),
-        (libc::SIGTERM, on_stop as *const () as libc::sighandler_t),
-        (libc::SIGPIPE, libc::SIG_IGN),
-    ] {
-        // SAFETY: the handler only adds to an atomic.
-        unsafe { libc::signal(signal, handler) };
+/// From now on every signal that can be caught only asks to stop, and a closed pipe is an error: an image names the
+/// signal that ends its containers. `all` is false where a person's terminal sends signals too: those of
+/// job control, and those that are ignored already, are left alone then.
+pub(crate) fn catch_signals(all: bool) {
+    for signal in 1..=libc::SIGRTMAX() {
+        // SAFETY: all-zero is a valid sigaction, pointers are to locals, the handler only adds to an
+        // atomic or sets a signal back. What the kernel or libc keeps for itself is refused.
+        unsafe {
+            let mut before: libc::sigaction = std::mem::zeroed();
+            libc::sigaction(signal, std::ptr::null(), &raw mut before);
+            let is_ignored = before.sa_sigaction == libc::SIG_IGN
+                && !matches!(signal, libc::SIGINT | libc::SIGTERM | libc::SIGPIPE);
+            if !all && (is_ignored || JOBS.contains(&signal)) {
+                continue;
+            }
+            let mut action: libc::sigaction = std::mem::zeroed();
+            action.sa_sigaction = on_stop as *const () as libc::sighandler_t;
+            action.sa_flags = libc::SA_SIGINFO | libc::SA_RESTART;
+            if signal == libc::SIGPIPE {
+                action.sa_sigaction = libc::SIG_IGN;
+            }
+            libc::sigaction(signal, &raw const action, std::ptr::null_mut());
+        }
     }
+}
+
+/// Random bytes of the system.
+pub(crate) fn random() -> io::Result<[u8; 32]> {
+    let mut bytes = [0; 32];
+    // SAFETY: the pointer and the length are those of a local.
+    let count = unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), 0) };
+    // So few bytes come whole.
+    if count < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(bytes)
 }
 
 /// Errors shall carry no backtrace: nobody reads one on a node, and the probe has no tables to make
@@ -44,10 +104,19 @@ pub(crate) fn never_trace() {
 }
 
 /// What is written to a file does not wait, or fails at once: looked at for so long.
-pub(crate) fn has_room(file: &std::fs::File, wait: std::time::Duration) -> bool {
+pub(crate) fn has_room(file: &impl AsRawFd, wait: std::time::Duration) -> bool {
+    is_ready(file, libc::POLLOUT, wait)
+}
+
+/// Reading does not wait, or fails at once: looked at for so long.
+pub(crate) fn has_data(file: &impl AsRawFd, wait: std::time::Duration) -> bool {
+    is_ready(file, libc::POLLIN, wait)
+}
+
+fn is_ready(file: &impl AsRawFd, events: libc::c_short, wait: std::time::Duration) -> bool {
     let mut poll = libc::pollfd {
         fd: file.as_raw_fd(),
-        events: libc::POLLOUT,
+        events,
         revents: 0,
     };
     let milliseconds = i32::try_from(wait.as_millis()).unwrap_or(i32::MAX);
@@ -55,9 +124,29 @@ pub(crate) fn has_room(file: &std::fs::File, wait: std::time::Duration) -> bool 
     unsafe { libc::poll(&raw mut poll, 1, milliseconds) == 1 }
 }
 
+/// This process ends with its parent, and by nothing else that a terminal or a runtime sends. It is the first to go
+/// when memory is short.
+pub(crate) fn end_with_parent() {
+    // SAFETY: takes numbers, and a name that is a constant.
+    unsafe {
+        libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+        libc::prctl(libc::PR_SET_NAME, c"procmon-reader".as_ptr());
+        for signal in 1..=64 {
+            libc::signal(signal, libc::SIG_IGN);
+        }
+    }
+    // Where it may not, it is as good as any other.
+    let _ = std::fs::write("/proc/self/oom_score_adj", "1000");
+}
+
 /// Somebody asked to stop.
 pub(crate) fn stop_requested() -> bool {
-    STOPS.load(Ordering::Relaxed) != 0
+    STOPS.load(Ordering::Relaxed) + URGENT.load(Ordering::Relaxed) != 0
+}
+
+/// The SIGURG that came was the sentinel's.
+pub(crate) fn forget_urgent() {
+    URGENT.store(0, Ordering::Relaxed);
 }
 
 /// Nanoseconds of the monotonic clock, which the programs in the kernel read too.

@@ -6,7 +6,7 @@ use crate::model::{
     API_VERSION, Container, Dimension, DimensionState, Dns, File, Kind, Latency, NameSource,
     Network, Node, Process, Profile, SCHEMA_VERSION, Session, Syscall,
 };
-use crate::wire::{Failure, Part, WindowReport};
+use crate::wire::{Decoder, Failure, Part, Refused, WindowReport};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// Everything that one node sent, or why it sent nothing.
@@ -16,10 +16,28 @@ pub struct NodeCapture {
     pub node: String,
     /// What arrived.
     pub parts: Vec<Part>,
+    /// Frames that could not be used.
+    pub refused: Refused,
     /// What is wrong with the stream as a whole.
     pub fault: Option<String>,
     /// Why the probe gave up.
     pub failure: Option<Failure>,
+}
+
+impl NodeCapture {
+    /// What a decoder holds of a node's stream. `fault` is why reading ended before the stream did.
+    #[must_use]
+    pub fn read(node: String, decoder: Decoder, fault: Option<String>) -> Self {
+        let failure = decoder.failure().cloned();
+        let received = decoder.finish();
+        Self {
+            node,
+            parts: received.parts,
+            refused: received.refused,
+            fault: fault.or_else(|| received.fault.map(|fault| fault.to_string())),
+            failure,
+        }
+    }
 }
 
 /// One Profile of what all nodes sent. A node that failed is a row with its reason.
@@ -111,7 +129,18 @@ fn take(
     let error = capture.failure.map(|failure| failure.message);
     let mut row = node.unwrap_or_default();
     row.name = capture.node;
-    if let Some(fault) = &capture.fault {
+    let refused = capture.refused;
+    if refused.frames > 0 {
+        let lost = row.lost.get_or_insert_default();
+        lost.frames = lost.frames.saturating_add(refused.frames);
+    }
+    let refused = (refused.frames > 0).then(|| {
+        format!(
+            "{} frames of the capture can't be used: {}",
+            refused.frames, refused.reason
+        )
+    });
+    for fault in refused.iter().chain(&capture.fault) {
         row.complete = false;
         for dimension in Dimension::ALL {
             worsen(

@@ -10,7 +10,8 @@ use procmon_profile::model::{
 };
 use procmon_profile::text;
 use procmon_profile::wire::{
-    Decoder, Frame, Hello, PROTOCOL, Part, StreamError, StreamWriter, WindowReport, encode_chunk,
+    Chunks, Decoder, Frame, Hello, MAX_ROW_BYTES, MAX_STREAM_BYTES, PROTOCOL, Packer, Part,
+    StreamError, StreamWriter, WindowReport,
 };
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -222,9 +223,10 @@ fn stream(capture: &NodeCapture) -> Vec<u8> {
         kernel: "k".into(),
         arch: "amd64".into(),
         hooks: Vec::new(),
+        key: None,
     }));
     for parts in capture.parts.chunks(2) {
-        text += &writer.line(Frame::Chunk(encode_chunk(parts)));
+        text += &writer.line(Packer::default().pack(parts));
     }
     text += &writer.end();
     text.into_bytes()
@@ -240,13 +242,7 @@ fn read(bytes: &[u8]) -> NodeCapture {
             break;
         }
     }
-    let (parts, cut) = decoder.finish();
-    NodeCapture {
-        node: "a".into(),
-        parts,
-        fault: fault.or(cut).map(|fault| fault.to_string()),
-        failure: None,
-    }
+    NodeCapture::read("a".into(), decoder, fault.map(|fault| fault.to_string()))
 }
 
 /// Bytes of a text of the document: the way back from `from_bytes`.
@@ -265,6 +261,88 @@ fn to_bytes(text: &str) -> Vec<u8> {
         rest = &rest[length..];
     }
     bytes
+}
+
+/// Bytes that a target chose, up to as many as the kernel takes.
+fn hostile() -> impl Strategy<Value = String> {
+    let byte = prop_oneof![Just(1_u8), Just(b'\\'), Just(0xff), Just(b'"'), any::<u8>()];
+    (prop::collection::vec(byte, 1..40), 1..100_usize)
+        .prop_map(|(bytes, times)| text::from_bytes(&bytes.repeat(times)))
+}
+
+/// What the plugin gets of rows that a probe packs, in so many bytes of the stream.
+fn pack(processes: Vec<Process>, files: Vec<File>, written: usize) -> (NodeCapture, BTreeMap<Dimension, (u64, u64)>) {
+    let mut chunks = Chunks::new(Packer::default(), written);
+    let room = chunks.room();
+    chunks.rows(0, room / 2, processes);
+    chunks.rows(0, room, files);
+    let losses = chunks.losses().clone();
+    let mut writer = StreamWriter::default();
+    let mut stream = String::new();
+    for frame in chunks.finish(vec![Part::Container(Box::default())]) {
+        stream += &writer.line(frame);
+    }
+    stream += &writer.end();
+    assert!(stream.len() + written <= MAX_STREAM_BYTES);
+    (read(stream.as_bytes()), losses)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 24, ..ProptestConfig::default() })]
+
+    /// A target can't silence the report: each chunk is one that the reader takes, each row arrives, is cut, or is
+    /// counted, and a kind that is large leaves the other its room.
+    #[test]
+    fn whatever_a_target_chooses_is_taken_by_the_reader(
+        argument in hostile(),
+        path in hostile(),
+        n_processes in 0..3000_usize,
+        n_files in 0..3000_usize,
+        written in prop_oneof![Just(0), 0..MAX_STREAM_BYTES],
+    ) {
+        let processes = (0..n_processes).map(|number| Process {
+            id: format!("p{number}"),
+            argv: vec![number.to_string(), argument.clone()],
+            ..Process::default()
+        });
+        let files = (0..n_files).map(|number| File {
+            path: format!("/{number}{path}"),
+            ..File::default()
+        });
+        let (capture, losses) = pack(processes.collect(), files.collect(), written);
+        prop_assert_eq!(&capture.fault, &None);
+        prop_assert_eq!(capture.refused.frames, 0);
+        let count = |wanted: Dimension| capture.parts.iter().map(|part| match part {
+            Part::Processes { rows, .. } if wanted == Dimension::Processes => rows.len() as u64,
+            Part::Files { rows, .. } if wanted == Dimension::Files => rows.len() as u64,
+            _ => 0,
+        }).sum::<u64>();
+        let lost = |dimension| losses.get(&dimension).map_or(0, |(dropped, _)| *dropped);
+        for (dimension, n_rows) in [(Dimension::Processes, n_processes), (Dimension::Files, n_files)] {
+            prop_assert_eq!(count(dimension) + lost(dimension), n_rows as u64);
+        }
+        if written == 0 {
+            prop_assert_eq!(lost(Dimension::Processes) + lost(Dimension::Files), 0);
+        }
+    }
+
+    /// Also a row that no chunk could hold.
+    #[test]
+    fn a_row_above_the_limit_is_cut_and_says_so(argument in hostile(), times in 500..2000_usize) {
+        let row = Process { argv: vec!["x".into(), argument.repeat(times)], ..Process::default() };
+        let is_large = row.argv[1].len() > MAX_ROW_BYTES;
+        let (capture, losses) = pack(vec![row.clone()], Vec::new(), 0);
+        let rows: Vec<&Process> = capture.parts.iter().filter_map(|part| match part {
+            Part::Processes { rows, .. } => rows.first(),
+            _ => None,
+        }).collect();
+        prop_assert_eq!(rows.len(), 1);
+        if is_large {
+            prop_assert!(rows[0].argv_truncated);
+            prop_assert_eq!(losses.get(&Dimension::Processes), Some(&(0, 1)));
+        }
+        prop_assert!(rows[0].argv_truncated || *rows[0] == row);
+    }
 }
 
 proptest! {
@@ -351,7 +429,7 @@ proptest! {
             let mut changed = whole.clone();
             changed[place.index(whole.len())] ^= 1 << bit;
             let read = read(&changed);
-            prop_assert!(read.fault.is_some() || read.parts == a.parts);
+            prop_assert!(read.fault.is_some() || read.refused.frames > 0 || read.parts == a.parts);
         }
     }
 

@@ -279,6 +279,7 @@ async fn follow(
     let mut reads_after_end = 0;
     while !decoder.ended() && fault.is_none() {
         let show = |totals| progress.show(&node.name, totals);
+        decoder.again();
         match read(delivery, name, &mut decoder, &show, interrupts).await {
             Ok(()) => {}
             Err(Interrupted::Fault(text)) => fault = Some(text),
@@ -305,23 +306,13 @@ async fn follow(
         }
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
-    let failure = decoder.failure().cloned();
     let fault = fault.map(|text| format!("{text}; {} frames arrived", decoder.next_seq()));
+    let mut capture = NodeCapture::read(node.name.clone(), decoder, fault);
     let was_asked = interrupts.load(Ordering::SeqCst) > 0;
-    let (parts, cut) = decoder.finish();
-    let fault = fault
-        .or_else(|| cut.map(|cut| cut.to_string()))
-        .or_else(|| {
-            (!was_asked)
-                .then(|| crate::session::cut_from_outside(&parts, Some(delivery.seconds)))
-                .flatten()
-        });
-    Ok(NodeCapture {
-        node: node.name.clone(),
-        parts,
-        fault,
-        failure,
-    })
+    if capture.fault.is_none() && !was_asked {
+        capture.fault = crate::session::cut_from_outside(&capture.parts, Some(delivery.seconds));
+    }
+    Ok(capture)
 }
 
 enum Interrupted {

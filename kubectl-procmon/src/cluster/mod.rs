@@ -261,13 +261,11 @@ fn first_pod(delivery: &Delivery, node: &NodeTarget, options: &Options) -> Resul
 }
 
 fn request(delivery: &Delivery, node: &NodeTarget, options: &Options) -> Request {
+    let target = TargetSpec::Pods {
+        uids: node.pod_uids.clone(),
+    };
     Request {
-        protocol: PROTOCOL.to_owned(),
-        session: delivery.session.clone(),
         node: Some(node.name.clone()),
-        target: TargetSpec::Pods {
-            uids: node.pod_uids.clone(),
-        },
         window: Window {
             seconds: Some(options.seconds),
         },
@@ -277,9 +275,9 @@ fn request(delivery: &Delivery, node: &NodeTarget, options: &Options) -> Request
             file_rows: 32_768,
             ..Limits::default()
         },
-        frames_fd: None,
         latency: options.latency,
         verbose: options.verbose,
+        ..Request::new(&delivery.session, target)
     }
 }
 

@@ -252,16 +252,10 @@ fn run_local(args: &Args, output: Output) -> Result<Code> {
     };
     let session = session::new(target, label_mode, seconds);
     let request = Request {
-        protocol: PROTOCOL.to_owned(),
-        session: session.id.clone(),
-        node: None,
-        target: spec,
         window: Window { seconds },
-        deadline_seconds: None,
-        limits: procmon_profile::wire::Limits::default(),
-        frames_fd: None,
         latency: args.latency,
         verbose: args.verbose,
+        ..Request::new(&session.id, spec)
     };
     let progress = ProgressWindow::new(seconds, args.quiet, args.verbose);
     let mut run = local::run(request, output.is_stdout(), &progress)?;

@@ -132,15 +132,8 @@ fn read_streams(paths: &[PathBuf]) -> Result<Profile> {
         session.id.clone_from(&hello.session);
         "Stream".clone_into(&mut session.target.kind);
         session.target.name = path.display().to_string();
-        let failure = decoder.failure().cloned();
-        let (parts, cut) = decoder.finish();
-        let fault = fault.or(cut).map(|fault| fault.to_string());
-        captures.push(NodeCapture {
-            node: hello.node,
-            parts,
-            fault,
-            failure,
-        });
+        let fault = fault.map(|fault| fault.to_string());
+        captures.push(NodeCapture::read(hello.node, decoder, fault));
     }
     Ok(merge(session, captures))
 }

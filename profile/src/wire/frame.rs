@@ -26,6 +26,8 @@ pub enum Frame {
     Progress(Progress),
     /// Raw deflate, then base64, of a JSON array of [`Part`]s.
     Chunk(String),
+    /// The same, sealed to the key of the session before base64: see [`super::Sealer`].
+    Sealed(String),
     /// The probe could not do it. An `end` follows.
     Failed(Failure),
     /// Last.
@@ -50,6 +52,9 @@ pub struct Hello {
     pub arch: String,
     /// What was attached.
     pub hooks: Vec<Hook>,
+    /// Public key of the probe, base64: chunks are sealed with it to the key of the request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
 }
 
 /// Totals so far, for a person who waits.

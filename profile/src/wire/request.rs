@@ -28,12 +28,35 @@ pub struct Request {
     /// An open file descriptor for the frames; standard output when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub frames_fd: Option<i32>,
+    /// Public key of the session, base64: chunks are sealed to it. Plain when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seal_to: Option<String>,
     /// Measure how long system calls take.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub latency: bool,
     /// Show what the verifier said of refused programs.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub verbose: bool,
+}
+
+impl Request {
+    /// A request with the defaults: until the command has ended, frames to standard output.
+    #[must_use]
+    pub fn new(session: &str, target: TargetSpec) -> Self {
+        Self {
+            protocol: super::PROTOCOL.to_owned(),
+            session: session.to_owned(),
+            node: None,
+            target,
+            window: Window::default(),
+            deadline_seconds: None,
+            limits: Limits::default(),
+            frames_fd: None,
+            seal_to: None,
+            latency: false,
+            verbose: false,
+        }
+    }
 }
 
 /// What to capture.

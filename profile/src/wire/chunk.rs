@@ -1,0 +1,323 @@
+//! Parts to chunks and back. Chunks are cut by bytes of JSON, which a target decides, not by rows.
+
+use super::seal::Sealer;
+use super::{Frame, MAX_CHUNK_BYTES, MAX_LINE_BYTES, MAX_STREAM_BYTES, Part};
+use crate::model::{CapabilityUse, Dimension, Dns, Event, File, Network, Process, Syscall};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+
+/// A chunk is full at this many bytes of JSON.
+pub const CHUNK_BYTES: usize = 1 << 20;
+/// Most bytes of JSON of one row. A larger one is cut, and says so where the row has a place for it.
+pub const MAX_ROW_BYTES: usize = 128 << 10;
+/// Most bytes of a text in a row that was cut.
+const CUT_BYTES: usize = 128;
+
+// Deflate stores what it can't make smaller, with five bytes for each 64 KiB; sealing adds a number and a tag;
+// the frame around the base64 text has less than 1 KiB.
+const LARGEST: usize = CHUNK_BYTES + MAX_ROW_BYTES + 1024;
+const _: () = assert!(LARGEST <= MAX_CHUNK_BYTES);
+const _: () = assert!((LARGEST + LARGEST / 1000 + 256) / 3 * 4 + 1024 <= MAX_LINE_BYTES);
+/// Bytes kept for the node, the containers and the end of the stream.
+const RESERVE: usize = 512 << 10;
+/// A frame adds so many bytes around its chunk.
+const AROUND: usize = 64;
+/// With less room than this nothing more is tried.
+const LEAST_ROOM: usize = 4 << 10;
+
+/// Bytes of a value as JSON.
+fn json_bytes(value: &impl Serialize) -> usize {
+    struct Count(usize);
+    impl Write for Count {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0 += bytes.len();
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut count = Count(0);
+    // Neither counting nor writing plain data can fail.
+    let _ = serde_json::to_writer(&mut count, value);
+    count.0
+}
+
+/// Makes chunk frames, sealed where the session has a key.
+#[derive(Default)]
+pub struct Packer {
+    /// The key, if any.
+    pub sealer: Option<Sealer>,
+}
+
+impl Packer {
+    /// The frame of some parts.
+    ///
+    /// # Panics
+    /// Never: parts are plain data.
+    pub fn pack(&mut self, parts: &[Part]) -> Frame {
+        self.pack_json(parts)
+    }
+
+    fn pack_json(&mut self, parts: &(impl Serialize + ?Sized)) -> Frame {
+        let json = serde_json::to_vec(parts).expect("parts are plain data");
+        let deflated = miniz_oxide::deflate::compress_to_vec(&json, 6);
+        match &mut self.sealer {
+            Some(sealer) => Frame::Sealed(STANDARD.encode(sealer.seal(deflated))),
+            None => Frame::Chunk(STANDARD.encode(deflated)),
+        }
+    }
+}
+
+/// A row of the capture.
+pub trait Row: Serialize {
+    /// Its dimension, whose name is also that of the [`Part`] with such rows.
+    const DIMENSION: Dimension;
+    /// Cuts what a target chose, so that the row is small.
+    fn cut(&mut self);
+}
+
+/// What a [`Part`] of rows looks like, without owning them.
+#[derive(Serialize)]
+struct Rows<'a, T> {
+    container: u32,
+    rows: &'a [T],
+}
+
+/// The beginning of a text of more than [`CUT_BYTES`], and how long it was.
+fn cut_text(text: &mut String) {
+    if text.len() > CUT_BYTES {
+        let length = text.len();
+        text.truncate(text.floor_char_boundary(CUT_BYTES / 2));
+        *text += &format!("…({length} bytes)");
+    }
+}
+
+fn cut_list(list: &mut Vec<String>) {
+    list.truncate(16);
+    list.iter_mut().for_each(cut_text);
+}
+
+fn cut_keys(map: &mut BTreeMap<String, u64>) {
+    while map.len() > 256 {
+        map.pop_last();
+    }
+}
+
+macro_rules! row {
+    ($row:ty, $part:ident, |$self:ident| $cut:block) => {
+        impl Row for $row {
+            const DIMENSION: Dimension = Dimension::$part;
+            fn cut(&mut self) {
+                let $self = self;
+                $cut
+            }
+        }
+    };
+}
+
+row!(Process, Processes, |row| {
+    let n_bytes = |argv: &[String]| argv.iter().map(String::len).sum::<usize>();
+    let before = n_bytes(&row.argv);
+    cut_list(&mut row.argv);
+    row.argv_truncated |= n_bytes(&row.argv) < before;
+    cut_text(&mut row.exe);
+    row.cwd.iter_mut().for_each(cut_text);
+    cut_keys(&mut row.exits);
+});
+row!(Syscall, Syscalls, |row| {
+    cut_text(&mut row.exe);
+    cut_keys(&mut row.errors);
+});
+row!(File, Files, |row| {
+    cut_text(&mut row.exe);
+    cut_text(&mut row.path);
+    cut_keys(&mut row.errors);
+    row.mount = None;
+});
+row!(Network, Network, |row| {
+    cut_text(&mut row.exe);
+    if let Some(end) = &mut row.local {
+        end.path.iter_mut().for_each(cut_text);
+    }
+    if let Some(end) = &mut row.remote {
+        end.path.iter_mut().for_each(cut_text);
+        cut_list(&mut end.names);
+    }
+    cut_keys(&mut row.failures);
+});
+row!(Dns, Dns, |row| {
+    cut_text(&mut row.exe);
+    cut_text(&mut row.name);
+    cut_list(&mut row.answers);
+});
+row!(CapabilityUse, Capabilities, |row| {
+    cut_text(&mut row.exe);
+});
+row!(Event, Events, |row| {
+    row.details.values_mut().for_each(cut_text);
+});
+
+/// The chunks of a capture, all together below the stream's limit. Each kind of rows has a room of its own, so that
+/// no kind that a target makes large leaves the others out.
+pub struct Chunks {
+    packer: Packer,
+    frames: Vec<Frame>,
+    room: usize,
+    losses: BTreeMap<Dimension, (u64, u64)>,
+}
+
+impl Chunks {
+    /// None yet; so many bytes of the stream are written already.
+    #[must_use]
+    pub fn new(packer: Packer, written: usize) -> Self {
+        Self {
+            packer,
+            frames: Vec::new(),
+            room: MAX_STREAM_BYTES.saturating_sub(written + RESERVE),
+            losses: BTreeMap::new(),
+        }
+    }
+
+    /// Bytes that are left.
+    #[must_use]
+    pub fn room(&self) -> usize {
+        self.room
+    }
+
+    /// Rows that found no room, and rows that were cut.
+    #[must_use]
+    pub fn losses(&self) -> &BTreeMap<Dimension, (u64, u64)> {
+        &self.losses
+    }
+
+    fn lose<T: Row>(&mut self, dropped: u64, cut: u64) {
+        if dropped + cut > 0 {
+            let losses = self.losses.entry(T::DIMENSION).or_default();
+            losses.0 += dropped;
+            losses.1 += cut;
+        }
+    }
+
+    /// Bytes of all chunks.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.frames.iter().map(bytes_of).sum()
+    }
+
+    /// Takes the rows of one kind of a container, in at most so many bytes of the stream. Those behind
+    /// three quarters of them are cut.
+    pub fn rows<T: Row>(&mut self, container: u32, most: usize, rows: impl IntoIterator<Item = T>) {
+        let most = most.min(self.room);
+        let left_to_others = self.room - most;
+        let mut batch: Vec<T> = Vec::new();
+        let mut bytes = 0;
+        for mut row in rows {
+            let mut size = json_bytes(&row);
+            let is_late = self.room - left_to_others < most / 4;
+            if size > MAX_ROW_BYTES || (is_late && size > 4 * CUT_BYTES) {
+                row.cut();
+                let cut_size = json_bytes(&row);
+                self.lose::<T>(0, u64::from(cut_size < size));
+                size = cut_size;
+            }
+            if size > MAX_ROW_BYTES {
+                self.lose::<T>(1, 0);
+                continue;
+            }
+            batch.push(row);
+            bytes += size + 1;
+            if bytes >= CHUNK_BYTES {
+                self.send(container, &batch, left_to_others);
+                batch.clear();
+                bytes = 0;
+            }
+        }
+        self.send(container, &batch, left_to_others);
+    }
+
+    /// Packs rows, or as many of them as there is room for.
+    fn send<T: Row>(&mut self, container: u32, rows: &[T], left_to_others: usize) {
+        let room = self.room.saturating_sub(left_to_others);
+        if rows.is_empty() {
+            return;
+        }
+        if room < LEAST_ROOM {
+            self.lose::<T>(rows.len() as u64, 0);
+            return;
+        }
+        let part = BTreeMap::from([(T::DIMENSION, Rows { container, rows })]);
+        let frame = self.packer.pack_json(&[part]);
+        let size = bytes_of(&frame);
+        if size <= room {
+            self.room -= size;
+            self.frames.push(frame);
+        } else if rows.len() == 1 {
+            self.lose::<T>(1, 0);
+        } else {
+            let (first, rest) = rows.split_at(rows.len() / 2);
+            self.send(container, first, left_to_others);
+            self.send(container, rest, left_to_others);
+        }
+    }
+
+    /// What comes before the chunks, the node and the containers without their rows, and the chunks.
+    pub fn finish(mut self, heads: Vec<Part>) -> Vec<Frame> {
+        let mut frames = Vec::with_capacity(self.frames.len() + 1);
+        let mut batch = Vec::new();
+        let mut bytes = 0;
+        for head in heads {
+            bytes += json_bytes(&head) + 1;
+            batch.push(head);
+            if bytes >= CHUNK_BYTES {
+                frames.push(self.packer.pack(&batch));
+                batch.clear();
+                bytes = 0;
+            }
+        }
+        frames.push(self.packer.pack(&batch));
+        frames.append(&mut self.frames);
+        frames
+    }
+}
+
+/// Bytes of a chunk's line, or a few more.
+fn bytes_of(frame: &Frame) -> usize {
+    match frame {
+        Frame::Chunk(text) | Frame::Sealed(text) => text.len() + AROUND,
+        _ => 0,
+    }
+}
+
+/// The JSON of a chunk's text.
+pub(super) fn inflate(text: &str) -> Result<Vec<u8>, String> {
+    let deflated = STANDARD.decode(text).map_err(|error| error.to_string())?;
+    inflate_bytes(&deflated)
+}
+
+/// The JSON of a chunk's deflated bytes.
+pub(super) fn inflate_bytes(deflated: &[u8]) -> Result<Vec<u8>, String> {
+    miniz_oxide::inflate::decompress_to_vec_with_limit(deflated, MAX_CHUNK_BYTES)
+        .map_err(|error| format!("a chunk can't be inflated: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_are_those_that_are_written() {
+        let value = serde_json::json!({"a": "\u{1}", "b": [1, 2]});
+        assert_eq!(json_bytes(&value), value.to_string().len());
+    }
+
+    #[test]
+    fn a_cut_text_says_how_long_it_was() {
+        let mut text = "ä".repeat(100);
+        cut_text(&mut text);
+        assert_eq!(text, format!("{}…(200 bytes)", "ä".repeat(32)));
+    }
+}
