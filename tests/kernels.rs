@@ -201,7 +201,7 @@ fn run(part: &str, said: &impl Fn() -> String) -> Run {
     );
     assert!(decoder.ended(), "{}", said());
     let capture = NodeCapture {
-        node: "guest".to_owned(),
+        node: "guest".into(),
         parts: decoder.finish().0,
         fault: None,
         failure: None,

@@ -200,11 +200,11 @@ fn read(mut frames: impl std::io::BufRead, window: &Window) -> Result<NodeCaptur
     window.finish();
     let node = decoder
         .hello()
-        .map_or_else(|| "localhost".to_owned(), |hello| hello.node.clone());
+        .map_or_else(|| "localhost".to_owned(), |hello| hello.node.clone().into());
     let failure = decoder.failure().cloned();
     let (parts, cut) = decoder.finish();
     Ok(NodeCapture {
-        node,
+        node: node.into(),
         parts,
         fault: fault.or(cut).map(|fault| fault.to_string()),
         failure,

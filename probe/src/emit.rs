@@ -98,8 +98,8 @@ impl Output {
     /// Says that there is no capture, and why.
     pub(crate) fn fail(mut self, code: &str, message: String) {
         self.frame(Frame::Failed(Failure {
-            code: code.to_owned(),
-            message,
+            code: code.to_owned().into(),
+            message: message.into(),
         }));
         self.end();
     }

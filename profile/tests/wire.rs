@@ -8,15 +8,15 @@ use procmon_profile::model::{
     Abi, Container, Dimension, DimensionCompleteness, DimensionState, Dns, File, FileOperation,
     NameSource, Node, Process, Profile, Session, Syscall,
 };
-use procmon_profile::text;
+use procmon_profile::text::{self, Text};
 use procmon_profile::wire::{
     Decoder, Frame, Hello, PROTOCOL, Part, StreamError, StreamWriter, WindowReport, encode_chunk,
 };
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
-fn word() -> impl Strategy<Value = String> {
-    prop::collection::vec(any::<u8>(), 0..6).prop_map(|bytes| text::from_bytes(&bytes))
+fn word() -> impl Strategy<Value = Text> {
+    prop::collection::vec(any::<u8>(), 0..6).prop_map(|bytes| text::from_bytes(&bytes).into())
 }
 
 /// A forest: each row's parent is an earlier one, absent, or unknown.
@@ -26,11 +26,11 @@ fn processes() -> impl Strategy<Value = Vec<Process>> {
         rows.into_iter()
             .enumerate()
             .map(|(number, (exe, argument, parent, count, uid))| Process {
-                id: format!("p{}", number + 1),
+                id: format!("p{}", number + 1).into(),
                 parent: (parent > 0 && (parent <= number || parent > 10))
-                    .then(|| format!("p{parent}")),
-                exe: format!("/bin/{exe}"),
-                argv: vec!["x".into(), argument],
+                    .then(|| format!("p{parent}").into()),
+                exe: format!("/bin/{exe}").into(),
+                argv: vec!["x".into(), argument.into()],
                 uid,
                 count,
                 ..Process::default()
@@ -44,8 +44,8 @@ fn files() -> impl Strategy<Value = Vec<File>> {
     prop::collection::vec(row, 0..12).prop_map(|rows| {
         rows.into_iter()
             .map(|(path, exe, bytes, settled)| File {
-                path: format!("/{path}"),
-                exe: format!("/bin/{exe}"),
+                path: format!("/{path}").into(),
+                exe: format!("/bin/{exe}").into(),
                 operations: [(FileOperation::Read, bytes >> 40)].into(),
                 bytes_read: bytes >> 12,
                 name_source: if settled {
@@ -53,7 +53,7 @@ fn files() -> impl Strategy<Value = Vec<File>> {
                 } else {
                     NameSource::Argument
                 },
-                errors: [("ENOENT".to_owned(), bytes & 7)].into(),
+                errors: [("ENOENT".into(), bytes & 7)].into(),
                 ..File::default()
             })
             .collect()
@@ -65,9 +65,9 @@ fn syscalls() -> impl Strategy<Value = Vec<Syscall>> {
     prop::collection::vec(row, 0..12).prop_map(|rows| {
         rows.into_iter()
             .map(|(name, exe, calls)| Syscall {
-                name: format!("call{name}"),
+                name: format!("call{name}").into(),
                 abi: Abi::X86_64,
-                exe: format!("/bin/{exe}"),
+                exe: format!("/bin/{exe}").into(),
                 calls,
                 errors: BTreeMap::new(),
                 restarted: 0,
@@ -87,10 +87,10 @@ fn dns() -> impl Strategy<Value = Vec<Dns>> {
         rows.into_iter()
             .map(|(name, rcode, answer)| Dns {
                 exe: "/bin/0".into(),
-                name: format!("n{name}"),
+                name: format!("n{name}").into(),
                 record_type: "A".into(),
-                rcode: rcode.map(|rcode| format!("R{rcode}")),
-                answers: vec![answer],
+                rcode: rcode.map(|rcode| format!("R{rcode}").into()),
+                answers: vec![answer.into()],
                 count: 1,
             })
             .collect()
@@ -100,7 +100,7 @@ fn dns() -> impl Strategy<Value = Vec<Dns>> {
 fn container() -> impl Strategy<Value = Container> {
     (word(), processes(), files(), syscalls(), dns()).prop_map(
         |(name, processes, files, syscalls, dns)| Container {
-            container: name,
+            container: name.into(),
             processes,
             files,
             syscalls,
@@ -147,7 +147,7 @@ fn capture(node: &'static str) -> impl Strategy<Value = NodeCapture> {
         .prop_map(move |(mut containers, window, complete)| {
             // A container is named once on a node.
             for (number, container) in containers.iter_mut().enumerate() {
-                container.container += &number.to_string();
+                container.container = format!("{}{number}", container.container).into();
             }
             let node_part = Part::Node(Box::new(Node {
                 name: node.into(),
@@ -215,7 +215,7 @@ fn of(captures: &[&NodeCapture]) -> Profile {
 fn stream(capture: &NodeCapture) -> Vec<u8> {
     let mut writer = StreamWriter::default();
     let mut text = writer.line(Frame::Hello(Hello {
-        protocol: PROTOCOL.to_owned(),
+        protocol: PROTOCOL.to_owned().into(),
         probe: "0".into(),
         session: "s".into(),
         node: capture.node.clone(),
@@ -258,6 +258,12 @@ fn to_bytes(text: &str) -> Vec<u8> {
         if sign == '\\' {
             match rest.as_bytes()[1] {
                 b'x' => (length, one) = (4, vec![u8::from_str_radix(&rest[2..4], 16).unwrap()]),
+                b'u' => {
+                    let end = rest.find('}').unwrap();
+                    let code = u32::from_str_radix(&rest[3..end], 16).unwrap();
+                    let character = char::from_u32(code).unwrap();
+                    (length, one) = (end + 1, character.to_string().into_bytes());
+                }
                 other => (length, one) = (2, vec![other]),
             }
         }

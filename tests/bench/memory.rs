@@ -129,7 +129,7 @@ pub(crate) fn in_guest(cpus: u64) -> Result<u64, String> {
             .map_err(|error| error.to_string())?;
     }
     let capture = NodeCapture {
-        node: "guest".to_owned(),
+        node: "guest".into(),
         parts: decoder.finish().0,
         fault: None,
         failure: None,

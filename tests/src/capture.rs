@@ -53,7 +53,7 @@ pub fn document(frames: impl Read, mut seen: impl FnMut(&str)) -> Value {
     let (parts, cut) = decoder.finish();
     assert!(cut.is_none(), "{cut:?}");
     let capture = NodeCapture {
-        node: "here".to_owned(),
+        node: "here".into(),
         parts,
         fault: None,
         failure: None,

@@ -317,7 +317,7 @@ async fn follow(
                 .flatten()
         });
     Ok(NodeCapture {
-        node: node.name.clone(),
+        node: node.name.clone().into(),
         parts,
         fault,
         failure,

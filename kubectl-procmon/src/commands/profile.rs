@@ -188,8 +188,8 @@ fn container_id(text: &str) -> Option<String> {
 /// What to capture on this machine, and what the document calls it.
 fn local_target(args: &Args) -> Result<(TargetSpec, Target)> {
     let named = |kind: &str, name: String| Target {
-        kind: kind.to_owned(),
-        name,
+        kind: kind.to_owned().into(),
+        name: name.into(),
         ..Target::default()
     };
     if let Some(pid) = args.pid {
@@ -253,7 +253,7 @@ fn run_local(args: &Args, output: Output) -> Result<Code> {
     let session = session::new(target, label_mode, seconds);
     let request = Request {
         protocol: PROTOCOL.to_owned(),
-        session: session.id.clone(),
+        session: session.id.clone().into(),
         node: None,
         target: spec,
         window: Window { seconds },

@@ -10,7 +10,7 @@ use procmon_probe_ebpf::abi::{
     TASK_RUNTIME,
 };
 use procmon_profile::model::Origin;
-use procmon_profile::text;
+use procmon_profile::text::{self, Text};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// Images beyond this number share one: a fork bomb must not eat the probe's memory.
@@ -19,7 +19,7 @@ const MAX_IMAGES: usize = 20_000;
 const MAX_PIDS: usize = 16;
 
 /// Arguments, whether they were cut, and the working directory.
-type CommandLine = (Vec<String>, bool, Option<String>);
+type CommandLine = (Vec<Text>, bool, Option<Text>);
 
 /// A program in a place of the tree.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -27,7 +27,7 @@ pub(crate) struct Image {
     pub(crate) container: u32,
     pub(crate) parent: Option<usize>,
     pub(crate) exe: u32,
-    pub(crate) argv: Vec<String>,
+    pub(crate) argv: Vec<Text>,
     pub(crate) truncated: bool,
     pub(crate) origin: Origin,
     /// A child that goes on with its parent's program.
@@ -41,10 +41,10 @@ pub(crate) struct Row {
     pub(crate) pids: Vec<u32>,
     pub(crate) first_ns: u64,
     pub(crate) last_ns: u64,
-    pub(crate) exits: BTreeMap<String, u64>,
+    pub(crate) exits: BTreeMap<Text, u64>,
     pub(crate) started_before: bool,
     pub(crate) privileges: Privileges,
-    pub(crate) cwd: Option<String>,
+    pub(crate) cwd: Option<Text>,
 }
 
 #[derive(Clone, Debug)]
@@ -56,7 +56,7 @@ struct Live {
     last_ns: u64,
     started_before: bool,
     privileges: Privileges,
-    cwd: Option<String>,
+    cwd: Option<Text>,
 }
 
 /// All processes of the target.
@@ -344,7 +344,7 @@ impl Processes {
             row.pids.push(tgid);
         }
         if let Some(status) = status {
-            *row.exits.entry(exit_key(status)).or_insert(0) += 1;
+            *row.exits.entry(exit_key(status).into()).or_insert(0) += 1;
         }
     }
 

@@ -11,9 +11,9 @@ pub(crate) use names::Given;
 pub(crate) use sockets::{Listener, holds_ring, listeners};
 
 use procmon_probe_ebpf::abi::Privileges;
-use procmon_profile::mask::mask_argv;
+use procmon_profile::mask::mask_texts;
 use procmon_profile::model::NamespaceOwner;
-use procmon_profile::text;
+use procmon_profile::text::{self, Text};
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsStr;
 use std::fs::File;
@@ -175,7 +175,7 @@ impl Node {
     }
 
     /// Arguments of a running process, whether they were cut, and its working directory.
-    pub(crate) fn command_line(tgid: u32) -> (Vec<String>, bool, Option<String>) {
+    pub(crate) fn command_line(tgid: u32) -> (Vec<Text>, bool, Option<Text>) {
         let mut bytes = Vec::new();
         if let Ok(file) = File::open(format!("/proc/{tgid}/cmdline")) {
             let _ = file.take(MAX_COMMAND_LINE).read_to_end(&mut bytes);
@@ -234,7 +234,7 @@ impl Node {
         &self,
         container: u32,
         privileges: &Privileges,
-    ) -> BTreeMap<String, NamespaceOwner> {
+    ) -> BTreeMap<Text, NamespaceOwner> {
         let own = self
             .containers
             .get(&container)
@@ -257,7 +257,7 @@ impl Node {
                 } else {
                     NamespaceOwner::Other
                 };
-                ((*name).to_owned(), owner)
+                ((*name).into(), owner)
             })
             .collect()
     }
@@ -290,7 +290,7 @@ pub(crate) fn namespace_inode(link: &str) -> Option<u32> {
 }
 
 /// Arguments as text, credentials masked.
-pub(crate) fn arguments_text(bytes: &[u8], truncated: bool) -> Vec<String> {
+pub(crate) fn arguments_text(bytes: &[u8], truncated: bool) -> Vec<Text> {
     let bytes = if truncated {
         bytes
     } else {
@@ -299,11 +299,11 @@ pub(crate) fn arguments_text(bytes: &[u8], truncated: bool) -> Vec<String> {
     if bytes.is_empty() {
         return Vec::new();
     }
-    let mut argv: Vec<String> = bytes
+    let mut argv: Vec<Text> = bytes
         .split(|byte| *byte == 0)
         .map(text::from_bytes)
         .collect();
-    mask_argv(&mut argv);
+    mask_texts(&mut argv);
     argv
 }
 
