@@ -5,12 +5,12 @@ use procmon_profile::baseline;
 use procmon_profile::diff::{Options, diff};
 use procmon_profile::document::{Content, Document, parse};
 use procmon_profile::expression::Condition;
-use procmon_profile::mask::mask_argv;
+use procmon_profile::mask::mask_texts;
 use procmon_profile::merge::{NodeCapture, merge, normalize};
 use procmon_profile::model::{
     Change, Dimension, DriftRow, FileOperation, FileRow, Profile, RowValue, Session, Severity,
 };
-use procmon_profile::text;
+use procmon_profile::text::{self, Text};
 use procmon_profile::wire::{Decoder, MAX_STREAM_BYTES, Part};
 
 /// The stream of a probe, up to the Profile that is made of it.
@@ -27,7 +27,7 @@ pub fn frames(bytes: &[u8]) {
         }
     }
     let ended = decoder.ended();
-    let capture = NodeCapture::read("n".to_owned(), decoder, fault);
+    let capture = NodeCapture::read("n".into(), decoder, fault);
     assert!(
         ended || capture.fault.is_some(),
         "a stream without its end is cut"
@@ -40,7 +40,7 @@ pub fn frames(bytes: &[u8]) {
 pub fn parts(bytes: &[u8]) {
     if let Ok(parts) = serde_json::from_slice::<Vec<Part>>(bytes) {
         merged(NodeCapture {
-            node: "n".to_owned(),
+            node: "n".into(),
             parts,
             ..NodeCapture::default()
         });
@@ -122,23 +122,23 @@ fn row() -> DriftRow {
             operations: [FileOperation::Open, FileOperation::Read].into(),
             ..FileRow::default()
         }),
-        reason: String::new(),
+        reason: Text::default(),
         nearest: None,
         evidence: Vec::new(),
-        accept: String::new(),
+        accept: Text::default(),
     }
 }
 
 /// A command line: arguments apart by NUL.
 pub fn mask(bytes: &[u8]) {
-    let argv: Vec<String> = bytes
+    let argv: Vec<Text> = bytes
         .split(|byte| *byte == 0)
         .map(text::from_bytes)
         .collect();
     let mut once = argv.clone();
-    mask_argv(&mut once);
+    mask_texts(&mut once);
     assert_eq!(argv.len(), once.len());
     let mut twice = once.clone();
-    mask_argv(&mut twice);
+    mask_texts(&mut twice);
     assert_eq!(once, twice, "masking twice is masking once");
 }

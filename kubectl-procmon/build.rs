@@ -116,7 +116,7 @@ fn build_probe(
         .env(
             format!("CARGO_TARGET_{variable}_RUSTFLAGS"),
             format!(
-                "-C target-feature=+crt-static -C link-self-contained=no -C relocation-model=static -Zunstable-options -C panic=immediate-abort -C force-unwind-tables=no -L {}",
+                "-C target-feature=+crt-static -C link-self-contained=no -C relocation-model=static -Zunstable-options -C panic=immediate-abort -C force-unwind-tables=no --cfg curve25519_dalek_backend=\"serial\" --cfg chacha20_force_soft --cfg poly1305_force_soft -L {}",
                 unwinder.display()
             ),
         )

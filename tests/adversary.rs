@@ -367,7 +367,7 @@ fn only_the_session_reads_what_a_probe_writes() {
         for line in &lines {
             decoder.line(line.as_bytes()).unwrap();
         }
-        let capture = NodeCapture::read("here".to_owned(), decoder, None);
+        let capture = NodeCapture::read("here".into(), decoder, None);
         serde_json::to_value(merge(Session::default(), vec![capture])).unwrap()
     };
     let has_word = |document: &Value| document.to_string().contains("a-word-of-the-target");

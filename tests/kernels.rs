@@ -194,7 +194,7 @@ fn run(part: &str, said: &impl Fn() -> String) -> Run {
         said()
     );
     assert!(decoder.ended(), "{}", said());
-    let capture = NodeCapture::read("guest".to_owned(), decoder, None);
+    let capture = NodeCapture::read("guest".into(), decoder, None);
     let truth = rest
         .lines()
         .find_map(|line| line.strip_prefix(TRUTH))

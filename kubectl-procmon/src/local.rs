@@ -200,7 +200,7 @@ fn read(mut frames: impl std::io::BufRead, window: &Window) -> Result<NodeCaptur
     window.finish();
     let node = decoder
         .hello()
-        .map_or_else(|| "localhost".to_owned(), |hello| hello.node.clone());
+        .map_or_else(|| "localhost".into(), |hello| hello.node.clone());
     Ok(NodeCapture::read(
         node,
         decoder,

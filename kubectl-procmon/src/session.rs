@@ -3,6 +3,7 @@
 use anyhow::{Context as _, Result};
 use procmon_profile::mask::mask_argv;
 use procmon_profile::model::{LabelMode, Session, Target, Tool};
+use procmon_profile::text::Text;
 use procmon_profile::wire::{Part, WindowReport};
 use std::hash::{BuildHasher as _, Hasher as _};
 
@@ -16,13 +17,13 @@ pub(crate) fn new(target: Target, label_mode: LabelMode, requested: Option<f64>)
     }
     mask_argv(&mut command);
     Session {
-        id: id(),
+        id: id().into(),
         tool: Tool {
-            name: "kubectl-procmon".to_owned(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
+            name: "kubectl-procmon".into(),
+            version: env!("CARGO_PKG_VERSION").to_owned().into(),
         },
         target,
-        command,
+        command: command.into_iter().map(Text::from).collect(),
         requested_seconds: requested,
         label_mode,
         ..Session::default()
@@ -143,7 +144,7 @@ mod tests {
             &mut window.dimensions,
             Dimension::Files,
             DimensionState::Partial,
-            "the memory limit was near: the window was ended".to_owned(),
+            "the memory limit was near: the window was ended".into(),
         );
         assert_eq!(cut(&window), None);
     }

@@ -5,6 +5,7 @@
 use crate::summarize::Summary;
 use crate::sys;
 use procmon_profile::model::Node;
+use procmon_profile::text::Text;
 use procmon_profile::wire::{
     Chunks, Failure, Frame, Packer, Part, Progress, Sealer, StreamWriter, WindowReport,
 };
@@ -96,14 +97,14 @@ impl Output {
     /// Says that there is no capture, and why.
     pub(crate) fn fail(mut self, code: &str, message: String) {
         self.frame(Frame::Failed(Failure {
-            code: code.to_owned(),
-            message,
+            code: code.to_owned().into(),
+            message: message.into(),
         }));
         self.end();
     }
 
     /// The probe's public key, base64.
-    pub(crate) fn key(&self) -> Option<String> {
+    pub(crate) fn key(&self) -> Option<Text> {
         self.packer.sealer.as_ref().map(Sealer::public)
     }
 
@@ -130,7 +131,7 @@ impl Output {
                 .into_iter()
                 .map(|container| Part::Container(Box::new(container))),
         );
-        for frame in summary.chunks.finish(heads) {
+        for frame in summary.chunks.finish(&heads) {
             self.frame(frame);
         }
         self.end();

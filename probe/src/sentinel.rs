@@ -174,8 +174,11 @@ pub(crate) fn prove(capture: &mut Capture) -> Result<()> {
     for placed in &mut capture.hooks {
         if placed.hook.state == HookState::Attached {
             let reason = attempt.excuse(placed.wanted.id);
-            placed.hook.reason =
-                Some(reason.unwrap_or_else(|| "the sentinel's own action was not seen".to_owned()));
+            placed.hook.reason = Some(
+                reason
+                    .unwrap_or_else(|| "the sentinel's own action was not seen".to_owned())
+                    .into(),
+            );
         }
     }
     Ok(())

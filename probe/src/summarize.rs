@@ -24,7 +24,7 @@ use procmon_profile::model::{
 use procmon_profile::tables::{
     CAPABILITIES, capability_names, errno_name, signal_name, syscall_name,
 };
-use procmon_profile::text;
+use procmon_profile::text::{self, Text};
 use procmon_profile::wire::Chunks;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -106,11 +106,11 @@ pub(crate) fn summarize(facts: &Facts<'_>, mut chunks: Chunks) -> Result<Summary
             (
                 *slot,
                 Container {
-                    container: known.name.clone(),
-                    container_id: known.container_id.clone(),
-                    pod_uid: known.pod_uid.clone(),
+                    container: known.name.clone().into(),
+                    container_id: known.container_id.clone().map(Text::from),
+                    pod_uid: known.pod_uid.clone().map(Text::from),
                     from_start: known.from_start,
-                    started_at: known.started_ns.map(|ns| facts.clock.time(ns)),
+                    started_at: known.started_ns.map(|ns| facts.clock.time(ns).into()),
                     ..Container::default()
                 },
             )
@@ -184,24 +184,24 @@ pub(crate) fn summarize(facts: &Facts<'_>, mut chunks: Chunks) -> Result<Summary
 /// Rows of processes, before they are made.
 struct ProcessRows<'a> {
     /// Image, uid, gid, row and id.
-    named: Vec<(usize, u32, u32, &'a ProcessRow, String)>,
+    named: Vec<(usize, u32, u32, &'a ProcessRow, Text)>,
     /// The id of the row that stands for each image.
-    ids: HashMap<usize, String>,
+    ids: HashMap<usize, Text>,
 }
 
 fn process_rows<'a>(facts: &Facts<'a>) -> ProcessRows<'a> {
     let table = &facts.drained.processes;
-    let mut ids: HashMap<usize, (u64, String)> = HashMap::new();
+    let mut ids: HashMap<usize, (u64, Text)> = HashMap::new();
     let mut numbers: HashMap<u32, u32> = HashMap::new();
     let mut named = Vec::with_capacity(table.rows.len());
     for ((image, uid, gid), row) in &table.rows {
         let container = table.images[*image].container;
         let number = numbers.entry(container).or_insert(0);
         *number += 1;
-        let id = format!("p{number}");
-        let best = ids.entry(*image).or_insert((0, id.clone()));
+        let id = Text::from(format!("p{number}"));
+        let best = ids.entry(*image).or_insert((0, id.clone().into()));
         if row.count > best.0 {
-            *best = (row.count, id.clone());
+            *best = (row.count, id.clone().into());
         }
         named.push((*image, *uid, *gid, row, id));
     }
@@ -250,8 +250,8 @@ impl ProcessRows<'_> {
                 package: None,
                 started_before: row.started_before,
                 count: row.count,
-                first_seen: Some(facts.clock.time(row.first_ns)),
-                last_seen: Some(facts.clock.time(row.last_ns)),
+                first_seen: Some(facts.clock.time(row.first_ns).into()),
+                last_seen: Some(facts.clock.time(row.last_ns).into()),
                 exits: row.exits.clone(),
             }
         })
@@ -333,7 +333,7 @@ fn abi(arch: &str, abi: u32) -> Abi {
 fn named(errnos: &BTreeMap<u16, u64>) -> Counts {
     errnos
         .iter()
-        .map(|(errno, count)| (errno_name(*errno), *count))
+        .map(|(errno, count)| (errno_name(*errno).into(), *count))
         .collect()
 }
 
@@ -348,7 +348,7 @@ fn syscalls(facts: &Facts<'_>, containers: &mut BTreeMap<u32, Container>) {
         };
         let abi = abi(facts.arch, sample.key.abi);
         container.syscalls.push(Syscall {
-            name: syscall_name(abi, sample.key.number),
+            name: syscall_name(abi, sample.key.number).into(),
             abi,
             exe: facts.drained.path_of(sample.key.exe),
             calls: sample.row.calls,
@@ -381,7 +381,7 @@ fn file(facts: &Facts<'_>, slot: u32, sample: &FileSample) -> Result<Option<File
         return Ok(None);
     }
     Ok(Some(File {
-        path: sample.path.to_string(),
+        path: sample.path.to_string().into(),
         exe: facts.drained.path_of(sample.exe),
         operations,
         bytes_read: counts.bytes_read,
@@ -393,7 +393,7 @@ fn file(facts: &Facts<'_>, slot: u32, sample: &FileSample) -> Result<Option<File
         } else {
             NameSource::Argument
         },
-        mode: has_file(sample).then(|| format!("{:04o}", sample.meta.mode & 0o7777)),
+        mode: has_file(sample).then(|| format!("{:04o}", sample.meta.mode & 0o7777).into()),
         owner: has_file(sample).then_some(Owner {
             uid: sample.meta.uid,
             gid: sample.meta.gid,
@@ -467,10 +467,10 @@ fn dns(facts: &Facts<'_>, containers: &mut BTreeMap<u32, Container>) {
         {
             container.dns.push(Dns {
                 exe: facts.drained.path_of(row.exe),
-                name: row.name.clone(),
-                record_type: row.record_type.clone(),
-                rcode: row.rcode.clone(),
-                answers: row.answers.clone(),
+                name: row.name.clone().into(),
+                record_type: row.record_type.clone().into(),
+                rcode: row.rcode.clone().map(Text::from),
+                answers: row.answers.iter().map(Text::from).collect(),
                 count: row.count,
             });
         }
@@ -505,12 +505,12 @@ fn network(facts: &Facts<'_>, containers: &mut BTreeMap<u32, Container>) -> Resu
     Ok(())
 }
 
-fn listening(exe: String, listener: &Listener) -> Network {
+fn listening(exe: Text, listener: &Listener) -> Network {
     let (protocol, local) = match listener {
         Listener::Tcp { address, .. } => (
             Protocol::Tcp,
             Endpoint {
-                address: Some(address.ip().to_canonical().to_string()),
+                address: Some(address.ip().to_canonical().to_string().into()),
                 port: Some(address.port()),
                 path: None,
             },
@@ -588,14 +588,14 @@ fn peer(
             (
                 None,
                 Some(Remote {
-                    address: Some(remote.to_string()),
+                    address: Some(remote.to_string().into()),
                     port: Some(key.remote_port),
                     names: names
                         .get(&(container, remote))
                         .into_iter()
                         .flatten()
                         .take(MAX_NAMES)
-                        .map(|name| (*name).to_owned())
+                        .map(|name| Text::from(*name))
                         .collect(),
                     ..Remote::default()
                 }),
@@ -603,18 +603,18 @@ fn peer(
         }
         Direction::Inbound => (
             Some(Endpoint {
-                address: address(key.family, &key.local),
+                address: address(key.family, &key.local).map(Text::from),
                 port: Some(key.local_port),
                 path: None,
             }),
             address(key.family, &key.remote).map(|address| Remote {
-                address: Some(address),
+                address: Some(address.into()),
                 ..Remote::default()
             }),
         ),
         Direction::Listen => (
             Some(Endpoint {
-                address: Some(any_address(key.family, &key.local).to_string()),
+                address: Some(any_address(key.family, &key.local).to_string().into()),
                 port: Some(key.local_port),
                 path: None,
             }),
@@ -654,7 +654,7 @@ fn peer(
 fn of_prefix(remote: Remote) -> Remote {
     let cidr = remote.address.map(|address| {
         let bits = if address.contains(':') { 64 } else { 24 };
-        format!("{address}/{bits}")
+        format!("{address}/{bits}").into()
     });
     Remote {
         cidr,
@@ -686,7 +686,7 @@ fn capabilities(facts: &Facts<'_>, containers: &mut BTreeMap<u32, Container>) {
         );
         container.capabilities.push(CapabilityUse {
             exe: facts.drained.path_of(key.exe),
-            name,
+            name: name.into(),
             used: row.used,
             denied: row.denied,
             probed: is_hook.then_some(row.probed),
@@ -698,7 +698,7 @@ fn capabilities(facts: &Facts<'_>, containers: &mut BTreeMap<u32, Container>) {
 fn events(
     facts: &Facts<'_>,
     containers: &mut BTreeMap<u32, Container>,
-    ids: &HashMap<usize, String>,
+    ids: &HashMap<usize, Text>,
 ) -> Result<()> {
     let names_modules = facts
         .capture
@@ -716,7 +716,7 @@ fn events(
             continue;
         };
         container.events.push(Event {
-            time: facts.clock.time(seen.time),
+            time: facts.clock.time(seen.time).into(),
             event_type,
             process: row_of(&facts.drained.processes, ids, *image).cloned(),
             count: event::count(facts.capture, &seen.key)?,
@@ -727,52 +727,55 @@ fn events(
 }
 
 /// Type and details of a rare operation.
-fn details(arch: &str, key: &RareKey) -> Option<(EventType, BTreeMap<String, String>)> {
+fn details(arch: &str, key: &RareKey) -> Option<(EventType, BTreeMap<Text, Text>)> {
     let values = key.values;
     let low = |value: u64| value & 0xffff_ffff;
     let end = key.text.iter().position(|byte| *byte == 0).unwrap_or(0);
     let name = text::from_bytes(&key.text[..end]);
     let call = || syscall_name(abi(arch, 0), u32::try_from(low(values[3])).unwrap_or(0));
     let mut details = BTreeMap::new();
-    let mut put = |name: &str, value: String| {
+    let mut put = |name: &str, value: Text| {
         if !value.is_empty() {
-            details.insert(name.to_owned(), value);
+            details.insert(name.into(), value);
         }
     };
     let event_type = match key.kind {
         RARE_CREDENTIALS => {
             let (before, after) = (values[0], values[1]);
             if before != after {
-                put("fromUid", (before >> 32).to_string());
-                put("fromGid", low(before).to_string());
-                put("toUid", (after >> 32).to_string());
-                put("toGid", low(after).to_string());
+                put("fromUid", (before >> 32).to_string().into());
+                put("fromGid", low(before).to_string().into());
+                put("toUid", (after >> 32).to_string().into());
+                put("toGid", low(after).to_string().into());
             }
-            put("gained", capability_names(values[3] & !values[2]).join(","));
+            put(
+                "gained",
+                capability_names(values[3] & !values[2]).join(",").into(),
+            );
             put(
                 "dropped",
-                capability_names(values[2] & !values[3]).join(","),
+                capability_names(values[2] & !values[3]).join(",").into(),
             );
             EventType::Credentials
         }
         RARE_PTRACE => {
-            put("request", low(values[0]).to_string());
-            put("target", low(values[1]).to_string());
-            put("call", call());
+            put("request", low(values[0]).to_string().into());
+            put("target", low(values[1]).to_string().into());
+            put("call", call().into());
             EventType::Ptrace
         }
         RARE_MOUNT => {
             put("fstype", name);
-            put("flags", format!("{:#x}", values[1]));
-            put("call", call());
+            put("flags", format!("{:#x}", values[1]).into());
+            put("call", call().into());
             EventType::Mount
         }
         RARE_SETNS => {
-            put("namespaces", clone_flags(values[0]));
+            put("namespaces", clone_flags(values[0]).into());
             EventType::Setns
         }
         RARE_UNSHARE => {
-            put("namespaces", clone_flags(values[0]));
+            put("namespaces", clone_flags(values[0]).into());
             EventType::Unshare
         }
         RARE_MEMFD_EXEC => {
@@ -786,31 +789,31 @@ fn details(arch: &str, key: &RareKey) -> Option<(EventType, BTreeMap<String, Str
                 put("name", name);
             }
             if values[3] != 0 {
-                put("call", call());
+                put("call", call().into());
             }
             EventType::ModuleLoad
         }
         RARE_SIGNAL => {
             let signal = u32::try_from(low(values[0])).unwrap_or(0);
-            put("signal", signal_name(signal));
-            put("target", low(values[1]).to_string());
+            put("signal", signal_name(signal).into());
+            put("target", low(values[1]).to_string().into());
             put("comm", name);
             EventType::Signal
         }
         RARE_BPF => {
-            put("command", values[0].to_string());
+            put("command", values[0].to_string().into());
             EventType::Bpf
         }
         RARE_KEYCTL => {
-            put("operation", low(values[0]).to_string());
+            put("operation", low(values[0]).to_string().into());
             EventType::Keyctl
         }
         RARE_USERFAULTFD => {
-            put("flags", format!("{:#x}", values[0]));
+            put("flags", format!("{:#x}", values[0]).into());
             EventType::Userfaultfd
         }
         RARE_PERF => {
-            put("target", low(values[0]).to_string());
+            put("target", low(values[0]).to_string().into());
             EventType::Perf
         }
         _ => return None,
@@ -1024,7 +1027,7 @@ pub(crate) fn completeness(
                 dimension,
                 DimensionCompleteness {
                     state,
-                    reasons: reasons.into_iter().collect(),
+                    reasons: reasons.into_iter().map(Text::from).collect(),
                 },
             )
         })

@@ -16,6 +16,7 @@ use procmon_profile::model::{Cost, DimensionState, LabelMode, Lost};
 use procmon_profile::wire::{
     Chunks, Frame, Hello, PROTOCOL, Progress, Request, TargetSpec, WindowReport,
 };
+use procmon_profile::text::Text;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -266,12 +267,12 @@ fn announce_listeners(capture: &mut Capture, listeners: &[Listener]) -> Result<(
 fn hello(request: &Request, output: &Output, hooks: Vec<procmon_profile::model::Hook>) -> Frame {
     let (kernel, machine, host) = sys::uname();
     Frame::Hello(Hello {
-        protocol: PROTOCOL.to_owned(),
-        probe: env!("CARGO_PKG_VERSION").to_owned(),
-        session: request.session.clone(),
-        node: request.node.clone().unwrap_or(host),
-        kernel,
-        arch: architecture(&machine).to_owned(),
+        protocol: PROTOCOL.to_owned().into(),
+        probe: env!("CARGO_PKG_VERSION").to_owned().into(),
+        session: request.session.clone().into(),
+        node: request.node.clone().unwrap_or(host).into(),
+        kernel: kernel.into(),
+        arch: architecture(&machine).to_owned().into(),
         hooks,
         key: output.key(),
     })
@@ -468,7 +469,7 @@ impl Prepared {
             maps: counted
                 .lost
                 .iter()
-                .map(|(map, count)| ((*map).to_owned(), *count))
+                .map(|(map, count)| ((*map).into(), *count))
                 .collect(),
             recursion: recursion.misses,
             frames: 0,
@@ -478,9 +479,9 @@ impl Prepared {
                 .values()
                 .all(|d| d.state != DimensionState::Partial);
         let node = procmon_profile::model::Node {
-            name: request.node.clone().unwrap_or(host),
-            kernel: Some(kernel),
-            arch: Some(arch.to_owned()),
+            name: request.node.clone().unwrap_or(host).into(),
+            kernel: Some(kernel.into()),
+            arch: Some(arch.to_owned().into()),
             cgroup: Some(label::cgroup_version()),
             tier: Some(self.capture.tier()),
             hooks: self.capture.document_hooks(),
@@ -501,8 +502,8 @@ impl Prepared {
             TargetSpec::Command { .. } | TargetSpec::Process { .. }
         );
         let report = WindowReport {
-            started_at: clock.time(opened_ns),
-            ended_at: clock.time(closed_ns),
+            started_at: clock.time(opened_ns).into(),
+            ended_at: clock.time(closed_ns).into(),
             seconds: Duration::from_nanos(closed_ns - opened_ns).as_secs_f64(),
             ended_early: !matches!(ended, Ended::Over | Ended::TargetGone),
             target_ended: ended == Ended::TargetGone,
@@ -597,7 +598,7 @@ fn exit_code(command: Option<&Command>) -> i32 {
 struct Statistics {
     runs: Option<u64>,
     seconds: Option<f64>,
-    misses: BTreeMap<String, u64>,
+    misses: BTreeMap<Text, u64>,
 }
 
 /// Memory of all maps of this process, as /proc/self/fdinfo states it.

@@ -1,6 +1,7 @@
 //! How far a profile can be relied on.
 
 use crate::model::{Dimension, DimensionCompleteness, DimensionState};
+use crate::text::Text;
 use std::collections::BTreeMap;
 
 /// Coverage: 1 minus the Good–Turing estimate of the share of what is still unseen.
@@ -25,7 +26,7 @@ pub fn worsen(
     dimensions: &mut BTreeMap<Dimension, DimensionCompleteness>,
     dimension: Dimension,
     state: DimensionState,
-    reason: String,
+    reason: Text,
 ) {
     let entry = dimensions
         .entry(dimension)

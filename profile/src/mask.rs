@@ -1,6 +1,8 @@
 //! Credentials on command lines, made unreadable. In doubt a value is masked: one star too many
 //! costs less than a password in a document.
 
+use crate::text::Text;
+
 /// What stands in for a credential.
 pub const MASK: &str = "***";
 
@@ -206,6 +208,23 @@ enum Next {
     /// A value, unless it is an option itself.
     Value,
     Script,
+}
+
+/// As [`mask_argv`], for arguments of a document: the line ends and tabs of a script, which stand
+/// escaped there, part its words.
+///
+/// ```
+/// use procmon_profile::{mask::mask_texts, text::Text};
+/// let mut argv = [&b"sh"[..], b"-c", b"export TOKEN=x\nrun"].map(Text::from_bytes);
+/// mask_texts(&mut argv);
+/// assert_eq!(argv[2], r"export TOKEN=***\x0arun");
+/// ```
+pub fn mask_texts(argv: &mut [Text]) {
+    let mut plain: Vec<String> = argv.iter().map(Text::with_white_space).collect();
+    mask_argv(&mut plain);
+    for (argument, masked) in argv.iter_mut().zip(plain) {
+        *argument = masked.into();
+    }
 }
 
 /// `any`: the name of a program may stand anywhere, as it does in a script.

@@ -1,11 +1,12 @@
 //! Parts of several nodes to one Profile, in an order that depends on nothing but the facts.
 
 use crate::completeness::worsen;
-use crate::mask::mask_argv;
+use crate::mask::mask_texts;
 use crate::model::{
     API_VERSION, Container, Dimension, DimensionState, Dns, File, Kind, Latency, NameSource,
     Network, Node, Process, Profile, SCHEMA_VERSION, Session, Syscall,
 };
+use crate::text::Text;
 use crate::wire::{Decoder, Failure, Part, Refused, WindowReport};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -13,7 +14,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 #[derive(Clone, Debug, Default)]
 pub struct NodeCapture {
     /// Name of the node.
-    pub node: String,
+    pub node: Text,
     /// What arrived.
     pub parts: Vec<Part>,
     /// Frames that could not be used.
@@ -27,7 +28,7 @@ pub struct NodeCapture {
 impl NodeCapture {
     /// What a decoder holds of a node's stream. `fault` is why reading ended before the stream did.
     #[must_use]
-    pub fn read(node: String, decoder: Decoder, fault: Option<String>) -> Self {
+    pub fn read(node: Text, decoder: Decoder, fault: Option<String>) -> Self {
         let failure = decoder.failure().cloned();
         let received = decoder.finish();
         Self {
@@ -44,8 +45,8 @@ impl NodeCapture {
 #[must_use]
 pub fn merge(session: Session, captures: Vec<NodeCapture>) -> Profile {
     let mut profile = Profile {
-        api_version: API_VERSION.to_owned(),
-        schema_version: SCHEMA_VERSION.to_owned(),
+        api_version: API_VERSION.to_owned().into(),
+        schema_version: SCHEMA_VERSION.to_owned().into(),
         kind: Kind::Profile,
         session,
         ..Profile::default()
@@ -104,7 +105,7 @@ fn take(
             } => {
                 // A recorded stream may be of a probe that knew fewer credentials.
                 for row in &mut rows {
-                    mask_argv(&mut row.argv);
+                    mask_texts(&mut row.argv);
                 }
                 add!(container, processes, rows);
             }
@@ -147,15 +148,15 @@ fn take(
                 &mut profile.completeness.dimensions,
                 dimension,
                 DimensionState::Partial,
-                format!("node {}: {fault}", row.name),
+                format!("node {}: {fault}", row.name).into(),
             );
         }
     }
     if error.is_some() || window.is_none() {
         row.complete = false;
         row.error = error
-            .or(capture.fault)
-            .or_else(|| Some("it sent no capture".to_owned()));
+            .or(capture.fault.map(Text::from))
+            .or_else(|| Some("it sent no capture".into()));
     }
     for container in &mut containers {
         container.node.get_or_insert_with(|| row.name.clone());
@@ -164,7 +165,7 @@ fn take(
 }
 
 fn note(profile: &mut Profile, sentence: String) {
-    profile.completeness.notes.push(sentence);
+    profile.completeness.notes.push(sentence.into());
 }
 
 fn merge_dimensions(profile: &mut Profile, window: &WindowReport, node: Option<&str>) {
@@ -181,9 +182,9 @@ fn merge_dimensions(profile: &mut Profile, window: &WindowReport, node: Option<&
                 Some(node) if part.state == DimensionState::Partial => {
                     format!("node {node}: {reason}")
                 }
-                _ => reason.clone(),
+                _ => reason.to_string(),
             };
-            worsen(dimensions, *dimension, part.state, reason);
+            worsen(dimensions, *dimension, part.state, reason.into());
         }
     }
     for (dimension, value) in &window.coverage {
@@ -345,7 +346,7 @@ fn dns_key(row: &Dns) -> (&str, &str, &str, Option<&str>) {
     (&row.name, &row.record_type, &row.exe, row.rcode.as_deref())
 }
 
-fn add_counts(to: &mut BTreeMap<String, u64>, from: &BTreeMap<String, u64>) {
+fn add_counts(to: &mut BTreeMap<Text, u64>, from: &BTreeMap<Text, u64>) {
     for (name, count) in from {
         let sum = to.entry(name.clone()).or_insert(0);
         *sum = sum.saturating_add(*count);
@@ -419,10 +420,10 @@ fn add_network(kept: &mut Network, next: &Network) {
 
 /// Sorts processes from the roots down, adds equal ones, and numbers them anew. Returns the new id
 /// by the old one. Parents that are absent, or that go in a circle, make a row a root.
-fn normalize_processes(processes: &mut Vec<Process>) -> HashMap<String, String> {
+fn normalize_processes(processes: &mut Vec<Process>) -> HashMap<Text, Text> {
     let rows = std::mem::take(processes);
     // Places of rows, by the id of their parent.
-    let mut children: HashMap<String, Vec<usize>> = HashMap::new();
+    let mut children: HashMap<Text, Vec<usize>> = HashMap::new();
     for (place, row) in rows.iter().enumerate() {
         if let Some(parent) = row.parent.as_ref().filter(|parent| **parent != row.id) {
             children.entry(parent.clone()).or_default().push(place);
@@ -437,13 +438,13 @@ fn normalize_processes(processes: &mut Vec<Process>) -> HashMap<String, String> 
             ..row
         }));
     }
-    let mut ids: HashMap<String, String> = HashMap::new();
+    let mut ids: HashMap<Text, Text> = HashMap::new();
     while !ready.is_empty() {
         ready.sort_by(|a, b| {
             (number(a.parent.as_deref()), own_key(a))
                 .cmp(&(number(b.parent.as_deref()), own_key(b)))
         });
-        let level: Vec<String> = ready.iter().map(|row| row.id.clone()).collect();
+        let level: Vec<Text> = ready.iter().map(|row| row.id.clone()).collect();
         for row in ready.drain(..) {
             let (old, id) = (row.id.clone(), place(processes, row));
             ids.insert(old, id);
@@ -461,7 +462,7 @@ fn normalize_processes(processes: &mut Vec<Process>) -> HashMap<String, String> 
 }
 
 /// Places of the rows without a parent, and of the smallest row of each circle.
-fn roots(rows: &[Process], children: &HashMap<String, Vec<usize>>) -> Vec<usize> {
+fn roots(rows: &[Process], children: &HashMap<Text, Vec<usize>>) -> Vec<usize> {
     let known: HashSet<&str> = rows.iter().map(|row| row.id.as_str()).collect();
     let mut reached = vec![false; rows.len()];
     let mut reach = |root: usize| {
@@ -490,7 +491,7 @@ fn roots(rows: &[Process], children: &HashMap<String, Vec<usize>>) -> Vec<usize>
 }
 
 /// Adds a row to an equal one before it, or behind all; its new id.
-fn place(processes: &mut Vec<Process>, row: Process) -> String {
+fn place(processes: &mut Vec<Process>, row: Process) -> Text {
     let number = processes.len() + 1;
     if let Some(last) = processes.last_mut()
         && last.parent == row.parent
@@ -501,10 +502,10 @@ fn place(processes: &mut Vec<Process>, row: Process) -> String {
     }
     let id = format!("p{number}");
     processes.push(Process {
-        id: id.clone(),
+        id: id.clone().into(),
         ..row
     });
-    id
+    id.into()
 }
 
 fn own_key(row: &Process) -> impl Ord + '_ {

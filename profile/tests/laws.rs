@@ -9,6 +9,7 @@ use procmon_profile::model::{
     DimensionCompleteness, DimensionState, Direction, Endpoint, Event, EventType, File,
     FileOperation, Network, Process, Profile, Protocol, Remote, Session, Syscall,
 };
+use procmon_profile::text::Text;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
@@ -57,14 +58,14 @@ fn file() -> impl Strategy<Value = File> {
         any::<bool>(),
     )
         .prop_map(|(exe, folder, name, operations, failed)| File {
-            path: format!("{}/{}", FOLDERS[folder], NAMES[name]),
+            path: format!("{}/{}", FOLDERS[folder], NAMES[name]).into(),
             exe: EXES[exe].into(),
             operations: operations
                 .into_iter()
                 .map(|place| (OPERATIONS[place], 1))
                 .collect(),
             errors: if failed {
-                [("ENOENT".to_owned(), 2)].into()
+                [("ENOENT".into(), 2)].into()
             } else {
                 BTreeMap::new()
             },
@@ -82,12 +83,9 @@ fn process() -> impl Strategy<Value = Process> {
         0..2_u32,
     )
         .prop_map(|(exe, argv, uid)| Process {
-            id: String::new(),
+            id: String::new().into(),
             exe: EXES[exe].into(),
-            argv: std::iter::once("app")
-                .chain(argv)
-                .map(str::to_owned)
-                .collect(),
+            argv: std::iter::once("app").chain(argv).map(Text::from).collect(),
             uid,
             count: 1,
             ..Process::default()
@@ -111,7 +109,7 @@ fn network() -> impl Strategy<Value = Network> {
                         ..Endpoint::default()
                     }),
                     Some(Remote {
-                        address,
+                        address: address.map(Text::from),
                         ..Remote::default()
                     }),
                 ),
@@ -128,7 +126,7 @@ fn network() -> impl Strategy<Value = Network> {
                     Direction::Outbound,
                     None,
                     Some(Remote {
-                        address,
+                        address: address.map(Text::from),
                         port: Some(port),
                         ..Remote::default()
                     }),
@@ -163,7 +161,7 @@ fn call() -> impl Strategy<Value = Syscall> {
             exe: EXES[exe].into(),
             calls: 3,
             errors: if failed {
-                [("EPERM".to_owned(), 1)].into()
+                [("EPERM".into(), 1)].into()
             } else {
                 BTreeMap::new()
             },
@@ -188,8 +186,8 @@ fn container() -> impl Strategy<Value = Container> {
         .prop_map(
             |(mut processes, files, network, syscalls, from_start, more)| {
                 for (number, process) in processes.iter_mut().enumerate() {
-                    process.id = format!("p{}", number + 1);
-                    process.parent = (number > 0).then(|| format!("p{number}"));
+                    process.id = format!("p{}", number + 1).into();
+                    process.parent = (number > 0).then(|| format!("p{number}").into());
                 }
                 Container {
                     container: "main".into(),
@@ -214,11 +212,11 @@ fn container() -> impl Strategy<Value = Container> {
                     events: more
                         .iter()
                         .map(|number| Event {
-                            time: String::new(),
+                            time: String::new().into(),
                             event_type: EventType::Unshare,
                             process: Some("p1".into()),
                             count: 1,
-                            details: [("namespaces".to_owned(), format!("n{number}"))].into(),
+                            details: [("namespaces".into(), format!("n{number}").into())].into(),
                         })
                         .collect(),
                     ..Container::default()
@@ -232,8 +230,8 @@ fn profile(number: usize) -> impl Strategy<Value = Profile> {
     (container(), any::<u32>()).prop_map(move |(container, random)| {
         let mut profile = Profile {
             session: Session {
-                id: format!("{number}-{random}"),
-                started_at: Some(format!("2026-01-0{}T00:00:00Z", number % 9 + 1)),
+                id: format!("{number}-{random}").into(),
+                started_at: Some(format!("2026-01-0{}T00:00:00Z", number % 9 + 1).into()),
                 window_seconds: Some(3.0),
                 ..Session::default()
             },
@@ -308,7 +306,7 @@ fn keys(baseline: &Baseline, profile: &Profile) -> Vec<String> {
         .rows
         .into_iter()
         .filter(|row| row.change != Change::Gone)
-        .map(|row| row.key)
+        .map(|row| row.key.into())
         .collect()
 }
 
@@ -377,9 +375,9 @@ proptest! {
         if let [first, others @ ..] = files.as_slice() {
             accept(&mut baseline, &drift, |id| id == first.id);
             let left = keys(&baseline, &two);
-            prop_assert!(!left.contains(&first.key));
+            prop_assert!(!left.contains(&first.key.to_string()));
             for other in others {
-                prop_assert!(left.contains(&other.key), "{} went with {}", other.key, first.key);
+                prop_assert!(left.contains(&other.key.to_string()), "{} went with {}", other.key, first.key);
             }
         }
     }
@@ -387,7 +385,7 @@ proptest! {
     #[test]
     fn no_wildcard_hides_a_protected_path(profiles in prop::collection::vec(profile(1), 1..5), intruder in file()) {
         let sessions: Vec<Profile> = profiles.into_iter().enumerate().map(|(number, mut profile)| {
-            profile.session.id = format!("s{number}");
+            profile.session.id = format!("s{number}").into();
             profile
         }).collect();
         let known = |path: &str, exe: &str| sessions.iter().flat_map(|p| &p.containers).flat_map(|c| &c.files).any(|f| f.path == path && f.exe == exe);
@@ -395,7 +393,7 @@ proptest! {
         let path = intruder.path.replace("/a", "/zzz");
         if is_protected(&path) && !known(&path, &intruder.exe) && !intruder.operations.is_empty() {
             let mut seen = sessions[0].clone();
-            seen.containers[0].files = vec![File { path: path.clone(), ..intruder }];
+            seen.containers[0].files = vec![File { path: path.clone().into(), ..intruder }];
             let keys = keys(&baseline, &seen);
             prop_assert!(keys.iter().any(|key| key.ends_with(&path)), "{path} is hidden: {keys:?}");
         }

@@ -8,7 +8,7 @@ use procmon_profile::model::{
     Abi, Container, Dimension, DimensionCompleteness, DimensionState, Dns, File, FileOperation,
     NameSource, Node, Process, Profile, Session, Syscall,
 };
-use procmon_profile::text;
+use procmon_profile::text::{self, Text};
 use procmon_profile::wire::{
     Chunks, Decoder, Frame, Hello, MAX_ROW_BYTES, MAX_STREAM_BYTES, PROTOCOL, Packer, Part,
     StreamError, StreamWriter, WindowReport,
@@ -16,8 +16,8 @@ use procmon_profile::wire::{
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
-fn word() -> impl Strategy<Value = String> {
-    prop::collection::vec(any::<u8>(), 0..6).prop_map(|bytes| text::from_bytes(&bytes))
+fn word() -> impl Strategy<Value = Text> {
+    prop::collection::vec(any::<u8>(), 0..6).prop_map(|bytes| text::from_bytes(&bytes).into())
 }
 
 /// A forest: each row's parent is an earlier one, absent, or unknown.
@@ -27,11 +27,11 @@ fn processes() -> impl Strategy<Value = Vec<Process>> {
         rows.into_iter()
             .enumerate()
             .map(|(number, (exe, argument, parent, count, uid))| Process {
-                id: format!("p{}", number + 1),
+                id: format!("p{}", number + 1).into(),
                 parent: (parent > 0 && (parent <= number || parent > 10))
-                    .then(|| format!("p{parent}")),
-                exe: format!("/bin/{exe}"),
-                argv: vec!["x".into(), argument],
+                    .then(|| format!("p{parent}").into()),
+                exe: format!("/bin/{exe}").into(),
+                argv: vec!["x".into(), argument.into()],
                 uid,
                 count,
                 ..Process::default()
@@ -45,8 +45,8 @@ fn files() -> impl Strategy<Value = Vec<File>> {
     prop::collection::vec(row, 0..12).prop_map(|rows| {
         rows.into_iter()
             .map(|(path, exe, bytes, settled)| File {
-                path: format!("/{path}"),
-                exe: format!("/bin/{exe}"),
+                path: format!("/{path}").into(),
+                exe: format!("/bin/{exe}").into(),
                 operations: [(FileOperation::Read, bytes >> 40)].into(),
                 bytes_read: bytes >> 12,
                 name_source: if settled {
@@ -54,7 +54,7 @@ fn files() -> impl Strategy<Value = Vec<File>> {
                 } else {
                     NameSource::Argument
                 },
-                errors: [("ENOENT".to_owned(), bytes & 7)].into(),
+                errors: [("ENOENT".into(), bytes & 7)].into(),
                 ..File::default()
             })
             .collect()
@@ -66,9 +66,9 @@ fn syscalls() -> impl Strategy<Value = Vec<Syscall>> {
     prop::collection::vec(row, 0..12).prop_map(|rows| {
         rows.into_iter()
             .map(|(name, exe, calls)| Syscall {
-                name: format!("call{name}"),
+                name: format!("call{name}").into(),
                 abi: Abi::X86_64,
-                exe: format!("/bin/{exe}"),
+                exe: format!("/bin/{exe}").into(),
                 calls,
                 errors: BTreeMap::new(),
                 restarted: 0,
@@ -88,10 +88,10 @@ fn dns() -> impl Strategy<Value = Vec<Dns>> {
         rows.into_iter()
             .map(|(name, rcode, answer)| Dns {
                 exe: "/bin/0".into(),
-                name: format!("n{name}"),
+                name: format!("n{name}").into(),
                 record_type: "A".into(),
-                rcode: rcode.map(|rcode| format!("R{rcode}")),
-                answers: vec![answer],
+                rcode: rcode.map(|rcode| format!("R{rcode}").into()),
+                answers: vec![answer.into()],
                 count: 1,
             })
             .collect()
@@ -101,7 +101,7 @@ fn dns() -> impl Strategy<Value = Vec<Dns>> {
 fn container() -> impl Strategy<Value = Container> {
     (word(), processes(), files(), syscalls(), dns()).prop_map(
         |(name, processes, files, syscalls, dns)| Container {
-            container: name,
+            container: name.into(),
             processes,
             files,
             syscalls,
@@ -148,7 +148,7 @@ fn capture(node: &'static str) -> impl Strategy<Value = NodeCapture> {
         .prop_map(move |(mut containers, window, complete)| {
             // A container is named once on a node.
             for (number, container) in containers.iter_mut().enumerate() {
-                container.container += &number.to_string();
+                container.container = format!("{}{number}", container.container).into();
             }
             let node_part = Part::Node(Box::new(Node {
                 name: node.into(),
@@ -216,7 +216,7 @@ fn of(captures: &[&NodeCapture]) -> Profile {
 fn stream(capture: &NodeCapture) -> Vec<u8> {
     let mut writer = StreamWriter::default();
     let mut text = writer.line(Frame::Hello(Hello {
-        protocol: PROTOCOL.to_owned(),
+        protocol: PROTOCOL.to_owned().into(),
         probe: "0".into(),
         session: "s".into(),
         node: capture.node.clone(),
@@ -254,6 +254,12 @@ fn to_bytes(text: &str) -> Vec<u8> {
         if sign == '\\' {
             match rest.as_bytes()[1] {
                 b'x' => (length, one) = (4, vec![u8::from_str_radix(&rest[2..4], 16).unwrap()]),
+                b'u' => {
+                    let end = rest.find('}').unwrap();
+                    let code = u32::from_str_radix(&rest[3..end], 16).unwrap();
+                    let character = char::from_u32(code).unwrap();
+                    (length, one) = (end + 1, character.to_string().into_bytes());
+                }
                 other => (length, one) = (2, vec![other]),
             }
         }
@@ -264,7 +270,7 @@ fn to_bytes(text: &str) -> Vec<u8> {
 }
 
 /// Bytes that a target chose, up to as many as the kernel takes.
-fn hostile() -> impl Strategy<Value = String> {
+fn hostile() -> impl Strategy<Value = Text> {
     let byte = prop_oneof![Just(1_u8), Just(b'\\'), Just(0xff), Just(b'"'), any::<u8>()];
     (prop::collection::vec(byte, 1..40), 1..100_usize)
         .prop_map(|(bytes, times)| text::from_bytes(&bytes.repeat(times)))
@@ -279,7 +285,7 @@ fn pack(processes: Vec<Process>, files: Vec<File>, written: usize) -> (NodeCaptu
     let losses = chunks.losses().clone();
     let mut writer = StreamWriter::default();
     let mut stream = String::new();
-    for frame in chunks.finish(vec![Part::Container(Box::default())]) {
+    for frame in chunks.finish(&[Part::Container(Box::default())]) {
         stream += &writer.line(frame);
     }
     stream += &writer.end();
@@ -301,12 +307,12 @@ proptest! {
         written in prop_oneof![Just(0), 0..MAX_STREAM_BYTES],
     ) {
         let processes = (0..n_processes).map(|number| Process {
-            id: format!("p{number}"),
-            argv: vec![number.to_string(), argument.clone()],
+            id: format!("p{number}").into(),
+            argv: vec![number.to_string().into(), argument.clone()],
             ..Process::default()
         });
         let files = (0..n_files).map(|number| File {
-            path: format!("/{number}{path}"),
+            path: format!("/{number}{path}").into(),
             ..File::default()
         });
         let (capture, losses) = pack(processes.collect(), files.collect(), written);
@@ -329,7 +335,7 @@ proptest! {
     /// Also a row that no chunk could hold.
     #[test]
     fn a_row_above_the_limit_is_cut_and_says_so(argument in hostile(), times in 500..2000_usize) {
-        let row = Process { argv: vec!["x".into(), argument.repeat(times)], ..Process::default() };
+        let row = Process { argv: vec!["x".into(), argument.repeat(times).into()], ..Process::default() };
         let is_large = row.argv[1].len() > MAX_ROW_BYTES;
         let (capture, losses) = pack(vec![row.clone()], Vec::new(), 0);
         let rows: Vec<&Process> = capture.parts.iter().filter_map(|part| match part {

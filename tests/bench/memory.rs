@@ -120,7 +120,7 @@ pub(crate) fn in_guest(cpus: u64) -> Result<u64, String> {
             .line(line.as_bytes())
             .map_err(|error| error.to_string())?;
     }
-    let capture = NodeCapture::read("guest".to_owned(), decoder, None);
+    let capture = NodeCapture::read("guest".into(), decoder, None);
     let profile = merge(Session::default(), vec![capture]);
     profile
         .nodes

@@ -44,7 +44,7 @@ pub fn document(frames: impl Read, mut seen: impl FnMut(&str)) -> Value {
         decoder.line(line.as_bytes()).expect("a frame");
     }
     assert!(decoder.failure().is_none(), "{:?}", decoder.failure());
-    let capture = NodeCapture::read("here".to_owned(), decoder, None);
+    let capture = NodeCapture::read("here".into(), decoder, None);
     assert_eq!(capture.fault, None);
     assert_eq!(capture.refused, Refused::default());
     serde_json::to_value(merge(Session::default(), vec![capture])).expect("plain data")

@@ -14,6 +14,7 @@ use procmon_profile::model::{
     Container, File, Mount, MountKind, ObjectName, Origin, OwnerReference, Profile,
     SecurityContext, Volume, Workload,
 };
+use procmon_profile::text::Text;
 use serde::de::DeserializeOwned;
 use std::collections::HashMap;
 use std::fmt::Debug;
@@ -26,19 +27,32 @@ const OF_JOBS: &str = "pods are named by their Job, not by its CronJob";
 
 /// Names everything that the cluster has a name for. A right that lacks costs names, not the profile.
 pub(super) fn enrich(cluster: &Cluster, container: Option<&str>, profile: &mut Profile) {
-    profile.completeness.notes.extend(cluster.notes.clone());
+    profile
+        .completeness
+        .notes
+        .extend(cluster.notes.iter().map(Text::from));
     let mut kept = Vec::new();
     for mut row in std::mem::take(&mut profile.containers) {
-        let Some(known) = row.pod_uid.as_ref().and_then(|uid| cluster.pods.get(uid)) else {
-            profile.completeness.notes.push(format!(
-                "container `{}` belongs to a pod that is gone",
-                row.container
-            ));
+        let Some(known) = row
+            .pod_uid
+            .as_ref()
+            .and_then(|uid| cluster.pods.get(uid.as_str()))
+        else {
+            profile.completeness.notes.push(
+                format!(
+                    "container `{}` belongs to a pod that is gone",
+                    row.container
+                )
+                .into(),
+            );
             kept.push(row);
             continue;
         };
         // The sandbox is no container of the pod.
-        let before = row.pod_uid.as_ref().and_then(|uid| cluster.before.get(uid));
+        let before = row
+            .pod_uid
+            .as_ref()
+            .and_then(|uid| cluster.before.get(uid.as_str()));
         if !name_container(&mut row, known, before, cluster) {
             continue;
         }
@@ -47,9 +61,9 @@ pub(super) fn enrich(cluster: &Cluster, container: Option<&str>, profile: &mut P
         }
     }
     if let Some(wanted) = container.filter(|_| kept.is_empty()) {
-        profile.completeness.notes.push(format!(
-            "container `{wanted}` did nothing within the window, or did not run"
-        ));
+        profile.completeness.notes.push(
+            format!("container `{wanted}` did nothing within the window, or did not run").into(),
+        );
     }
     for row in &mut kept {
         for peer in &mut row.network {
@@ -130,7 +144,7 @@ impl Cluster {
             .target
             .namespace
             .clone()
-            .unwrap_or_else(|| plan.probe_namespace.clone());
+            .unwrap_or_else(|| plan.probe_namespace.clone().into());
         let every = ListParams::default();
         let all_nodes = Api::<Node>::all(client.clone());
         let (now, services, sets, jobs, nodes) = tokio::join!(
@@ -176,8 +190,8 @@ impl Cluster {
                         (
                             address,
                             ObjectName {
-                                namespace: namespace.clone(),
-                                name: name.clone(),
+                                namespace: namespace.clone().into(),
+                                name: name.clone().into(),
                             },
                         )
                     })
@@ -230,15 +244,15 @@ impl Cluster {
             owner = above.clone();
         }
         Some(OwnerReference {
-            kind: owner.kind,
-            namespace: Some(namespace),
-            name: owner.name,
+            kind: owner.kind.into(),
+            namespace: Some(namespace.into()),
+            name: owner.name.into(),
         })
     }
 
     fn name_peer(&self, address: &str, remote: &mut procmon_profile::model::Remote) {
         remote.service = self.services.get(address).cloned();
-        remote.node = self.nodes.get(address).cloned();
+        remote.node = self.nodes.get(address).map(Text::from);
         let pods = self
             .by_address
             .get(address)
@@ -249,10 +263,13 @@ impl Cluster {
             let (namespace, name) = key(pod);
             remote.workload = self.owner(pod).map(|owner| Workload {
                 kind: owner.kind,
-                namespace: namespace.clone(),
+                namespace: namespace.clone().into(),
                 name: owner.name,
             });
-            remote.pod = Some(ObjectName { namespace, name });
+            remote.pod = Some(ObjectName {
+                namespace: namespace.into(),
+                name: name.into(),
+            });
         }
     }
 }
@@ -358,21 +375,24 @@ fn name_container(row: &mut Container, pod: &Pod, before: Option<&Pod>, cluster:
     let Some((found, instance, debug)) = found else {
         return false;
     };
-    row.container.clone_from(&found.name);
-    row.namespace.clone_from(&pod.metadata.namespace);
-    row.pod.clone_from(&pod.metadata.name);
-    row.node.clone_from(&spec.node_name);
+    row.container = found.name.clone().into();
+    row.namespace = pod.metadata.namespace.clone().map(Text::from);
+    row.pod = pod.metadata.name.clone().map(Text::from);
+    row.node = spec.node_name.clone().map(Text::from);
     row.restarts = instance.restarts;
-    row.ended_at = instance.ended_at;
-    row.image_id = Some(found.image_id.clone()).filter(|id| !id.is_empty());
+    row.ended_at = instance.ended_at.map(Text::from);
+    row.image_id = Some(Text::from(&found.image_id)).filter(|id| !id.is_empty());
     row.image_digest = found
         .image_id
         .rsplit('@')
         .next()
         .filter(|digest| digest.starts_with("sha256:"))
-        .map(str::to_owned);
+        .map(Text::from);
     row.owner = cluster.owner(pod);
-    row.started_at = row.started_at.take().or(instance.started_at);
+    row.started_at = row
+        .started_at
+        .take()
+        .or(instance.started_at.map(Text::from));
     let named = spec
         .containers
         .iter()
@@ -380,7 +400,8 @@ fn name_container(row: &mut Container, pod: &Pod, before: Option<&Pod>, cluster:
         .find(|container| container.name == found.name);
     row.image = named
         .and_then(|container| container.image.clone())
-        .or_else(|| Some(found.image.clone()));
+        .or_else(|| Some(found.image.clone()))
+        .map(Text::from);
     if let Some(container) = named {
         let context = security_context(pod, container);
         for file in &mut row.files {
@@ -406,11 +427,11 @@ fn security_context(pod: &Pod, container: &PodContainer) -> SecurityContext {
         names
             .into_iter()
             .flatten()
-            .map(|name| format!("{sign}{name}"))
+            .map(|name| Text::from(format!("{sign}{name}")))
             .collect::<Vec<_>>()
     };
     let profile = |kind: String, file: Option<String>| {
-        file.map_or_else(|| kind.clone(), |file| format!("{kind}/{file}"))
+        Text::from(file.map_or_else(|| kind.clone(), |file| format!("{kind}/{file}")))
     };
     SecurityContext {
         privileged: own.privileged.unwrap_or(false),
@@ -439,10 +460,10 @@ fn security_context(pod: &Pod, container: &PodContainer) -> SecurityContext {
                     .find(|volume| volume.name == mount.name);
                 let (kind, source) = volume.map_or(("unknown", None), kind_of);
                 Volume {
-                    name: mount.name.clone(),
-                    kind: kind.to_owned(),
-                    mount_path: mount.mount_path.clone(),
-                    source,
+                    name: mount.name.clone().into(),
+                    kind: kind.to_owned().into(),
+                    mount_path: mount.mount_path.clone().into(),
+                    source: source.map(Text::from),
                     read_only: mount.read_only.unwrap_or(false),
                 }
             })
@@ -508,7 +529,7 @@ fn name_mount(file: &mut File, volumes: &[Volume]) {
                 volume
                     .source
                     .as_ref()
-                    .map(|source| format!("{}{rest}", source.trim_end_matches('/')))
+                    .map(|source| format!("{}{rest}", source.trim_end_matches('/')).into())
             })
             .flatten(),
     });

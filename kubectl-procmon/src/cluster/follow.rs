@@ -307,7 +307,7 @@ async fn follow(
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
     let fault = fault.map(|text| format!("{text}; {} frames arrived", decoder.next_seq()));
-    let mut capture = NodeCapture::read(node.name.clone(), decoder, fault);
+    let mut capture = NodeCapture::read(node.name.clone().into(), decoder, fault);
     let was_asked = interrupts.load(Ordering::SeqCst) > 0;
     if capture.fault.is_none() && !was_asked {
         capture.fault = crate::session::cut_from_outside(&capture.parts, Some(delivery.seconds));

@@ -178,10 +178,10 @@ fn warn(error: &anyhow::Error) {
 
 fn failed(node: &str, reason: String) -> NodeCapture {
     NodeCapture {
-        node: node.to_owned(),
+        node: node.to_owned().into(),
         failure: Some(Failure {
-            code: "other".to_owned(),
-            message: reason,
+            code: "other".into(),
+            message: reason.into(),
         }),
         ..NodeCapture::default()
     }

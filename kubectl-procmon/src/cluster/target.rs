@@ -12,6 +12,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::api::ListParams;
 use kube::{Api, Client};
 use procmon_profile::model::Target;
+use procmon_profile::text::Text;
 use std::collections::BTreeMap;
 
 /// Label of everything that a session makes.
@@ -94,11 +95,11 @@ async fn resolve(
     Ok(match (&options.selector, options.target.as_slice()) {
         (Some(selector), []) => {
             let target = Target {
-                kind: "Pod".to_owned(),
-                name: selector.clone(),
-                namespace: Some(namespace.to_owned()),
-                selector: Some(selector.clone()),
-                container: options.container.clone(),
+                kind: "Pod".into(),
+                name: selector.clone().into(),
+                namespace: Some(namespace.into()),
+                selector: Some(selector.clone().into()),
+                container: options.container.clone().map(Text::from),
             };
             (
                 target,
@@ -126,11 +127,11 @@ async fn resolve(
             let (kind, name) = parse(words)?;
             let found = find(client, namespace, kind, &name).await?;
             let target = Target {
-                kind: kind.to_owned(),
-                name,
-                namespace: (kind != "Node").then(|| namespace.to_owned()),
+                kind: kind.into(),
+                name: name.into(),
+                namespace: (kind != "Node").then(|| namespace.into()),
                 selector: None,
-                container: options.container.clone(),
+                container: options.container.clone().map(Text::from),
             };
             (target, found)
         }
@@ -169,7 +170,7 @@ pub(crate) async fn plan(client: &Client, namespace: &str, options: &Options) ->
         .pod
         .probe_namespace
         .clone()
-        .or_else(|| target.namespace.clone())
+        .or_else(|| target.namespace.clone().map(String::from))
         .unwrap_or_else(|| {
             if namespace.is_empty() {
                 "default".to_owned()

@@ -291,13 +291,15 @@ fn save(args: &Save) -> Result<Code> {
     let mut all = all.into_iter();
     let first = all.next().context("nothing was read")?;
     let mut made = all.try_fold(first, |one, other| merge(one, other, args.force.force))?;
-    made.metadata.name = name;
+    made.metadata.name = name.into();
     if let Some((old, _)) = old.as_ref().filter(|(old, _)| old.metadata.locked) {
         made.metadata.locked = true;
         made.metadata
             .notes
             .extend(old.metadata.notes.iter().cloned());
-        made.metadata.notes.insert(note("replaced", &args.force));
+        made.metadata
+            .notes
+            .insert(note("replaced", &args.force).into());
     }
     write(
         &place,
@@ -560,7 +562,7 @@ fn change(
         let was_locked = known.metadata.locked;
         let mut changed = work(known)?;
         if was_locked || force.force {
-            changed.metadata.notes.insert(note(done, force));
+            changed.metadata.notes.insert(note(done, force).into());
         }
         match write(&place, &changed, version.as_deref(), live) {
             Err(error) if error.downcast_ref::<store::Conflict>().is_some() && attempt < TRIES => {}

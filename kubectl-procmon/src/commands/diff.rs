@@ -12,6 +12,7 @@ use procmon_profile::diff::{self, Options};
 use procmon_profile::document::Content;
 use procmon_profile::expression::Condition;
 use procmon_profile::model::{Baseline, Change, Dimension, Drift, Profile, Severity};
+use procmon_profile::text::Text;
 use std::path::PathBuf;
 
 /// Compare a profile, or what a target does now, with a baseline
@@ -211,10 +212,12 @@ fn compare(args: &Args, known: &Place) -> Result<Drift> {
     let profile = if args.live {
         let mut window = args.window.clone();
         if window.connection.namespace.is_none() {
-            window
-                .connection
+            window.connection.namespace = baseline
+                .metadata
+                .workload
                 .namespace
-                .clone_from(&baseline.metadata.workload.namespace);
+                .clone()
+                .map(String::from);
         }
         place.read_profile(&window)?
     } else {
@@ -262,15 +265,16 @@ fn check_images(
     known: &Place,
     place: &Place,
 ) -> Result<()> {
-    let before: std::collections::BTreeSet<&String> = baseline
+    let before: std::collections::BTreeSet<&str> = baseline
         .containers
         .iter()
         .flat_map(|container| &container.image_digests)
+        .map(Text::as_str)
         .collect();
-    let now: std::collections::BTreeSet<&String> = profile
+    let now: std::collections::BTreeSet<&str> = profile
         .containers
         .iter()
-        .filter_map(|container| container.image_digest.as_ref())
+        .filter_map(|container| container.image_digest.as_deref())
         .collect();
     if before.is_empty() || now.is_empty() {
         return Err(advised(
@@ -321,10 +325,9 @@ fn filter(drift: &mut Drift, ignore: &[Condition], only: &[Dimension]) -> Result
         kept.push(row);
     }
     if kept.len() < all {
-        drift.notes.push(format!(
-            "{} rows are left out by --ignore",
-            all - kept.len()
-        ));
+        drift
+            .notes
+            .push(format!("{} rows are left out by --ignore", all - kept.len()).into());
     }
     drift.rows = kept;
     diff::finish(drift);
@@ -347,14 +350,16 @@ fn tell_how_to_accept(drift: &mut Drift, args: &Args) {
                 quote(&profile),
                 row.id
             )
+            .into()
         } else if args.odd_one_out {
-            String::new()
+            String::new().into()
         } else {
             format!(
                 "kubectl procmon baseline accept {} --drift DRIFT.json --row {}",
                 quote(&baseline),
                 row.id
             )
+            .into()
         };
     }
 }

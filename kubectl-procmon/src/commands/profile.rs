@@ -188,8 +188,8 @@ fn container_id(text: &str) -> Option<String> {
 /// What to capture on this machine, and what the document calls it.
 fn local_target(args: &Args) -> Result<(TargetSpec, Target)> {
     let named = |kind: &str, name: String| Target {
-        kind: kind.to_owned(),
-        name,
+        kind: kind.to_owned().into(),
+        name: name.into(),
         ..Target::default()
     };
     if let Some(pid) = args.pid {

@@ -104,8 +104,8 @@ fn read_streams(paths: &[PathBuf]) -> Result<Profile> {
     let mut captures = Vec::new();
     let mut session = Session {
         tool: Tool {
-            name: "kubectl-procmon".to_owned(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
+            name: "kubectl-procmon".into(),
+            version: env!("CARGO_PKG_VERSION").to_owned().into(),
         },
         ..Session::default()
     };
@@ -130,8 +130,8 @@ fn read_streams(paths: &[PathBuf]) -> Result<Profile> {
             .context(format!("cannot read `{}`", path.display())));
         };
         session.id.clone_from(&hello.session);
-        "Stream".clone_into(&mut session.target.kind);
-        session.target.name = path.display().to_string();
+        session.target.kind = "Stream".into();
+        session.target.name = path.display().to_string().into();
         let fault = fault.map(|fault| fault.to_string());
         captures.push(NodeCapture::read(hello.node, decoder, fault));
     }

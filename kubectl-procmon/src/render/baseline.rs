@@ -4,6 +4,7 @@ use super::{Style, escape, percent};
 use comfy_table::{ContentArrangement, Table, presets};
 use procmon_profile::baseline::{rows_of, workload_name};
 use procmon_profile::model::{Baseline, BaselineContainer, Dimension, ExplainedBy, Seen};
+use procmon_profile::text::Text;
 use std::io::{self, Write};
 
 fn rows(header: &[&str], rows: Vec<Vec<String>>, out: &mut dyn Write) -> io::Result<()> {
@@ -65,8 +66,9 @@ pub(crate) fn summary(baseline: &Baseline, place: &str) -> String {
                 word(*dimension),
                 percent(coverage.estimate),
                 coverage.verdict
-            ),
-            None => "nothing was seen".to_owned(),
+            )
+            .into(),
+            None => "nothing was seen".into(),
         };
         text += &format!("\n{}: {verdict}", container.name);
     }
@@ -133,7 +135,7 @@ pub(crate) fn table(
                     percent(coverage.estimate),
                     format!("{:.0}", coverage.unseen_rows),
                     trend.join(" "),
-                    coverage.verdict.clone(),
+                    coverage.verdict.clone().into(),
                 ]
             })
             .collect();
@@ -177,7 +179,7 @@ fn contents(container: &BaselineContainer, explain: bool, out: &mut dyn Write) -
                         (None, ExplainedBy::Learned) => "learned".to_owned(),
                         (None, ExplainedBy::Rule) => "rule".to_owned(),
                     };
-                    let values: Vec<&str> = wildcard.values.iter().map(String::as_str).collect();
+                    let values: Vec<&str> = wildcard.values.iter().map(Text::as_str).collect();
                     writeln!(
                         out,
                         "              part {} ({by}): {}",
@@ -218,7 +220,7 @@ fn contents(container: &BaselineContainer, explain: bool, out: &mut dyn Write) -
             "{} {} {}",
             row.exe,
             row.name,
-            join(&mut row.errors.iter().cloned())
+            join(&mut row.errors.iter().map(ToString::to_string))
         )),
     )?;
     section(
@@ -232,7 +234,7 @@ fn contents(container: &BaselineContainer, explain: bool, out: &mut dyn Write) -
                 "{} by {}: {}",
                 row.path,
                 row.exe,
-                join(&mut done.chain(row.errors.iter().cloned()))
+                join(&mut done.chain(row.errors.iter().map(ToString::to_string)))
             )
         }),
     )?;

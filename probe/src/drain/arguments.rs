@@ -1,6 +1,6 @@
 //! Command lines, each kept once, bounded in all: a target decides how many there are and how long.
 
-use procmon_profile::text;
+use procmon_profile::text::{self, Text};
 use sha2::{Digest as _, Sha256};
 use std::collections::HashSet;
 use std::rc::Rc;
@@ -20,7 +20,7 @@ pub(crate) struct Arguments {
 
 impl Arguments {
     /// As text of the document, one by one.
-    pub(crate) fn text(&self) -> Vec<String> {
+    pub(crate) fn text(&self) -> Vec<Text> {
         let bytes = match self.bytes.strip_suffix(b"\0") {
             Some(whole) if !self.truncated => whole,
             _ => &self.bytes,

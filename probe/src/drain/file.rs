@@ -10,7 +10,7 @@ use procmon_probe_ebpf::abi::{
     FILE_FOLDER, FILE_FOLLOWED, FILE_KERNEL_NAME, FILE_NAMED, FILE_TRUNCATED, FILE_UNREACHABLE,
     FileEvent, FileMeta, FileRow,
 };
-use procmon_profile::text;
+use procmon_profile::text::{self, Text};
 use std::collections::HashMap;
 use std::rc::Rc;
 
@@ -29,16 +29,16 @@ pub(crate) struct FileSample {
 }
 
 /// Path of a walk, as text of the document.
-pub(crate) fn text(path: &[u8], flags: u32) -> String {
+pub(crate) fn text(path: &[u8], flags: u32) -> Text {
     // A memfd is a file without a directory on a mount of the kernel's own.
     if path.starts_with(b"/memfd:") {
         return text::from_bytes(&path[1..]);
     }
     let path = text::from_bytes(path);
     if flags & FILE_TRUNCATED != 0 {
-        format!("…{path}")
+        format!("…{path}").into()
     } else if flags & FILE_UNREACHABLE != 0 {
-        format!("(unreachable){path}")
+        format!("(unreachable){path}").into()
     } else {
         path
     }
@@ -97,7 +97,7 @@ impl FileSample {
             let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
             format!("{folder}/…").into()
         } else {
-            path.into()
+            String::from(path).into()
         };
     }
 

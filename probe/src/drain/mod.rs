@@ -33,6 +33,7 @@ use procmon_probe_ebpf::abi::{
     ProcessEvent, RARE_SETNS, RARE_SIGNAL, RARE_UNSHARE, RareEvent, RowErrno, SENTINEL_CONTAINER,
     SocketState, TASK_MAY_BE_IN_CALL,
 };
+use procmon_profile::text::Text;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::Ipv6Addr;
 use std::time::Duration;
@@ -62,7 +63,7 @@ pub(crate) struct Exe {
     /// Container slot.
     pub(crate) container: u32,
     /// Path, as text of the document.
-    pub(crate) path: String,
+    pub(crate) path: Text,
     /// About its file.
     pub(crate) meta: FileMeta,
 }
@@ -336,17 +337,18 @@ impl Drained {
     pub(crate) fn others_are_of(&mut self, container: u32) {
         let exe = Exe {
             container,
-            path: OTHERS.to_owned(),
+            path: OTHERS.to_owned().into(),
             meta: FileMeta::default(),
         };
         self.exes.insert(OTHER_EXE, exe);
     }
 
     /// Path of an executable slot.
-    pub(crate) fn path_of(&self, exe: u32) -> String {
+    pub(crate) fn path_of(&self, exe: u32) -> Text {
         self.exes
             .get(&exe)
-            .map_or_else(|| OTHERS.to_owned(), |exe| exe.path.clone())
+            .map_or_else(|| OTHERS.to_owned(), |exe| exe.path.clone().into())
+            .into()
     }
 
     /// Looks at what the sentinel left, and forgets it.

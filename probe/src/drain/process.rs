@@ -11,7 +11,7 @@ use procmon_probe_ebpf::abi::{
     TASK_RUNTIME,
 };
 use procmon_profile::model::Origin;
-use procmon_profile::text;
+use procmon_profile::text::{self, Text};
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
@@ -43,10 +43,10 @@ pub(crate) struct Row {
     pub(crate) pids: Vec<u32>,
     pub(crate) first_ns: u64,
     pub(crate) last_ns: u64,
-    pub(crate) exits: BTreeMap<String, u64>,
+    pub(crate) exits: BTreeMap<Text, u64>,
     pub(crate) started_before: bool,
     pub(crate) privileges: Privileges,
-    pub(crate) cwd: Option<String>,
+    pub(crate) cwd: Option<Text>,
 }
 
 #[derive(Clone, Debug)]
@@ -58,7 +58,7 @@ struct Live {
     last_ns: u64,
     started_before: bool,
     privileges: Privileges,
-    cwd: Option<String>,
+    cwd: Option<Text>,
 }
 
 /// All processes of the target.
@@ -355,7 +355,7 @@ impl Processes {
             row.pids.push(tgid);
         }
         if let Some(status) = status {
-            *row.exits.entry(exit_key(status)).or_insert(0) += 1;
+            *row.exits.entry(exit_key(status).into()).or_insert(0) += 1;
         }
     }
 

@@ -14,6 +14,7 @@ pub(crate) use sockets::{Descriptors, Listener};
 use crate::sys;
 use procmon_probe_ebpf::abi::Privileges;
 use procmon_profile::model::NamespaceOwner;
+use procmon_profile::text::Text;
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io::Read as _;
@@ -170,7 +171,7 @@ impl Node {
         &self,
         container: u32,
         privileges: &Privileges,
-    ) -> BTreeMap<String, NamespaceOwner> {
+    ) -> BTreeMap<Text, NamespaceOwner> {
         let own = self
             .containers
             .get(&container)
@@ -193,7 +194,7 @@ impl Node {
                 } else {
                     NamespaceOwner::Other
                 };
-                ((*name).to_owned(), owner)
+                ((*name).into(), owner)
             })
             .collect()
     }

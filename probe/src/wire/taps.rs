@@ -9,6 +9,7 @@ use aya::Ebpf;
 use aya::maps::{Map, ProgramArray};
 use aya::programs::SocketFilter;
 use procmon_profile::model::{DimensionState, Hook, HookState, Tier};
+use procmon_profile::text::Text;
 use std::fs::File;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::os::unix::fs::MetadataExt as _;
@@ -47,11 +48,11 @@ pub(crate) fn load(ebpf: &mut Ebpf) -> Hook {
         Err(error) => (HookState::Missing, Some(format!("{error:#}"))),
     };
     Hook {
-        name: HOOK.to_owned(),
+        name: HOOK.to_owned().into(),
         tier: Tier::Base,
         state,
         missed: None,
-        reason,
+        reason: reason.map(Text::from),
     }
 }
 

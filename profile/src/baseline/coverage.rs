@@ -192,7 +192,7 @@ fn describe(counts: &[&[u64]], n_windows: usize, seconds: f64) -> Coverage {
         trend,
         rows: counts.len() as u64,
         unseen_rows: (whole.unseen * 10.0).round() / 10.0,
-        verdict: verdict(&whole, n_windows, seconds),
+        verdict: verdict(&whole, n_windows, seconds).into(),
     }
 }
 

@@ -24,6 +24,7 @@ use crate::model::{
     API_VERSION, Baseline, BaselineContainer, BaselineKind, BaselineMetadata, BaselineWindow,
     BaselineWorkload, Dimension, Drift, Phase, Profile, RowValue, SCHEMA_VERSION, Seen,
 };
+use crate::text::Text;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -37,16 +38,16 @@ pub enum BaselineError {
     /// Two documents are of different workloads.
     OtherWorkload(String, String),
     /// Two documents are of different architectures.
-    OtherArchitecture(BTreeSet<String>, BTreeSet<String>),
+    OtherArchitecture(BTreeSet<Text>, BTreeSet<Text>),
     /// The workload asked for is not in the profile.
-    NoSuchWorkload(String),
+    NoSuchWorkload(Text),
 }
 
 /// `Deployment/shop/web`, or `/usr/sbin/nginx`.
 #[must_use]
 pub fn workload_name(workload: &BaselineWorkload) -> String {
     match (&workload.namespace, workload.kind.as_str()) {
-        (_, "Program") => workload.name.clone(),
+        (_, "Program") => workload.name.clone().into(),
         (Some(namespace), kind) => format!("{kind}/{namespace}/{}", workload.name),
         (None, kind) => format!("{kind}/{}", workload.name),
     }
@@ -69,7 +70,7 @@ impl fmt::Display for BaselineError {
             }
             Self::OtherArchitecture(one, other) => {
                 let list =
-                    |all: &BTreeSet<String>| all.iter().cloned().collect::<Vec<_>>().join(", ");
+                    |all: &BTreeSet<Text>| all.iter().cloned().collect::<Vec<_>>().join(", ");
                 write!(
                     f,
                     "they are of different architectures: {} and {}",
@@ -85,7 +86,7 @@ impl fmt::Display for BaselineError {
 impl std::error::Error for BaselineError {}
 
 /// The architectures of a profile's nodes.
-pub(crate) fn architectures(profile: &Profile) -> BTreeSet<String> {
+pub(crate) fn architectures(profile: &Profile) -> BTreeSet<Text> {
     profile
         .nodes
         .iter()
@@ -105,7 +106,7 @@ pub fn select(profile: &Profile, wanted: Option<&str>) -> Result<BaselineWorkloa
     let fitting: Vec<&BaselineWorkload> = all.iter().filter(fits).collect();
     match (fitting.as_slice(), wanted) {
         ([one], _) => Ok((*one).clone()),
-        ([], Some(wanted)) => Err(BaselineError::NoSuchWorkload(wanted.to_owned())),
+        ([], Some(wanted)) => Err(BaselineError::NoSuchWorkload(wanted.into())),
         ([], None) => Err(BaselineError::Nothing),
         (several, _) => Err(BaselineError::SeveralWorkloads(
             several.iter().map(|workload| (*workload).clone()).collect(),
@@ -149,11 +150,11 @@ fn unlearned(name: &str, workload: BaselineWorkload, profile: &Profile) -> Basel
         containers.push(facts.into_container(name));
     }
     let mut baseline = Baseline {
-        api_version: API_VERSION.to_owned(),
-        schema_version: SCHEMA_VERSION.to_owned(),
+        api_version: API_VERSION.into(),
+        schema_version: SCHEMA_VERSION.into(),
         kind: BaselineKind::Baseline,
         metadata: BaselineMetadata {
-            name: name.to_owned(),
+            name: name.into(),
             workload,
             architectures: architectures(profile),
             ..BaselineMetadata::default()
@@ -193,7 +194,7 @@ fn is_same(one: &Baseline, other: &Baseline) -> bool {
     if a.kind != "Program" || b.kind != "Program" {
         return false;
     }
-    let programs = |baseline: &Baseline| -> BTreeSet<String> {
+    let programs = |baseline: &Baseline| -> BTreeSet<Text> {
         let containers = baseline.containers.iter();
         containers
             .flat_map(|container| container.processes.iter().map(|row| row.exe.clone()))
@@ -246,7 +247,7 @@ fn join(one: Baseline, other: Baseline) -> Baseline {
         windows.entry(key(window)).or_insert_with(|| window.clone());
     }
     let windows: Vec<BaselineWindow> = windows.into_values().collect();
-    let mut containers: BTreeMap<String, BaselineContainer> = BTreeMap::new();
+    let mut containers: BTreeMap<Text, BaselineContainer> = BTreeMap::new();
     for half in [one, other] {
         for mut container in half.containers {
             let places = places(&half.windows, &windows, &container.name, key);
@@ -275,8 +276,8 @@ fn join(one: Baseline, other: Baseline) -> Baseline {
         }
     }
     Baseline {
-        api_version: API_VERSION.to_owned(),
-        schema_version: SCHEMA_VERSION.to_owned(),
+        api_version: API_VERSION.into(),
+        schema_version: SCHEMA_VERSION.into(),
         kind: BaselineKind::Baseline,
         metadata,
         windows,
@@ -391,8 +392,8 @@ fn describe<R: Row>(row: &mut R, windows: &[&BaselineWindow]) {
             last = last.into_iter().chain([window.started_at.as_str()]).max();
         }
     }
-    first.unwrap_or_default().clone_into(&mut seen.first_seen);
-    last.unwrap_or_default().clone_into(&mut seen.last_seen);
+    seen.first_seen = first.unwrap_or_default().into();
+    seen.last_seen = last.unwrap_or_default().into();
     seen.phase = match (start, steady) {
         (true, true) => Phase::Both,
         (true, false) => Phase::Start,
@@ -406,7 +407,7 @@ pub fn normalize(baseline: Baseline) -> Result<Baseline, String> {
     let mut names = BTreeSet::new();
     for container in &baseline.containers {
         if !names.insert(container.name.as_str()) {
-            return Err(container.name.clone());
+            return Err(container.name.clone().into());
         }
     }
     let mut baseline = baseline;
@@ -467,7 +468,7 @@ pub fn accept(baseline: &mut Baseline, drift: &Drift, wanted: impl Fn(&str) -> b
 }
 
 impl Facts {
-    fn into_container(self, name: String) -> BaselineContainer {
+    fn into_container(self, name: Text) -> BaselineContainer {
         fn rows<R>(facts: Vec<Fact<R>>) -> Vec<R> {
             facts.into_iter().map(|fact| fact.row).collect()
         }

@@ -9,6 +9,7 @@ use crate::model::{
     Network, PeerRow, ProcessRow, Profile, Remote, SeccompMode, Seen, Support, SyscallRow,
     WindowCounts,
 };
+use crate::text::Text;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 
@@ -26,7 +27,7 @@ pub(crate) struct Fact<R> {
 /// Rows of all instances of one container.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Facts {
-    pub(crate) image_digests: BTreeSet<String>,
+    pub(crate) image_digests: BTreeSet<Text>,
     pub(crate) from_start: bool,
     pub(crate) windows: Vec<BaselineWindow>,
     pub(crate) processes: Vec<Fact<ProcessRow>>,
@@ -41,9 +42,9 @@ pub(crate) struct Facts {
 }
 
 /// The name under which a container's rows are kept.
-pub(crate) fn container_name(container: &Container) -> String {
+pub(crate) fn container_name(container: &Container) -> Text {
     if container.pod.is_none() {
-        LOCAL.to_owned()
+        LOCAL.into()
     } else {
         container.container.clone()
     }
@@ -63,12 +64,12 @@ pub(crate) fn workload(container: &Container) -> BaselineWorkload {
     }
     match &container.pod {
         Some(pod) => BaselineWorkload {
-            kind: "Pod".to_owned(),
+            kind: "Pod".into(),
             namespace: container.namespace.clone(),
             name: pod.clone(),
         },
         None => BaselineWorkload {
-            kind: "Program".to_owned(),
+            kind: "Program".into(),
             namespace: None,
             name: container
                 .processes
@@ -80,8 +81,8 @@ pub(crate) fn workload(container: &Container) -> BaselineWorkload {
 }
 
 /// The rows of a workload's containers in a Profile, by container name.
-pub(crate) fn observe(profile: &Profile, of: &BaselineWorkload) -> BTreeMap<String, Facts> {
-    let incomplete: BTreeMap<Dimension, String> = profile
+pub(crate) fn observe(profile: &Profile, of: &BaselineWorkload) -> BTreeMap<Text, Facts> {
+    let incomplete: BTreeMap<Dimension, Text> = profile
         .completeness
         .dimensions
         .iter()
@@ -92,10 +93,13 @@ pub(crate) fn observe(profile: &Profile, of: &BaselineWorkload) -> BTreeMap<Stri
             } else {
                 "partial"
             };
-            (*dimension, format!("{word}: {}", state.reasons.join("; ")))
+            (
+                *dimension,
+                format!("{word}: {}", state.reasons.join("; ")).into(),
+            )
         })
         .collect();
-    let mut all: BTreeMap<String, Facts> = BTreeMap::new();
+    let mut all: BTreeMap<Text, Facts> = BTreeMap::new();
     for (number, container) in profile.containers.iter().enumerate() {
         if workload(container) != *of {
             continue;
@@ -110,7 +114,8 @@ pub(crate) fn observe(profile: &Profile, of: &BaselineWorkload) -> BTreeMap<Stri
                 .pod
                 .as_ref()
                 .map(|pod| format!("{pod}/{}", id.get(..12).unwrap_or(id)))
-                .unwrap_or_default(),
+                .unwrap_or_default()
+                .into(),
             window_seconds: profile.session.window_seconds.unwrap_or(0.0),
             from_start: container.from_start,
             complete: profile.completeness.complete,
@@ -199,7 +204,7 @@ impl Observer<'_> {
         for (index, question) in self.container.dns.iter().enumerate() {
             let row = DnsRow {
                 exe: self.exe(&question.exe),
-                name: question.name.to_ascii_lowercase(),
+                name: question.name.to_ascii_lowercase().into(),
                 record_type: question.record_type.clone(),
                 seen: self.seen(question.count, Vec::new()),
             };
@@ -221,8 +226,8 @@ impl Observer<'_> {
     }
 
     /// An executable's path: only what a rule knows to vary is left out.
-    fn exe(&self, exe: &str) -> String {
-        shape::path(exe, &self.context).pattern
+    fn exe(&self, exe: &str) -> Text {
+        shape::path(exe, &self.context).pattern.into()
     }
 
     fn processes(&self, facts: &mut Facts) {
@@ -233,10 +238,10 @@ impl Observer<'_> {
                 explain.push(Explain {
                     part: 0,
                     by: ExplainedBy::Rule,
-                    rule: Some("process-title".to_owned()),
-                    values: BTreeSet::from([title]),
+                    rule: Some("process-title".into()),
+                    values: BTreeSet::from([title.into()]),
                 });
-                argv.push(pattern);
+                argv.push(pattern.into());
             }
             for (part, argument) in process.argv.iter().enumerate().skip(argv.len()) {
                 let (pattern, rule) = shape::argument(argument, &self.context);
@@ -246,12 +251,12 @@ impl Observer<'_> {
                         Explain {
                             part: u32::try_from(part).unwrap_or(u32::MAX),
                             by: ExplainedBy::Rule,
-                            rule: Some(rule.to_owned()),
+                            rule: Some(rule.into()),
                             values: BTreeSet::from([argument.clone()]),
                         },
                     );
                 }
-                argv.push(pattern);
+                argv.push(pattern.into());
             }
             let exe = self.exe(&process.exe);
             if let Some(parent) = process.parent.as_deref().and_then(|id| self.exes.get(id)) {
@@ -290,7 +295,7 @@ impl Observer<'_> {
             }
             let row = FileRow {
                 exe: self.exe(&file.exe),
-                path: shape.pattern,
+                path: shape.pattern.into(),
                 operations,
                 errors: file.errors.keys().cloned().collect(),
                 seen: self.seen(count, shape.explain),
@@ -324,7 +329,7 @@ impl Observer<'_> {
                 protocol: network.protocol,
                 direction: network.direction,
                 peer,
-                port: port.map(|port| port.to_string()).unwrap_or_default(),
+                port: port.map(|port| port.to_string()).unwrap_or_default().into(),
                 reached: count > 0 || network.bytes_sent > 0 || network.bytes_received > 0,
                 failures: network.failures.keys().cloned().collect(),
                 seen: self.seen(count + network.failures.values().sum::<u64>(), explain),
@@ -333,29 +338,35 @@ impl Observer<'_> {
         }
     }
 
-    fn listener(&self, network: &Network) -> (String, String) {
+    fn listener(&self, network: &Network) -> (Text, Text) {
         let Some(end) = &network.local else {
-            return (String::new(), String::new());
+            return (Text::default(), Text::default());
         };
         if let Some(path) = &end.path {
-            return (shape::path(path, &self.context).pattern, String::new());
+            return (
+                shape::path(path, &self.context).pattern.into(),
+                Text::default(),
+            );
         }
         let address = end.address.clone().unwrap_or_default();
         let own = address
             .parse::<IpAddr>()
             .is_ok_and(|address| !address.is_loopback() && !address.is_unspecified());
         let address = if own && self.container.pod.is_some() {
-            "pod".to_owned()
+            "pod".into()
         } else {
             address
         };
         (
             address,
-            end.port.map(|port| port.to_string()).unwrap_or_default(),
+            end.port
+                .map(|port| port.to_string())
+                .unwrap_or_default()
+                .into(),
         )
     }
 
-    fn peer(&self, network: &Network) -> (String, Vec<Explain>) {
+    fn peer(&self, network: &Network) -> (Text, Vec<Explain>) {
         let path = network
             .remote
             .as_ref()
@@ -363,23 +374,24 @@ impl Observer<'_> {
             .or_else(|| network.local.as_ref().and_then(|end| end.path.as_ref()));
         if let Some(path) = path {
             let shape = shape::path(path, &self.context);
-            return (shape.pattern, shape.explain);
+            return (shape.pattern.into(), shape.explain);
         }
         let Some(remote) = &network.remote else {
             return (
-                if network.direction == Direction::Inbound {
+                (if network.direction == Direction::Inbound {
                     "any"
                 } else {
                     ""
                 }
-                .to_owned(),
+                .to_owned())
+                .into(),
                 Vec::new(),
             );
         };
         let name = name(remote).unwrap_or_else(|| {
             let address = remote.address.clone().unwrap_or_default();
             match network.direction {
-                Direction::Inbound => class(&address).to_owned(),
+                Direction::Inbound => class(&address).into(),
                 _ => address,
             }
         });
@@ -411,7 +423,7 @@ impl Observer<'_> {
 }
 
 /// A process that writes what it does over its arguments: `postgres: walwriter`, as one argument.
-fn title(argv: &[String]) -> Option<(String, String)> {
+fn title(argv: &[Text]) -> Option<(String, String)> {
     let [only] = argv else { return None };
     let (name, rest) = only.split_once(": ")?;
     let is_name = !name.is_empty() && !name.contains([' ', '/']);
@@ -419,23 +431,23 @@ fn title(argv: &[String]) -> Option<(String, String)> {
 }
 
 /// What the cluster or a resolver calls a peer.
-fn name(remote: &Remote) -> Option<String> {
+fn name(remote: &Remote) -> Option<Text> {
     if let Some(workload) = &remote.workload {
-        return Some(format!(
-            "{}/{}/{}",
-            workload.kind, workload.namespace, workload.name
-        ));
+        return Some(format!("{}/{}/{}", workload.kind, workload.namespace, workload.name).into());
     }
     if let Some(service) = &remote.service {
-        return Some(format!("service/{}/{}", service.namespace, service.name));
+        return Some(format!("service/{}/{}", service.namespace, service.name).into());
     }
     if let Some(pod) = &remote.pod {
-        return Some(format!("Pod/{}/{}", pod.namespace, pod.name));
+        return Some(format!("Pod/{}/{}", pod.namespace, pod.name).into());
     }
     if remote.node.is_some() {
-        return Some("node".to_owned());
+        return Some("node".into());
     }
-    remote.names.first().map(|name| format!("name/{name}"))
+    remote
+        .names
+        .first()
+        .map(|name| format!("name/{name}").into())
 }
 
 /// What kind of address it is.

@@ -4,6 +4,7 @@ use crate::model::{
     Abi, CapabilityRow, Dimension, Direction, DnsRow, EdgeRow, EventRow, EventType, Explain,
     FileRow, ListenRow, Origin, PeerRow, ProcessRow, Protocol, RowValue, Seen, SyscallRow,
 };
+use crate::text::Text;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Values kept of what a wildcard stands for.
@@ -50,7 +51,7 @@ impl Row for ProcessRow {
         ProcessRow,
         Processes,
         Process,
-        (String, Vec<String>, u32, Origin),
+        (Text, Vec<Text>, u32, Origin),
         |row| (row.exe.clone(), row.argv.clone(), row.uid, row.origin)
     );
     fn add(&mut self, other: &Self) {
@@ -87,7 +88,7 @@ fn weaker(one: Option<bool>, other: Option<bool>) -> Option<bool> {
 }
 
 impl Row for EdgeRow {
-    row!(EdgeRow, Processes, Edge, (String, String), |row| (
+    row!(EdgeRow, Processes, Edge, (Text, Text), |row| (
         row.parent.clone(),
         row.child.clone()
     ));
@@ -98,13 +99,11 @@ impl Row for EdgeRow {
 }
 
 impl Row for SyscallRow {
-    row!(
-        SyscallRow,
-        Syscalls,
-        Syscall,
-        (String, Abi, String),
-        |row| (row.exe.clone(), row.abi, row.name.clone())
-    );
+    row!(SyscallRow, Syscalls, Syscall, (Text, Abi, Text), |row| (
+        row.exe.clone(),
+        row.abi,
+        row.name.clone()
+    ));
     fn add(&mut self, other: &Self) {
         self.errors.extend(other.errors.iter().cloned());
     }
@@ -120,7 +119,7 @@ impl Row for SyscallRow {
 }
 
 impl Row for FileRow {
-    row!(FileRow, Files, File, (String, String), |row| (
+    row!(FileRow, Files, File, (Text, Text), |row| (
         row.exe.clone(),
         row.path.clone()
     ));
@@ -138,7 +137,7 @@ impl Row for PeerRow {
         PeerRow,
         Network,
         Peer,
-        (String, Protocol, Direction, String, String),
+        (Text, Protocol, Direction, Text, Text),
         |row| (
             row.exe.clone(),
             row.protocol,
@@ -195,7 +194,7 @@ impl Row for ListenRow {
         ListenRow,
         Network,
         Listen,
-        (String, Protocol, String, String),
+        (Text, Protocol, Text, Text),
         |row| (
             row.exe.clone(),
             row.protocol,
@@ -208,7 +207,7 @@ impl Row for ListenRow {
         let address = if self.address.contains(':') && !self.port.is_empty() {
             format!("[{}]", self.address)
         } else {
-            self.address.clone()
+            self.address.clone().into()
         };
         let port = if self.port.is_empty() {
             String::new()
@@ -224,7 +223,7 @@ impl Row for ListenRow {
 }
 
 impl Row for DnsRow {
-    row!(DnsRow, Dns, Dns, (String, String, String), |row| (
+    row!(DnsRow, Dns, Dns, (Text, Text, Text), |row| (
         row.exe.clone(),
         row.name.clone(),
         row.record_type.clone()
@@ -240,7 +239,7 @@ impl Row for CapabilityRow {
         CapabilityRow,
         Capabilities,
         Capability,
-        (String, String),
+        (Text, Text),
         |row| (row.exe.clone(), row.name.clone())
     );
     fn add(&mut self, other: &Self) {
@@ -257,7 +256,7 @@ impl Row for EventRow {
         EventRow,
         Events,
         Event,
-        (String, EventType, BTreeMap<String, String>),
+        (Text, EventType, BTreeMap<Text, Text>),
         |row| (row.exe.clone(), row.event_type, row.details.clone())
     );
     fn add(&mut self, _: &Self) {}

@@ -5,6 +5,7 @@ use super::severity::{self, Access, FileContext};
 use super::{Comparison, list};
 use crate::baseline::{Fact, Row};
 use crate::model::{Change, FileOperation, FileRow, MountKind, Severity};
+use crate::text::Text;
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 impl Comparison<'_> {
@@ -48,7 +49,7 @@ impl Comparison<'_> {
         for Fact { row, at } in &facts.files {
             let covering = paths.covering(&row.exe, &row.path);
             let mut known: BTreeSet<Access> = BTreeSet::new();
-            let mut errors: BTreeSet<&String> = BTreeSet::new();
+            let mut errors: BTreeSet<&Text> = BTreeSet::new();
             for other in &covering {
                 used.insert(std::ptr::from_ref(*other));
                 known.extend(severity::accesses(other));
@@ -96,7 +97,7 @@ impl Comparison<'_> {
                     change, &value, at, "files", judgement, &key, uncovered, nearest,
                 );
             }
-            let refused: BTreeSet<String> = row
+            let refused: BTreeSet<Text> = row
                 .errors
                 .iter()
                 .filter(|name| {

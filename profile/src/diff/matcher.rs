@@ -259,7 +259,7 @@ mod tests {
             part: 2,
             by: ExplainedBy::Learned,
             rule: None,
-            values: ["a".to_owned()].into(),
+            values: ["a".into()].into(),
         };
         let mut wide = row("/home/*/*/*");
         wide.seen = Seen {

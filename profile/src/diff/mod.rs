@@ -22,6 +22,7 @@ use crate::model::{
     DriftKind, DriftRow, DriftSide, DriftSummary, FileOperation, FileRow, NotComparable, Phase,
     ProcessRow, Profile, RowValue, SCHEMA_VERSION, Severity,
 };
+use crate::text::Text;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 /// A severity and why.
@@ -89,26 +90,29 @@ pub fn diff(
         check_same(baseline, &other)?;
     }
     let mut drift = Drift {
-        api_version: API_VERSION.to_owned(),
-        schema_version: SCHEMA_VERSION.to_owned(),
+        api_version: API_VERSION.into(),
+        schema_version: SCHEMA_VERSION.into(),
         kind: DriftKind::Drift,
         baseline: DriftSide {
-            name: options.baseline_name.clone(),
+            name: options.baseline_name.clone().into(),
             workload: baseline.metadata.workload.clone(),
             sessions: sessions(&baseline.windows),
         },
         profile: DriftSide {
-            name: options.profile_name.clone(),
+            name: options.profile_name.clone().into(),
             workload,
             sessions: vec![profile.session.id.clone()],
         },
         ..Drift::default()
     };
     for node in profile.nodes.iter().filter(|node| node.error.is_some()) {
-        drift.notes.push(format!(
-            "node {} has no part in the profile: nothing is said of what runs there",
-            node.name
-        ));
+        drift.notes.push(
+            format!(
+                "node {} has no part in the profile: nothing is said of what runs there",
+                node.name
+            )
+            .into(),
+        );
     }
     let whole = drift.notes.is_empty();
     let observed = observe(profile, &drift.profile.workload);
@@ -116,9 +120,9 @@ pub fn diff(
         let nothing = BaselineContainer::default();
         let known = baseline.containers.iter().find(|known| known.name == *name);
         if known.is_none() {
-            drift.notes.push(format!(
-                "the baseline has no container {name}: it is compared with nothing"
-            ));
+            drift.notes.push(
+                format!("the baseline has no container {name}: it is compared with nothing").into(),
+            );
         }
         let windows: Vec<&BaselineWindow> = match known {
             Some(_) => baseline
@@ -145,7 +149,7 @@ pub fn diff(
     {
         drift
             .notes
-            .push(format!("container {} is not in the profile", known.name));
+            .push(format!("container {} is not in the profile", known.name).into());
     }
     finish(&mut drift);
     Ok(drift)
@@ -165,8 +169,8 @@ pub fn between(one: &Profile, other: &Profile, options: &Options) -> Result<Drif
 pub fn odd_one_out(
     profile: &Profile,
     options: &Options,
-) -> Result<BTreeMap<String, Drift>, BaselineError> {
-    let pods: BTreeSet<String> = profile
+) -> Result<BTreeMap<Text, Drift>, BaselineError> {
+    let pods: BTreeSet<Text> = profile
         .containers
         .iter()
         .filter_map(|container| container.pod.clone())
@@ -185,7 +189,7 @@ pub fn odd_one_out(
         let own = part(&|container| container.pod.as_ref() == Some(pod));
         let options = Options {
             baseline_name: "the other pods".to_owned(),
-            profile_name: pod.clone(),
+            profile_name: pod.clone().into(),
             force: true,
             ..options.clone()
         };
@@ -194,8 +198,8 @@ pub fn odd_one_out(
     Ok(all)
 }
 
-fn sessions(windows: &[BaselineWindow]) -> Vec<String> {
-    let all: BTreeSet<String> = windows
+fn sessions(windows: &[BaselineWindow]) -> Vec<Text> {
+    let all: BTreeSet<Text> = windows
         .iter()
         .map(|window| window.session.clone())
         .collect();
@@ -214,7 +218,7 @@ fn programs(profile: &Profile) -> Vec<BaselineContainer> {
         })
         .collect();
     vec![BaselineContainer {
-        name: LOCAL.to_owned(),
+        name: LOCAL.into(),
         processes,
         ..BaselineContainer::default()
     }]
@@ -307,7 +311,7 @@ impl<'a> Comparison<'a> {
                 None => comparable.push(dimension),
                 Some(reason) if reason.is_empty() => {}
                 Some(reason) => drift.not_comparable.push(NotComparable {
-                    container: self.name.to_owned(),
+                    container: self.name.into(),
                     dimension,
                     reason,
                 }),
@@ -334,59 +338,58 @@ impl<'a> Comparison<'a> {
             drift.notes.push(format!(
                 "container {}: the baseline never saw the start of what starts here: {} rows that may belong to it are info only; add a window with a start to the baseline",
                 self.name, self.n_start
-            ));
+            ).into());
         }
-        let new_digests: Vec<&String> = self
+        let new_digests: Vec<&Text> = self
             .facts
             .image_digests
             .difference(&self.known.image_digests)
             .collect();
         if !self.known.image_digests.is_empty() && !new_digests.is_empty() {
-            drift.notes.push(format!(
-                "container {}: the image is another one ({}) than the baseline's",
-                self.name,
-                new_digests
-                    .iter()
-                    .map(|digest| digest.as_str())
-                    .collect::<Vec<_>>()
-                    .join(", ")
-            ));
+            drift.notes.push(
+                format!(
+                    "container {}: the image is another one ({}) than the baseline's",
+                    self.name,
+                    new_digests
+                        .iter()
+                        .map(|digest| digest.as_str())
+                        .collect::<Vec<_>>()
+                        .join(", ")
+                )
+                .into(),
+            );
         }
         drift.rows.append(&mut self.rows);
     }
 
     /// Why a dimension gives no rows: empty when neither side has it, so that nothing is lost.
-    fn reason_not_to(&self, dimension: Dimension) -> Option<String> {
-        let here: BTreeSet<&String> = self
+    fn reason_not_to(&self, dimension: Dimension) -> Option<Text> {
+        let here: BTreeSet<&Text> = self
             .facts
             .windows
             .iter()
             .filter_map(|window| window.incomplete.get(&dimension))
             .collect();
-        let there: Vec<Option<&String>> = self
+        let there: Vec<Option<&Text>> = self
             .windows
             .iter()
             .map(|window| window.incomplete.get(&dimension))
             .collect();
         let none_there = !there.is_empty() && there.iter().all(Option::is_some);
-        let is_missing = |reason: &&String| reason.starts_with("missing");
+        let is_missing = |reason: &&Text| reason.starts_with("missing");
         if !here.is_empty()
             && here.iter().all(is_missing)
             && none_there
             && there.iter().flatten().all(is_missing)
         {
-            return Some(String::new());
+            return Some(String::new().into());
         }
         if let Some(reason) = here.first() {
-            return Some(format!("in the profile it is {reason}"));
+            return Some(format!("in the profile it is {reason}").into());
         }
         if none_there {
-            let reason = there
-                .into_iter()
-                .flatten()
-                .next()
-                .map_or("", String::as_str);
-            return Some(format!("in every window of the baseline it is {reason}"));
+            let reason = there.into_iter().flatten().next().map_or("", Text::as_str);
+            return Some(format!("in every window of the baseline it is {reason}").into());
         }
         None
     }
@@ -422,7 +425,7 @@ impl<'a> Comparison<'a> {
         let mut key = key.to_owned();
         for (pattern, name) in names.into_iter().flatten() {
             if pattern.contains('*') && pattern != *name {
-                key = key.replacen(&pattern, name, 1);
+                key = key.replacen(&*pattern, name, 1);
             }
         }
         key
@@ -452,17 +455,17 @@ impl<'a> Comparison<'a> {
         let value = row.clone().value();
         let key = self.with_names(key, &value, at);
         self.rows.push(DriftRow {
-            id,
+            id: id.into(),
             change,
             dimension: R::DIMENSION,
-            container: self.name.to_owned(),
+            container: self.name.into(),
             severity,
-            key,
+            key: key.into(),
             value,
-            reason,
-            nearest,
+            reason: reason.into(),
+            nearest: nearest.map(Text::from),
             evidence: evidence(at, list),
-            accept: String::new(),
+            accept: Text::default(),
         });
     }
 
@@ -602,10 +605,10 @@ fn started_anew<'a>(
 }
 
 /// Where rows stand in the profile.
-fn evidence(at: &[(u32, u32)], list: &str) -> Vec<String> {
+fn evidence(at: &[(u32, u32)], list: &str) -> Vec<Text> {
     at.iter()
         .take(MAX_EVIDENCE)
-        .map(|(container, row)| format!("/containers/{container}/{list}/{row}"))
+        .map(|(container, row)| format!("/containers/{container}/{list}/{row}").into())
         .collect()
 }
 

@@ -3,6 +3,7 @@
 use super::{Comparison, list, matcher, severity};
 use crate::baseline::{Fact, Row};
 use crate::model::{Change, EdgeRow, Layer, ProcessRow, Severity};
+use crate::text::Text;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 impl Comparison<'_> {
@@ -132,12 +133,12 @@ impl Comparison<'_> {
             return;
         }
         let same_uid = || known.iter().filter(|known| known.uid == row.uid);
-        let held: BTreeSet<&String> = same_uid().flat_map(|known| &known.capabilities).collect();
+        let held: BTreeSet<&Text> = same_uid().flat_map(|known| &known.capabilities).collect();
         let more: Vec<&str> = row
             .capabilities
             .iter()
             .filter(|name| !held.contains(name))
-            .map(String::as_str)
+            .map(Text::as_str)
             .collect();
         let all =
             |get: fn(&ProcessRow) -> Option<bool>| same_uid().all(|known| get(known) == Some(true));
@@ -243,7 +244,7 @@ impl Comparison<'_> {
     }
 }
 
-fn covers_arguments(known: &[String], argv: &[String]) -> bool {
+fn covers_arguments(known: &[Text], argv: &[Text]) -> bool {
     known.len() == argv.len()
         && known
             .iter()
@@ -252,7 +253,7 @@ fn covers_arguments(known: &[String], argv: &[String]) -> bool {
 }
 
 /// Arguments that two command lines share.
-fn common(known: &[String], argv: &[String]) -> usize {
+fn common(known: &[Text], argv: &[Text]) -> usize {
     known
         .iter()
         .zip(argv)

@@ -3,6 +3,7 @@
 use super::{Comparison, list, severity};
 use crate::baseline::{Fact, Row};
 use crate::model::{Abi, Change, Severity, SyscallRow};
+use crate::text::Text;
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 impl Comparison<'_> {
@@ -61,7 +62,7 @@ impl Comparison<'_> {
                 );
                 continue;
             };
-            let more: BTreeSet<String> = row.errors.difference(&known.errors).cloned().collect();
+            let more: BTreeSet<Text> = row.errors.difference(&known.errors).cloned().collect();
             if !more.is_empty() {
                 let judgement = self.start(&row.exe, severity::new_errors(&more), false);
                 let key = format!("{} with {}", row.text(), list(&more));

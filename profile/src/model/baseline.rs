@@ -1,6 +1,7 @@
 //! The Baseline document: what several windows of one workload showed, generalized.
 
 use super::{Abi, Dimension, Direction, EventType, FileOperation, Layer, Origin, Protocol};
+use crate::text::Text;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,9 +11,9 @@ use std::collections::{BTreeMap, BTreeSet};
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Baseline {
     /// Always `procmon/v1`.
-    pub api_version: String,
+    pub api_version: Text,
     /// Version of the fields.
-    pub schema_version: String,
+    pub schema_version: Text,
     /// Always `Baseline`.
     pub kind: BaselineKind,
     /// Whose it is.
@@ -38,18 +39,18 @@ pub enum BaselineKind {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct BaselineMetadata {
     /// Its name.
-    pub name: String,
+    pub name: Text,
     /// The workload.
     pub workload: BaselineWorkload,
     /// Architectures of the nodes, in Kubernetes' words.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    pub architectures: BTreeSet<String>,
+    pub architectures: BTreeSet<Text>,
     /// Changes only by force.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub locked: bool,
     /// Who did what by force, who accepted what.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    pub notes: BTreeSet<String>,
+    pub notes: BTreeSet<Text>,
 }
 
 /// The topmost controller of the pods; on one machine, the program that was begun with.
@@ -57,12 +58,12 @@ pub struct BaselineMetadata {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct BaselineWorkload {
     /// `Deployment`, …, `Pod`; `Program` on one machine.
-    pub kind: String,
+    pub kind: Text,
     /// Its namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub namespace: Option<String>,
+    pub namespace: Option<Text>,
     /// Its name; the path of an executable on one machine.
-    pub name: String,
+    pub name: Text,
 }
 
 /// One window of one instance of one container.
@@ -71,14 +72,14 @@ pub struct BaselineWorkload {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct BaselineWindow {
     /// Name of the container.
-    pub container: String,
+    pub container: Text,
     /// When it opened; empty when the profile does not say.
-    pub started_at: String,
+    pub started_at: Text,
     /// The session.
-    pub session: String,
+    pub session: Text,
     /// The pod and the container's id, where there are such.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub instance: String,
+    #[serde(default, skip_serializing_if = "str::is_empty")]
+    pub instance: Text,
     /// Its length.
     pub window_seconds: f64,
     /// The container started within it.
@@ -87,7 +88,7 @@ pub struct BaselineWindow {
     pub complete: bool,
     /// Dimensions that can't be relied on, and why.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub incomplete: BTreeMap<Dimension, String>,
+    pub incomplete: BTreeMap<Dimension, Text>,
 }
 
 /// What one container, by its name, is known to do.
@@ -96,10 +97,10 @@ pub struct BaselineWindow {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct BaselineContainer {
     /// Its name; `local` on one machine.
-    pub name: String,
+    pub name: Text,
     /// Digests of the images that it was seen with.
     #[serde(default)]
-    pub image_digests: BTreeSet<String>,
+    pub image_digests: BTreeSet<Text>,
     /// Programs with the shapes of their arguments.
     #[serde(default)]
     pub processes: Vec<ProcessRow>,
@@ -140,11 +141,11 @@ pub struct Seen {
     /// In how many of how many windows.
     pub support: Support,
     /// Start of the first window that has it.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub first_seen: String,
+    #[serde(default, skip_serializing_if = "str::is_empty")]
+    pub first_seen: Text,
     /// Start of the last window that has it.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub last_seen: String,
+    #[serde(default, skip_serializing_if = "str::is_empty")]
+    pub last_seen: Text,
     /// Whether it belongs to the start.
     pub phase: Phase,
     /// Somebody said that it is right; no window shows it.
@@ -219,9 +220,9 @@ pub struct Explain {
     pub by: ExplainedBy,
     /// Name of the rule, of one that a rule made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rule: Option<String>,
+    pub rule: Option<Text>,
     /// Up to 10 of the values, the first in their order.
-    pub values: BTreeSet<String>,
+    pub values: BTreeSet<Text>,
 }
 
 /// What made a wildcard.
@@ -241,16 +242,16 @@ pub enum ExplainedBy {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ProcessRow {
     /// Path of the executable.
-    pub exe: String,
+    pub exe: Text,
     /// Arguments, with `*` for what varies.
-    pub argv: Vec<String>,
+    pub argv: Vec<Text>,
     /// Effective user id.
     pub uid: u32,
     /// How it came into the container.
     pub origin: Origin,
     /// Effective capabilities that some of them had.
     #[serde(default)]
-    pub capabilities: BTreeSet<String>,
+    pub capabilities: BTreeSet<Text>,
     /// All of them had `no_new_privs`; absent when unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub no_new_privs: Option<bool>,
@@ -270,9 +271,9 @@ pub struct ProcessRow {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct EdgeRow {
     /// Path of the parent's executable.
-    pub parent: String,
+    pub parent: Text,
     /// Path of the child's executable.
-    pub child: String,
+    pub child: Text,
     /// In which windows.
     #[serde(flatten)]
     pub seen: Seen,
@@ -283,14 +284,14 @@ pub struct EdgeRow {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SyscallRow {
     /// Path of the executable.
-    pub exe: String,
+    pub exe: Text,
     /// The calling convention.
     pub abi: Abi,
     /// Its name.
-    pub name: String,
+    pub name: Text,
     /// Names of the errnos that it failed with.
     #[serde(default)]
-    pub errors: BTreeSet<String>,
+    pub errors: BTreeSet<Text>,
     /// In which windows.
     #[serde(flatten)]
     pub seen: Seen,
@@ -302,15 +303,15 @@ pub struct SyscallRow {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct FileRow {
     /// Path of the executable.
-    pub exe: String,
+    pub exe: Text,
     /// Path; `*` stands for what varies within a component, `**` for any components, `\*` for a star.
-    pub path: String,
+    pub path: Text,
     /// What is done to it.
     #[serde(default)]
     pub operations: BTreeSet<FileOperation>,
     /// Names of the errnos that calls on it failed with.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    pub errors: BTreeSet<String>,
+    pub errors: BTreeSet<Text>,
     /// In which windows.
     #[serde(flatten)]
     pub seen: Seen,
@@ -322,23 +323,23 @@ pub struct FileRow {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PeerRow {
     /// Path of the executable.
-    pub exe: String,
+    pub exe: Text,
     /// Protocol of the socket.
     pub protocol: Protocol,
     /// Who began.
     pub direction: Direction,
     /// `Deployment/NAMESPACE/NAME`, `service/NAMESPACE/NAME`, `node/NAME`, `name/DNS`, an address, a
     /// CIDR, a path; of inbound rows without such a name `loopback`, `private` or `public`.
-    pub peer: String,
+    pub peer: Text,
     /// Port of the service: the remote one of outbound rows, the local one of inbound rows; `*` for
     /// ephemeral ones; empty without ports.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub port: String,
+    #[serde(default, skip_serializing_if = "str::is_empty")]
+    pub port: Text,
     /// Connections were made or payload moved.
     pub reached: bool,
     /// Names of the errnos of what failed.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    pub failures: BTreeSet<String>,
+    pub failures: BTreeSet<Text>,
     /// In which windows.
     #[serde(flatten)]
     pub seen: Seen,
@@ -349,14 +350,14 @@ pub struct PeerRow {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ListenRow {
     /// Path of the executable.
-    pub exe: String,
+    pub exe: Text,
     /// Protocol of the socket.
     pub protocol: Protocol,
     /// Address, or path of a Unix socket; the pod's own address is `pod`.
-    pub address: String,
+    pub address: Text,
     /// Port; `*` for ephemeral ones; empty without ports.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub port: String,
+    #[serde(default, skip_serializing_if = "str::is_empty")]
+    pub port: Text,
     /// In which windows.
     #[serde(flatten)]
     pub seen: Seen,
@@ -367,12 +368,12 @@ pub struct ListenRow {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct DnsRow {
     /// Path of the executable.
-    pub exe: String,
+    pub exe: Text,
     /// The name; a `*` for a first label that varies.
-    pub name: String,
+    pub name: Text,
     /// `A`, `AAAA`, …
     #[serde(rename = "type")]
-    pub record_type: String,
+    pub record_type: Text,
     /// In which windows.
     #[serde(flatten)]
     pub seen: Seen,
@@ -383,9 +384,9 @@ pub struct DnsRow {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CapabilityRow {
     /// Path of the executable.
-    pub exe: String,
+    pub exe: Text,
     /// `CAP_…`.
-    pub name: String,
+    pub name: Text,
     /// A check was granted.
     pub used: bool,
     /// A check was refused.
@@ -400,13 +401,13 @@ pub struct CapabilityRow {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct EventRow {
     /// Path of the executable; empty when it is not known.
-    pub exe: String,
+    pub exe: Text,
     /// What it was.
     #[serde(rename = "type")]
     pub event_type: EventType,
     /// What matters of its details.
     #[serde(default)]
-    pub details: BTreeMap<String, String>,
+    pub details: BTreeMap<Text, Text>,
     /// In which windows.
     #[serde(flatten)]
     pub seen: Seen,
@@ -427,5 +428,5 @@ pub struct Coverage {
     /// At least so many rows are still unseen: Chao's lower bound.
     pub unseen_rows: f64,
     /// That it is long enough, or how much more to record.
-    pub verdict: String,
+    pub verdict: Text,
 }

@@ -1,5 +1,6 @@
 //! What a profile can be relied on for.
 
+use crate::text::Text;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -21,7 +22,7 @@ pub struct Completeness {
     pub coverage: BTreeMap<Dimension, f64>,
     /// Sentences for the reader, sorted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub notes: Vec<String>,
+    pub notes: Vec<Text>,
 }
 
 /// A family of facts.
@@ -66,7 +67,7 @@ pub struct DimensionCompleteness {
     pub state: DimensionState,
     /// Why it is not complete, sorted.
     #[serde(default)]
-    pub reasons: Vec<String>,
+    pub reasons: Vec<Text>,
 }
 
 /// How complete a dimension is. The order is from best to worst.

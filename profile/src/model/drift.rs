@@ -4,6 +4,7 @@ use super::{
     BaselineWorkload, CapabilityRow, Dimension, DnsRow, EdgeRow, EventRow, FileRow, ListenRow,
     PeerRow, ProcessRow, SyscallRow,
 };
+use crate::text::Text;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -13,9 +14,9 @@ use std::collections::BTreeMap;
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Drift {
     /// Always `procmon/v1`.
-    pub api_version: String,
+    pub api_version: Text,
     /// Version of the fields.
-    pub schema_version: String,
+    pub schema_version: Text,
     /// Always `Drift`.
     pub kind: DriftKind,
     /// What was compared with.
@@ -31,7 +32,7 @@ pub struct Drift {
     pub not_comparable: Vec<NotComparable>,
     /// Sentences for the reader.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub notes: Vec<String>,
+    pub notes: Vec<Text>,
     /// Numbers of rows.
     pub summary: DriftSummary,
 }
@@ -51,11 +52,11 @@ pub enum DriftKind {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct DriftSide {
     /// File, `cm/NAME` or target, as the user named it.
-    pub name: String,
+    pub name: Text,
     /// The workload.
     pub workload: BaselineWorkload,
     /// Sessions that it was made from.
-    pub sessions: Vec<String>,
+    pub sessions: Vec<Text>,
 }
 
 /// One difference.
@@ -64,30 +65,30 @@ pub struct DriftSide {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct DriftRow {
     /// Ten hexadecimal digits that name this difference: equal for equal differences.
-    pub id: String,
+    pub id: Text,
     /// What kind of difference.
     pub change: Change,
     /// The dimension.
     pub dimension: Dimension,
     /// Name of the container.
-    pub container: String,
+    pub container: Text,
     /// What it means.
     pub severity: Severity,
     /// What differs, in words that stay the same.
-    pub key: String,
+    pub key: Text,
     /// The row that accepting adds; of a row that is gone, the baseline's.
     pub value: RowValue,
     /// Why the baseline does not cover it, and why it matters.
-    pub reason: String,
+    pub reason: Text,
     /// Key of the baseline's row that comes nearest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub nearest: Option<String>,
+    pub nearest: Option<Text>,
     /// JSON pointers into the profile.
     #[serde(default)]
-    pub evidence: Vec<String>,
+    pub evidence: Vec<Text>,
     /// The command that accepts it.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub accept: String,
+    #[serde(default, skip_serializing_if = "str::is_empty")]
+    pub accept: Text,
 }
 
 /// A kind of difference.
@@ -176,11 +177,11 @@ pub enum RowValue {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct NotComparable {
     /// Name of the container.
-    pub container: String,
+    pub container: Text,
     /// The dimension.
     pub dimension: Dimension,
     /// Why.
-    pub reason: String,
+    pub reason: Text,
 }
 
 /// Numbers of rows.

@@ -1,6 +1,7 @@
 //! Files, by resolved path.
 
 use super::{Counts, Layer, Package};
+use crate::text::Text;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -10,9 +11,9 @@ use std::collections::BTreeMap;
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct File {
     /// Path within the container.
-    pub path: String,
+    pub path: Text,
     /// Path of the executable that used it.
-    pub exe: String,
+    pub exe: Text,
     /// Calls that succeeded; an open that creates counts `open` and `create`, a rename counts at
     /// both names, a link at the new one.
     pub operations: BTreeMap<FileOperation, u64>,
@@ -28,7 +29,7 @@ pub struct File {
     pub name_source: NameSource,
     /// Permission bits, four octal digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub mode: Option<String>,
+    pub mode: Option<Text>,
     /// Owner of the file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<Owner>,
@@ -118,10 +119,10 @@ pub struct Mount {
     pub kind: MountKind,
     /// Device, volume or name of what is mounted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub source: Option<String>,
+    pub source: Option<Text>,
     /// The path on the node, for a hostPath volume.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub host_path: Option<String>,
+    pub host_path: Option<Text>,
 }
 
 /// What a mount is.

@@ -38,6 +38,7 @@ pub use process::{CapabilitySets, Layer, NamespaceOwner, Origin, Package, Proces
 pub use session::{LabelMode, Session, Target, Tool};
 pub use syscall::{Abi, Latency, Syscall};
 
+use crate::text::Text;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -47,7 +48,7 @@ pub const API_VERSION: &str = "procmon/v1";
 pub const SCHEMA_VERSION: &str = "1.0";
 
 /// A name to a number of times; a name that is absent was seen 0 times while the dimension is complete.
-pub type Counts = BTreeMap<String, u64>;
+pub type Counts = BTreeMap<Text, u64>;
 
 /// The `kind` of a document.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,9 +65,9 @@ pub enum Kind {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Profile {
     /// Always `procmon/v1`.
-    pub api_version: String,
+    pub api_version: Text,
     /// Version of the fields: readers accept any minor of the major they know.
-    pub schema_version: String,
+    pub schema_version: Text,
     /// Always `Profile`.
     pub kind: Kind,
     /// When, of what and by what.

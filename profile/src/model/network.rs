@@ -1,6 +1,7 @@
 //! Network peers and listeners.
 
 use super::Counts;
+use crate::text::Text;
 use serde::{Deserialize, Serialize};
 
 /// All traffic of one executable with one peer, or one listening socket.
@@ -10,7 +11,7 @@ use serde::{Deserialize, Serialize};
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Network {
     /// Path of the executable.
-    pub exe: String,
+    pub exe: Text,
     /// Protocol of the socket.
     pub protocol: Protocol,
     /// Who began.
@@ -86,13 +87,13 @@ pub enum Direction {
 pub struct Endpoint {
     /// IP address; an IPv4 address mapped into IPv6 stands as IPv4.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub address: Option<String>,
+    pub address: Option<Text>,
     /// Port.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub port: Option<u16>,
     /// Path of a Unix socket; an abstract name begins with `@`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub path: Option<String>,
+    pub path: Option<Text>,
 }
 
 /// The other end, and what it is to the cluster.
@@ -101,16 +102,16 @@ pub struct Endpoint {
 pub struct Remote {
     /// IP address; an IPv4 address mapped into IPv6 stands as IPv4.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub address: Option<String>,
+    pub address: Option<Text>,
     /// Port.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub port: Option<u16>,
     /// Path of a Unix socket; an abstract name begins with `@`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub path: Option<String>,
+    pub path: Option<Text>,
     /// Names that a resolver gave for the address, or that TLS asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub names: Vec<String>,
+    pub names: Vec<Text>,
     /// The pod that has the address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pod: Option<ObjectName>,
@@ -122,10 +123,10 @@ pub struct Remote {
     pub service: Option<ObjectName>,
     /// The node that has the address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub node: Option<String>,
+    pub node: Option<Text>,
     /// The network that the address belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cidr: Option<String>,
+    pub cidr: Option<Text>,
 }
 
 /// A namespaced object.
@@ -133,9 +134,9 @@ pub struct Remote {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ObjectName {
     /// Its namespace.
-    pub namespace: String,
+    pub namespace: Text,
     /// Its name.
-    pub name: String,
+    pub name: Text,
 }
 
 /// A workload.
@@ -143,11 +144,11 @@ pub struct ObjectName {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Workload {
     /// Its kind, `Deployment` for instance.
-    pub kind: String,
+    pub kind: Text,
     /// Its namespace.
-    pub namespace: String,
+    pub namespace: Text,
     /// Its name.
-    pub name: String,
+    pub name: Text,
 }
 
 /// One device that carried the traffic.
@@ -155,15 +156,15 @@ pub struct Workload {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PathHop {
     /// Name of the device.
-    pub device: String,
+    pub device: Text,
     /// Its kind: `veth`, `bridge`, `vxlan`, …
-    pub kind: String,
+    pub kind: Text,
     /// `vxlan`, `geneve`, `ipip`, `wireguard`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub encapsulation: Option<String>,
+    pub encapsulation: Option<Text>,
     /// The outer addresses, as `FROM > TO`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub outer: Option<String>,
+    pub outer: Option<Text>,
 }
 
 /// A question to a resolver.
@@ -171,18 +172,18 @@ pub struct PathHop {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Dns {
     /// Path of the executable.
-    pub exe: String,
+    pub exe: Text,
     /// The name asked for.
-    pub name: String,
+    pub name: Text,
     /// `A`, `AAAA`, …
     #[serde(rename = "type")]
-    pub record_type: String,
+    pub record_type: Text,
     /// `NOERROR`, `NXDOMAIN`, …; absent without an answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rcode: Option<String>,
+    pub rcode: Option<Text>,
     /// The answers.
     #[serde(default)]
-    pub answers: Vec<String>,
+    pub answers: Vec<Text>,
     /// How often.
     pub count: u64,
 }

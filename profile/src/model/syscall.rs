@@ -1,6 +1,7 @@
 //! System calls, counted.
 
 use super::Counts;
+use crate::text::Text;
 use serde::{Deserialize, Serialize};
 
 /// One system call of one executable.
@@ -11,11 +12,11 @@ use serde::{Deserialize, Serialize};
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Syscall {
     /// Its name on that abi, or `unknown(NUMBER)`.
-    pub name: String,
+    pub name: Text,
     /// The calling convention.
     pub abi: Abi,
     /// Path of the executable that called.
-    pub exe: String,
+    pub exe: Text,
     /// Kernel entries within the window.
     pub calls: u64,
     /// Failures by errno name.

@@ -2,12 +2,13 @@
 
 use super::seal::Sealer;
 use super::{Frame, MAX_CHUNK_BYTES, MAX_LINE_BYTES, MAX_STREAM_BYTES, Part};
-use crate::model::{CapabilityUse, Dimension, Dns, Event, File, Network, Process, Syscall};
+use crate::model::{CapabilityUse, Counts, Dimension, Dns, Event, File, Network, Process, Syscall};
+use crate::text::Text;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::io::{self, Write};
+use std::ops::Range;
 
 /// A chunk is full at this many bytes of JSON.
 pub const CHUNK_BYTES: usize = 1 << 20;
@@ -25,26 +26,10 @@ const _: () = assert!((LARGEST + LARGEST / 1000 + 256) / 3 * 4 + 1024 <= MAX_LIN
 const RESERVE: usize = 512 << 10;
 /// A frame adds so many bytes around its chunk.
 const AROUND: usize = 64;
+/// Nodes, windows and containers in one chunk: they have names and reasons, and no rows.
+const HEADS_AT_ONCE: usize = 64;
 /// With less room than this nothing more is tried.
 const LEAST_ROOM: usize = 4 << 10;
-
-/// Bytes of a value as JSON.
-fn json_bytes(value: &impl Serialize) -> usize {
-    struct Count(usize);
-    impl Write for Count {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0 += bytes.len();
-            Ok(bytes.len())
-        }
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-    let mut count = Count(0);
-    // Neither counting nor writing plain data can fail.
-    let _ = serde_json::to_writer(&mut count, value);
-    count.0
-}
 
 /// Makes chunk frames, sealed where the session has a key.
 #[derive(Default)]
@@ -59,12 +44,11 @@ impl Packer {
     /// # Panics
     /// Never: parts are plain data.
     pub fn pack(&mut self, parts: &[Part]) -> Frame {
-        self.pack_json(parts)
+        self.pack_json(&serde_json::to_vec(parts).expect("parts are plain data"))
     }
 
-    fn pack_json(&mut self, parts: &(impl Serialize + ?Sized)) -> Frame {
-        let json = serde_json::to_vec(parts).expect("parts are plain data");
-        let deflated = miniz_oxide::deflate::compress_to_vec(&json, 6);
+    fn pack_json(&mut self, json: &[u8]) -> Frame {
+        let deflated = miniz_oxide::deflate::compress_to_vec(json, 6);
         match &mut self.sealer {
             Some(sealer) => Frame::Sealed(STANDARD.encode(sealer.seal(deflated))),
             None => Frame::Chunk(STANDARD.encode(deflated)),
@@ -80,28 +64,79 @@ pub trait Row: Serialize {
     fn cut(&mut self);
 }
 
-/// What a [`Part`] of rows looks like, without owning them.
-#[derive(Serialize)]
-struct Rows<'a, T> {
-    container: u32,
-    rows: &'a [T],
+/// Rows of one container and one dimension, as JSON: many kinds of rows, one kind of code.
+struct Batch {
+    /// What comes before the rows in a chunk.
+    head: String,
+    json: Vec<u8>,
+    /// Where each row ends.
+    ends: Vec<usize>,
 }
 
-/// The beginning of a text of more than [`CUT_BYTES`], and how long it was.
-fn cut_text(text: &mut String) {
-    if text.len() > CUT_BYTES {
-        let length = text.len();
-        text.truncate(text.floor_char_boundary(CUT_BYTES / 2));
-        *text += &format!("…({length} bytes)");
+impl Batch {
+    fn new(container: u32, dimension: Dimension) -> Self {
+        let part = serde_json::to_string(&dimension).unwrap_or_default();
+        Self {
+            head: format!(r#"[{{{part}:{{"container":{container},"rows":["#),
+            json: Vec::new(),
+            ends: Vec::new(),
+        }
+    }
+
+    /// Adds a row; its bytes.
+    fn add(&mut self, row: &impl Serialize) -> usize {
+        let begin = self.json.len();
+        // Plain data can be written, and memory takes it.
+        let _ = serde_json::to_writer(&mut self.json, row);
+        self.ends.push(self.json.len());
+        self.json.len() - begin
+    }
+
+    /// Takes the last row back.
+    fn drop_last(&mut self) {
+        self.ends.pop();
+        self.json.truncate(self.ends.last().copied().unwrap_or(0));
+    }
+
+    /// The JSON of some of the rows, as a chunk with one part.
+    fn chunk(&self, rows: &Range<usize>) -> Vec<u8> {
+        let begin_of = |row: usize| match row {
+            0 => 0,
+            _ => self.ends[row - 1],
+        };
+        let length = self.ends[rows.end - 1] - begin_of(rows.start);
+        let mut json = Vec::with_capacity(self.head.len() + length + rows.len() + 4);
+        json.extend_from_slice(self.head.as_bytes());
+        for row in rows.clone() {
+            if row > rows.start {
+                json.push(b',');
+            }
+            json.extend_from_slice(&self.json[begin_of(row)..self.ends[row]]);
+        }
+        json.extend_from_slice(b"]}}]");
+        json
+    }
+
+    fn clear(&mut self) {
+        self.json.clear();
+        self.ends.clear();
     }
 }
 
-fn cut_list(list: &mut Vec<String>) {
+/// The beginning of a text of more than [`CUT_BYTES`], and how long it was.
+fn cut_text(text: &mut Text) {
+    if text.len() > CUT_BYTES {
+        let beginning = &text[..text.floor_char_boundary(CUT_BYTES / 2)];
+        *text = format!("{beginning}…({} bytes)", text.len()).into();
+    }
+}
+
+fn cut_list(list: &mut Vec<Text>) {
     list.truncate(16);
     list.iter_mut().for_each(cut_text);
 }
 
-fn cut_keys(map: &mut BTreeMap<String, u64>) {
+fn cut_keys(map: &mut Counts) {
     while map.len() > 256 {
         map.pop_last();
     }
@@ -120,7 +155,7 @@ macro_rules! row {
 }
 
 row!(Process, Processes, |row| {
-    let n_bytes = |argv: &[String]| argv.iter().map(String::len).sum::<usize>();
+    let n_bytes = |argv: &[Text]| argv.iter().map(|argument| argument.len()).sum::<usize>();
     let before = n_bytes(&row.argv);
     cut_list(&mut row.argv);
     row.argv_truncated |= n_bytes(&row.argv) < before;
@@ -194,9 +229,9 @@ impl Chunks {
         &self.losses
     }
 
-    fn lose<T: Row>(&mut self, dropped: u64, cut: u64) {
+    fn lose(&mut self, dimension: Dimension, dropped: u64, cut: u64) {
         if dropped + cut > 0 {
-            let losses = self.losses.entry(T::DIMENSION).or_default();
+            let losses = self.losses.entry(dimension).or_default();
             losses.0 += dropped;
             losses.1 += cut;
         }
@@ -213,72 +248,65 @@ impl Chunks {
     pub fn rows<T: Row>(&mut self, container: u32, most: usize, rows: impl IntoIterator<Item = T>) {
         let most = most.min(self.room);
         let left_to_others = self.room - most;
-        let mut batch: Vec<T> = Vec::new();
-        let mut bytes = 0;
+        let mut batch = Batch::new(container, T::DIMENSION);
         for mut row in rows {
-            let mut size = json_bytes(&row);
+            let mut size = batch.add(&row);
             let is_late = self.room - left_to_others < most / 4;
             if size > MAX_ROW_BYTES || (is_late && size > 4 * CUT_BYTES) {
+                batch.drop_last();
                 row.cut();
-                let cut_size = json_bytes(&row);
-                self.lose::<T>(0, u64::from(cut_size < size));
+                let cut_size = batch.add(&row);
+                self.lose(T::DIMENSION, 0, u64::from(cut_size < size));
                 size = cut_size;
             }
             if size > MAX_ROW_BYTES {
-                self.lose::<T>(1, 0);
-                continue;
+                batch.drop_last();
+                self.lose(T::DIMENSION, 1, 0);
             }
-            batch.push(row);
-            bytes += size + 1;
-            if bytes >= CHUNK_BYTES {
-                self.send(container, &batch, left_to_others);
+            if batch.json.len() >= CHUNK_BYTES {
+                self.send(&batch, T::DIMENSION, 0..batch.ends.len(), left_to_others);
                 batch.clear();
-                bytes = 0;
             }
         }
-        self.send(container, &batch, left_to_others);
+        self.send(&batch, T::DIMENSION, 0..batch.ends.len(), left_to_others);
     }
 
     /// Packs rows, or as many of them as there is room for.
-    fn send<T: Row>(&mut self, container: u32, rows: &[T], left_to_others: usize) {
+    fn send(
+        &mut self,
+        batch: &Batch,
+        dimension: Dimension,
+        rows: Range<usize>,
+        left_to_others: usize,
+    ) {
         let room = self.room.saturating_sub(left_to_others);
         if rows.is_empty() {
             return;
         }
         if room < LEAST_ROOM {
-            self.lose::<T>(rows.len() as u64, 0);
+            self.lose(dimension, rows.len() as u64, 0);
             return;
         }
-        let part = BTreeMap::from([(T::DIMENSION, Rows { container, rows })]);
-        let frame = self.packer.pack_json(&[part]);
+        let frame = self.packer.pack_json(&batch.chunk(&rows));
         let size = bytes_of(&frame);
         if size <= room {
             self.room -= size;
             self.frames.push(frame);
         } else if rows.len() == 1 {
-            self.lose::<T>(1, 0);
+            self.lose(dimension, 1, 0);
         } else {
-            let (first, rest) = rows.split_at(rows.len() / 2);
-            self.send(container, first, left_to_others);
-            self.send(container, rest, left_to_others);
+            let middle = rows.start + rows.len() / 2;
+            self.send(batch, dimension, rows.start..middle, left_to_others);
+            self.send(batch, dimension, middle..rows.end, left_to_others);
         }
     }
 
     /// What comes before the chunks, the node and the containers without their rows, and the chunks.
-    pub fn finish(mut self, heads: Vec<Part>) -> Vec<Frame> {
+    pub fn finish(mut self, heads: &[Part]) -> Vec<Frame> {
         let mut frames = Vec::with_capacity(self.frames.len() + 1);
-        let mut batch = Vec::new();
-        let mut bytes = 0;
-        for head in heads {
-            bytes += json_bytes(&head) + 1;
-            batch.push(head);
-            if bytes >= CHUNK_BYTES {
-                frames.push(self.packer.pack(&batch));
-                batch.clear();
-                bytes = 0;
-            }
+        for some in heads.chunks(HEADS_AT_ONCE) {
+            frames.push(self.packer.pack(some));
         }
-        frames.push(self.packer.pack(&batch));
         frames.append(&mut self.frames);
         frames
     }
@@ -309,15 +337,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bytes_are_those_that_are_written() {
-        let value = serde_json::json!({"a": "\u{1}", "b": [1, 2]});
-        assert_eq!(json_bytes(&value), value.to_string().len());
+    fn a_batch_is_a_part() {
+        let mut batch = Batch::new(3, Dimension::Dns);
+        let rows = ["a", "b", "c"].map(|name| Dns {
+            name: name.into(),
+            ..Dns::default()
+        });
+        for row in &rows {
+            batch.add(row);
+        }
+        batch.drop_last();
+        for (range, wanted) in [(0..2, &rows[..2]), (1..2, &rows[1..2])] {
+            let parts: Vec<Part> = serde_json::from_slice(&batch.chunk(&range)).expect("parts");
+            let part = Part::Dns {
+                container: 3,
+                rows: wanted.to_vec(),
+            };
+            assert_eq!(parts, [part]);
+        }
     }
 
     #[test]
     fn a_cut_text_says_how_long_it_was() {
-        let mut text = "ä".repeat(100);
+        let mut text = Text::from("ä".repeat(100));
         cut_text(&mut text);
-        assert_eq!(text, format!("{}…(200 bytes)", "ä".repeat(32)));
+        assert_eq!(*text, format!("{}…(200 bytes)", "ä".repeat(32)));
     }
 }

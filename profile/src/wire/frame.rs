@@ -4,6 +4,7 @@ use crate::model::{
     CapabilityUse, Container, Dimension, DimensionCompleteness, Dns, Event, File, Hook, LabelMode,
     Network, Node, Process, Syscall,
 };
+use crate::text::Text;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -39,22 +40,22 @@ pub enum Frame {
 #[serde(rename_all = "camelCase")]
 pub struct Hello {
     /// [`super::PROTOCOL`] of the probe.
-    pub protocol: String,
+    pub protocol: Text,
     /// Version of the probe.
-    pub probe: String,
+    pub probe: Text,
     /// Id of the session, as requested.
-    pub session: String,
+    pub session: Text,
     /// Name of the node.
-    pub node: String,
+    pub node: Text,
     /// Kernel release.
-    pub kernel: String,
+    pub kernel: Text,
     /// `amd64`, `arm64`.
-    pub arch: String,
+    pub arch: Text,
     /// What was attached.
     pub hooks: Vec<Hook>,
     /// Public key of the probe, base64: chunks are sealed with it to the key of the request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub key: Option<String>,
+    pub key: Option<Text>,
 }
 
 /// Totals so far, for a person who waits.
@@ -79,9 +80,9 @@ pub struct Progress {
 pub struct Failure {
     /// A short word that the plugin knows a remedy for: `notRoot`, `noBtf`, `bpfForbidden`,
     /// `targetNotFound`, `commandNotFound`, `commandNotExecutable`, `badRequest`, `other`.
-    pub code: String,
+    pub code: Text,
     /// What failed and why, outermost first.
-    pub message: String,
+    pub message: Text,
 }
 
 /// The end of the stream.
@@ -91,7 +92,7 @@ pub struct End {
     /// Number of frames before this one.
     pub frames: u64,
     /// SHA-256 of their lines, hexadecimal.
-    pub sha256: String,
+    pub sha256: Text,
 }
 
 /// A piece of the capture. `container` is the position of a `Container` part among its kind, from 0.
@@ -177,9 +178,9 @@ impl Part {
 #[serde(rename_all = "camelCase")]
 pub struct WindowReport {
     /// When it opened, RFC 3339.
-    pub started_at: String,
+    pub started_at: Text,
     /// When it closed, RFC 3339.
-    pub ended_at: String,
+    pub ended_at: Text,
     /// Its length by the monotonic clock.
     pub seconds: f64,
     /// It was ended before its time.
@@ -199,5 +200,5 @@ pub struct WindowReport {
     pub coverage: BTreeMap<Dimension, f64>,
     /// Sentences for the reader.
     #[serde(default)]
-    pub notes: Vec<String>,
+    pub notes: Vec<Text>,
 }

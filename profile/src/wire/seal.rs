@@ -4,6 +4,7 @@
 //!
 //! The box is that of libsodium with XChaCha20-Poly1305, from the crate `crypto_box`.
 
+use crate::text::Text;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use crypto_box::aead::AeadInPlace as _;
@@ -45,7 +46,7 @@ fn public(text: &str) -> Option<PublicKey> {
 /// Seals chunks to the key of a session.
 pub struct Sealer {
     sealed: ChaChaBox,
-    public: String,
+    public: Text,
     number: u64,
 }
 
@@ -57,14 +58,14 @@ impl Sealer {
         let secret = SecretKey::from(random);
         Some(Self {
             sealed: ChaChaBox::new(&public(session)?, &secret),
-            public: STANDARD.encode(secret.public_key().as_bytes()),
+            public: STANDARD.encode(secret.public_key().as_bytes()).into(),
             number: 0,
         })
     }
 
     /// The probe's public key, base64, for [`Hello::key`](super::Hello::key).
     #[must_use]
-    pub fn public(&self) -> String {
+    pub fn public(&self) -> Text {
         self.public.clone()
     }
 

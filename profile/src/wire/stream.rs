@@ -112,7 +112,7 @@ impl StreamWriter {
     pub fn end(self) -> String {
         let end = End {
             frames: self.seq,
-            sha256: hex(&self.digest.finalize()),
+            sha256: hex(&self.digest.finalize()).into(),
         };
         encode_line(self.seq, Frame::End(end))
     }
@@ -223,7 +223,7 @@ impl Decoder {
             Frame::Hello(hello) => {
                 if major(&hello.protocol) != major(PROTOCOL) {
                     return Err(StreamError::Version {
-                        theirs: hello.protocol,
+                        theirs: hello.protocol.into(),
                     });
                 }
                 if let (Some(key), Some(theirs)) = (&self.key, &hello.key) {
@@ -324,7 +324,7 @@ mod tests {
     fn stream_by(mut packer: Packer) -> Vec<String> {
         let mut writer = StreamWriter::default();
         let hello = Hello {
-            protocol: PROTOCOL.to_owned(),
+            protocol: PROTOCOL.into(),
             probe: "0".into(),
             session: "s".into(),
             node: "n".into(),

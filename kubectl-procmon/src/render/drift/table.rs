@@ -100,7 +100,7 @@ fn section(rows: &[&DriftRow], style: Style, wide: bool, out: &mut dyn Write) ->
     let shown = if wide { info.len() } else { INFO_ROWS };
     for row in telling.into_iter().chain(info.iter().take(shown).copied()) {
         table.add_row(vec![
-            row.id.clone(),
+            row.id.to_string(),
             colour(row.severity, style),
             sign(row.change).to_owned(),
             escape(&row.key).into_owned(),

@@ -25,7 +25,7 @@ pub(super) fn header(screen: &mut Screen<'_>, profile: &Profile) -> io::Result<(
         .iter()
         .map(|node| match &node.kernel {
             Some(kernel) => format!("{} (Linux {kernel})", node.name),
-            None => node.name.clone(),
+            None => node.name.clone().into(),
         })
         .collect();
     if !nodes.is_empty() {
@@ -131,10 +131,10 @@ pub(super) fn titles(containers: &[Container]) -> Vec<(&Container, String)> {
 fn title(container: &Container, twice: bool) -> String {
     let mut text = match &container.pod {
         Some(pod) => format!("{pod}/{}", container.container),
-        None => container.container.clone(),
+        None => container.container.clone().into(),
     };
     if twice && let Some(id) = &container.container_id {
-        let time = |at: &String| at.get(11..19).unwrap_or(at).to_owned();
+        let time = |at: &str| at.get(11..19).unwrap_or(at).to_owned();
         text += &format!(" ({}", id.get(..12).unwrap_or(id));
         if let Some(at) = &container.started_at {
             text += &format!(", started {}", time(at));

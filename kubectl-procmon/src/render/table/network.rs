@@ -80,10 +80,13 @@ pub(super) fn questions(
     let row = |row: &Dns| {
         vec![
             count(row.count),
-            row.record_type.clone(),
-            row.rcode.clone().unwrap_or_else(|| "no answer".to_owned()),
+            row.record_type.clone().into(),
+            row.rcode
+                .clone()
+                .unwrap_or_else(|| "no answer".into())
+                .into(),
             short_exe(&row.exe),
-            row.name.clone(),
+            row.name.clone().into(),
             if row.answers.is_empty() {
                 "-".to_owned()
             } else {
@@ -192,9 +195,9 @@ fn remote_name(remote: &Remote, namespace: Option<&str>) -> String {
     } else if let Some(node) = &remote.node {
         format!("node/{node}")
     } else if let Some(name) = remote.names.first() {
-        name.clone()
+        name.to_string()
     } else if let Some(cidr) = remote.cidr.as_ref().filter(|_| remote.address.is_none()) {
-        return cidr.clone();
+        return cidr.clone().into();
     } else {
         return address;
     };
