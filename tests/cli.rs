@@ -222,7 +222,10 @@ fn the_version_names_the_probes_with_their_digests() {
     assert_eq!(executable, sum("sha256sum <\"$1\""));
     assert_eq!(delivered, sum("base64 -w0 \"$1\" | sha256sum"));
     let text = String::from_utf8(run(&["version"]).stdout).unwrap();
-    assert!(text.contains(executable) && text.contains(delivered), "{text}");
+    assert!(
+        text.contains(executable) && text.contains(delivered),
+        "{text}"
+    );
 }
 
 #[test]
