@@ -203,9 +203,29 @@ fn the_version_names_the_probes_with_their_digests() {
     let version: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     let probe = &version["probes"][0];
     assert_eq!(probe["arch"], "amd64");
-    assert_eq!(probe["sha256"].as_str().unwrap().len(), 64);
+    let executable = probe["sha256"].as_str().unwrap();
+    let delivered = probe["configMap"]["binaryData"]["probe"]["base64Sha256"]
+        .as_str()
+        .unwrap();
     assert!(probe["bytes"].as_u64().unwrap() < 1_000_000);
     assert_eq!(version["protocol"], "1.0");
+
+    // What a policy is shown: the executable, and its base64 in the ConfigMap.
+    let sum = |command: &str| {
+        let output = Command::new("sh")
+            .args(["-c", command, "sh"])
+            .arg(procmon_tests::probe())
+            .output()
+            .unwrap();
+        String::from_utf8(output.stdout).unwrap()[..64].to_owned()
+    };
+    assert_eq!(executable, sum("sha256sum <\"$1\""));
+    assert_eq!(delivered, sum("base64 -w0 \"$1\" | sha256sum"));
+    let text = String::from_utf8(run(&["version"]).stdout).unwrap();
+    assert!(
+        text.contains(executable) && text.contains(delivered),
+        "{text}"
+    );
 }
 
 #[test]

@@ -7,9 +7,9 @@ use super::client::{explain, is_refusal};
 use super::pod::{self, Identity, Settings};
 use super::target::{NodeTarget, Plan, SESSION_LABEL};
 use crate::hint::advised;
+use crate::probes;
 use anyhow::{Context as _, Result};
 use futures::StreamExt as _;
-use k8s_openapi::ByteString;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
@@ -171,7 +171,7 @@ impl Delivery {
 
     /// What carries the probe to all nodes of one architecture.
     pub(crate) fn config_map(&self, arch: &str) -> Result<ConfigMap> {
-        let bytes = crate::probes::probe(arch)
+        let bytes = probes::probe(arch)
             .with_context(|| format!("this build carries no probe for {arch}"))?;
         Ok(ConfigMap {
             metadata: serde_json::from_value(json!({
@@ -183,8 +183,8 @@ impl Delivery {
             }))?,
             immutable: Some(true),
             binary_data: Some(BTreeMap::from([(
-                "probe".to_owned(),
-                ByteString(bytes.to_vec()),
+                probes::KEY.to_owned(),
+                probes::delivered(bytes),
             )])),
             data: None,
         })

@@ -343,7 +343,7 @@ async fn manifests(
     for arch in deliver::architectures(&plan.nodes) {
         let mut map = serde_json::to_value(delivery.config_map(arch)?)?;
         // A megabyte helps nobody who reads this.
-        map["binaryData"]["probe"] = crate::probes::describe(arch).into();
+        map["binaryData"][crate::probes::KEY] = crate::probes::describe(arch).into();
         add(map)?;
     }
     for node in &plan.nodes {
