@@ -131,45 +131,62 @@ pub(crate) fn summarize(facts: &Facts<'_>, mut chunks: Chunks) -> Result<Summary
                 .any(|container| is_used(container, name))
         })
         .collect();
-    for (number, container) in (0_u32..).zip(containers.values_mut()) {
-        macro_rules! send {
-            ($($field:ident),*) => {$(
-                chunks.rows(number, KIND_ROOM, std::mem::take(&mut container.$field));
-            )*};
+    let mut by_number: Vec<&mut Container> = containers.values_mut().collect();
+    macro_rules! send {
+        ($($field:ident),*) => {$(
+            let sizes = by_number.iter().map(|container| container.$field.len());
+            fairly(&mut chunks, KIND_ROOM, sizes.collect(), |chunks, number, most| {
+                let rows = std::mem::take(&mut by_number[number].$field);
+                chunks.rows(number, most, rows);
+                Ok(())
+            })?;
+        )*};
+    }
+    send!(network, capabilities, events, dns, syscalls);
+    let slots: Vec<u32> = containers.keys().copied().collect();
+    let sizes = |of_rows: &mut dyn Iterator<Item = u32>| {
+        let mut sizes = vec![0; slots.len()];
+        for slot in of_rows {
+            if let Ok(number) = slots.binary_search(&slot) {
+                sizes[number] += 1;
+            }
         }
-        send!(network, capabilities, events, dns, syscalls);
-    }
-    let files_room = FILES_ROOM.min(FILE_ROOM * facts.drained.files.len());
-    let processes_room = chunks.room().saturating_sub(files_room);
-    let mut processes = Seen::default();
-    for (number, slot) in (0_u32..).zip(containers.keys()) {
-        let rows = rows
-            .of(facts, *slot)
-            .inspect(|row| processes.add(row.count));
-        chunks.rows(number, processes_room, rows);
-    }
-    let mut files = Seen::default();
-    for (number, slot) in (0_u32..).zip(containers.keys()) {
-        let mut failed = None;
-        let samples = facts
-            .drained
-            .files
+        sizes
+    };
+    let (drained, mut processes, mut files) = (facts.drained, Seen::default(), Seen::default());
+    let files_room = FILES_ROOM.min(FILE_ROOM * drained.files.len());
+    let room = chunks.room().saturating_sub(files_room);
+    let images = &drained.processes.images;
+    let n_rows = sizes(
+        &mut rows
+            .named
             .iter()
-            .filter(|sample| facts.drained.container_of(sample.exe) == Some(*slot));
+            .map(|(image, ..)| images[*image].container),
+    );
+    fairly(&mut chunks, room, n_rows, |chunks, number, most| {
+        let rows = rows.of(facts, slots[number]);
+        chunks.rows(number, most, rows.inspect(|row| processes.add(row.count)));
+        Ok(())
+    })?;
+    let of_files = drained.files.iter();
+    let n_rows = sizes(&mut of_files.filter_map(|sample| drained.container_of(sample.exe)));
+    let room = chunks.room();
+    fairly(&mut chunks, room, n_rows, |chunks, number, most| {
+        let slot = slots[number];
+        let mut failed = Ok(());
+        let samples = drained.files.iter();
+        let samples = samples.filter(|sample| drained.container_of(sample.exe) == Some(slot));
         let rows = samples.filter_map(|sample| {
-            let row = file(facts, *slot, sample).unwrap_or_else(|error| {
-                failed = Some(error);
+            let row = file(facts, slot, sample).unwrap_or_else(|error| {
+                failed = Err(error);
                 None
             })?;
             files.add(row.operations.values().sum::<u64>() + row.errors.values().sum::<u64>());
             Some(row)
         });
-        let room = chunks.room();
-        chunks.rows(number, room, rows);
-        if let Some(error) = failed {
-            return Err(error);
-        }
-    }
+        chunks.rows(number, most, rows);
+        failed
+    })?;
     for (dimension, seen) in [(Dimension::Processes, processes), (Dimension::Files, files)] {
         coverage.extend(seen.coverage().map(|value| (dimension, value)));
     }
@@ -179,6 +196,25 @@ pub(crate) fn summarize(facts: &Facts<'_>, mut chunks: Chunks) -> Result<Summary
         coverage,
         ring_calls,
     })
+}
+
+/// Shares a room of the stream among containers, those with the fewest rows first: what they leave goes to the others,
+/// so that no container takes the room of another. `sizes` are numbers of rows.
+fn fairly(
+    chunks: &mut Chunks,
+    room: usize,
+    sizes: Vec<usize>,
+    mut send: impl FnMut(&mut Chunks, usize, usize) -> Result<()>,
+) -> Result<()> {
+    let mut order: Vec<(usize, usize)> = sizes.into_iter().enumerate().collect();
+    order.retain(|(_, size)| *size > 0);
+    order.sort_by_key(|(_, size)| *size);
+    let (n_all, end) = (order.len(), chunks.room().saturating_sub(room));
+    for (place, (number, _)) in order.into_iter().enumerate() {
+        let left = chunks.room().saturating_sub(end);
+        send(chunks, number, left / (n_all - place))?;
+    }
+    Ok(())
 }
 
 /// Rows of processes, before they are made.

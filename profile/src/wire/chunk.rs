@@ -74,7 +74,7 @@ struct Batch {
 }
 
 impl Batch {
-    fn new(container: u32, dimension: Dimension) -> Self {
+    fn new(container: usize, dimension: Dimension) -> Self {
         let part = serde_json::to_string(&dimension).unwrap_or_default();
         Self {
             head: format!(r#"[{{{part}:{{"container":{container},"rows":["#),
@@ -243,9 +243,14 @@ impl Chunks {
         self.frames.iter().map(bytes_of).sum()
     }
 
-    /// Takes the rows of one kind of a container, in at most so many bytes of the stream. Those behind
+    /// Takes the rows of one kind of the container with this number, in at most so many bytes of the stream. Those behind
     /// three quarters of them are cut.
-    pub fn rows<T: Row>(&mut self, container: u32, most: usize, rows: impl IntoIterator<Item = T>) {
+    pub fn rows<T: Row>(
+        &mut self,
+        container: usize,
+        most: usize,
+        rows: impl IntoIterator<Item = T>,
+    ) {
         let most = most.min(self.room);
         let left_to_others = self.room - most;
         let mut batch = Batch::new(container, T::DIMENSION);
