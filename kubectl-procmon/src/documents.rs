@@ -113,12 +113,7 @@ impl Place {
     pub(crate) fn read_baseline(&self, live: &Live, workload: Option<&str>) -> Result<Baseline> {
         let document = self.read(live)?;
         match document.content {
-            Content::Baseline(baseline) => baseline::normalize(*baseline).map_err(|container| {
-                crate::hint::advised(
-                    format!("`{}` has two containers named `{container}`", self.name()),
-                    "give each container one entry",
-                )
-            }),
+            Content::Baseline(baseline) => Ok(*baseline),
             Content::Profile(profile) => {
                 baseline::from_profiles(&self.name(), &[*profile], workload)
                     .map_err(|error| mismatch(&error))
@@ -217,7 +212,5 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Document> {
     let Ok(text) = std::str::from_utf8(bytes) else {
         bail!("it is neither JSON nor YAML");
     };
-    let value = yaml::value(text)
-        .map_err(|reason| anyhow::anyhow!("it is neither JSON nor YAML: {reason}"))?;
-    Ok(document::from_value(value)?)
+    Ok(yaml::parse(text)?)
 }

@@ -2,7 +2,7 @@
 
 use crate::model::{Dimension, DimensionCompleteness, DimensionState};
 use crate::text::Text;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Coverage: 1 minus the Good–Turing estimate of the share of what is still unseen.
 /// `seen_once` is the number of rows seen once, `observations` the sum of all rows.
@@ -32,10 +32,15 @@ pub fn worsen(
         .entry(dimension)
         .or_insert_with(|| DimensionCompleteness {
             state: DimensionState::Complete,
-            reasons: Vec::new(),
+            reasons: BTreeSet::new(),
         });
     entry.state = entry.state.max(state);
-    if let Err(place) = entry.reasons.binary_search(&reason) {
-        entry.reasons.insert(place, reason);
-    }
+    entry.reasons.insert(reason);
+}
+
+/// Reasons in one line.
+#[must_use]
+pub fn joined(reasons: &BTreeSet<Text>) -> String {
+    let reasons: Vec<&str> = reasons.iter().map(Text::as_str).collect();
+    reasons.join("; ")
 }

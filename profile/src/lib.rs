@@ -8,6 +8,7 @@
 
 #[cfg(feature = "compare")]
 pub mod baseline;
+pub mod bounds;
 pub mod completeness;
 #[cfg(feature = "compare")]
 pub mod diff;

@@ -253,10 +253,6 @@ pub fn normalize(profile: &mut Profile) {
         key(a).cmp(&key(b))
     });
     let completeness = &mut profile.completeness;
-    for dimension in completeness.dimensions.values_mut() {
-        dimension.reasons.sort();
-        dimension.reasons.dedup();
-    }
     completeness.notes.sort();
     completeness.notes.dedup();
     completeness.complete = !profile.nodes.is_empty()

@@ -1,5 +1,6 @@
 //! Text that somebody else chose: a watched process, a node, whoever wrote a document.
 
+use crate::bounds::MAX_TEXT_BYTES;
 use serde::{Deserialize, Deserializer, Serialize, de};
 use std::borrow::{Borrow, Cow};
 use std::fmt;
@@ -152,6 +153,34 @@ impl Text {
         plain + rest
     }
 
+    /// Bytes of what it stands for: each escape is as many as its byte or character has.
+    #[must_use]
+    pub fn plain_len(&self) -> usize {
+        let bytes = self.0.as_bytes();
+        let (mut place, mut length) = (0, 0);
+        while place < bytes.len() {
+            let (width, plain) = match (bytes[place], bytes.get(place + 1)) {
+                (b'\\', Some(b'x')) => (4, 1),
+                (b'\\', Some(b'u')) => {
+                    let rest = &self.0[place..];
+                    let code = rest.get(3..rest.find('}').unwrap_or(0));
+                    let code = code.and_then(|code| u32::from_str_radix(code, 16).ok());
+                    let character = code.and_then(char::from_u32);
+                    let digits = code.map_or(0, |code| (32 - code.leading_zeros()).div_ceil(4));
+                    match character {
+                        Some(character) => (digits as usize + 4, character.len_utf8()),
+                        None => (1, 1),
+                    }
+                }
+                (b'\\', Some(_)) => (2, 1),
+                _ => (1, 1),
+            };
+            place += width;
+            length += plain;
+        }
+        length
+    }
+
     /// The escaped form.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -261,6 +290,15 @@ impl PartialEq<Text> for String {
     }
 }
 
+fn bounded<E: de::Error>(bytes: usize) -> Result<(), E> {
+    if bytes > MAX_TEXT_BYTES {
+        return Err(E::custom(format_args!(
+            "a text of {bytes} bytes, of which {MAX_TEXT_BYTES} are taken"
+        )));
+    }
+    Ok(())
+}
+
 impl<'de> Deserialize<'de> for Text {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Visitor;
@@ -272,10 +310,12 @@ impl<'de> Deserialize<'de> for Text {
             }
 
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Text, E> {
+                bounded(text.len())?;
                 Ok(Text::from(text))
             }
 
             fn visit_string<E: de::Error>(self, text: String) -> Result<Text, E> {
+                bounded(text.len())?;
                 Ok(Text::from(text))
             }
         }

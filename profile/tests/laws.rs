@@ -11,7 +11,7 @@ use procmon_profile::model::{
 };
 use procmon_profile::text::Text;
 use proptest::prelude::*;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 const EXES: [&str; 3] = ["/usr/sbin/app", "/bin/sh", "/tmp/tmp.Ab3dEf9Z/x"];
 const FOLDERS: [&str; 8] = [
@@ -247,7 +247,7 @@ fn profile(number: usize) -> impl Strategy<Value = Profile> {
 fn complete() -> Completeness {
     let state = DimensionCompleteness {
         state: DimensionState::Complete,
-        reasons: Vec::new(),
+        reasons: BTreeSet::new(),
     };
     Completeness {
         complete: true,

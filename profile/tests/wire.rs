@@ -117,7 +117,7 @@ fn window() -> impl Strategy<Value = WindowReport> {
         Just(DimensionState::Partial),
         Just(DimensionState::Missing),
     ];
-    let dimension = (state, prop::collection::vec(word(), 0..2))
+    let dimension = (state, prop::collection::btree_set(word(), 0..2))
         .prop_map(|(state, reasons)| DimensionCompleteness { state, reasons });
     (
         prop::collection::vec(dimension, Dimension::ALL.len()),

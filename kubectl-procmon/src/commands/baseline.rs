@@ -553,12 +553,6 @@ fn change(
             ));
         };
         check_lock(&known, &place, force)?;
-        let known = baseline::normalize(known).map_err(|container| {
-            advised(
-                format!("`{}` has two containers named `{container}`", place.name()),
-                "give each container one entry",
-            )
-        })?;
         let was_locked = known.metadata.locked;
         let mut changed = work(known)?;
         if was_locked || force.force {

@@ -7,6 +7,7 @@ use crate::hint::advised;
 use crate::output::Output;
 use crate::render::Style;
 use crate::render::drift::{self, Form};
+use crate::render::shell_word;
 use anyhow::{Context as _, Result};
 use procmon_profile::diff::{self, Options};
 use procmon_profile::document::Content;
@@ -342,36 +343,24 @@ fn tell_how_to_accept(drift: &mut Drift, args: &Args) {
             Place::of(&args.profile),
             Ok(Place::File(_) | Place::ConfigMap(_))
         );
-    for row in &mut drift.rows {
-        row.accept = if from_file {
-            format!(
-                "kubectl procmon diff {} {} --accept --row {}",
-                quote(&baseline),
-                quote(&profile),
-                row.id
-            )
-            .into()
-        } else if args.odd_one_out {
-            String::new().into()
-        } else {
-            format!(
-                "kubectl procmon baseline accept {} --drift DRIFT.json --row {}",
-                quote(&baseline),
-                row.id
-            )
-            .into()
-        };
-    }
-}
-
-/// A word for a shell.
-fn quote(word: &str) -> String {
-    let plain =
-        |character: char| character.is_ascii_alphanumeric() || "-_./:@%+=,".contains(character);
-    if !word.is_empty() && word.chars().all(plain) {
-        word.to_owned()
+    let command = if args.odd_one_out {
+        None
+    } else if from_file {
+        shell_word(&baseline)
+            .zip(shell_word(&profile))
+            .map(|(baseline, profile)| {
+                format!("kubectl procmon diff {baseline} {profile} --accept --row")
+            })
     } else {
-        format!("'{}'", word.replace('\'', "'\\''"))
+        shell_word(&baseline).map(|baseline| {
+            format!("kubectl procmon baseline accept {baseline} --drift DRIFT.json --row")
+        })
+    };
+    for row in &mut drift.rows {
+        row.accept = command
+            .as_ref()
+            .map(|command| format!("{command} {}", row.id).into())
+            .unwrap_or_default();
     }
 }
 

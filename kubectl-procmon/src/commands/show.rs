@@ -5,15 +5,15 @@ use crate::documents::read_file;
 use crate::exit::Code;
 use crate::output::Output;
 use crate::render::drift::Form;
-use crate::render::{self, Format, Style};
+use crate::render::{self, Format, Style, shell_word};
 use anyhow::{Context as _, Result};
 use procmon_profile::document::Content;
 use procmon_profile::merge::{NodeCapture, merge};
-use procmon_profile::model::{Profile, Session, Tool};
+use procmon_profile::model::{Drift, Profile, Session, Tool};
 use procmon_profile::wire::{Decoder, MAX_STREAM_BYTES};
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Show a saved document in any form
 #[derive(Debug, clap::Args)]
@@ -54,7 +54,7 @@ pub(crate) fn run(args: &Args) -> Result<Code> {
             }
             match read.content {
                 Content::Profile(profile) => *profile,
-                other => return show_other(&other, args.rendering.output, output),
+                other => return show_other(&other, path, args.rendering.output, output),
             }
         }
         None => read_streams(&args.frames)?,
@@ -71,7 +71,7 @@ pub(crate) fn run(args: &Args) -> Result<Code> {
 }
 
 /// Baselines and drifts have screens of their own.
-fn show_other(content: &Content, format: Format, output: Output) -> Result<Code> {
+fn show_other(content: &Content, path: &Path, format: Format, output: Output) -> Result<Code> {
     let style = if output.is_stdout() {
         Style::of_stdout()
     } else {
@@ -86,7 +86,9 @@ fn show_other(content: &Content, format: Format, output: Output) -> Result<Code>
                 Format::Yaml => Form::Yaml,
                 Format::Table | Format::Name => Form::Table,
             };
-            render::drift::render(std::slice::from_ref(drift.as_ref()), form, style, &mut text)?;
+            let mut drift = drift.as_ref().clone();
+            tell_how_to_accept(&mut drift, path);
+            render::drift::render(&[drift], form, style, &mut text)?;
         }
         (Content::Baseline(baseline), Format::Json | Format::Yaml) => {
             text = super::baseline::text(baseline, format == Format::Json)?;
@@ -98,6 +100,23 @@ fn show_other(content: &Content, format: Format, output: Output) -> Result<Code>
     }
     output.write(&text)?;
     Ok(Code::Done)
+}
+
+/// The commands of a Drift are this program's: one that a document brings may do anything.
+fn tell_how_to_accept(drift: &mut Drift, path: &Path) {
+    let command = shell_word(&drift.baseline.name)
+        .zip(path.to_str().and_then(shell_word))
+        .map(|(baseline, path)| {
+            format!("kubectl procmon baseline accept {baseline} --drift {path} --row")
+        });
+    for row in &mut drift.rows {
+        let is_id = !row.id.is_empty() && row.id.bytes().all(|byte| byte.is_ascii_hexdigit());
+        row.accept = command
+            .as_ref()
+            .filter(|_| is_id)
+            .map(|command| format!("{command} {}", row.id).into())
+            .unwrap_or_default();
+    }
 }
 
 fn read_streams(paths: &[PathBuf]) -> Result<Profile> {

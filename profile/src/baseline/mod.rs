@@ -22,7 +22,7 @@ pub(crate) use shape::{is_credential, is_temporary};
 
 use crate::model::{
     API_VERSION, Baseline, BaselineContainer, BaselineKind, BaselineMetadata, BaselineWindow,
-    BaselineWorkload, Dimension, Drift, Phase, Profile, RowValue, SCHEMA_VERSION, Seen,
+    BaselineWorkload, Change, Dimension, Drift, Phase, Profile, RowValue, SCHEMA_VERSION, Seen,
 };
 use crate::text::Text;
 use std::collections::{BTreeMap, BTreeSet};
@@ -300,20 +300,17 @@ fn join_metadata(one: &BaselineMetadata, other: &BaselineMetadata) -> BaselineMe
 }
 
 /// New places of a container's windows, by their old ones.
-fn places<K: PartialEq>(
+fn places<K: Ord>(
     old: &[BaselineWindow],
     new: &[BaselineWindow],
     container: &str,
     key: impl Fn(&BaselineWindow) -> K,
 ) -> Vec<usize> {
     let own = |window: &&BaselineWindow| window.container == container;
-    let new: Vec<K> = new.iter().filter(own).map(&key).collect();
+    let new: BTreeMap<K, usize> = new.iter().filter(own).map(&key).zip(0..).collect();
     old.iter()
         .filter(own)
-        .filter_map(|window| {
-            let wanted = key(window);
-            new.iter().position(|window| *window == wanted)
-        })
+        .filter_map(|window| new.get(&key(window)).copied())
         .collect()
 }
 
@@ -420,12 +417,15 @@ pub fn normalize(baseline: Baseline) -> Result<Baseline, String> {
 /// Rows that are gone are taken out.
 pub fn accept(baseline: &mut Baseline, drift: &Drift, wanted: impl Fn(&str) -> bool) -> usize {
     let mut taken = 0;
+    let mut places: BTreeMap<Text, usize> = baseline
+        .containers
+        .iter()
+        .map(|known| known.name.clone())
+        .zip(0..)
+        .collect();
+    let mut gone: BTreeMap<usize, Vec<&RowValue>> = BTreeMap::new();
     for row in drift.rows.iter().filter(|row| wanted(&row.id)) {
-        let place = baseline
-            .containers
-            .iter()
-            .position(|known| known.name == row.container);
-        let place = place.unwrap_or_else(|| {
+        let place = *places.entry(row.container.clone()).or_insert_with(|| {
             baseline.containers.push(BaselineContainer {
                 name: row.container.clone(),
                 ..BaselineContainer::default()
@@ -434,37 +434,86 @@ pub fn accept(baseline: &mut Baseline, drift: &Drift, wanted: impl Fn(&str) -> b
         });
         let container = &mut baseline.containers[place];
         taken += 1;
+        if row.change == Change::Gone {
+            gone.entry(place).or_default().push(&row.value);
+            continue;
+        }
         macro_rules! take {
             ($field:ident, $value:expr) => {
-                if row.change == crate::model::Change::Gone {
-                    let key = $value.key();
-                    container.$field.retain(|known| known.key() != key);
-                } else {
-                    let mut value = $value.clone();
-                    *value.seen_mut() = Seen {
-                        accepted: true,
-                        explain: value.seen().explain.clone(),
-                        ..Seen::default()
-                    };
-                    container.$field.push(value);
-                }
+                let mut value = $value.clone();
+                *value.seen_mut() = Seen {
+                    accepted: true,
+                    explain: value.seen().explain.clone(),
+                    ..Seen::default()
+                };
+                container.$field.push(value);
             };
         }
         match &row.value {
-            RowValue::Process(value) => take!(processes, value),
-            RowValue::Edge(value) => take!(edges, value),
-            RowValue::Syscall(value) => take!(syscalls, value),
-            RowValue::File(value) => take!(files, value),
-            RowValue::Peer(value) => take!(network, value),
-            RowValue::Listen(value) => take!(listen, value),
-            RowValue::Dns(value) => take!(dns, value),
-            RowValue::Capability(value) => take!(capabilities, value),
-            RowValue::Event(value) => take!(events, value),
+            RowValue::Process(value) => {
+                take!(processes, value);
+            }
+            RowValue::Edge(value) => {
+                take!(edges, value);
+            }
+            RowValue::Syscall(value) => {
+                take!(syscalls, value);
+            }
+            RowValue::File(value) => {
+                take!(files, value);
+            }
+            RowValue::Peer(value) => {
+                take!(network, value);
+            }
+            RowValue::Listen(value) => {
+                take!(listen, value);
+            }
+            RowValue::Dns(value) => {
+                take!(dns, value);
+            }
+            RowValue::Capability(value) => {
+                take!(capabilities, value);
+            }
+            RowValue::Event(value) => {
+                take!(events, value);
+            }
         }
+    }
+    for (place, values) in gone {
+        take_out(&mut baseline.containers[place], &values);
     }
     sort_windows(baseline);
     finish(baseline);
     taken
+}
+
+/// Takes rows with these keys out.
+fn take_out(container: &mut BaselineContainer, values: &[&RowValue]) {
+    macro_rules! take_out {
+        ($field:ident, $variant:ident) => {
+            let keys: BTreeSet<_> = values
+                .iter()
+                .filter_map(|value| match value {
+                    RowValue::$variant(value) => Some(value.key()),
+                    _ => None,
+                })
+                .collect();
+            if !keys.is_empty() {
+                container
+                    .$field
+                    .retain(|known| !keys.contains(&known.key()));
+            }
+        };
+    }
+    take_out!(processes, Process);
+    take_out!(edges, Edge);
+    take_out!(syscalls, Syscall);
+    take_out!(files, File);
+    take_out!(network, Peer);
+    take_out!(listen, Listen);
+    take_out!(dns, Dns);
+    take_out!(capabilities, Capability);
+    take_out!(events, Event);
 }
 
 impl Facts {

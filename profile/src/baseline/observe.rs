@@ -3,6 +3,7 @@
 
 use super::rows::{Row, add_explain, add_seen};
 use super::shape::{self, Context};
+use crate::completeness::joined;
 use crate::model::{
     BaselineWindow, BaselineWorkload, CapabilityRow, Container, Dimension, DimensionState,
     Direction, DnsRow, EdgeRow, EventRow, EventType, Explain, ExplainedBy, FileRow, ListenRow,
@@ -95,7 +96,7 @@ pub(crate) fn observe(profile: &Profile, of: &BaselineWorkload) -> BTreeMap<Text
             };
             (
                 *dimension,
-                format!("{word}: {}", state.reasons.join("; ")).into(),
+                format!("{word}: {}", joined(&state.reasons)).into(),
             )
         })
         .collect();

@@ -7,12 +7,14 @@ use crate::baseline::is_protected;
 use crate::model::{ExplainedBy, FileRow};
 use std::collections::HashMap;
 
+/// Nodes refer to each other by their place in one list: a pattern may have thousands of parts, too
+/// many to be built, followed or dropped one within another.
 #[derive(Default)]
 struct Node<'a> {
-    names: HashMap<&'a str, Node<'a>>,
-    patterns: Vec<(&'a str, Node<'a>)>,
+    names: HashMap<&'a str, usize>,
+    patterns: HashMap<&'a str, usize>,
     /// `**`: any components, also none.
-    any: Option<Box<Node<'a>>>,
+    any: Option<usize>,
     /// Behind a `**`: takes any part and stays.
     repeats: bool,
     rows: Vec<&'a FileRow>,
@@ -21,20 +23,69 @@ struct Node<'a> {
 /// File rows of one container, by executable.
 #[derive(Default)]
 pub(super) struct Paths<'a> {
-    by_exe: HashMap<&'a str, Node<'a>>,
+    nodes: Vec<Node<'a>>,
+    by_exe: HashMap<&'a str, usize>,
 }
 
 impl<'a> Paths<'a> {
     pub(super) fn new(rows: &'a [FileRow]) -> Self {
         let mut paths = Self::default();
         for row in rows {
-            let mut node = paths.by_exe.entry(row.exe.as_str()).or_default();
+            let mut node = match paths.by_exe.get(row.exe.as_str()) {
+                Some(node) => *node,
+                None => {
+                    let node = paths.add(Node::default());
+                    paths.by_exe.insert(&row.exe, node);
+                    node
+                }
+            };
             for part in row.path.split('/') {
-                node = node.step(part);
+                node = paths.step(node, part);
             }
-            node.rows.push(row);
+            paths.nodes[node].rows.push(row);
         }
         paths
+    }
+
+    fn add(&mut self, node: Node<'a>) -> usize {
+        self.nodes.push(node);
+        self.nodes.len() - 1
+    }
+
+    /// The node behind a part of a pattern.
+    fn step(&mut self, from: usize, part: &'a str) -> usize {
+        let known = &self.nodes[from];
+        let there = if part != "**" {
+            known.names.get(part).or(known.patterns.get(part)).copied()
+        } else if known.repeats {
+            // Two in a row stand for what one stands for.
+            Some(from)
+        } else {
+            known.any
+        };
+        if let Some(there) = there {
+            return there;
+        }
+        let repeats = part == "**";
+        let made = self.add(Node {
+            repeats,
+            ..Node::default()
+        });
+        let node = &mut self.nodes[from];
+        if repeats {
+            node.any = Some(made);
+        } else if has_wildcard(part) {
+            node.patterns.insert(part, made);
+        } else {
+            node.names.insert(part, made);
+        }
+        made
+    }
+
+    /// A node, and the one behind a `**` that stands for nothing.
+    fn enter(&self, node: usize, nodes: &mut Vec<usize>) {
+        nodes.push(node);
+        nodes.extend(self.nodes[node].any);
     }
 
     /// The rows that cover a path of an executable. A protected path is covered only by a row of
@@ -43,21 +94,35 @@ impl<'a> Paths<'a> {
         let Some(root) = self.by_exe.get(exe) else {
             return Vec::new();
         };
-        let mut nodes: Vec<&Node<'a>> = Vec::new();
-        root.enter(&mut nodes);
+        let mut nodes = Vec::new();
+        self.enter(*root, &mut nodes);
         for part in path.split('/') {
-            let mut next: Vec<&Node<'a>> = Vec::new();
-            for node in nodes {
-                node.follow(part, &mut next);
+            let mut next = Vec::new();
+            for place in nodes {
+                let node = &self.nodes[place];
+                if let Some(named) = node.names.get(part) {
+                    self.enter(*named, &mut next);
+                }
+                for (pattern, behind) in &node.patterns {
+                    if matches(pattern, part) {
+                        self.enter(*behind, &mut next);
+                    }
+                }
+                if node.repeats {
+                    self.enter(place, &mut next);
+                }
             }
-            next.sort_by_key(|node| std::ptr::from_ref(*node));
-            next.dedup_by_key(|node| std::ptr::from_ref(*node));
+            next.sort_unstable();
+            next.dedup();
             nodes = next;
+            if nodes.is_empty() {
+                break;
+            }
         }
         let protected = is_protected(path);
         let mut rows: Vec<&FileRow> = nodes
             .into_iter()
-            .flat_map(|node| &node.rows)
+            .flat_map(|node| &self.nodes[node].rows)
             .copied()
             .filter(|row| !protected || row.path == path || !was_learned(row))
             .collect();
@@ -76,50 +141,6 @@ fn was_learned(row: &FileRow) -> bool {
         .explain
         .iter()
         .any(|explain| explain.by == ExplainedBy::Learned)
-}
-
-impl<'a> Node<'a> {
-    fn step(&mut self, part: &'a str) -> &mut Self {
-        if part == "**" {
-            let any = self.any.get_or_insert_default();
-            any.repeats = true;
-            return any;
-        }
-        if !has_wildcard(part) {
-            return self.names.entry(part).or_default();
-        }
-        let place = self
-            .patterns
-            .iter()
-            .position(|(pattern, _)| *pattern == part);
-        let place = place.unwrap_or_else(|| {
-            self.patterns.push((part, Self::default()));
-            self.patterns.len() - 1
-        });
-        &mut self.patterns[place].1
-    }
-
-    /// This node, and those behind a `**` that stands for nothing.
-    fn enter<'b>(&'b self, nodes: &mut Vec<&'b Self>) {
-        nodes.push(self);
-        if let Some(any) = &self.any {
-            any.enter(nodes);
-        }
-    }
-
-    fn follow<'b>(&'b self, part: &str, next: &mut Vec<&'b Self>) {
-        if let Some(node) = self.names.get(part) {
-            node.enter(next);
-        }
-        for (pattern, node) in &self.patterns {
-            if matches(pattern, part) {
-                node.enter(next);
-            }
-        }
-        if self.repeats {
-            self.enter(next);
-        }
-    }
 }
 
 fn has_wildcard(part: &str) -> bool {
@@ -251,6 +272,11 @@ mod tests {
                 .covering("/x", &("/a".repeat(500) + "/b"))
                 .is_empty()
         );
+        let deep = ["/a".repeat(400_000), "/**".repeat(100_000)];
+        let rows: Vec<FileRow> = deep.iter().map(|path| row(path)).collect();
+        let paths = Paths::new(&rows);
+        assert_eq!(paths.covering("/x", &deep[0]).len(), 2);
+        assert_eq!(paths.covering("/x", "/b").len(), 1);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The Baseline document: what several windows of one workload showed, generalized.
 
 use super::{Abi, Dimension, Direction, EventType, FileOperation, Layer, Origin, Protocol};
+use crate::bounds::MAX_WINDOWS;
 use crate::text::Text;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,8 +20,10 @@ pub struct Baseline {
     /// Whose it is.
     pub metadata: BaselineMetadata,
     /// What it was made from, sorted by container, start, session and instance.
+    #[serde(deserialize_with = "crate::bounds::rows")]
     pub windows: Vec<BaselineWindow>,
     /// By container name.
+    #[serde(deserialize_with = "crate::bounds::rows")]
     pub containers: Vec<BaselineContainer>,
 }
 
@@ -49,7 +52,11 @@ pub struct BaselineMetadata {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub locked: bool,
     /// Who did what by force, who accepted what.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    #[serde(
+        default,
+        skip_serializing_if = "BTreeSet::is_empty",
+        deserialize_with = "crate::bounds::entries"
+    )]
     pub notes: BTreeSet<Text>,
 }
 
@@ -81,6 +88,7 @@ pub struct BaselineWindow {
     #[serde(default, skip_serializing_if = "str::is_empty")]
     pub instance: Text,
     /// Its length.
+    #[serde(deserialize_with = "crate::bounds::numbers")]
     pub window_seconds: f64,
     /// The container started within it.
     pub from_start: bool,
@@ -99,38 +107,54 @@ pub struct BaselineContainer {
     /// Its name; `local` on one machine.
     pub name: Text,
     /// Digests of the images that it was seen with.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::bounds::entries")]
     pub image_digests: BTreeSet<Text>,
     /// Programs with the shapes of their arguments.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::bounds::rows")]
     pub processes: Vec<ProcessRow>,
     /// Which program executes which.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::bounds::rows")]
     pub edges: Vec<EdgeRow>,
     /// System calls.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::bounds::rows")]
     pub syscalls: Vec<SyscallRow>,
     /// Files.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::bounds::rows")]
     pub files: Vec<FileRow>,
     /// Peers.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::bounds::rows")]
     pub network: Vec<PeerRow>,
     /// Listening sockets.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::bounds::rows")]
     pub listen: Vec<ListenRow>,
     /// Names asked of a resolver.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::bounds::rows")]
     pub dns: Vec<DnsRow>,
     /// Capabilities asked for.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::bounds::rows")]
     pub capabilities: Vec<CapabilityRow>,
     /// Rare and telling operations.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::bounds::rows")]
     pub events: Vec<EventRow>,
     /// Whether the windows were long enough, by dimension.
     #[serde(default)]
     pub coverage: BTreeMap<Dimension, Coverage>,
+}
+
+impl BaselineContainer {
+    /// Number of its rows, of all dimensions.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.processes.len()
+            + self.edges.len()
+            + self.syscalls.len()
+            + self.files.len()
+            + self.network.len()
+            + self.listen.len()
+            + self.dns.len()
+            + self.capabilities.len()
+            + self.events.len()
+    }
 }
 
 /// In which windows a row was seen.
@@ -152,7 +176,11 @@ pub struct Seen {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub accepted: bool,
     /// What its wildcards stand for.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "crate::bounds::entries"
+    )]
     pub explain: Vec<Explain>,
 }
 
@@ -186,13 +214,18 @@ impl From<WindowCounts> for String {
 }
 
 impl TryFrom<String> for WindowCounts {
-    type Error = std::num::ParseIntError;
+    type Error = String;
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
-        text.split_ascii_whitespace()
+        let words = || text.split_ascii_whitespace();
+        if words().nth(MAX_WINDOWS).is_some() {
+            return Err(format!("counts of more than {MAX_WINDOWS} windows"));
+        }
+        words()
             .map(str::parse)
             .collect::<Result<_, _>>()
             .map(Self)
+            .map_err(|error| format!("counts that are no numbers: {error}"))
     }
 }
 
@@ -222,6 +255,7 @@ pub struct Explain {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rule: Option<Text>,
     /// Up to 10 of the values, the first in their order.
+    #[serde(deserialize_with = "crate::bounds::entries")]
     pub values: BTreeSet<Text>,
 }
 
@@ -242,8 +276,10 @@ pub enum ExplainedBy {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ProcessRow {
     /// Path of the executable.
+    #[serde(deserialize_with = "crate::bounds::path")]
     pub exe: Text,
     /// Arguments, with `*` for what varies.
+    #[serde(deserialize_with = "crate::bounds::entries")]
     pub argv: Vec<Text>,
     /// Effective user id.
     pub uid: u32,
@@ -271,8 +307,10 @@ pub struct ProcessRow {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct EdgeRow {
     /// Path of the parent's executable.
+    #[serde(deserialize_with = "crate::bounds::path")]
     pub parent: Text,
     /// Path of the child's executable.
+    #[serde(deserialize_with = "crate::bounds::path")]
     pub child: Text,
     /// In which windows.
     #[serde(flatten)]
@@ -284,13 +322,14 @@ pub struct EdgeRow {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SyscallRow {
     /// Path of the executable.
+    #[serde(deserialize_with = "crate::bounds::path")]
     pub exe: Text,
     /// The calling convention.
     pub abi: Abi,
     /// Its name.
     pub name: Text,
     /// Names of the errnos that it failed with.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::bounds::entries")]
     pub errors: BTreeSet<Text>,
     /// In which windows.
     #[serde(flatten)]
@@ -303,14 +342,20 @@ pub struct SyscallRow {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct FileRow {
     /// Path of the executable.
+    #[serde(deserialize_with = "crate::bounds::path")]
     pub exe: Text,
     /// Path; `*` stands for what varies within a component, `**` for any components, `\*` for a star.
+    #[serde(deserialize_with = "crate::bounds::path")]
     pub path: Text,
     /// What is done to it.
     #[serde(default)]
     pub operations: BTreeSet<FileOperation>,
     /// Names of the errnos that calls on it failed with.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    #[serde(
+        default,
+        skip_serializing_if = "BTreeSet::is_empty",
+        deserialize_with = "crate::bounds::entries"
+    )]
     pub errors: BTreeSet<Text>,
     /// In which windows.
     #[serde(flatten)]
@@ -323,6 +368,7 @@ pub struct FileRow {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PeerRow {
     /// Path of the executable.
+    #[serde(deserialize_with = "crate::bounds::path")]
     pub exe: Text,
     /// Protocol of the socket.
     pub protocol: Protocol,
@@ -338,7 +384,11 @@ pub struct PeerRow {
     /// Connections were made or payload moved.
     pub reached: bool,
     /// Names of the errnos of what failed.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    #[serde(
+        default,
+        skip_serializing_if = "BTreeSet::is_empty",
+        deserialize_with = "crate::bounds::entries"
+    )]
     pub failures: BTreeSet<Text>,
     /// In which windows.
     #[serde(flatten)]
@@ -350,6 +400,7 @@ pub struct PeerRow {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ListenRow {
     /// Path of the executable.
+    #[serde(deserialize_with = "crate::bounds::path")]
     pub exe: Text,
     /// Protocol of the socket.
     pub protocol: Protocol,
@@ -368,6 +419,7 @@ pub struct ListenRow {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct DnsRow {
     /// Path of the executable.
+    #[serde(deserialize_with = "crate::bounds::path")]
     pub exe: Text,
     /// The name; a `*` for a first label that varies.
     pub name: Text,
@@ -384,6 +436,7 @@ pub struct DnsRow {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CapabilityRow {
     /// Path of the executable.
+    #[serde(deserialize_with = "crate::bounds::path")]
     pub exe: Text,
     /// `CAP_…`.
     pub name: Text,
@@ -401,12 +454,13 @@ pub struct CapabilityRow {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct EventRow {
     /// Path of the executable; empty when it is not known.
+    #[serde(deserialize_with = "crate::bounds::path")]
     pub exe: Text,
     /// What it was.
     #[serde(rename = "type")]
     pub event_type: EventType,
     /// What matters of its details.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::bounds::entries")]
     pub details: BTreeMap<Text, Text>,
     /// In which windows.
     #[serde(flatten)]
@@ -420,12 +474,15 @@ pub struct EventRow {
 pub struct Coverage {
     /// The estimated share of what happens that the baseline holds, 0 to 1: the smaller of two
     /// Good–Turing estimates, by observations and by windows.
+    #[serde(deserialize_with = "crate::bounds::numbers")]
     pub estimate: f64,
     /// The same after each window more.
+    #[serde(deserialize_with = "crate::bounds::numbers")]
     pub trend: Vec<f64>,
     /// Rows that the baseline holds.
     pub rows: u64,
     /// At least so many rows are still unseen: Chao's lower bound.
+    #[serde(deserialize_with = "crate::bounds::numbers")]
     pub unseen_rows: f64,
     /// That it is long enough, or how much more to record.
     pub verdict: Text,

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CapabilityUse {
     /// Path of the executable.
+    #[serde(deserialize_with = "crate::bounds::path")]
     pub exe: Text,
     /// `CAP_…`.
     pub name: Text,

@@ -57,26 +57,40 @@ pub struct Container {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub security_context: Option<SecurityContext>,
     /// Processes, sorted by id.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::bounds::rows")]
     pub processes: Vec<Process>,
     /// System calls, sorted by name, abi and executable.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::bounds::rows")]
     pub syscalls: Vec<Syscall>,
     /// Files, sorted by path and executable.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::bounds::rows")]
     pub files: Vec<File>,
     /// Network peers and listeners, sorted by all that names them.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::bounds::rows")]
     pub network: Vec<Network>,
     /// Names asked of a resolver.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::bounds::rows")]
     pub dns: Vec<Dns>,
     /// Capabilities asked for.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::bounds::rows")]
     pub capabilities: Vec<CapabilityUse>,
     /// Rare and telling operations, in the order of time.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::bounds::rows")]
     pub events: Vec<Event>,
+}
+
+impl Container {
+    /// Number of its rows, of all dimensions.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.processes.len()
+            + self.syscalls.len()
+            + self.files.len()
+            + self.network.len()
+            + self.dns.len()
+            + self.capabilities.len()
+            + self.events.len()
+    }
 }
 
 /// A Kubernetes object that owns a pod.
@@ -107,7 +121,7 @@ pub struct SecurityContext {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<i64>,
     /// Capabilities added as `+NAME`, dropped as `-NAME`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::bounds::entries")]
     pub capabilities: Vec<Text>,
     /// `RuntimeDefault`, `Unconfined` or `Localhost/PROFILE`; absent where the kubelet decides.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -123,7 +137,7 @@ pub struct SecurityContext {
     #[serde(rename = "hostPID")]
     pub host_pid: bool,
     /// What is mounted into it.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::bounds::entries")]
     pub volumes: Vec<Volume>,
 }
 
@@ -137,9 +151,14 @@ pub struct Volume {
     /// `configMap`, `secret`, `projected`, `emptyDir`, `persistentVolumeClaim`, `hostPath`, … as the API names it.
     pub kind: Text,
     /// Where it is mounted.
+    #[serde(deserialize_with = "crate::bounds::path")]
     pub mount_path: Text,
     /// Name of the ConfigMap, Secret or claim, or the path on the host.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "crate::bounds::path"
+    )]
     pub source: Option<Text>,
     /// Mounted read-only.
     pub read_only: bool,

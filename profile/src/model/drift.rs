@@ -26,12 +26,17 @@ pub struct Drift {
     /// Every dimension could be compared.
     pub comparable: bool,
     /// Differences: by container, then the most severe first.
+    #[serde(deserialize_with = "crate::bounds::rows")]
     pub rows: Vec<DriftRow>,
     /// What could not be compared. Nothing is concluded from it.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::bounds::rows")]
     pub not_comparable: Vec<NotComparable>,
     /// Sentences for the reader.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "crate::bounds::rows"
+    )]
     pub notes: Vec<Text>,
     /// Numbers of rows.
     pub summary: DriftSummary,
@@ -56,6 +61,7 @@ pub struct DriftSide {
     /// The workload.
     pub workload: BaselineWorkload,
     /// Sessions that it was made from.
+    #[serde(deserialize_with = "crate::bounds::rows")]
     pub sessions: Vec<Text>,
 }
 
@@ -84,7 +90,7 @@ pub struct DriftRow {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nearest: Option<Text>,
     /// JSON pointers into the profile.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::bounds::entries")]
     pub evidence: Vec<Text>,
     /// The command that accepts it.
     #[serde(default, skip_serializing_if = "str::is_empty")]

@@ -19,7 +19,7 @@ pub struct Event {
     /// How often.
     pub count: u64,
     /// What docs/profile.md lists for the type.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::bounds::entries")]
     pub details: BTreeMap<Text, Text>,
 }
 

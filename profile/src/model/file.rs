@@ -11,8 +11,10 @@ use std::collections::BTreeMap;
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct File {
     /// Path within the container.
+    #[serde(deserialize_with = "crate::bounds::path")]
     pub path: Text,
     /// Path of the executable that used it.
+    #[serde(deserialize_with = "crate::bounds::path")]
     pub exe: Text,
     /// Calls that succeeded; an open that creates counts `open` and `create`, a rename counts at
     /// both names, a link at the new one.
@@ -24,6 +26,7 @@ pub struct File {
     /// Shared writable mappings made: what went through them is not counted in bytes.
     pub mmap_write: u64,
     /// Failed calls by errno name.
+    #[serde(deserialize_with = "crate::bounds::entries")]
     pub errors: Counts,
     /// Whether the kernel's own objects gave the path, or an argument of the call.
     pub name_source: NameSource,
@@ -118,10 +121,18 @@ pub struct Mount {
     /// What it is to Kubernetes.
     pub kind: MountKind,
     /// Device, volume or name of what is mounted.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "crate::bounds::path"
+    )]
     pub source: Option<Text>,
     /// The path on the node, for a hostPath volume.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "crate::bounds::path"
+    )]
     pub host_path: Option<Text>,
 }
 

@@ -73,8 +73,10 @@ pub struct Profile {
     /// When, of what and by what.
     pub session: Session,
     /// One row per node that was asked, sorted by name; one that failed says why.
+    #[serde(deserialize_with = "crate::bounds::rows")]
     pub nodes: Vec<Node>,
     /// One row per container, sorted by namespace, pod, container and id.
+    #[serde(deserialize_with = "crate::bounds::rows")]
     pub containers: Vec<Container>,
     /// What the document can and cannot be relied on for.
     pub completeness: Completeness,

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Network {
     /// Path of the executable.
+    #[serde(deserialize_with = "crate::bounds::path")]
     pub exe: Text,
     /// Protocol of the socket.
     pub protocol: Protocol,
@@ -29,13 +30,18 @@ pub struct Network {
     /// Datagrams received.
     pub datagrams_received: u64,
     /// Failed connections and transfers by errno name.
+    #[serde(deserialize_with = "crate::bounds::entries")]
     pub failures: Counts,
     /// Payload bytes sent.
     pub bytes_sent: u64,
     /// Payload bytes received.
     pub bytes_received: u64,
     /// The devices that carried it, innermost first.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "crate::bounds::entries"
+    )]
     pub path: Vec<PathHop>,
 }
 
@@ -92,7 +98,11 @@ pub struct Endpoint {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub port: Option<u16>,
     /// Path of a Unix socket; an abstract name begins with `@`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "crate::bounds::path"
+    )]
     pub path: Option<Text>,
 }
 
@@ -107,10 +117,18 @@ pub struct Remote {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub port: Option<u16>,
     /// Path of a Unix socket; an abstract name begins with `@`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "crate::bounds::path"
+    )]
     pub path: Option<Text>,
     /// Names that a resolver gave for the address, or that TLS asked for.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "crate::bounds::entries"
+    )]
     pub names: Vec<Text>,
     /// The pod that has the address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -172,6 +190,7 @@ pub struct PathHop {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Dns {
     /// Path of the executable.
+    #[serde(deserialize_with = "crate::bounds::path")]
     pub exe: Text,
     /// The name asked for.
     pub name: Text,
@@ -182,7 +201,7 @@ pub struct Dns {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rcode: Option<Text>,
     /// The answers.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::bounds::entries")]
     pub answers: Vec<Text>,
     /// How often.
     pub count: u64,

@@ -24,7 +24,11 @@ pub struct Node {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tier: Option<Tier>,
     /// Every hook wanted, sorted by name.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "crate::bounds::entries"
+    )]
     pub hooks: Vec<Hook>,
     /// What did not reach the document.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -105,8 +109,10 @@ pub struct Lost {
     /// Records that found the ring buffer full.
     pub ring_buffer: u64,
     /// Entries that found a map full, by map.
+    #[serde(deserialize_with = "crate::bounds::entries")]
     pub maps: Counts,
     /// Runs of a program that the kernel skipped, by hook.
+    #[serde(deserialize_with = "crate::bounds::entries")]
     pub recursion: Counts,
     /// Rows dropped to keep the stream below its limit.
     pub frames: u64,
@@ -118,10 +124,18 @@ pub struct Lost {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Cost {
     /// CPU time of the probe itself, in seconds.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "crate::bounds::numbers"
+    )]
     pub cpu_seconds: Option<f64>,
     /// CPU time of the programs in the kernel, in seconds; only where the kernel keeps statistics.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "crate::bounds::numbers"
+    )]
     pub bpf_seconds: Option<f64>,
     /// Runs of the programs in the kernel; only where the kernel keeps statistics.
     #[serde(default, skip_serializing_if = "Option::is_none")]

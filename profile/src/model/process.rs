@@ -17,20 +17,27 @@ pub struct Process {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<Text>,
     /// Path of the executable within the container, resolved by the kernel.
+    #[serde(deserialize_with = "crate::bounds::path")]
     pub exe: Text,
     /// Arguments, credentials masked.
+    #[serde(deserialize_with = "crate::bounds::entries")]
     pub argv: Vec<Text>,
     /// The arguments were longer than the capture takes.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub argv_truncated: bool,
     /// Working directory at the start of the program.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "crate::bounds::path"
+    )]
     pub cwd: Option<Text>,
     /// Effective user id, as the initial user namespace knows it.
     pub uid: u32,
     /// Effective group id, as the initial user namespace knows it.
     pub gid: u32,
     /// The node's process ids, at most 16.
+    #[serde(deserialize_with = "crate::bounds::entries")]
     pub pids: Vec<u32>,
     /// Capability sets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -42,7 +49,7 @@ pub struct Process {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seccomp: Option<SeccompMode>,
     /// Whose namespaces it lives in, by `mnt`, `pid`, `net`, `ipc`, `uts`, `user`, `cgroup`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::bounds::entries")]
     pub namespaces: BTreeMap<Text, NamespaceOwner>,
     /// How it came into the container.
     pub origin: Origin,
@@ -68,6 +75,7 @@ pub struct Process {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_seen: Option<Text>,
     /// How they ended: exit code as a decimal number, or the signal's name.
+    #[serde(deserialize_with = "crate::bounds::entries")]
     pub exits: Counts,
 }
 
@@ -76,10 +84,13 @@ pub struct Process {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CapabilitySets {
     /// Used by permission checks.
+    #[serde(deserialize_with = "crate::bounds::entries")]
     pub effective: Vec<Text>,
     /// Limit of what can become effective.
+    #[serde(deserialize_with = "crate::bounds::entries")]
     pub permitted: Vec<Text>,
     /// Limit of what an executable can grant.
+    #[serde(deserialize_with = "crate::bounds::entries")]
     pub bounding: Vec<Text>,
 }
 

@@ -15,7 +15,11 @@ pub struct Session {
     /// What was profiled.
     pub target: Target,
     /// The arguments of the plugin as given, credentials masked.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "crate::bounds::entries"
+    )]
     pub command: Vec<Text>,
     /// When the first window opened; absent when none did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -24,10 +28,18 @@ pub struct Session {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<Text>,
     /// The window asked for, in seconds; absent when it was to end with the command.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "crate::bounds::numbers"
+    )]
     pub requested_seconds: Option<f64>,
     /// The shortest window of all nodes that answered, in seconds.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "crate::bounds::numbers"
+    )]
     pub window_seconds: Option<f64>,
     /// True when the user ended the window before its time. A window that somebody else cut is
     /// partial instead.

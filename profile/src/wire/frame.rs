@@ -52,6 +52,7 @@ pub struct Hello {
     /// `amd64`, `arm64`.
     pub arch: Text,
     /// What was attached.
+    #[serde(deserialize_with = "crate::bounds::entries")]
     pub hooks: Vec<Hook>,
     /// Public key of the probe, base64: chunks are sealed with it to the key of the request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -63,6 +64,7 @@ pub struct Hello {
 #[serde(rename_all = "camelCase")]
 pub struct Progress {
     /// Seconds since the window opened.
+    #[serde(deserialize_with = "crate::bounds::numbers")]
     pub seconds: f64,
     /// System calls.
     pub calls: u64,
@@ -160,7 +162,13 @@ impl Part {
     /// Rows in it, at least one: it is a row itself.
     pub(super) fn rows(&self) -> usize {
         let rows = match self {
-            Self::Node(_) | Self::Window(_) | Self::Container(_) => 0,
+            Self::Node(node) => node.hooks.len(),
+            Self::Window(window) => {
+                let reasons = window.dimensions.values().map(|state| state.reasons.len());
+                window.notes.len() + reasons.sum::<usize>()
+            }
+            // It should have none; rows count wherever they stand.
+            Self::Container(container) => container.rows(),
             Self::Processes { rows, .. } => rows.len(),
             Self::Syscalls { rows, .. } => rows.len(),
             Self::Files { rows, .. } => rows.len(),
@@ -182,6 +190,7 @@ pub struct WindowReport {
     /// When it closed, RFC 3339.
     pub ended_at: Text,
     /// Its length by the monotonic clock.
+    #[serde(deserialize_with = "crate::bounds::numbers")]
     pub seconds: f64,
     /// It was ended before its time.
     pub ended_early: bool,
@@ -196,9 +205,9 @@ pub struct WindowReport {
     /// What this node's rows can be relied on for.
     pub dimensions: BTreeMap<Dimension, DimensionCompleteness>,
     /// Coverage by dimension.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::bounds::numbers")]
     pub coverage: BTreeMap<Dimension, f64>,
     /// Sentences for the reader.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::bounds::entries")]
     pub notes: Vec<Text>,
 }

@@ -3,46 +3,35 @@
 use super::{sign, word};
 use anyhow::{Context as _, Result};
 use procmon_profile::baseline::workload_name;
-use procmon_profile::model::{Dimension, Drift, DriftRow, Severity};
+use procmon_profile::model::{Dimension, Drift, DriftRow, NotComparable, Severity};
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
+use std::collections::BTreeMap;
 use std::io::Write;
 
 /// One suite for each container, one case for each dimension, which fails with its rows.
 pub(super) fn render(drifts: &[Drift], out: &mut dyn Write) -> Result<()> {
     let mut report = Report::new("kubectl procmon diff");
     for drift in drifts {
-        let mut containers: Vec<&str> = drift
-            .rows
-            .iter()
-            .map(|row| row.container.as_str())
-            .chain(
-                drift
-                    .not_comparable
-                    .iter()
-                    .map(|row| row.container.as_str()),
-            )
-            .collect();
-        containers.sort_unstable();
-        containers.dedup();
-        if containers.is_empty() {
-            containers.push("all");
+        let mut containers: BTreeMap<&str, (Vec<&DriftRow>, Vec<&NotComparable>)> = BTreeMap::new();
+        for row in &drift.rows {
+            containers.entry(&row.container).or_default().0.push(row);
         }
-        for container in containers {
+        for row in &drift.not_comparable {
+            containers.entry(&row.container).or_default().1.push(row);
+        }
+        if containers.is_empty() {
+            containers.entry("all").or_default();
+        }
+        for (container, (own_rows, not_comparable)) in containers {
             let mut suite = TestSuite::new(format!(
                 "{} {container}",
                 workload_name(&drift.profile.workload)
             ));
             for dimension in Dimension::ALL {
-                let own = |row: &&DriftRow| {
-                    row.container == container
-                        && row.dimension == dimension
-                        && row.severity > Severity::Info
-                };
-                let rows: Vec<&DriftRow> = drift.rows.iter().filter(own).collect();
-                let skipped = drift
-                    .not_comparable
-                    .iter()
-                    .find(|row| row.container == container && row.dimension == dimension);
+                let own =
+                    |row: &&&DriftRow| row.dimension == dimension && row.severity > Severity::Info;
+                let rows: Vec<&DriftRow> = own_rows.iter().filter(own).copied().collect();
+                let skipped = not_comparable.iter().find(|row| row.dimension == dimension);
                 let status = if let Some(skipped) = skipped {
                     let mut status = TestCaseStatus::skipped();
                     status.set_message(format!("not comparable: {}", skipped.reason));

@@ -5,8 +5,7 @@ mod markdown;
 mod sarif;
 mod table;
 
-use super::{Style, escape_json};
-use crate::render::yaml;
+use super::Style;
 use anyhow::Result;
 use procmon_profile::model::{Change, Dimension, Drift, Severity};
 use serde_json::json;
@@ -45,10 +44,9 @@ pub(crate) fn render(
             }
         }
         Form::Json => {
-            let text = serde_json::to_string_pretty(&document(drifts)?)?;
-            writeln!(out, "{}", escape_json(text))?;
+            writeln!(out, "{}", serde_json::to_string_pretty(&document(drifts)?)?)?;
         }
-        Form::Yaml => write!(out, "{}", yaml::text(&document(drifts)?)?)?,
+        Form::Yaml => write!(out, "{}", serde_saphyr::to_string(&document(drifts)?)?)?,
         Form::Markdown => {
             for drift in drifts {
                 markdown::render(drift, out)?;

@@ -26,7 +26,7 @@ pub(super) fn report(drifts: &[Drift]) -> Result<serde_sarif::sarif::Sarif> {
                             Severity::Medium => "warning",
                             _ => "note",
                         },
-                        "message": {"text": format!("{}: {}", row.key, row.reason)},
+                        "message": {"text": plain(&format!("{}: {}", row.key, row.reason))},
                         "partialFingerprints": {"drift/v1": row.id},
                         // Code scanning wants a file: what was learned is what is to be changed.
                         "locations": [{
@@ -57,7 +57,7 @@ pub(super) fn report(drifts: &[Drift]) -> Result<serde_sarif::sarif::Sarif> {
                     "executionSuccessful": true,
                     "toolExecutionNotifications": drift.not_comparable.iter().map(|row| json!({
                         "level": "warning",
-                        "message": {"text": format!("{} of {} can't be compared: {}", word(row.dimension), row.container, row.reason)},
+                        "message": {"text": plain(&format!("{} of {} can't be compared: {}", word(row.dimension), row.container, row.reason))},
                     })).collect::<Vec<_>>(),
                 }],
                 "results": results,
@@ -72,8 +72,22 @@ pub(super) fn report(drifts: &[Drift]) -> Result<serde_sarif::sarif::Sarif> {
     .context("the report is no SARIF")
 }
 
-/// A relative reference: what has no place in one is percent-encoded.
+/// A message in which `[text](destination)`, which is a link there, stands as it is.
+fn plain(text: &str) -> String {
+    if text.contains("](") {
+        text.replace('[', "\\[").replace(']', "\\]")
+    } else {
+        text.to_owned()
+    }
+}
+
+/// A relative reference: what has no place in one is percent-encoded. Two slashes at its beginning
+/// would name a host.
 fn uri(name: &str) -> String {
+    let name = match name.trim_start_matches('/') {
+        rest if rest.len() + 1 < name.len() => &name[name.len() - rest.len() - 1..],
+        _ => name,
+    };
     name.bytes()
         .map(|byte| {
             if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
