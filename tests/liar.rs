@@ -4,11 +4,12 @@
 use procmon_profile::model::{
     Container, Dimension, DimensionCompleteness, DimensionState, LabelMode,
 };
-use procmon_profile::model::{Node, Process};
+use procmon_profile::model::{Direction, Network, Node, Process, Protocol, Remote};
 use procmon_profile::wire::{Part, Request, WindowReport};
 use procmon_tests::liar::{ConfigMap, Liar, Lies, Log, node, pod};
 use procmon_tests::{Running, plugin};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -322,6 +323,90 @@ fn a_probe_that_somebody_replaced_is_deleted_at_once_and_nothing_of_it_is_kept()
         );
         assert!(liar.made("pods").is_empty() && liar.made("jobs").is_empty());
     }
+}
+
+#[test]
+fn a_log_of_a_pod_that_somebody_replaced_is_partial() {
+    let liar = Liar::new(one_pod(Lies {
+        log: Log::Whole(honest),
+        replaced_pod: true,
+        ..Lies::default()
+    }));
+    check_partial(&profile(&liar), &["somebody replaced the probe's pod"]);
+}
+
+#[test]
+fn addresses_name_a_peer_only_where_no_single_node_can_claim_them() {
+    let log = Log::Whole(|_| {
+        let to = |address: &str| Network {
+            exe: "/web".to_owned(),
+            protocol: Protocol::Tcp,
+            direction: Direction::Outbound,
+            local: None,
+            remote: Some(Remote {
+                address: Some(address.to_owned()),
+                port: Some(443),
+                ..Remote::default()
+            }),
+            connections: 1,
+            datagrams_sent: 0,
+            datagrams_received: 0,
+            failures: BTreeMap::new(),
+            bytes_sent: 0,
+            bytes_received: 0,
+            path: Vec::new(),
+        };
+        let rows = ["10.1.1.5", "198.51.100.7", "203.0.113.9", "10.96.0.9"].map(to);
+        let rows = Part::Network {
+            container: 0,
+            rows: rows.into(),
+        };
+        [window(1.0), vec![container(WEB, "/web"), rows]].concat()
+    });
+    let mut lies = one_pod(Lies {
+        log,
+        ..Lies::default()
+    });
+    let on = |name: &str, node: &str, address: &str| {
+        let more = json!({"spec": {"nodeName": node}, "status": {"podIPs": [{"ip": address}]}});
+        pod(name, &format!("{name}-uid"), &more)
+    };
+    let range = |name: &str, range: &str| node(name, &json!({"spec": {"podCIDRs": [range]}}));
+    let service = json!({"metadata": {"namespace": "default", "name": "svc"},
+        "spec": {"clusterIPs": ["10.96.0.9"], "externalIPs": ["203.0.113.9"]}});
+    lies.objects.extend([
+        (
+            ALL_PODS,
+            vec![
+                pod("web", WEB, &json!({})),
+                on("db", "n2", "10.1.1.5"),
+                on("evil", "n3", "198.51.100.7"),
+            ],
+        ),
+        ("/api/v1/services", vec![service]),
+    ]);
+    lies.objects.retain(|(list, _)| *list != NODES);
+    lies.objects.push((
+        NODES,
+        vec![
+            range("n1", "10.1.0.0/24"),
+            range("n2", "10.1.1.0/24"),
+            range("n3", "10.1.2.0/24"),
+        ],
+    ));
+    let document = profile(&Liar::new(lies));
+    let remote = |address: &str| {
+        let rows = document["containers"][0]["network"].as_array().unwrap();
+        let row = rows.iter().find(|row| row["remote"]["address"] == address);
+        row.unwrap()["remote"].clone()
+    };
+    assert_eq!(remote("10.1.1.5")["pod"]["name"], "db");
+    assert_eq!(remote("198.51.100.7")["pod"], Value::Null);
+    assert_eq!(remote("203.0.113.9")["service"], Value::Null);
+    assert_eq!(remote("203.0.113.9")["externalIPOf"]["name"], "svc");
+    assert_eq!(remote("10.96.0.9")["service"]["name"], "svc");
+    let notes = document["completeness"]["notes"].to_string();
+    assert!(notes.contains("outside of their node's range"), "{notes}");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! An API server that says what a test wants: the one thing that a real cluster can't be made to do.
 //! It knows as much of Kubernetes as one session of the plugin asks for.
 
-use procmon_profile::wire::{Frame, Hello, Part, Progress, Request, StreamWriter, encode_chunk};
+use procmon_profile::wire::{Frame, Hello, Packer, Part, Progress, Request, Sealer, StreamWriter};
 use serde_json::{Value, json};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -19,6 +19,8 @@ pub struct Lies {
     pub log: Log,
     /// What becomes of the ConfigMap once a probe runs.
     pub config_map: ConfigMap,
+    /// Another pod has the name of the probe's as soon as its log was read.
+    pub replaced_pod: bool,
     /// Objects with the session's label that the session did not make are in every list.
     pub forged: bool,
 }
@@ -30,6 +32,7 @@ impl Default for Lies {
             state: |_| json!({"running": {}}),
             log: Log::Whole(|_| Vec::new()),
             config_map: ConfigMap::Kept,
+            replaced_pod: false,
             forged: false,
         }
     }
@@ -336,6 +339,12 @@ fn get(
         .iter()
         .flat_map(|(list, items)| items.iter().map(move |item| (*list, item)));
     let found = all.chain(made.iter().map(|made| (made.path.as_str(), &made.object)));
+    let is_pod = path.contains("/pods/procmon-");
+    if is_pod && lies.replaced_pod {
+        let object =
+            json!({"metadata": {"name": path.rsplit('/').next(), "uid": "uid-of-another"}});
+        return answer.say(200, &object);
+    }
     if let Some((_, object)) = found.into_iter().find(|(list, object)| named(list, object)) {
         return answer.say(200, object);
     }
@@ -424,6 +433,10 @@ fn log(answer: &mut Answer, path: &str, lies: &Lies, state: &Mutex<State>) -> st
     };
     let request = request(&pod.object);
     let mut writer = StreamWriter::default();
+    let key = request.seal_to.as_deref().unwrap_or_default();
+    let mut packer = Packer {
+        sealer: Sealer::new(key, [7; 32]),
+    };
     let hello = writer.line(Frame::Hello(Hello {
         protocol: procmon_profile::wire::PROTOCOL.to_owned(),
         probe: "0".to_owned(),
@@ -432,13 +445,14 @@ fn log(answer: &mut Answer, path: &str, lies: &Lies, state: &Mutex<State>) -> st
         kernel: "k".to_owned(),
         arch: "amd64".to_owned(),
         hooks: Vec::new(),
+        key: packer.sealer.as_ref().map(Sealer::public),
     }));
     answer.begin()?;
     answer.0.write_all(hello.as_bytes())?;
     match &lies.log {
         Log::Whole(parts) => {
             let parts = parts(&request);
-            let chunk = writer.line(Frame::Chunk(encode_chunk(&parts)));
+            let chunk = writer.line(packer.pack(&parts));
             answer.0.write_all(chunk.as_bytes())?;
             answer.0.write_all(writer.end().as_bytes())
         }

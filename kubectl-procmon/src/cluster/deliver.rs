@@ -14,7 +14,7 @@ use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::{Api, Client, Resource};
-use procmon_profile::wire::Request;
+use procmon_profile::wire::{Request, SessionKey};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -30,6 +30,8 @@ pub(crate) struct Delivery {
     pub(crate) seconds: f64,
     /// Seconds until the anchor takes everything away.
     pub(crate) deadline: u64,
+    /// What the probes seal their captures to: the log of a pod is read by others too, and kept.
+    pub(crate) key: SessionKey,
     expires: String,
     started: Instant,
     settings: Settings,
@@ -91,7 +93,9 @@ impl Delivery {
         session: &str,
         deadline: f64,
         options: &Options,
-    ) -> Self {
+    ) -> Result<Self> {
+        let mut random = [0; 32];
+        getrandom::fill(&mut random).context("cannot make a key")?;
         let expires = jiff::Timestamp::now()
             .checked_add(jiff::SignedDuration::from_secs_f64(deadline))
             .map(|time| time.to_string())
@@ -102,12 +106,13 @@ impl Delivery {
             reason = "at most a day"
         )]
         let deadline = deadline.ceil() as u64;
-        Self {
+        Ok(Self {
             client,
             namespace: plan.probe_namespace.clone(),
             session: session.to_owned(),
             seconds: options.seconds,
             deadline,
+            key: SessionKey::new(random),
             expires,
             started: Instant::now(),
             settings: options.pod.clone(),
@@ -116,7 +121,7 @@ impl Delivery {
             made: Mutex::default(),
             creating: Semaphore::new(CREATIONS),
             following: Semaphore::new(FOLLOWED),
-        }
+        })
     }
 
     fn anchor_name(&self) -> String {
@@ -303,6 +308,20 @@ impl Delivery {
                 self.namespace
             ),
         }))
+    }
+
+    /// The pod whose log was read is still the one that this session made: what has its name now may be
+    /// somebody else's. None: it is, or the user may not look. `is_deleted`: the session itself may have
+    /// deleted it.
+    pub(crate) async fn doubt_pod(&self, name: &str, is_deleted: bool) -> Option<&'static str> {
+        match self.pods().get_metadata(name).await {
+            Ok(pod) if self.is_own_pod(name, pod.metadata.uid.as_deref()) => None,
+            Ok(_) => Some("somebody replaced the probe's pod: its log may be another's"),
+            Err(kube::Error::Api(status)) if status.is_not_found() && !is_deleted => {
+                Some("somebody deleted the probe's pod before its log was proven to be its own")
+            }
+            Err(_) => None,
+        }
     }
 
     /// Earliest and latest time of the session, in seconds since 1970 by the API server's clock. None

@@ -377,7 +377,7 @@ async fn follow(
     progress: &ProgressWindow,
     interrupts: &AtomicU32,
 ) -> Result<NodeCapture> {
-    let mut decoder = Decoder::default();
+    let mut decoder = Decoder::sealed(delivery.key.clone());
     let mut fault = None;
     let mut reads_after_end = 0;
     let mut patience = Patience {
@@ -428,6 +428,9 @@ async fn follow(
     let was_asked = interrupts.load(Ordering::SeqCst) > 0;
     if capture.fault.is_none() && !was_asked {
         capture.fault = crate::session::cut_from_outside(&capture.parts, Some(delivery.seconds));
+    }
+    if capture.fault.is_none() {
+        capture.fault = delivery.doubt_pod(name, was_asked).await.map(str::to_owned);
     }
     capture.asked = Some(super::asked(delivery, node));
     Ok(capture)

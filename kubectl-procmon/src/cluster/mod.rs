@@ -4,6 +4,7 @@ pub(crate) mod client;
 mod deliver;
 mod enrich;
 mod follow;
+mod peers;
 mod pod;
 pub(crate) mod store;
 mod target;
@@ -99,7 +100,7 @@ async fn profile(options: Arc<Options>) -> Result<Outcome> {
         &session.id,
         deadline,
         &options,
-    ));
+    )?);
     if let Some(dry_run) = options.dry_run {
         return manifests(&delivery, &plan, &options, dry_run).await;
     }
@@ -305,6 +306,7 @@ fn request(delivery: &Delivery, node: &NodeTarget, options: &Options) -> Request
         },
         latency: options.latency,
         verbose: options.verbose,
+        seal_to: Some(delivery.key.public()),
         ..Request::new(&delivery.session, target)
     }
 }
