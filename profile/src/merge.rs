@@ -166,22 +166,28 @@ fn take(
     let faults = refused.into_iter().chain(capture.fault.clone());
     for fault in faults.chain(unasked.reasons()) {
         row.complete = false;
-        for dimension in Dimension::ALL {
-            worsen(
-                &mut profile.completeness.dimensions,
-                dimension,
-                DimensionState::Partial,
-                format!("node {}: {fault}", row.name).into(),
-            );
-        }
+        make_partial(profile, &format!("node {}: {fault}", row.name));
     }
     if error.is_some() || window.is_none() {
         row.complete = false;
         row.error = error
             .or(capture.fault.map(Text::from))
+            .or(unasked.reasons().next().map(Text::from))
             .or_else(|| Some("it sent no capture".into()));
     }
     (row, window, containers)
+}
+
+fn make_partial(profile: &mut Profile, reason: &str) {
+    for dimension in Dimension::ALL {
+        let dimensions = &mut profile.completeness.dimensions;
+        worsen(
+            dimensions,
+            dimension,
+            DimensionState::Partial,
+            reason.into(),
+        );
+    }
 }
 
 fn note(profile: &mut Profile, sentence: String) {
@@ -218,7 +224,7 @@ fn merge_dimensions(profile: &mut Profile, window: &WindowReport, node: Option<&
     }
     // One node's sentences are not to be read as another's.
     let notes = window.notes.iter().map(|note| match node {
-        Some(node) => format!("node {node}: {note}"),
+        Some(node) => format!("node {node}: {note}").into(),
         None => note.clone(),
     });
     profile.completeness.notes.extend(notes);

@@ -49,12 +49,16 @@ pub(super) fn enrich(cluster: &Cluster, container: Option<&str>, profile: &mut P
             continue;
         };
         // A node tells of its own pods; the API server says which these are.
-        let node = known.spec.as_ref().and_then(|spec| spec.node_name.as_ref());
-        if node != row.node.as_ref() {
-            profile.completeness.notes.push(format!(
-                "node {}: left out, as it was not its to say: a container of a pod of another node",
-                row.node.as_deref().unwrap_or_default()
-            ));
+        let node = known
+            .spec
+            .as_ref()
+            .and_then(|spec| spec.node_name.as_deref());
+        if node != row.node.as_deref() {
+            let teller = row.node.clone().unwrap_or_default();
+            profile.completeness.notes.push(
+                format!("node {teller}: left out, as it was not its to say: a container of a pod of another node")
+                    .into(),
+            );
             continue;
         }
         // The sandbox is no container of the pod.
@@ -203,7 +207,7 @@ impl Cluster {
 
     /// The topmost controller of a pod.
     fn owner(&self, pod: &Pod) -> Option<OwnerReference> {
-        let namespace = name_of(pod).namespace;
+        let namespace = pod.metadata.namespace.clone().unwrap_or_default();
         let mut owner = controller(pod.metadata.owner_references.as_ref())?;
         let place = (namespace.clone(), owner.name.clone());
         let above = match owner.kind.as_str() {

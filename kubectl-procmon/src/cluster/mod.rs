@@ -18,7 +18,8 @@ use k8s_openapi::api::core::v1::Pod;
 use procmon_profile::asked::Asked;
 use procmon_profile::merge::{NodeCapture, merge, normalize};
 use procmon_profile::model::{LabelMode, Profile};
-use procmon_profile::wire::{Failure, Limits, PROTOCOL, Request, TargetSpec, Window};
+use procmon_profile::text::Text;
+use procmon_profile::wire::{Failure, Limits, Request, TargetSpec, Window};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -149,10 +150,11 @@ async fn profile(options: Arc<Options>) -> Result<Outcome> {
             .map(|(node, reason)| failed(node, reason.clone())),
     );
     let mut profile = merge(session, captures);
-    profile.completeness.notes.extend(plan.notes.clone());
+    let notes = plan.notes.iter().map(Text::from);
+    profile.completeness.notes.extend(notes);
     if options.pod.privileged {
         let note = "the probe's pod was privileged, as `--privileged` asked for";
-        profile.completeness.notes.push(note.to_owned());
+        profile.completeness.notes.push(note.into());
     }
     // Windows that somebody else ended are partial instead.
     profile.session.ended_early &= interrupts.load(Ordering::SeqCst) > 0;

@@ -11,7 +11,7 @@ use crate::session;
 use anyhow::{Context as _, Result};
 use procmon_profile::merge::merge;
 use procmon_profile::model::{LabelMode, Profile, Target};
-use procmon_profile::wire::{PROTOCOL, Request, TargetSpec, Window};
+use procmon_profile::wire::{Request, TargetSpec, Window};
 
 /// Capture what a target does, for a fixed time
 ///
