@@ -40,6 +40,9 @@ pub(crate) struct Live {
     /// Namespace for the probe's objects [default: the target's]
     #[arg(long, value_name = "NAMESPACE")]
     pub(crate) probe_namespace: Option<String>,
+    /// Run the probe's pod privileged
+    #[arg(long)]
+    pub(crate) privileged: bool,
     /// No progress, and no summary
     #[arg(short, long)]
     pub(crate) quiet: bool,
@@ -160,7 +163,7 @@ pub(crate) fn profile(target: Vec<String>, live: &Live) -> Result<Profile> {
         pod: cluster::Settings {
             image: live.image.clone(),
             probe_namespace: live.probe_namespace.clone(),
-            privileged: true,
+            privileged: live.privileged,
             ..cluster::Settings::default()
         },
         dry_run: None,

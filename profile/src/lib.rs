@@ -6,6 +6,7 @@
 //! This crate is pure: it reads no file, no clock, no environment and no network, and it never
 //! panics on untrusted input. Equal facts give equal bytes.
 
+pub mod asked;
 #[cfg(feature = "compare")]
 pub mod baseline;
 pub mod bounds;

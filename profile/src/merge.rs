@@ -1,5 +1,6 @@
 //! Parts of several nodes to one Profile, in an order that depends on nothing but the facts.
 
+use crate::asked::{self, Asked, Unasked};
 use crate::completeness::worsen;
 use crate::mask::mask_texts;
 use crate::model::{
@@ -23,6 +24,9 @@ pub struct NodeCapture {
     pub fault: Option<String>,
     /// Why the probe gave up.
     pub failure: Option<Failure>,
+    /// What the node was asked. None where no request is known: a machine's own probe, and a stream
+    /// that was kept.
+    pub asked: Option<Asked>,
 }
 
 impl NodeCapture {
@@ -37,6 +41,7 @@ impl NodeCapture {
             refused: received.refused,
             fault: fault.or_else(|| received.fault.map(|fault| fault.to_string())),
             failure,
+            asked: None,
         }
     }
 }
@@ -73,9 +78,12 @@ fn take(
     capture: NodeCapture,
     profile: &mut Profile,
 ) -> (Node, Option<WindowReport>, Vec<Container>) {
+    let asked = capture.asked.as_ref();
+    let mut unasked = Unasked::default();
     let mut node = None;
     let mut window = None;
-    let mut containers: Vec<Container> = Vec::new();
+    // One that was refused keeps its place, by which rows name it.
+    let mut containers: Vec<Option<Container>> = Vec::new();
     let mut strays = 0_u64;
     let (heads, rows): (Vec<Part>, Vec<Part>) = capture
         .parts
@@ -84,15 +92,19 @@ fn take(
     for part in heads {
         match part {
             Part::Node(part) => node = Some(*part),
-            Part::Window(part) => window = Some(part),
-            Part::Container(part) => containers.push(*part),
+            Part::Window(part) => window = asked::window(part, asked, &mut unasked),
+            Part::Container(mut part) => {
+                let is_own = asked::is_own(&mut part, &capture.node, asked, &mut unasked);
+                containers.push(is_own.then_some(*part));
+            }
             _ => {}
         }
     }
     macro_rules! add {
         ($container:ident, $field:ident, $rows:ident) => {
             match containers.get_mut($container as usize) {
-                Some(container) => container.$field.extend($rows),
+                Some(Some(container)) => container.$field.extend($rows),
+                Some(None) => {}
                 None => strays += $rows.len() as u64,
             }
         };
@@ -130,6 +142,16 @@ fn take(
     let error = capture.failure.map(|failure| failure.message);
     let mut row = node.unwrap_or_default();
     row.name = capture.node;
+    let (window, span) = window.unzip();
+    let mut containers: Vec<Container> = containers.into_iter().flatten().collect();
+    for container in &mut containers {
+        container.node = Some(row.name.clone());
+        asked::retain_possible(container, asked, span, &mut unasked);
+    }
+    asked::retain_possible_cost(&mut row, &mut unasked);
+    for reason in unasked.reasons() {
+        note(profile, format!("node {}: {reason}", row.name));
+    }
     let refused = capture.refused;
     if refused.frames > 0 {
         let lost = row.lost.get_or_insert_default();
@@ -141,27 +163,31 @@ fn take(
             refused.frames, refused.reason
         )
     });
-    for fault in refused.iter().chain(&capture.fault) {
+    let faults = refused.into_iter().chain(capture.fault.clone());
+    for fault in faults.chain(unasked.reasons()) {
         row.complete = false;
-        for dimension in Dimension::ALL {
-            worsen(
-                &mut profile.completeness.dimensions,
-                dimension,
-                DimensionState::Partial,
-                format!("node {}: {fault}", row.name).into(),
-            );
-        }
+        make_partial(profile, &format!("node {}: {fault}", row.name));
     }
     if error.is_some() || window.is_none() {
         row.complete = false;
         row.error = error
             .or(capture.fault.map(Text::from))
+            .or(unasked.reasons().next().map(Text::from))
             .or_else(|| Some("it sent no capture".into()));
     }
-    for container in &mut containers {
-        container.node.get_or_insert_with(|| row.name.clone());
-    }
     (row, window, containers)
+}
+
+fn make_partial(profile: &mut Profile, reason: &str) {
+    for dimension in Dimension::ALL {
+        let dimensions = &mut profile.completeness.dimensions;
+        worsen(
+            dimensions,
+            dimension,
+            DimensionState::Partial,
+            reason.into(),
+        );
+    }
 }
 
 fn note(profile: &mut Profile, sentence: String) {
@@ -196,10 +222,12 @@ fn merge_dimensions(profile: &mut Profile, window: &WindowReport, node: Option<&
             .and_modify(|least| *least = least.min(*value))
             .or_insert(*value);
     }
-    profile
-        .completeness
-        .notes
-        .extend(window.notes.iter().cloned());
+    // One node's sentences are not to be read as another's.
+    let notes = window.notes.iter().map(|note| match node {
+        Some(node) => format!("node {node}: {note}").into(),
+        None => note.clone(),
+    });
+    profile.completeness.notes.extend(notes);
 }
 
 fn merge_windows(profile: &mut Profile, windows: &[WindowReport]) {
@@ -695,6 +723,150 @@ mod tests {
         );
         assert_eq!(profile.nodes[1].error.as_deref(), Some("no BTF"));
         assert!(!profile.completeness.complete);
+    }
+
+    fn asked(uids: &[&str]) -> Asked {
+        let created = asked::seconds("2025-12-31T00:00:00Z");
+        let start = asked::seconds("2026-01-01T00:00:00Z").unwrap_or_default();
+        Asked {
+            pods: uids
+                .iter()
+                .map(|uid| ((*uid).to_owned(), created))
+                .collect(),
+            times: Some((start, start + 90)),
+            longest: 35.0,
+        }
+    }
+
+    /// A capture of node `a`, which was asked about pod `u1`, as the node changed it.
+    fn told(change: impl Fn(&mut Vec<Part>)) -> Profile {
+        let container = Container {
+            container: "x".into(),
+            pod_uid: Some("u1".into()),
+            started_at: Some("2025-12-31T00:00:05Z".into()),
+            processes: vec![process("p1", None, "/a")],
+            ..Container::default()
+        };
+        let mut capture = capture("a", container);
+        capture.asked = Some(asked(&["u1"]));
+        change(&mut capture.parts);
+        merge(Session::default(), vec![capture])
+    }
+
+    fn refused(profile: &Profile, what: &str) {
+        let text = profile.completeness.notes.join("; ");
+        assert!(text.contains("node a: ") && text.contains(what), "{text}");
+        assert!(!profile.completeness.complete);
+        for dimension in Dimension::ALL {
+            let state = profile.completeness.dimensions[&dimension].state;
+            assert_eq!(state, DimensionState::Partial, "{dimension:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_node_was_asked_is_kept_without_a_note() {
+        let profile = told(|_| {});
+        assert!(profile.completeness.complete);
+        assert_eq!(profile.completeness.notes, Vec::<String>::new());
+        assert_eq!(profile.containers[0].node.as_deref(), Some("a"));
+        assert!(profile.containers[0].started_at.is_some());
+    }
+
+    #[test]
+    fn a_pod_that_a_node_was_not_asked_about_is_not_its_to_tell_of() {
+        let profile = told(|parts| {
+            let stranger = Container {
+                pod_uid: Some("u2".into()),
+                ..Container::default()
+            };
+            // Before the own one, so that rows would move if places did.
+            parts.insert(0, Part::Container(Box::new(stranger)));
+            for container in [0, 1] {
+                parts.push(Part::Files {
+                    container,
+                    rows: vec![file(
+                        &format!("/{container}"),
+                        NameSource::Settled,
+                        FileOperation::Open,
+                    )],
+                });
+            }
+        });
+        refused(
+            &profile,
+            "containers of pods that it was not asked about: 1",
+        );
+        assert_eq!(profile.containers.len(), 1);
+        assert_eq!(profile.containers[0].pod_uid.as_deref(), Some("u1"));
+        assert_eq!(profile.containers[0].files[0].path, "/1");
+    }
+
+    #[test]
+    fn what_the_api_server_says_of_a_container_no_node_says() {
+        let profile = told(|parts| {
+            for part in parts {
+                if let Part::Container(container) = part {
+                    container.namespace = Some("other".into());
+                    container.image = Some("other".into());
+                }
+            }
+        });
+        assert_eq!(profile.containers[0].namespace, None);
+        assert_eq!(profile.containers[0].image, None);
+    }
+
+    #[test]
+    fn impossible_windows_are_refused() {
+        for (seconds, started_at, ended_at) in [
+            (-1.0, "2026-01-01T00:00:00Z", "2026-01-01T00:00:05Z"),
+            (3600.0, "2026-01-01T00:00:00Z", "2026-01-01T00:00:05Z"),
+            (5.0, "2024-01-01T00:00:00Z", "2024-01-01T00:00:05Z"),
+            (5.0, "2026-01-01T00:00:00Z", "2036-01-01T00:00:05Z"),
+            (5.0, "2026-01-01T01:00:00Z", "2026-01-01T00:00:00Z"),
+            (5.0, "yesterday", "2026-01-01T00:00:05Z"),
+        ] {
+            let profile = told(|parts| {
+                parts[1] = Part::Window(WindowReport {
+                    seconds,
+                    started_at: started_at.into(),
+                    ended_at: ended_at.into(),
+                    ..WindowReport::default()
+                });
+            });
+            refused(&profile, "windows with an impossible time or length: 1");
+            assert_eq!(profile.session.started_at, None);
+            assert_eq!(profile.session.window_seconds, None);
+        }
+    }
+
+    #[test]
+    fn impossible_numbers_and_times_are_left_out() {
+        let profile = told(|parts| {
+            let mut rows = vec![process("p2", None, "/b"), process("p3", None, "/c")];
+            rows[0].count = u64::MAX;
+            rows[1].first_seen = Some("2099-01-01T00:00:00Z".into());
+            parts.push(Part::Processes { container: 0, rows });
+            if let Part::Node(node) = &mut parts[0] {
+                node.cost = Some(crate::model::Cost {
+                    cpu_seconds: Some(-1.0),
+                    ..crate::model::Cost::default()
+                });
+            }
+        });
+        refused(&profile, "rows with impossible numbers or times: 2");
+        refused(&profile, "impossible costs: 1");
+        assert_eq!(profile.containers[0].processes.len(), 1);
+    }
+
+    #[test]
+    fn a_kept_stream_tells_of_its_own_node_only() {
+        let other = Container {
+            node: Some("b".into()),
+            ..Container::default()
+        };
+        let profile = merge(Session::default(), vec![capture("a", other)]);
+        refused(&profile, "containers of other nodes: 1");
+        assert!(profile.containers.is_empty());
     }
 
     #[test]

@@ -48,7 +48,7 @@ fn files() -> impl Strategy<Value = Vec<File>> {
                 path: format!("/{path}").into(),
                 exe: format!("/bin/{exe}").into(),
                 operations: [(FileOperation::Read, bytes >> 40)].into(),
-                bytes_read: bytes >> 12,
+                bytes_read: bytes >> 16,
                 name_source: if settled {
                     NameSource::Settled
                 } else {
@@ -62,7 +62,7 @@ fn files() -> impl Strategy<Value = Vec<File>> {
 }
 
 fn syscalls() -> impl Strategy<Value = Vec<Syscall>> {
-    let row = (0..4_u8, 0..3_u8, 0..1_u64 << 50);
+    let row = (0..4_u8, 0..3_u8, 0..1_u64 << 46);
     prop::collection::vec(row, 0..12).prop_map(|rows| {
         rows.into_iter()
             .map(|(name, exe, calls)| Syscall {

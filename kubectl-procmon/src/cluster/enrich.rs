@@ -1,5 +1,6 @@
 //! What the API server knows of what a probe saw: names of containers, volumes and peers.
 
+use super::peers::{Peers, name_of};
 use super::target::Plan;
 use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::batch::v1::Job;
@@ -11,14 +12,13 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference as ApiOwner,
 use kube::api::ListParams;
 use kube::{Api, Client, Resource};
 use procmon_profile::model::{
-    Container, File, Mount, MountKind, ObjectName, Origin, OwnerReference, Profile,
-    SecurityContext, Volume, Workload,
+    Container, File, Mount, MountKind, Origin, OwnerReference, Profile, Remote, SecurityContext,
+    Volume, Workload,
 };
 use procmon_profile::text::Text;
 use serde::de::DeserializeOwned;
 use std::collections::HashMap;
 use std::fmt::Debug;
-use std::net::IpAddr;
 
 /// What it costs when something can't be listed.
 const UNNAMED: &str = "peers have addresses only";
@@ -48,6 +48,19 @@ pub(super) fn enrich(cluster: &Cluster, container: Option<&str>, profile: &mut P
             kept.push(row);
             continue;
         };
+        // A node tells of its own pods; the API server says which these are.
+        let node = known
+            .spec
+            .as_ref()
+            .and_then(|spec| spec.node_name.as_deref());
+        if node != row.node.as_deref() {
+            let teller = row.node.clone().unwrap_or_default();
+            profile.completeness.notes.push(
+                format!("node {teller}: left out, as it was not its to say: a container of a pod of another node")
+                    .into(),
+            );
+            continue;
+        }
         // The sandbox is no container of the pod.
         let before = row
             .pod_uid
@@ -84,9 +97,9 @@ pub(super) struct Cluster {
     pods: HashMap<String, Pod>,
     /// The target's pods as they were before the window.
     before: HashMap<String, Pod>,
-    by_address: HashMap<String, Vec<Pod>>,
-    services: HashMap<String, ObjectName>,
-    nodes: HashMap<String, String>,
+    /// All pods that have been since the window opened, for `peers`.
+    all: Vec<Pod>,
+    peers: Peers,
     replica_sets: HashMap<(String, String), ApiOwner>,
     jobs: HashMap<(String, String), ApiOwner>,
 }
@@ -164,47 +177,10 @@ impl Cluster {
                 pods.insert(uid.clone(), pod.clone());
             }
         }
-        let mut by_address: HashMap<String, Vec<Pod>> = HashMap::new();
-        for pod in pods.values() {
-            // Host-network pods share the node's address: the node is named instead.
-            let host = pod.spec.as_ref().and_then(|spec| spec.host_network) == Some(true);
-            let addresses = pod
-                .status
-                .iter()
-                .flat_map(|status| status.pod_ips.iter().flatten().map(|ip| ip.ip.clone()));
-            for address in addresses.filter(|_| !host) {
-                by_address.entry(address).or_default().push(pod.clone());
-            }
-        }
-        let services = services
-            .iter()
-            .flat_map(|service| {
-                let (namespace, name) = key(service);
-                let spec = service.spec.clone().unwrap_or_default();
-                spec.cluster_ips
-                    .unwrap_or_default()
-                    .into_iter()
-                    .chain(spec.external_ips.unwrap_or_default())
-                    .filter(|address| address != "None")
-                    .map(move |address| {
-                        (
-                            address,
-                            ObjectName {
-                                namespace: namespace.clone().into(),
-                                name: name.clone().into(),
-                            },
-                        )
-                    })
-            })
-            .collect();
-        let mut nodes = if let Ok(nodes) = nodes {
-            addresses(&nodes.items)
-        } else {
-            notes.push("no right to list nodes: their addresses have no names".to_owned());
-            HashMap::new()
-        };
-        // Some networks give the first address to a pod.
-        nodes.retain(|address, _| !by_address.contains_key(address));
+        let all: Vec<Pod> = pods.values().cloned().collect();
+        let nodes = nodes.ok().map(|list| list.items);
+        let mut peers = Peers::new(&all, &services, nodes.as_deref());
+        notes.append(&mut peers.notes);
         let owned = |meta: (String, String), owners: Option<&Vec<ApiOwner>>| {
             controller(owners).map(|owner| (meta, owner))
         };
@@ -216,9 +192,8 @@ impl Cluster {
                 .iter()
                 .filter_map(|pod| Some((pod.metadata.uid.clone()?, pod.clone())))
                 .collect(),
-            by_address,
-            services,
-            nodes,
+            all,
+            peers,
             replica_sets: sets
                 .iter()
                 .filter_map(|set| owned(key(set), set.metadata.owner_references.as_ref()))
@@ -250,67 +225,21 @@ impl Cluster {
         })
     }
 
-    fn name_peer(&self, address: &str, remote: &mut procmon_profile::model::Remote) {
-        remote.service = self.services.get(address).cloned();
-        remote.node = self.nodes.get(address).map(Text::from);
-        let pods = self
-            .by_address
-            .get(address)
-            .map(Vec::as_slice)
-            .unwrap_or_default();
-        // An address that went from one pod to another names neither.
-        if let [pod] = pods {
-            let (namespace, name) = key(pod);
+    fn name_peer(&self, address: &str, remote: &mut Remote) {
+        let peer = self.peers.find(address);
+        remote.service = peer.service;
+        remote.external_ip_of = peer.external;
+        remote.node = peer.node.map(Text::from);
+        if let Some(pod) = peer.pod.and_then(|place| self.all.get(place)) {
+            let name = name_of(pod);
             remote.workload = self.owner(pod).map(|owner| Workload {
                 kind: owner.kind,
-                namespace: namespace.clone().into(),
+                namespace: name.namespace.clone(),
                 name: owner.name,
             });
-            remote.pod = Some(ObjectName {
-                namespace: namespace.into(),
-                name: name.into(),
-            });
+            remote.pod = Some(name);
         }
     }
-}
-
-/// Names of nodes by all addresses that they have.
-fn addresses(nodes: &[Node]) -> HashMap<String, String> {
-    let of = |node: &Node| {
-        let own = node
-            .status
-            .iter()
-            .flat_map(|status| status.addresses.iter().flatten())
-            .map(|address| address.address.clone());
-        gateways(node).chain(own).collect::<Vec<_>>()
-    };
-    nodes
-        .iter()
-        .flat_map(|node| {
-            let name = node.metadata.name.clone().unwrap_or_default();
-            of(node)
-                .into_iter()
-                .map(move |address| (address, name.clone()))
-        })
-        .collect()
-}
-
-/// Addresses that a node has in its pods' network: the first two of the range, which usual networks
-/// give to the tunnel and to the bridge.
-fn gateways(node: &Node) -> impl Iterator<Item = String> {
-    let spec = node.spec.clone().unwrap_or_default();
-    let ranges = spec.pod_cidrs.unwrap_or_default().into_iter();
-    ranges
-        .chain(spec.pod_cidr)
-        .filter_map(|range| {
-            let network: IpAddr = range.split('/').next()?.parse().ok()?;
-            let next = match network {
-                IpAddr::V4(address) => IpAddr::V4(u32::from(address).checked_add(1)?.into()),
-                IpAddr::V6(address) => IpAddr::V6(u128::from(address).checked_add(1)?.into()),
-            };
-            Some([network.to_string(), next.to_string()])
-        })
-        .flatten()
 }
 
 /// One run of a container that may have been started again.
@@ -378,7 +307,6 @@ fn name_container(row: &mut Container, pod: &Pod, before: Option<&Pod>, cluster:
     row.container = found.name.clone().into();
     row.namespace = pod.metadata.namespace.clone().map(Text::from);
     row.pod = pod.metadata.name.clone().map(Text::from);
-    row.node = spec.node_name.clone().map(Text::from);
     row.restarts = instance.restarts;
     row.ended_at = instance.ended_at.map(Text::from);
     row.image_id = Some(Text::from(&found.image_id)).filter(|id| !id.is_empty());
@@ -564,21 +492,5 @@ mod tests {
         check("new", Some(("10:00:09", None, 3)));
         check("old", Some(("10:00:01", Some("10:00:08"), 2)));
         check("sandbox", None);
-    }
-
-    #[test]
-    fn the_first_addresses_of_a_nodes_range_are_its_own() {
-        let node: Node = serde_json::from_value(json!({
-            "metadata": {"name": "n"},
-            "spec": {"podCIDR": "10.244.2.0/24", "podCIDRs": ["10.244.2.0/24", "fd00:2::/64"]},
-        }))
-        .unwrap_or_default();
-        let addresses: std::collections::BTreeSet<String> = gateways(&node).collect();
-        assert_eq!(
-            addresses,
-            ["10.244.2.0", "10.244.2.1", "fd00:2::", "fd00:2::1"]
-                .map(str::to_owned)
-                .into()
-        );
     }
 }

@@ -4,6 +4,7 @@ pub(crate) mod client;
 mod deliver;
 mod enrich;
 mod follow;
+mod peers;
 mod pod;
 pub(crate) mod store;
 mod target;
@@ -14,9 +15,11 @@ use anyhow::{Context as _, Result, bail};
 use client::Connection;
 use deliver::Delivery;
 use k8s_openapi::api::core::v1::Pod;
+use procmon_profile::asked::Asked;
 use procmon_profile::merge::{NodeCapture, merge, normalize};
 use procmon_profile::model::{LabelMode, Profile};
-use procmon_profile::wire::{Failure, Limits, PROTOCOL, Request, TargetSpec, Window};
+use procmon_profile::text::Text;
+use procmon_profile::wire::{Failure, Limits, Request, TargetSpec, Window};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -82,6 +85,9 @@ pub(crate) fn run(options: Options) -> Result<Outcome> {
 async fn profile(options: Arc<Options>) -> Result<Outcome> {
     let (client, namespace) = client::connect(&options.connection).await?;
     let plan = target::plan(&client, &namespace, &options).await?;
+    for note in &plan.notes {
+        warn(&anyhow::anyhow!(note.clone()));
+    }
     let session = session::new(
         plan.target.clone(),
         LabelMode::Cgroup,
@@ -95,7 +101,7 @@ async fn profile(options: Arc<Options>) -> Result<Outcome> {
         &session.id,
         deadline,
         &options,
-    ));
+    )?);
     if let Some(dry_run) = options.dry_run {
         return manifests(&delivery, &plan, &options, dry_run).await;
     }
@@ -144,6 +150,12 @@ async fn profile(options: Arc<Options>) -> Result<Outcome> {
             .map(|(node, reason)| failed(node, reason.clone())),
     );
     let mut profile = merge(session, captures);
+    let notes = plan.notes.iter().map(Text::from);
+    profile.completeness.notes.extend(notes);
+    if options.pod.privileged {
+        let note = "the probe's pod was privileged, as `--privileged` asked for";
+        profile.completeness.notes.push(note.into());
+    }
     // Windows that somebody else ended are partial instead.
     profile.session.ended_early &= interrupts.load(Ordering::SeqCst) > 0;
     if let Some(names) = names {
@@ -223,8 +235,12 @@ async fn capture(
             Ok(Ok(capture)) => capture,
             Ok(Err(error)) => {
                 let capture = failed(&name, format!("{error:#}"));
-                first_error
-                    .get_or_insert(error.context(format!("cannot profile on node `{name}`")));
+                let error = error.context(format!("cannot profile on node `{name}`"));
+                // A replaced probe is worth more than any other error.
+                let is_worse = error.downcast_ref::<deliver::ProbeReplaced>().is_some();
+                if is_worse || first_error.is_none() {
+                    first_error = Some(error);
+                }
                 capture
             }
             Err(_) => failed(&name, "a defect stopped it".to_owned()),
@@ -233,6 +249,8 @@ async fn capture(
     stopper.abort();
     renewer.abort();
     match first_error {
+        // Whoever replaced the probe on one node may have written what others sent.
+        Some(error) if error.downcast_ref::<deliver::ProbeReplaced>().is_some() => Err(error),
         // Nothing at all came of it: the error says more than an empty document.
         Some(error) if captures.iter().all(|capture| capture.parts.is_empty()) => Err(error),
         _ => Ok(captures),
@@ -247,11 +265,24 @@ async fn ask_and_prepare(
     options: &Options,
 ) -> Result<()> {
     let first = nodes.first().context("there is no node to profile")?;
-    let pod = first_pod(delivery, first, options)?;
-    let (asked, anchored) = tokio::join!(delivery.ask(&pod), delivery.anchor_down());
+    let (asked, anchored) = tokio::join!(ask(delivery, first, options), delivery.anchor_down());
     anchored?;
     asked.with_context(|| format!("cannot create the probe's pod on node `{}`", first.name))?;
     delivery.upload(nodes).await
+}
+
+/// Asks the API server whether it would admit the probe's pod on a node. A policy may refuse one image
+/// and take another, so that the first two are tried: a sandbox image, and one of the target's.
+async fn ask(delivery: &Delivery, node: &NodeTarget, options: &Options) -> Result<()> {
+    let refused = match delivery.ask(&first_pod(delivery, node, options)?).await {
+        Ok(()) => return Ok(()),
+        Err(refused) => refused,
+    };
+    let Some(image) = node.images.get(1) else {
+        return Err(refused);
+    };
+    let pod = delivery.pod(node, &request(delivery, node, options), image, 1)?;
+    delivery.ask(&pod).await.map_err(|_| refused)
 }
 
 /// The pod of a node with its most likely image.
@@ -277,7 +308,22 @@ fn request(delivery: &Delivery, node: &NodeTarget, options: &Options) -> Request
         },
         latency: options.latency,
         verbose: options.verbose,
+        seal_to: Some(delivery.key.public()),
         ..Request::new(&delivery.session, target)
+    }
+}
+
+/// What a node was asked, for the reader of what it sends.
+fn asked(delivery: &Delivery, node: &NodeTarget) -> Asked {
+    Asked {
+        pods: node
+            .pod_uids
+            .iter()
+            .cloned()
+            .zip(node.created.iter().copied())
+            .collect(),
+        times: delivery.times(),
+        longest: delivery.seconds + FETCH_ALLOWANCE,
     }
 }
 
@@ -349,8 +395,7 @@ async fn manifests(
     for node in &plan.nodes {
         let pod = first_pod(delivery, node, options)?;
         if dry_run == DryRun::Server {
-            delivery
-                .ask(&pod)
+            ask(delivery, node, options)
                 .await
                 .with_context(|| format!("cannot create the probe on node `{}`", node.name))?;
         }

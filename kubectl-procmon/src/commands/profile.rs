@@ -11,7 +11,7 @@ use crate::session;
 use anyhow::{Context as _, Result};
 use procmon_profile::merge::merge;
 use procmon_profile::model::{LabelMode, Profile, Target};
-use procmon_profile::wire::{PROTOCOL, Request, TargetSpec, Window};
+use procmon_profile::wire::{Request, TargetSpec, Window};
 
 /// Capture what a target does, for a fixed time
 ///
@@ -79,8 +79,8 @@ pub(crate) struct Args {
     /// Limits of the probe's pod, as cpu=1,memory=192Mi
     #[arg(long, value_parser = parse_sizes, value_name = "SIZES", conflicts_with = "local")]
     limits: Option<Sizes>,
-    /// Run the probe's pod privileged; `false` gives it the four capabilities that it needs
-    #[arg(long, default_value_t = true, action = clap::ArgAction::Set, value_name = "BOOL", conflicts_with = "local")]
+    /// Run the probe's pod privileged, where the runtime or a policy does not take the capabilities that it asks for otherwise
+    #[arg(long, num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true", action = clap::ArgAction::Set, value_name = "BOOL", hide_possible_values = true, conflicts_with = "local")]
     privileged: bool,
     /// Print what would be created instead of creating it
     #[arg(long, value_enum, value_name = "WHERE", conflicts_with = "local")]

@@ -139,6 +139,14 @@ pub struct Remote {
     /// The service that has the address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service: Option<ObjectName>,
+    /// The service that lists the address among its `externalIPs`: a claim of whoever wrote the
+    /// service, and no name of the peer.
+    #[serde(
+        default,
+        rename = "externalIPOf",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub external_ip_of: Option<ObjectName>,
     /// The node that has the address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node: Option<Text>,

@@ -198,6 +198,10 @@ fn remote_name(remote: &Remote, namespace: Option<&str>) -> String {
         name.to_string()
     } else if let Some(cidr) = remote.cidr.as_ref().filter(|_| remote.address.is_none()) {
         return cidr.clone().into();
+    } else if let Some(service) = &remote.external_ip_of {
+        // Not in place of the address: anybody who writes a service can claim it.
+        let name = of(&service.name, &service.namespace);
+        return format!("{address}{DROPPABLE} (external IP of svc/{name}){DROPPABLE}");
     } else {
         return address;
     };
