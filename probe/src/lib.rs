@@ -31,7 +31,6 @@ use std::os::fd::AsFd as _;
 )]
 #[must_use]
 pub fn run() -> i32 {
-    sys::never_trace();
     let argument = std::env::args().nth(1);
     match argument.as_deref() {
         Some(sentinel::ARGUMENT) => {

@@ -86,23 +86,6 @@ pub(crate) fn random() -> io::Result<[u8; 32]> {
     Ok(bytes)
 }
 
-/// Errors shall carry no backtrace: nobody reads one on a node, and the probe has no tables to make
-/// one from. std decides by the environment, once; the command's environment stays as it was.
-pub(crate) fn never_trace() {
-    const SWITCH: &str = "RUST_LIB_BACKTRACE";
-    let before = std::env::var_os(SWITCH);
-    // SAFETY: this process has one thread.
-    unsafe { std::env::set_var(SWITCH, "0") };
-    let _ = std::backtrace::Backtrace::capture();
-    // SAFETY: as above.
-    unsafe {
-        match before {
-            Some(value) => std::env::set_var(SWITCH, value),
-            None => std::env::remove_var(SWITCH),
-        }
-    }
-}
-
 /// What is written to a file does not wait, or fails at once: looked at for so long.
 pub(crate) fn has_room(file: &impl AsRawFd, wait: std::time::Duration) -> bool {
     is_ready(file, libc::POLLOUT, wait)

@@ -103,7 +103,7 @@ impl Processes {
         if event.flags & TASK_MAY_BE_IN_CALL != 0 {
             // Now: it may end at any moment.
             let tgid = event.tgid;
-            let ticket = node.reader.ask(&Question::CommandLine { tgid });
+            let ticket = node.lines.ask(&Question::CommandLine { tgid });
             self.found.push((*event, ticket));
         } else {
             self.settle(node);
@@ -124,12 +124,12 @@ impl Processes {
                 self.has_init.insert(event.container);
             }
         }
-        node.reader.settle(READ_FOUND);
+        node.lines.settle(READ_FOUND);
         let mut waiting: Vec<Option<(ProcessEvent, Ticket)>> =
             found.into_iter().map(Some).collect();
         for place in from_the_roots(&waiting) {
             if let Some((event, ticket)) = waiting[place].take() {
-                let line = node.reader.answer(ticket).flatten();
+                let line = node.lines.answer(ticket).flatten();
                 self.began(&event, Some(line), node);
             }
         }
@@ -154,7 +154,7 @@ impl Processes {
             _ => {
                 let tgid = event.tgid;
                 let line =
-                    line.unwrap_or_else(|| node.reader.ask_now(&Question::CommandLine { tgid }));
+                    line.unwrap_or_else(|| node.lines.ask_now(&Question::CommandLine { tgid }));
                 self.unread += u64::from(line.is_none());
                 let line = line.and_then(|line| CommandLine::decode(&line));
                 let line = line.unwrap_or_default();

@@ -48,8 +48,10 @@ pub(crate) struct Node {
     containers: BTreeMap<u32, Known>,
     /// Namespaces are shared by the containers of one pod.
     pub(crate) has_pods: bool,
-    /// What a target can hold up is asked of a child.
+    /// What a target can hold up is asked of children: where names lead, and
     pub(crate) reader: Reader,
+    /// command lines, which no flood of names may keep waiting.
+    pub(crate) lines: Reader,
     started_ns: u64,
     mounts_ns: u64,
     /// Mounts that were not read, since others took too long.
@@ -71,6 +73,7 @@ impl Node {
             host,
             has_pods,
             reader: Reader::new(seconds),
+            lines: Reader::new(seconds),
             started_ns: sys::monotonic_ns(),
             ..Self::default()
         }

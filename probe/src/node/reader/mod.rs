@@ -44,8 +44,8 @@ struct Serving {
 /// Asks a child. The default is one that has none, and knows nothing.
 #[derive(Default)]
 pub(crate) struct Reader {
-    /// Length of the window, for the child's budget.
-    seconds: Option<f64>,
+    /// Length of the window, for the child's budget; zero when nobody knows.
+    window: Duration,
     serving: Option<Serving>,
     n_left: u32,
     next: Ticket,
@@ -65,7 +65,7 @@ impl Reader {
     /// A reader for a window of this length.
     pub(crate) fn new(seconds: Option<f64>) -> Self {
         Self {
-            seconds,
+            window: Duration::try_from_secs_f64(seconds.unwrap_or(0.0)).unwrap_or_default(),
             n_left: MAX_CHILDREN,
             ..Self::default()
         }
@@ -149,7 +149,7 @@ impl Reader {
     fn starts(&mut self) -> bool {
         if self.serving.is_none() && self.n_left > 0 {
             self.n_left -= 1;
-            self.serving = start(self.seconds);
+            self.serving = start(self.window);
             self.moved_ns = sys::monotonic_ns();
             self.unsent.clear();
             self.received.clear();
@@ -273,12 +273,12 @@ fn is_runnable(process: u32) -> bool {
 }
 
 /// Starts a child: this program, with a socket for its standard input.
-fn start(seconds: Option<f64>) -> Option<Serving> {
+fn start(window: Duration) -> Option<Serving> {
     let (socket, theirs) = UnixStream::pair().ok()?;
     socket.set_nonblocking(true).ok()?;
     let child = Command::new("/proc/self/exe")
         .arg(ARGUMENT)
-        .arg(seconds.unwrap_or(0.0).to_string())
+        .arg(window.as_millis().to_string())
         .env_clear()
         .stdin(Stdio::from(OwnedFd::from(theirs)))
         .stdout(Stdio::null())

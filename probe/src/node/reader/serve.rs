@@ -13,17 +13,17 @@ use std::time::Duration;
 
 /// The argument that makes this program the reader's child.
 pub(crate) const ARGUMENT: &str = "--reader";
-/// CPU time that all names together may take, of the window.
-const SHARE: f64 = 0.1;
+/// All names together may take this part of the window as CPU time.
+const SHARE: u32 = 10;
 /// CPU time that is always there.
 const LEAST: Duration = Duration::from_millis(100);
 /// Most bytes read of a command line.
 const MAX_COMMAND_LINE: u64 = 4096;
 
 /// What the child does; its exit code.
-pub(crate) fn serve(seconds: &str) -> i32 {
+pub(crate) fn serve(milliseconds: &str) -> i32 {
     sys::end_with_parent();
-    let seconds: f64 = seconds.parse().unwrap_or(0.0);
+    let window = Duration::from_millis(milliseconds.parse().unwrap_or(0));
     let Ok(socket) = std::io::stdin().as_fd().try_clone_to_owned() else {
         return 2;
     };
@@ -49,9 +49,9 @@ pub(crate) fn serve(seconds: &str) -> i32 {
                 continue;
             }
             Question::Name(given) => {
-                let elapsed = Duration::from_nanos(sys::monotonic_ns() - started_ns).as_secs_f64();
-                let allowed = (SHARE * seconds).max(SHARE * elapsed + LEAST.as_secs_f64());
-                if Duration::from_nanos(sys::cpu_ns()).as_secs_f64() < allowed {
+                let elapsed = Duration::from_nanos(sys::monotonic_ns() - started_ns);
+                let allowed = (window / SHARE).max(elapsed / SHARE + LEAST);
+                if Duration::from_nanos(sys::cpu_ns()) < allowed {
                     roots.resolve(&given)
                 } else {
                     None
