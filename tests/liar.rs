@@ -71,8 +71,8 @@ fn window(seconds: f64) -> Vec<Part> {
             ..Node::default()
         })),
         Part::Window(WindowReport {
-            started_at: time(0),
-            ended_at: time(1),
+            started_at: time(0).into(),
+            ended_at: time(1).into(),
             seconds,
             label_mode: LabelMode::Cgroup,
             dimensions: Dimension::ALL
@@ -87,13 +87,13 @@ fn window(seconds: f64) -> Vec<Part> {
 /// A container of a pod in which a program ran.
 fn container(uid: &str, exe: &str) -> Part {
     Part::Container(Box::new(Container {
-        container: "c".to_owned(),
-        pod_uid: Some(uid.to_owned()),
-        container_id: Some("a".repeat(64)),
+        container: "c".into(),
+        pod_uid: Some(uid.into()),
+        container_id: Some("a".repeat(64).into()),
         processes: vec![Process {
-            id: "p1".to_owned(),
-            exe: exe.to_owned(),
-            argv: vec![exe.to_owned()],
+            id: "p1".into(),
+            exe: exe.into(),
+            argv: vec![exe.into()],
             count: 1,
             ..Process::default()
         }],
@@ -339,12 +339,12 @@ fn a_log_of_a_pod_that_somebody_replaced_is_partial() {
 fn addresses_name_a_peer_only_where_no_single_node_can_claim_them() {
     let log = Log::Whole(|_| {
         let to = |address: &str| Network {
-            exe: "/web".to_owned(),
+            exe: "/web".into(),
             protocol: Protocol::Tcp,
             direction: Direction::Outbound,
             local: None,
             remote: Some(Remote {
-                address: Some(address.to_owned()),
+                address: Some(address.into()),
                 port: Some(443),
                 ..Remote::default()
             }),

@@ -438,12 +438,12 @@ fn log(answer: &mut Answer, path: &str, lies: &Lies, state: &Mutex<State>) -> st
         sealer: Sealer::new(key, [7; 32]),
     };
     let hello = writer.line(Frame::Hello(Hello {
-        protocol: procmon_profile::wire::PROTOCOL.to_owned(),
-        probe: "0".to_owned(),
-        session: request.session.clone(),
-        node: request.node.clone().unwrap_or_default(),
-        kernel: "k".to_owned(),
-        arch: "amd64".to_owned(),
+        protocol: procmon_profile::wire::PROTOCOL.into(),
+        probe: "0".into(),
+        session: request.session.clone().into(),
+        node: request.node.clone().unwrap_or_default().into(),
+        kernel: "k".into(),
+        arch: "amd64".into(),
         hooks: Vec::new(),
         key: packer.sealer.as_ref().map(Sealer::public),
     }));

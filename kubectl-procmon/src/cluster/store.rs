@@ -22,6 +22,10 @@ const KIND: &str = "procmon/document";
 const DIGEST: &str = "procmon/sha256";
 const PARTS: &str = "procmon/parts";
 const WORKLOAD: &str = "procmon/workload";
+/// Label of a part: the document that it belongs to, also when that was never written.
+const PART_OF: &str = "procmon/part-of";
+/// Seconds after which a part without its document belongs to a writer that died.
+const WRITER_SECONDS: i64 = 3600;
 // Not `managed-by`, which marks what a session leaves when it is killed.
 const MANAGER: &str = "app.kubernetes.io/part-of";
 const MANAGED_BY: &str = "kubectl-procmon";
@@ -181,47 +185,78 @@ pub(crate) fn write(
             MAX_PARTS * PART_BYTES
         );
     }
-    let digest = probes::digest(&packed);
-    let map =
-        |name: String, part: &[u8], more: &[(&str, String)], version: Option<&str>| ConfigMap {
+    let version = version.map(str::to_owned);
+    let new = New {
+        name,
+        digest: probes::digest(&packed),
+        workload,
+        version,
+    };
+    run(connection, async |api| {
+        let old = match new.version {
+            Some(_) => api.get_opt(name).await.map_err(explain)?,
+            None => None,
+        };
+        if let Err(error) = new.create(&api, &parts).await {
+            new.take_back(&api, parts.len()).await;
+            return Err(error);
+        }
+        if let Some(old) = old {
+            delete_parts(&api, name, &old, Some(&new.digest)).await;
+        }
+        delete_orphans(&api, name, WRITER_SECONDS).await;
+        Ok(())
+    })
+}
+
+/// A document that is written.
+struct New<'a> {
+    name: &'a str,
+    digest: String,
+    workload: &'a BaselineWorkload,
+    version: Option<String>,
+}
+
+impl New<'_> {
+    /// One of its ConfigMaps. The first, the head, is the one with annotations.
+    fn map(&self, name: String, bytes: &[u8], annotations: &[(&str, String)]) -> ConfigMap {
+        let is_head = !annotations.is_empty();
+        let kind = if is_head { "baseline" } else { "baseline-part" };
+        let labels = [
+            (MANAGER, MANAGED_BY.to_owned()),
+            (KIND, kind.to_owned()),
+            (PART_OF, part_of(self.name)),
+            ("procmon/workload-kind", label(&self.workload.kind)),
+            ("procmon/workload-name", label(&self.workload.name)),
+        ];
+        let owned = |pairs: &[(&str, String)]| {
+            let pairs = pairs.iter();
+            pairs
+                .map(|(key, value)| ((*key).to_owned(), value.clone()))
+                .collect::<BTreeMap<_, _>>()
+        };
+        ConfigMap {
             metadata: ObjectMeta {
                 name: Some(name),
-                resource_version: version.map(str::to_owned),
-                labels: Some(BTreeMap::from([
-                    (MANAGER.to_owned(), MANAGED_BY.to_owned()),
-                    (
-                        KIND.to_owned(),
-                        if more.is_empty() {
-                            "baseline-part"
-                        } else {
-                            "baseline"
-                        }
-                        .to_owned(),
-                    ),
-                    ("procmon/workload-kind".to_owned(), label(&workload.kind)),
-                    ("procmon/workload-name".to_owned(), label(&workload.name)),
-                ])),
-                annotations: Some(
-                    more.iter()
-                        .map(|(key, value)| ((*key).to_owned(), value.clone()))
-                        .collect(),
-                ),
+                resource_version: self.version.clone().filter(|_| is_head),
+                labels: Some(owned(&labels)),
+                annotations: Some(owned(annotations)),
                 ..ObjectMeta::default()
             },
             binary_data: Some(BTreeMap::from([(
                 DATA.to_owned(),
-                ByteString(part.to_vec()),
+                ByteString(bytes.to_vec()),
             )])),
             ..ConfigMap::default()
-        };
-    run(connection, async |api| {
-        let old = match version {
-            Some(_) => api.get_opt(name).await.map_err(explain)?,
-            None => None,
-        };
+        }
+    }
+
+    /// Writes all parts, the head last: until then the old version is whole.
+    async fn create(&self, api: &Api<ConfigMap>, parts: &[&[u8]]) -> Result<()> {
+        let params = PostParams::default();
         for (number, part) in parts.iter().enumerate().skip(1) {
-            let part = map(part_name(name, &digest, number), part, &[], None);
-            match api.create(&PostParams::default(), &part).await {
+            let part = self.map(part_name(self.name, &self.digest, number), part, &[]);
+            match api.create(&params, &part).await {
                 // The same bytes are there already.
                 Err(kube::Error::Api(status)) if status.code == 409 => {}
                 other => {
@@ -230,31 +265,84 @@ pub(crate) fn write(
             }
         }
         let annotations = [
-            (DIGEST, digest.clone()),
+            (DIGEST, self.digest.clone()),
             (PARTS, parts.len().to_string()),
-            (WORKLOAD, procmon_profile::baseline::workload_name(workload)),
+            (
+                WORKLOAD,
+                procmon_profile::baseline::workload_name(self.workload),
+            ),
         ];
-        let head = map(
-            name.to_owned(),
-            parts.first().copied().unwrap_or_default(),
-            &annotations,
-            version,
-        );
-        let written = match version {
-            Some(_) => api.replace(name, &PostParams::default(), &head).await,
-            None => api.create(&PostParams::default(), &head).await,
+        let first = parts.first().copied().unwrap_or_default();
+        let head = self.map(self.name.to_owned(), first, &annotations);
+        let written = match self.version {
+            Some(_) => api.replace(self.name, &params, &head).await,
+            None => api.create(&params, &head).await,
         };
         match written {
-            Err(kube::Error::Api(status)) if status.code == 409 => return Err(Conflict.into()),
-            other => {
-                other.map_err(explain)?;
-            }
+            Err(kube::Error::Api(status)) if status.code == 409 => Err(Conflict.into()),
+            other => other.map(|_| ()).map_err(explain),
         }
-        if let Some(old) = old {
-            delete_parts(&api, name, &old, Some(&digest)).await;
+    }
+
+    /// Takes away parts whose head was not written, unless somebody else wrote the same bytes.
+    async fn take_back(&self, api: &Api<ConfigMap>, parts: usize) {
+        if parts < 2 {
+            return;
         }
-        Ok(())
-    })
+        let Ok(head) = api.get_metadata_opt(self.name).await else {
+            return;
+        };
+        let annotations = head.and_then(|head| head.metadata.annotations);
+        if annotations.is_some_and(|all| all.get(DIGEST) == Some(&self.digest)) {
+            return;
+        }
+        for part in 1..parts {
+            let name = part_name(self.name, &self.digest, part);
+            let _ = api.delete(&name, &DeleteParams::default()).await;
+        }
+    }
+}
+
+/// What the label of a part says: names are longer than labels may be.
+fn part_of(name: &str) -> String {
+    probes::digest(name.as_bytes())[..32].to_owned()
+}
+
+/// Takes away parts of a document that its head, if there is one, does not name, and that are so old
+/// that nobody is about to write their head; their number. A writer that dies in the middle leaves
+/// such parts.
+async fn delete_orphans(api: &Api<ConfigMap>, name: &str, seconds: i64) -> usize {
+    let selector = format!(
+        "{MANAGER}={MANAGED_BY},{KIND}=baseline-part,{PART_OF}={}",
+        part_of(name)
+    );
+    let selector = ListParams::default().labels(&selector);
+    let (Ok(head), Ok(found)) = (
+        api.get_metadata_opt(name).await,
+        api.list_metadata(&selector).await,
+    ) else {
+        return 0;
+    };
+    let annotations = head.and_then(|head| head.metadata.annotations);
+    let digest = annotations.and_then(|all| all.get(DIGEST).cloned());
+    let kept: Vec<String> = digest
+        .iter()
+        .flat_map(|digest| (1..MAX_PARTS).map(|part| part_name(name, digest, part)))
+        .collect();
+    let now = jiff::Timestamp::now().as_second();
+    let mut deleted = 0;
+    for part in found.items {
+        let Some(part_name) = part.metadata.name else {
+            continue;
+        };
+        let created = part.metadata.creation_timestamp;
+        let is_old = created.is_none_or(|time| now - time.0.as_second() >= seconds);
+        if !kept.contains(&part_name) && is_old {
+            let is_deleted = api.delete(&part_name, &DeleteParams::default()).await;
+            deleted += usize::from(is_deleted.is_ok());
+        }
+    }
+    deleted
 }
 
 /// Takes away the parts of an old version. One that stays does no harm.
@@ -311,10 +399,15 @@ pub(crate) fn list(connection: &Connection) -> Result<Vec<Listed>> {
     })
 }
 
-/// Deletes a document.
+/// Deletes a document, and parts of one whose head was never written.
 pub(crate) fn delete(connection: &Connection, name: &str) -> Result<()> {
     run(connection, async |api| {
-        let head = api.get(name).await.map_err(explain)?;
+        let Some(head) = api.get_opt(name).await.map_err(explain)? else {
+            if delete_orphans(&api, name, 0).await > 0 {
+                return Ok(());
+            }
+            bail!("configmaps \"{name}\" not found");
+        };
         let labels = head.metadata.labels.clone().unwrap_or_default();
         if labels.get(KIND).map(String::as_str) != Some("baseline") {
             return Err(advised(
@@ -326,6 +419,7 @@ pub(crate) fn delete(connection: &Connection, name: &str) -> Result<()> {
             .await
             .map_err(explain)?;
         delete_parts(&api, name, &head, None).await;
+        delete_orphans(&api, name, 0).await;
         Ok(())
     })
 }
