@@ -152,6 +152,8 @@ fn start(kernel: &'static str, tier: Tier) -> Guest {
             frames_fd: None,
             latency: false,
             verbose: false,
+            concurrent: true,
+            run_as: None,
         };
         writeln!(
             script,

@@ -44,6 +44,8 @@ pub(crate) struct Live {
     #[arg(short, long)]
     pub(crate) quiet: bool,
     #[command(flatten)]
+    pub(crate) capturing: crate::cli::Capturing,
+    #[command(flatten)]
     pub(crate) connection: Connection,
 }
 
@@ -172,6 +174,7 @@ pub(crate) fn profile(target: Vec<String>, live: &Live) -> Result<Profile> {
         quiet: live.quiet,
         latency: false,
         verbose: false,
+        concurrent: live.capturing.concurrent,
     };
     match cluster::run(options)? {
         Outcome::Profile(profile) => Ok(*profile),

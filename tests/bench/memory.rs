@@ -110,6 +110,8 @@ pub(crate) fn in_guest(cpus: u64) -> Result<u64, String> {
         frames_fd: None,
         latency: false,
         verbose: false,
+        concurrent: true,
+        run_as: None,
     };
     let request = serde_json::to_string(&request).map_err(|error| error.to_string())?;
     let output = Command::new(procmon_tests::root().join("tests/vm/run-in-vm.sh"))

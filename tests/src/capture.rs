@@ -21,6 +21,8 @@ pub fn request(target: TargetSpec, seconds: Option<f64>) -> Request {
         frames_fd: None,
         latency: false,
         verbose: false,
+        concurrent: true,
+        run_as: None,
     }
 }
 

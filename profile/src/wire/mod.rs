@@ -9,7 +9,7 @@ mod request;
 mod stream;
 
 pub use frame::{End, Failure, Frame, Hello, Line, Part, Progress, WindowReport};
-pub use request::{Limits, Request, TargetSpec, Window};
+pub use request::{Limits, Request, RunAs, TargetSpec, Window};
 pub use stream::{Decoder, StreamError, StreamWriter, encode_chunk, encode_line};
 
 /// Version of the protocol: readers accept any minor of their major.
