@@ -145,6 +145,7 @@ fn start(kernel: &'static str, tier: Tier) -> Guest {
                 tier: Some(tier),
                 ..Limits::default()
             },
+            concurrent: true,
             ..Request::new("kernels", TargetSpec::Command { argv })
         };
         writeln!(

@@ -43,6 +43,14 @@ pub(crate) struct Rendering {
     pub(crate) output_file: Option<PathBuf>,
 }
 
+/// How a window stands to others.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Capturing {
+    /// Capture although another capture runs on the same kernel: programs pay for both
+    #[arg(long, env = "PROCMON_CONCURRENT", hide_env = true)]
+    pub(crate) concurrent: bool,
+}
+
 /// The root command, for completion scripts.
 pub(crate) fn command() -> clap::Command {
     <Cli as clap::CommandFactory>::command()

@@ -47,6 +47,8 @@ pub(crate) struct Live {
     #[arg(short, long)]
     pub(crate) quiet: bool,
     #[command(flatten)]
+    pub(crate) capturing: crate::cli::Capturing,
+    #[command(flatten)]
     pub(crate) connection: Connection,
 }
 
@@ -170,6 +172,7 @@ pub(crate) fn profile(target: Vec<String>, live: &Live) -> Result<Profile> {
         quiet: live.quiet,
         latency: false,
         verbose: false,
+        concurrent: live.capturing.concurrent,
     };
     match cluster::run(options)? {
         Outcome::Profile(profile) => Ok(*profile),

@@ -82,6 +82,9 @@ pub(crate) fn of_code(code: &str) -> Option<&'static str> {
         "targetNotFound" => {
             "name a target that runs here: `ps`, `systemd-cgls` and `crictl ps` list what does"
         }
+        "busy" => {
+            "wait until that capture has ended, or add `--concurrent`: what captures cost each program of the node then adds up"
+        }
         "commandNotFound" => "check the spelling and PATH, or give the path of the program",
         "commandNotExecutable" => "make it executable with `chmod +x`, or name its interpreter",
         _ => return None,

@@ -12,6 +12,7 @@ mod emit;
 pub mod fuzz;
 mod hooks;
 mod label;
+mod lock;
 mod node;
 mod offsets;
 mod sentinel;
@@ -21,7 +22,12 @@ mod window;
 mod wire;
 
 use procmon_profile::wire::{PROTOCOL, Request, Sealer, major};
+use std::fs::File;
+use std::io::Read as _;
 use std::os::fd::AsFd as _;
+
+/// Above what the kernel takes as the arguments of a command.
+const MAX_REQUEST_BYTES: u64 = 16 << 20;
 
 /// Does what the command line says; the exit code.
 #[expect(
@@ -31,7 +37,8 @@ use std::os::fd::AsFd as _;
 )]
 #[must_use]
 pub fn run() -> i32 {
-    let argument = std::env::args().nth(1);
+    let mut arguments = std::env::args().skip(1);
+    let argument = arguments.next();
     match argument.as_deref() {
         Some(sentinel::ARGUMENT) => {
             return sentinel::act();
@@ -48,16 +55,14 @@ pub fn run() -> i32 {
         }
         _ => {}
     }
-    let request: Request = match argument.as_deref().map(serde_json::from_str) {
+    let request = match argument.map(|argument| request(argument, arguments.next().as_deref())) {
         Some(Ok(request)) => request,
         Some(Err(error)) => {
             eprintln!("error: the request can't be read\n  cause: {error}");
             return 2;
         }
         None => {
-            eprintln!(
-                "error: this program is started by `kubectl procmon`, with a request as its argument"
-            );
+            eprintln!("error: this program is started by `kubectl procmon`, with a request");
             return 2;
         }
     };
@@ -99,8 +104,26 @@ fn sealer(request: &Request) -> std::io::Result<Option<Sealer>> {
         .ok_or_else(|| std::io::Error::other("the request's key is no key"))
 }
 
+/// What the plugin asks: the argument, or what can be read from the descriptor that follows
+/// `--request-fd`. A command has its secrets in its arguments, and other programs read those of this one.
+fn request(argument: String, fd: Option<&str>) -> anyhow::Result<Request> {
+    let mut text = argument;
+    if text == "--request-fd" {
+        let fd = sys::adopt_fd(fd.unwrap_or_default().parse()?)?;
+        text = read_at_most(fd.into(), MAX_REQUEST_BYTES)?;
+    }
+    Ok(serde_json::from_str(&text)?)
+}
+
+/// The text of a file, up to so many bytes.
+fn read_at_most(file: File, bytes: u64) -> std::io::Result<String> {
+    let mut text = String::new();
+    file.take(bytes).read_to_string(&mut text)?;
+    Ok(text)
+}
+
 /// Where the frames go: the descriptor that the request names, else standard output.
-fn frames(request: &Request) -> std::io::Result<std::fs::File> {
+fn frames(request: &Request) -> std::io::Result<File> {
     match request.frames_fd {
         Some(fd) => sys::adopt_fd(fd).map(Into::into),
         None => std::io::stdout()

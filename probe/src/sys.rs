@@ -1,6 +1,7 @@
 //! The only unsafe code of this crate: system calls that std does not offer.
 #![expect(unsafe_code, reason = "system calls")]
 
+use procmon_profile::wire::RunAs;
 use std::ffi::{CString, OsStr};
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd as _, OwnedFd};
@@ -240,30 +241,25 @@ impl Held {
     /// Lets it execute. The error is that of execve.
     pub(crate) fn release(self) -> io::Result<()> {
         use std::io::{Read as _, Write as _};
-        std::fs::File::from(self.go).write_all(b"x")?;
+        let told = std::fs::File::from(self.go).write_all(b"x");
         let mut errno = [0_u8; 4];
         let mut failed = std::fs::File::from(self.failed);
         match failed.read_exact(&mut errno) {
             Ok(()) => Err(io::Error::from_raw_os_error(i32::from_ne_bytes(errno))),
-            Err(_) => Ok(()),
+            Err(_) => told,
         }
     }
 }
 
-/// Forks a child that executes `program` once it is released. Its standard output can be replaced.
+/// Forks a child that is this user at once and, once it is released, executes the first of the
+/// programs that it can, as execvp(3) does. Its standard output can be replaced.
 pub(crate) fn spawn_held(
-    program: &OsStr,
-    argv: &[impl AsRef<OsStr>],
+    programs: &[CString],
+    argv: &[CString],
     stdout: Option<i32>,
+    user: Option<&RunAs>,
 ) -> io::Result<Held> {
-    let nul = |_| io::Error::from_raw_os_error(libc::EINVAL);
-    let path = CString::new(program.as_bytes()).map_err(nul)?;
-    let arguments = argv
-        .iter()
-        .map(|argument| CString::new(argument.as_ref().as_bytes()).map_err(nul))
-        .collect::<io::Result<Vec<_>>>()?;
-    let mut pointers: Vec<*const libc::c_char> =
-        arguments.iter().map(|text| text.as_ptr()).collect();
+    let mut pointers: Vec<*const libc::c_char> = argv.iter().map(|text| text.as_ptr()).collect();
     pointers.push(std::ptr::null());
     let (go_read, go) = pipe()?;
     let (failed, failed_write) = pipe()?;
@@ -282,6 +278,15 @@ pub(crate) fn spawn_held(
                 libc::dup2(stdout, 1);
             }
             libc::close(go.as_raw_fd());
+            let fail = |errno: libc::c_int| -> ! {
+                libc::write(failed_write.as_raw_fd(), (&raw const errno).cast(), 4);
+                libc::_exit(127)
+            };
+            if let Some(user) = user
+                && !become_user(user)
+            {
+                fail(*libc::__errno_location());
+            }
             let mut byte = 0_u8;
             if libc::read(go_read.as_raw_fd(), (&raw mut byte).cast(), 1) != 1 {
                 libc::_exit(127);
@@ -289,10 +294,16 @@ pub(crate) fn spawn_held(
             unsafe extern "C" {
                 static environ: *const *const libc::c_char;
             }
-            libc::execve(path.as_ptr(), pointers.as_ptr(), environ);
-            let errno = *libc::__errno_location();
-            libc::write(failed_write.as_raw_fd(), (&raw const errno).cast(), 4);
-            libc::_exit(127);
+            let mut why = libc::ENOENT;
+            for program in programs {
+                libc::execve(program.as_ptr(), pointers.as_ptr(), environ);
+                match *libc::__errno_location() {
+                    libc::ENOENT | libc::ENOTDIR => {}
+                    libc::EACCES => why = libc::EACCES,
+                    errno => fail(errno),
+                }
+            }
+            fail(why);
         }
     }
     Ok(Held {
@@ -302,9 +313,46 @@ pub(crate) fn spawn_held(
     })
 }
 
+/// Gives up this user for another, for good. The calls are the kernel's own: those of the C library
+/// would ask other threads, and a forked child has none.
+fn become_user(user: &RunAs) -> bool {
+    // To the kernel this number says "as it is".
+    if user.uid == u32::MAX || user.gid == u32::MAX {
+        return false;
+    }
+    // SAFETY: the list lives until the call returns, all else is numbers.
+    unsafe {
+        libc::syscall(libc::SYS_setgroups, user.groups.len(), user.groups.as_ptr()) == 0
+            && libc::syscall(libc::SYS_setresgid, user.gid, user.gid, user.gid) == 0
+            && libc::syscall(libc::SYS_setresuid, user.uid, user.uid, user.uid) == 0
+    }
+}
+
+/// Text as the kernel takes it.
+pub(crate) fn c_text(text: &OsStr) -> io::Result<CString> {
+    CString::new(text.as_bytes()).map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))
+}
+
 fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     let (read, write) = io::pipe()?;
     Ok((read.into(), write.into()))
+}
+
+/// Locks the first byte of a file for reading, which any number of processes can do at once. The lock
+/// ends when this process ends or closes any descriptor of that file.
+pub(crate) fn share_lock(file: &impl AsRawFd) -> io::Result<()> {
+    // SAFETY: all-zero is a valid flock, from the start of the file; it lives until the call returns.
+    let result = unsafe {
+        let mut lock: libc::flock = std::mem::zeroed();
+        lock.l_type = libc::F_RDLCK as _;
+        lock.l_len = 1;
+        libc::fcntl(file.as_raw_fd(), libc::F_SETLK, &raw const lock)
+    };
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
 }
 
 /// How a child ended, as wait(2) gives it.
@@ -494,8 +542,7 @@ pub(crate) fn close_nothing() {
 
 /// Magic number of the file system that a path lies on.
 pub(crate) fn file_system_magic(path: &std::path::Path) -> io::Result<u32> {
-    let path = CString::new(path.as_os_str().as_bytes())
-        .map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))?;
+    let path = c_text(path.as_os_str())?;
     // SAFETY: all-zero is a valid statfs; path and structure live until the call returns.
     unsafe {
         let mut status: libc::statfs = std::mem::zeroed();

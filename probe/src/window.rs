@@ -5,6 +5,7 @@ use crate::drain::{Counted, Drained};
 use crate::emit::Output;
 use crate::hooks::{Capture, Unable};
 use crate::label::{self, Slots};
+use crate::lock::{self, Lock};
 use crate::node::{self, Listener, Node};
 use crate::summarize::{self, Facts, Summary};
 use crate::wire::Taps;
@@ -18,7 +19,7 @@ use procmon_profile::wire::{
     Chunks, Frame, Hello, PROTOCOL, Progress, Request, TargetSpec, WindowReport,
 };
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::CString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -99,6 +100,8 @@ struct Prepared {
     unread_descriptors: bool,
     taps: Taps,
     command: Option<Command>,
+    /// Dropped with the programs.
+    lock: Lock,
 }
 
 /// Everything up to the moment before the window opens.
@@ -110,24 +113,29 @@ fn prepare(request: &Request, stdout: Option<i32>) -> Result<Prepared, Unable> {
         TargetSpec::Command { .. } | TargetSpec::Process { .. }
     );
     // A command that can't be found needs no capture.
-    let program = match &request.target {
-        TargetSpec::Command { argv } => Some(find_program(argv)?),
-        _ => None,
+    let programs = match &request.target {
+        TargetSpec::Command { argv } => find_programs(argv)?,
+        _ => Vec::new(),
     };
-    if !is_root() {
+    if !lock::may_capture("self") {
         return Err(Unable {
             code: "notRoot",
             error: anyhow!("this process is not root and has not CAP_BPF and CAP_PERFMON"),
         });
     }
+    let lock = lock::take(&request.session, request.concurrent)?;
     let hierarchy = label::hierarchy(&request.target)?;
     let mut capture = hooks::load(hierarchy, tree, arch, request)?;
     sentinel::prove(&mut capture)?;
     sys::forget_urgent();
-    let command = match (&request.target, program) {
-        (TargetSpec::Command { argv }, Some(program)) => {
-            let argv: Vec<OsString> = argv.iter().map(OsString::from).collect();
-            let held = sys::spawn_held(program.as_os_str(), &argv, stdout)
+    let command = match &request.target {
+        TargetSpec::Command { argv } => {
+            let arguments: std::io::Result<Vec<CString>> = argv
+                .iter()
+                .map(|argument| sys::c_text(argument.as_ref()))
+                .collect();
+            let held = arguments
+                .and_then(|argv| sys::spawn_held(&programs, &argv, stdout, request.run_as.as_ref()))
                 .context("cannot start the command")?;
             Some(Command {
                 pid: held.pid,
@@ -173,6 +181,7 @@ fn prepare(request: &Request, stdout: Option<i32>) -> Result<Prepared, Unable> {
         unread_descriptors: descriptors.is_cut(),
         taps,
         command,
+        lock,
     })
 }
 
@@ -183,23 +192,8 @@ fn architecture(machine: &str) -> &'static str {
     }
 }
 
-/// Effective user 0, or the two capabilities that matter.
-fn is_root() -> bool {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let effective = status
-        .lines()
-        .find_map(|line| line.strip_prefix("CapEff:"))
-        .and_then(|text| u64::from_str_radix(text.trim(), 16).ok())
-        .unwrap_or(0);
-    const CAP_SYS_ADMIN: u32 = 21;
-    const CAP_PERFMON: u32 = 38;
-    const CAP_BPF: u32 = 39;
-    effective >> CAP_SYS_ADMIN & 1 == 1
-        || (effective >> CAP_BPF & 1 == 1 && effective >> CAP_PERFMON & 1 == 1)
-}
-
-/// The file that a command names, by PATH as execvp(3) does.
-fn find_program(argv: &[String]) -> Result<PathBuf, Unable> {
+/// The files that a command may name, by PATH as execvp(3) does.
+fn find_programs(argv: &[String]) -> Result<Vec<CString>, Unable> {
     use std::os::unix::fs::PermissionsExt as _;
     let name = argv.first().ok_or_else(|| Unable {
         code: "badRequest",
@@ -218,8 +212,13 @@ fn find_program(argv: &[String]) -> Result<PathBuf, Unable> {
         path.metadata()
             .is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
     };
-    if let Some(found) = candidates.iter().find(|path| is_executable(path)) {
-        return Ok(found.clone());
+    let programs: Vec<CString> = candidates
+        .iter()
+        .filter(|path| is_executable(path))
+        .filter_map(|path| sys::c_text(path.as_os_str()).ok())
+        .collect();
+    if !programs.is_empty() {
+        return Ok(programs);
     }
     Err(match candidates.iter().find(|path| path.exists()) {
         Some(path) => Unable {
@@ -519,7 +518,7 @@ impl Prepared {
             },
             dimensions,
             coverage: summary.coverage.clone(),
-            notes: Vec::new(),
+            notes: std::mem::take(&mut self.lock.notes),
         };
         Ok((node, report, summary))
     }

@@ -101,6 +101,7 @@ pub(crate) fn in_guest(cpus: u64) -> Result<u64, String> {
     let request = Request {
         node: Some("guest".to_owned()),
         deadline_seconds: Some(150.0),
+        concurrent: true,
         ..Request::new("bench", TargetSpec::Command { argv })
     };
     let request = serde_json::to_string(&request).map_err(|error| error.to_string())?;

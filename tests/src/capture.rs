@@ -14,6 +14,7 @@ pub fn request(target: TargetSpec, seconds: Option<f64>) -> Request {
         node: Some("here".to_owned()),
         window: Window { seconds },
         deadline_seconds: Some(60.0),
+        concurrent: true,
         ..Request::new("test", target)
     }
 }

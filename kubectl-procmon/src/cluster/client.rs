@@ -66,8 +66,8 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// The first of these flags that is given.
-    pub(crate) fn given(&self) -> Option<&'static str> {
+    /// These flags as far as they are given.
+    pub(crate) fn given(&self) -> impl Iterator<Item = &'static str> + use<> {
         [
             ("--namespace", self.namespace.is_some()),
             ("--kubeconfig", self.kubeconfig.is_some()),
@@ -91,7 +91,7 @@ impl Connection {
             ("--request-timeout", self.request_timeout.is_some()),
         ]
         .into_iter()
-        .find_map(|(name, given)| given.then_some(name))
+        .filter_map(|(name, given)| given.then_some(name))
     }
 }
 

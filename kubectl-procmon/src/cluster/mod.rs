@@ -9,6 +9,7 @@ mod pod;
 pub(crate) mod store;
 mod target;
 
+use crate::interrupt::Interrupts;
 use crate::progress::Window as ProgressWindow;
 use crate::session;
 use anyhow::{Context as _, Result, bail};
@@ -46,6 +47,8 @@ pub(crate) struct Options {
     pub(crate) quiet: bool,
     pub(crate) latency: bool,
     pub(crate) verbose: bool,
+    /// Beside captures of other sessions.
+    pub(crate) concurrent: bool,
 }
 
 pub(crate) use pod::{Settings, parse_sizes};
@@ -105,7 +108,7 @@ async fn profile(options: Arc<Options>) -> Result<Outcome> {
     if let Some(dry_run) = options.dry_run {
         return manifests(&delivery, &plan, &options, dry_run).await;
     }
-    let interrupts = watch_interrupts();
+    let interrupts = Interrupts::watch().context("cannot watch for signals")?;
     let progress = Arc::new(ProgressWindow::new(
         Some(options.seconds),
         options.quiet,
@@ -308,6 +311,7 @@ fn request(delivery: &Delivery, node: &NodeTarget, options: &Options) -> Request
         },
         latency: options.latency,
         verbose: options.verbose,
+        concurrent: options.concurrent,
         seal_to: Some(delivery.key.public()),
         ..Request::new(&delivery.session, target)
     }
@@ -325,39 +329,6 @@ fn asked(delivery: &Delivery, node: &NodeTarget) -> Asked {
         times: delivery.times(),
         longest: delivery.seconds + FETCH_ALLOWANCE,
     }
-}
-
-/// Counts Ctrl-C, SIGTERM and SIGHUP from now on.
-fn watch_interrupts() -> Arc<AtomicU32> {
-    let count = Arc::new(AtomicU32::new(0));
-    let counter = Arc::clone(&count);
-    tokio::spawn(async move {
-        loop {
-            if tokio::signal::ctrl_c().await.is_err() {
-                return;
-            }
-            counter.fetch_add(1, Ordering::SeqCst);
-        }
-    });
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        let mut kinds = vec![SignalKind::terminate()];
-        if !session::ignores_hangup() {
-            kinds.push(SignalKind::hangup());
-        }
-        for kind in kinds {
-            let counter = Arc::clone(&count);
-            tokio::spawn(async move {
-                if let Ok(mut signals) = signal(kind) {
-                    while signals.recv().await.is_some() {
-                        counter.fetch_add(1, Ordering::SeqCst);
-                    }
-                }
-            });
-        }
-    }
-    count
 }
 
 /// The first interrupt ends the windows through the API, so that their captures can be fetched.

@@ -1,6 +1,6 @@
 //! `kubectl procmon profile`: one window, one document.
 
-use crate::cli::Rendering;
+use crate::cli::{Capturing, Rendering};
 use crate::cluster::client::Connection;
 use crate::cluster::{self, Outcome};
 use crate::exit::Code;
@@ -21,12 +21,16 @@ use procmon_profile::wire::{Request, TargetSpec, Window};
 #[command(after_help = "Examples:
   kubectl procmon profile deploy/web -n shop --duration 30s
   kubectl procmon profile -l app=web -o json --output-file p.json
-  sudo kubectl procmon profile --local -- nginx -t
+  sudo kubectl procmon profile --local -- ./server --once
+  sudo kubectl procmon profile --local --as-root -- nginx -t
   sudo kubectl procmon profile --local --pid 4711 --duration 10s
   sudo kubectl procmon profile --local --duration 1m -o json --output-file p.json -- ./server
 
 Exit codes: 0 done, 2 not done, 3 incomplete (with --require-complete), 130 interrupted.
-With `-- CMD`, the command's own exit code is passed on.")]
+With `-- CMD`, the command's own exit code is passed on. Under sudo, CMD runs as the user that called
+sudo, with that user's groups, HOME, USER, LOGNAME and SHELL; `--user USER[:GROUP]` names another,
+`--as-root` keeps root.")]
+#[command(mut_arg("user", |user| user.help("User of the kubeconfig; with `-- CMD`, the USER[:GROUP] that CMD runs as")))]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(crate) struct Args {
     /// What to profile: `deploy/web`, `pod web-0`, `node/worker-1`, ...
@@ -50,11 +54,16 @@ pub(crate) struct Args {
     /// Start this command and follow it; by default the window ends with it
     #[arg(last = true, requires = "local", group = "what", value_name = "CMD")]
     argv: Vec<String>,
+    /// Run CMD as root, not as the user that called sudo
+    #[arg(long, requires = "local", conflicts_with = "user")]
+    as_root: bool,
     /// Length of the window [default: 30s, or until the command ends]
     #[arg(long, value_parser = session::parse_duration, allow_hyphen_values = true)]
     duration: Option<f64>,
     #[command(flatten)]
     rendering: Rendering,
+    #[command(flatten)]
+    capturing: Capturing,
     /// Measure how long system calls take: costs about as much again
     #[arg(long)]
     latency: bool,
@@ -104,6 +113,7 @@ fn check_usage(args: &Args) -> Result<()> {
         ("--pid", args.pid.is_some()),
         ("--cgroup", args.cgroup.is_some()),
         ("-- CMD", !args.argv.is_empty()),
+        ("--as-root", args.as_root),
     ];
     if let Some((name, _)) = local_only.iter().find(|(_, given)| *given && !args.local) {
         return Err(crate::hint::advised(
@@ -127,7 +137,19 @@ fn check_usage(args: &Args) -> Result<()> {
             "name labels, as in `-l app=web`",
         ));
     }
-    match args.connection.given() {
+    // With `-- CMD`, kubectl's `--user` names a user of this machine.
+    let of_command = args.local && !args.argv.is_empty();
+    if args.as_root && !of_command {
+        return Err(crate::hint::advised(
+            "`--as-root` is about a command, and there is none",
+            "add `-- CMD`, or leave it out",
+        ));
+    }
+    match args
+        .connection
+        .given()
+        .find(|name| !(of_command && *name == "--user"))
+    {
         Some(name) if args.local => Err(crate::hint::advised(
             format!("`{name}` is for a cluster, and `--local` needs none"),
             "leave out one of the two",
@@ -164,6 +186,7 @@ fn run_cluster(args: &Args, output: Output) -> Result<Code> {
         quiet: args.quiet,
         latency: args.latency,
         verbose: args.verbose,
+        concurrent: args.capturing.concurrent,
     };
     match cluster::run(options)? {
         Outcome::Profile(profile) => finish(&profile, args, output),
@@ -250,15 +273,28 @@ fn run_local(args: &Args, output: Output) -> Result<Code> {
         TargetSpec::Command { .. } | TargetSpec::Process { .. } => LabelMode::Tree,
         _ => LabelMode::Cgroup,
     };
+    let account = if is_command {
+        crate::user::choose(args.connection.user.as_deref(), args.as_root)?
+    } else {
+        None
+    };
+    if let Some(account) = account.as_ref().filter(|_| !args.quiet) {
+        tell(account);
+    }
+    let (run_as, environment) = account.map_or((None, Vec::new()), |account| {
+        (Some(account.ids), account.environment)
+    });
     let session = session::new(target, label_mode, seconds);
     let request = Request {
         window: Window { seconds },
         latency: args.latency,
         verbose: args.verbose,
+        concurrent: args.capturing.concurrent,
+        run_as,
         ..Request::new(&session.id, spec)
     };
     let progress = ProgressWindow::new(seconds, args.quiet, args.verbose);
-    let mut run = local::run(request, output.is_stdout(), &progress)?;
+    let mut run = local::run(request, &environment, output.is_stdout(), &progress)?;
     let failure = run.failure();
     let capture = std::mem::take(&mut run.capture);
     if let Some(failure) = failure {
@@ -292,6 +328,14 @@ fn run_local(args: &Args, output: Output) -> Result<Code> {
         Ended::Code(own) if is_command && own != 0 => Ok(Code::Command(own)),
         Ended::Code(_) => Ok(code),
     }
+}
+
+/// Says who a command runs as.
+#[cfg(target_os = "linux")]
+#[expect(clippy::print_stderr, reason = "standard output is the command's")]
+fn tell(account: &crate::user::Account) {
+    let text = format!("the command runs as {account}");
+    eprintln!("{}", crate::render::escape(&text));
 }
 
 /// Writes the document; says what it lacks.

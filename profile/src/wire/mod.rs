@@ -15,7 +15,7 @@ mod stream;
 
 pub use chunk::{CHUNK_BYTES, Chunks, MAX_ROW_BYTES, Packer, Row};
 pub use frame::{End, Failure, Frame, Hello, Line, Part, Progress, WindowReport};
-pub use request::{Limits, Request, TargetSpec, Window};
+pub use request::{Limits, Request, RunAs, TargetSpec, Window};
 pub use seal::{Opener, Sealer, SessionKey};
 pub use stream::{Decoder, Received, Refused, StreamError, StreamWriter, encode_line};
 
