@@ -136,7 +136,10 @@ fn build_probe(
             "probe",
         ])
         .args(["--target", target])
-        .args(["-Zbuild-std=std,panic_abort", "-Zbuild-std-features=optimize_for_size"])
+        .args([
+            "-Zbuild-std=std,panic_abort",
+            "-Zbuild-std-features=optimize_for_size",
+        ])
         .arg("--target-dir")
         .arg(&target_dir)
         .env(format!("CARGO_TARGET_{variable}_LINKER"), "musl-gcc")

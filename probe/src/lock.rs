@@ -8,6 +8,7 @@
 use crate::hooks::Unable;
 use crate::sys;
 use anyhow::anyhow;
+use procmon_profile::text::Text;
 use std::fs::{self, File};
 use std::os::linux::fs::MetadataExt as _;
 
@@ -20,7 +21,7 @@ const MAX_LOCKS_BYTES: u64 = 1 << 20;
 pub(crate) struct Lock {
     _file: Option<File>,
     /// What a reader should know.
-    pub(crate) notes: Vec<String>,
+    pub(crate) notes: Vec<Text>,
 }
 
 /// Takes the lock of a session; an error when another session captures on this kernel and this one
@@ -30,9 +31,9 @@ pub(crate) fn take(session: &str, concurrent: bool) -> Result<Lock, Unable> {
     let locked = others.lock(session);
     let notes = match (&locked, others.count) {
         // The lock spares the node a cost; a capture is worth more than that.
-        (Err(error), _) => vec![format!(
-            "other captures on this kernel were not looked for: {error}"
-        )],
+        (Err(error), _) => {
+            vec![format!("other captures on this kernel were not looked for: {error}").into()]
+        }
         (Ok(_), 0) => Vec::new(),
         (Ok(_), _) if !concurrent => {
             return Err(Unable {
@@ -44,9 +45,10 @@ pub(crate) fn take(session: &str, concurrent: bool) -> Result<Lock, Unable> {
                 ),
             });
         }
-        (Ok(_), count) => vec![format!(
-            "{count} more captures ran on this kernel: programs paid for each of them"
-        )],
+        (Ok(_), count) => vec![
+            format!("{count} more captures ran on this kernel: programs paid for each of them")
+                .into(),
+        ],
     };
     Ok(Lock {
         _file: locked.ok(),
