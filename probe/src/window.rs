@@ -13,10 +13,10 @@ use anyhow::{Context as _, Result, anyhow};
 use aya::maps::{Array, HashMap as BpfMap};
 use procmon_probe_ebpf::abi::{ListenKey, Loss};
 use procmon_profile::model::{Cost, DimensionState, LabelMode, Lost};
+use procmon_profile::text::Text;
 use procmon_profile::wire::{
     Chunks, Frame, Hello, PROTOCOL, Progress, Request, TargetSpec, WindowReport,
 };
-use procmon_profile::text::Text;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};

@@ -1,6 +1,6 @@
 //! For pull requests: Markdown, with names that can't break it.
 
-use super::{change, summary, word};
+use super::{change, short, summary, word};
 use crate::render::escape;
 use anyhow::Result;
 use procmon_profile::baseline::workload_name;
@@ -33,6 +33,15 @@ pub(super) fn render(drift: &Drift, out: &mut dyn Write) -> Result<()> {
         writeln!(
             out,
             "- **not comparable:** {} of {}: {}",
+            word(row.dimension),
+            cell(&row.container),
+            cell(&row.reason)
+        )?;
+    }
+    for row in &drift.missing {
+        writeln!(
+            out,
+            "- in neither: {} of {}: {}",
             word(row.dimension),
             cell(&row.container),
             cell(&row.reason)
@@ -87,7 +96,7 @@ fn markdown_row(row: &DriftRow, out: &mut dyn Write) -> Result<()> {
         cell(&row.container),
         cell(&row.key),
         cell(&row.reason),
-        row.id
+        cell(short(&row.id))
     )?;
     Ok(())
 }
