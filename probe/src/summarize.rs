@@ -480,18 +480,25 @@ fn protocol(family: u16, socket_type: u8, protocol: u16) -> Option<Protocol> {
     })
 }
 
-/// Names that each container used for an address.
-type UsedNames<'a> = HashMap<(u32, IpAddr), BTreeSet<&'a str>>;
+/// Names that each container used for an address: those that a resolver answered, and claims.
+type UsedNames<'a> = HashMap<(u32, IpAddr), [BTreeSet<&'a str>; 2]>;
 
 fn used_names<'a>(facts: &Facts<'a>) -> UsedNames<'a> {
     let mut all = UsedNames::new();
     for used in &facts.drained.names.used {
         if let Some(container) = facts.drained.container_of(used.exe) {
-            let names = all.entry((container, used.address)).or_default();
+            let [names, claimed] = all.entry((container, used.address)).or_default();
             names.extend(used.names.iter().map(String::as_str));
+            claimed.extend(used.claimed.iter().map(String::as_str));
         }
     }
     all
+}
+
+/// The first of many names, for the document.
+fn first_names(names: &BTreeSet<&str>) -> Vec<Text> {
+    let names = names.iter().take(MAX_NAMES);
+    names.map(|name| Text::from(*name)).collect()
 }
 
 fn dns(facts: &Facts<'_>, containers: &mut BTreeMap<u32, Container>) {
@@ -507,6 +514,7 @@ fn dns(facts: &Facts<'_>, containers: &mut BTreeMap<u32, Container>) {
                 record_type: row.record_type.clone().into(),
                 rcode: row.rcode.clone().map(Text::from),
                 answers: row.answers.iter().map(Text::from).collect(),
+                resolvers: row.resolvers.iter().map(Text::from).collect(),
                 count: row.count,
             });
         }
@@ -621,18 +629,15 @@ fn peer(
         },
         Direction::Outbound => {
             let remote = any_address(key.family, &key.remote);
+            let used = names.get(&(container, remote));
+            let used = |which: usize| used.map(|used| first_names(&used[which]));
             (
                 None,
                 Some(Remote {
                     address: Some(remote.to_string().into()),
                     port: Some(key.remote_port),
-                    names: names
-                        .get(&(container, remote))
-                        .into_iter()
-                        .flatten()
-                        .take(MAX_NAMES)
-                        .map(|name| Text::from(*name))
-                        .collect(),
+                    names: used(0).unwrap_or_default(),
+                    claimed: used(1).unwrap_or_default(),
                     ..Remote::default()
                 }),
             )

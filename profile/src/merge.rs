@@ -334,9 +334,8 @@ fn normalize_container(container: &mut Container) {
         let equal = dns_key(next) == dns_key(kept);
         if equal {
             kept.count = kept.count.saturating_add(next.count);
-            kept.answers.append(&mut next.answers);
-            kept.answers.sort_unstable();
-            kept.answers.dedup();
+            add_names(&mut kept.answers, &mut next.answers);
+            add_names(&mut kept.resolvers, &mut next.resolvers);
         }
         equal
     });
@@ -431,7 +430,18 @@ fn network_key(row: &Network) -> impl Ord + '_ {
     (&row.exe, row.protocol, row.direction, local, remote)
 }
 
-fn add_network(kept: &mut Network, next: &Network) {
+/// Adds sorted names.
+fn add_names(kept: &mut Vec<Text>, next: &mut Vec<Text>) {
+    kept.append(next);
+    kept.sort_unstable();
+    kept.dedup();
+}
+
+fn add_network(kept: &mut Network, next: &mut Network) {
+    if let (Some(kept), Some(next)) = (&mut kept.remote, &mut next.remote) {
+        add_names(&mut kept.names, &mut next.names);
+        add_names(&mut kept.claimed, &mut next.claimed);
+    }
     kept.connections = kept.connections.saturating_add(next.connections);
     kept.datagrams_sent = kept.datagrams_sent.saturating_add(next.datagrams_sent);
     kept.datagrams_received = kept

@@ -91,6 +91,7 @@ fn dns() -> impl Strategy<Value = Vec<Dns>> {
                 name: format!("n{name}").into(),
                 record_type: "A".into(),
                 rcode: rcode.map(|rcode| format!("R{rcode}").into()),
+                resolvers: vec![format!("r{}", answer.len() % 2).into()],
                 answers: vec![answer.into()],
                 count: 1,
             })

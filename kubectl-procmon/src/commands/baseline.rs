@@ -9,7 +9,8 @@ use crate::render::{self, Style};
 use anyhow::{Context as _, Result};
 use procmon_profile::baseline::{self, from_profiles, workload_name};
 use procmon_profile::document::Content;
-use procmon_profile::model::{Baseline, Profile};
+use procmon_profile::model::{Baseline, Profile, RowValue};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 /// Keep what a workload is known to do
@@ -339,6 +340,33 @@ fn accept(args: &Accept) -> Result<Code> {
     take_rows(&args.baseline, &drift, &args.row, &args.live, &args.force)
 }
 
+/// The least that names a row: what tables show.
+const SHORT_ID: usize = 16;
+
+/// The id of the only row that a whole id or its beginning names.
+fn row_id<'a>(drift: &'a procmon_profile::model::Drift, wanted: &str) -> Result<&'a str> {
+    let fits = |id: &str| id == wanted || (wanted.len() >= SHORT_ID && id.starts_with(wanted));
+    let rows: Vec<_> = drift.rows.iter().filter(|row| fits(&row.id)).collect();
+    match rows.as_slice() {
+        [row] if matches!(row.value, RowValue::Incomplete(_)) => Err(advised(
+            format!("row `{wanted}` can't be accepted: {}", row.key),
+            "capture it as a whole, or add windows that are not complete to the baseline",
+        )),
+        [row] => Ok(&row.id),
+        [] => Err(advised(
+            format!("the drift has no row `{wanted}`"),
+            "ids stand in the drift: `-o json`, or the table's first column",
+        )),
+        several => Err(advised(
+            format!(
+                "{} rows have an id that begins with `{wanted}`",
+                several.len()
+            ),
+            "give all 32 digits, as `-o json` has them",
+        )),
+    }
+}
+
 /// Takes rows of a drift into a baseline: those with these ids, or all.
 pub(crate) fn take_rows(
     baseline: &str,
@@ -347,14 +375,10 @@ pub(crate) fn take_rows(
     live: &Live,
     force: &Force,
 ) -> Result<Code> {
-    for id in ids {
-        if !drift.rows.iter().any(|row| row.id == *id) {
-            return Err(advised(
-                format!("the drift has no row `{id}`"),
-                "ids stand in the drift: `-o json`, or the table's first column",
-            ));
-        }
-    }
+    let wanted = ids
+        .iter()
+        .map(|id| row_id(drift, id))
+        .collect::<Result<BTreeSet<&str>>>()?;
     let mut taken = 0;
     let code = change(baseline, live, force, "accepted rows", |mut known| {
         if known.metadata.workload != drift.baseline.workload && !force.force {
@@ -368,7 +392,7 @@ pub(crate) fn take_rows(
             ));
         }
         taken = baseline::accept(&mut known, drift, |id| {
-            ids.is_empty() || ids.iter().any(|wanted| wanted == id)
+            wanted.is_empty() || wanted.contains(id)
         });
         Ok(known)
     })?;

@@ -165,6 +165,12 @@ fn seen(seen: &Seen) -> String {
 
 #[expect(clippy::too_many_lines, reason = "one section for each dimension")]
 fn contents(container: &BaselineContainer, explain: bool, out: &mut dyn Write) -> io::Result<()> {
+    if !container.resolvers.is_empty() {
+        writeln!(out, "\n  Resolvers")?;
+        for resolver in &container.resolvers {
+            writeln!(out, "    {}", escape(resolver))?;
+        }
+    }
     let mut section = |title: &str, all: Vec<(&Seen, String)>| -> io::Result<()> {
         if all.is_empty() {
             return Ok(());
@@ -240,11 +246,19 @@ fn contents(container: &BaselineContainer, explain: bool, out: &mut dyn Write) -
     )?;
     section(
         "Peers",
-        all!(network, |row| format!(
-            "{} {:?} {:?} {} {}",
-            row.exe, row.direction, row.protocol, row.peer, row.port
-        )
-        .to_lowercase()),
+        all!(network, |row| {
+            let text = format!(
+                "{} {:?} {:?} {} {}",
+                row.exe, row.direction, row.protocol, row.peer, row.port
+            )
+            .to_lowercase();
+            let claims = join(&mut row.claimed.iter().cloned());
+            if claims.is_empty() {
+                text
+            } else {
+                format!("{text} (claims {claims})")
+            }
+        }),
     )?;
     section(
         "Listeners",

@@ -9,20 +9,22 @@
 
 mod coverage;
 mod learn;
+mod names;
 mod observe;
 mod rows;
 mod shape;
 
 pub use coverage::assess;
 pub(crate) use learn::network_of;
+pub(crate) use names::{class, covers_address, has_address};
 pub(crate) use observe::{Fact, Facts, LOCAL, observe, workload};
-pub(crate) use rows::{Row, event_word};
+pub(crate) use rows::{MAX_NAMES, Row, event_word};
 pub use shape::is_protected;
 pub(crate) use shape::{is_credential, is_temporary};
 
 use crate::model::{
     API_VERSION, Baseline, BaselineContainer, BaselineKind, BaselineMetadata, BaselineWindow,
-    BaselineWorkload, Change, Dimension, Drift, Phase, Profile, RowValue, SCHEMA_VERSION, Seen,
+    BaselineWorkload, Change, Dimension, Drift, DriftRow, Phase, Profile, RowValue, SCHEMA_VERSION, Seen,
 };
 use crate::text::Text;
 use std::collections::{BTreeMap, BTreeSet};
@@ -145,7 +147,7 @@ pub fn from_profiles(
 fn unlearned(name: &str, workload: BaselineWorkload, profile: &Profile) -> Baseline {
     let mut windows = Vec::new();
     let mut containers = Vec::new();
-    for (name, facts) in observe(profile, &workload) {
+    for (name, facts) in observe(profile, &workload, None) {
         windows.extend(facts.windows.iter().cloned());
         containers.push(facts.into_container(name));
     }
@@ -265,6 +267,7 @@ fn join(one: Baseline, other: Baseline) -> Baseline {
                 }
                 Some(kept) => {
                     kept.image_digests.append(&mut container.image_digests);
+                    rows::extend(&mut kept.resolvers, &container.resolvers);
                     macro_rules! append {
                         ($container:expr, $field:ident) => {
                             kept.$field.append(&mut $container.$field);
@@ -337,6 +340,10 @@ fn sort_windows(baseline: &mut Baseline) {
 /// Learns what varies, and fills in all that follows from the rows.
 fn finish(baseline: &mut Baseline) {
     for container in &mut baseline.containers {
+        for row in &mut container.dns {
+            rows::extend(&mut container.resolvers, &row.resolvers);
+            row.resolvers.clear();
+        }
         container.processes =
             learn::processes(rows::unite(std::mem::take(&mut container.processes)));
         container.edges = rows::unite(std::mem::take(&mut container.edges));
@@ -414,9 +421,10 @@ pub fn normalize(baseline: Baseline) -> Result<Baseline, String> {
 }
 
 /// Takes rows of a Drift into a Baseline: those whose id `wanted` says. Returns how many.
-/// Rows that are gone are taken out.
+/// Rows that are gone are taken out; one that says that a dimension is incomplete stays.
 pub fn accept(baseline: &mut Baseline, drift: &Drift, wanted: impl Fn(&str) -> bool) -> usize {
     let mut taken = 0;
+    let is_row = |row: &&DriftRow| !matches!(row.value, RowValue::Incomplete(_));
     let mut places: BTreeMap<Text, usize> = baseline
         .containers
         .iter()
@@ -424,7 +432,7 @@ pub fn accept(baseline: &mut Baseline, drift: &Drift, wanted: impl Fn(&str) -> b
         .zip(0..)
         .collect();
     let mut gone: BTreeMap<usize, Vec<&RowValue>> = BTreeMap::new();
-    for row in drift.rows.iter().filter(|row| wanted(&row.id)) {
+    for row in drift.rows.iter().filter(is_row).filter(|row| wanted(&row.id)) {
         let place = *places.entry(row.container.clone()).or_insert_with(|| {
             baseline.containers.push(BaselineContainer {
                 name: row.container.clone(),
@@ -477,6 +485,8 @@ pub fn accept(baseline: &mut Baseline, drift: &Drift, wanted: impl Fn(&str) -> b
             RowValue::Event(value) => {
                 take!(events, value);
             }
+            // A baseline has no row for it: the capture is what has to change.
+            RowValue::Incomplete(_) => {}
         }
     }
     for (place, values) in gone {
@@ -524,6 +534,7 @@ impl Facts {
         BaselineContainer {
             name,
             image_digests: self.image_digests,
+            resolvers: BTreeSet::new(),
             processes: rows(self.processes),
             edges: rows(self.edges),
             syscalls: rows(self.syscalls),

@@ -1,13 +1,14 @@
 //! A Profile as rows of a Baseline: names instead of addresses, shapes instead of what varies by
 //! its nature, and for each row where in the Profile it stands.
 
+use super::names::{Proofs, class, is_public, object_name};
 use super::rows::{Row, add_explain, add_seen};
 use super::shape::{self, Context};
 use crate::completeness::joined;
 use crate::model::{
-    BaselineWindow, BaselineWorkload, CapabilityRow, Container, Dimension, DimensionState,
-    Direction, DnsRow, EdgeRow, EventRow, EventType, Explain, ExplainedBy, FileRow, ListenRow,
-    Network, PeerRow, ProcessRow, Profile, Remote, SeccompMode, Seen, Support, SyscallRow,
+    Baseline, BaselineWindow, BaselineWorkload, CapabilityRow, Container, Dimension,
+    DimensionState, Direction, DnsRow, EdgeRow, EventRow, EventType, Explain, ExplainedBy, FileRow,
+    ListenRow, Network, PeerRow, ProcessRow, Profile, SeccompMode, Seen, Support, SyscallRow,
     WindowCounts,
 };
 use crate::text::Text;
@@ -31,6 +32,8 @@ pub(crate) struct Facts {
     pub(crate) image_digests: BTreeSet<Text>,
     pub(crate) from_start: bool,
     pub(crate) windows: Vec<BaselineWindow>,
+    /// Resolvers that answered and that the baseline does not know.
+    pub(crate) unknown_resolvers: BTreeSet<Text>,
     pub(crate) processes: Vec<Fact<ProcessRow>>,
     pub(crate) edges: Vec<Fact<EdgeRow>>,
     pub(crate) syscalls: Vec<Fact<SyscallRow>>,
@@ -81,25 +84,37 @@ pub(crate) fn workload(container: &Container) -> BaselineWorkload {
     }
 }
 
-/// The rows of a workload's containers in a Profile, by container name.
-pub(crate) fn observe(profile: &Profile, of: &BaselineWorkload) -> BTreeMap<Text, Facts> {
-    let incomplete: BTreeMap<Dimension, Text> = profile
-        .completeness
-        .dimensions
-        .iter()
-        .filter(|(_, state)| state.state != DimensionState::Complete)
-        .map(|(dimension, state)| {
-            let word = if state.state == DimensionState::Missing {
-                "missing"
-            } else {
-                "partial"
-            };
-            (
-                *dimension,
-                format!("{word}: {}", joined(&state.reasons)).into(),
-            )
-        })
-        .collect();
+/// Why each dimension of a Profile can't be relied on, of those that can't. One of which a Profile
+/// that is not complete says nothing is missing.
+fn incomplete(profile: &Profile) -> BTreeMap<Dimension, Text> {
+    let completeness = &profile.completeness;
+    let mut incomplete = BTreeMap::new();
+    for dimension in Dimension::ALL {
+        let reason = match completeness.dimensions.get(&dimension) {
+            None if completeness.complete => continue,
+            None => "missing: the profile does not say how complete it is".to_owned(),
+            Some(state) => {
+                let word = match state.state {
+                    DimensionState::Complete => continue,
+                    DimensionState::Partial => "partial",
+                    DimensionState::Missing => "missing",
+                };
+                format!("{word}: {}", joined(&state.reasons))
+            }
+        };
+        incomplete.insert(dimension, reason.into());
+    }
+    incomplete
+}
+
+/// The rows of a workload's containers in a Profile, by container name. With a baseline, names of
+/// peers are proven by resolvers that it knows; without one, by all.
+pub(crate) fn observe(
+    profile: &Profile,
+    of: &BaselineWorkload,
+    known: Option<&Baseline>,
+) -> BTreeMap<Text, Facts> {
+    let incomplete = incomplete(profile);
     let mut all: BTreeMap<Text, Facts> = BTreeMap::new();
     for (number, container) in profile.containers.iter().enumerate() {
         if workload(container) != *of {
@@ -126,8 +141,18 @@ pub(crate) fn observe(profile: &Profile, of: &BaselineWorkload) -> BTreeMap<Text
         facts.image_digests.extend(container.image_digest.clone());
         let place = facts.windows.len();
         facts.windows.push(window);
+        // Of a container that the baseline does not have everything is new anyway.
+        let known = known.and_then(|known| {
+            let name = container_name(container);
+            known.containers.iter().find(|known| known.name == name)
+        });
+        let proofs = Proofs::new(container, known);
+        facts
+            .unknown_resolvers
+            .append(&mut proofs.unknown_resolvers(&container.dns));
         let observer = Observer {
             container,
+            proofs,
             number: u32::try_from(number).unwrap_or(u32::MAX),
             window: place,
             context: context(container),
@@ -159,6 +184,7 @@ fn context(container: &Container) -> Context {
 
 struct Observer<'a> {
     container: &'a Container,
+    proofs: Proofs<'a>,
     number: u32,
     window: usize,
     context: Context,
@@ -207,6 +233,7 @@ impl Observer<'_> {
                 exe: self.exe(&question.exe),
                 name: question.name.to_ascii_lowercase().into(),
                 record_type: question.record_type.clone(),
+                resolvers: question.resolvers.iter().cloned().collect(),
                 seen: self.seen(question.count, Vec::new()),
             };
             facts.dns.push(self.fact(row, index));
@@ -320,7 +347,13 @@ impl Observer<'_> {
                 facts.listen.push(self.fact(row, index));
                 continue;
             }
-            let (peer, explain) = self.peer(network);
+            let Peer {
+                peer,
+                explain,
+                names,
+                claimed,
+                addresses,
+            } = self.peer(network);
             let port = match network.direction {
                 Direction::Inbound => network.local.as_ref().and_then(|end| end.port),
                 _ => network.remote.as_ref().and_then(|end| end.port),
@@ -333,6 +366,9 @@ impl Observer<'_> {
                 port: port.map(|port| port.to_string()).unwrap_or_default().into(),
                 reached: count > 0 || network.bytes_sent > 0 || network.bytes_received > 0,
                 failures: network.failures.keys().cloned().collect(),
+                names,
+                claimed,
+                addresses,
                 seen: self.seen(count + network.failures.values().sum::<u64>(), explain),
             };
             facts.network.push(self.fact(row, index));
@@ -367,7 +403,7 @@ impl Observer<'_> {
         )
     }
 
-    fn peer(&self, network: &Network) -> (Text, Vec<Explain>) {
+    fn peer(&self, network: &Network) -> Peer {
         let path = network
             .remote
             .as_ref()
@@ -375,28 +411,62 @@ impl Observer<'_> {
             .or_else(|| network.local.as_ref().and_then(|end| end.path.as_ref()));
         if let Some(path) = path {
             let shape = shape::path(path, &self.context);
-            return (shape.pattern.into(), shape.explain);
+            return Peer {
+                peer: shape.pattern.into(),
+                explain: shape.explain,
+                ..Peer::default()
+            };
         }
+        let is_inbound = network.direction == Direction::Inbound;
         let Some(remote) = &network.remote else {
-            return (
-                (if network.direction == Direction::Inbound {
-                    "any"
-                } else {
-                    ""
-                }
-                .to_owned())
-                .into(),
-                Vec::new(),
-            );
+            return Peer {
+                peer: if is_inbound { "any" } else { "" }.into(),
+                ..Peer::default()
+            };
         };
-        let name = name(remote).unwrap_or_else(|| {
-            let address = remote.address.clone().unwrap_or_default();
-            match network.direction {
-                Direction::Inbound => class(&address).into(),
-                _ => address,
-            }
-        });
-        (name, Vec::new())
+        let Some(address) = &remote.address else {
+            // Of all peers of a network that found no row of their own, the network is known.
+            let cidr = remote.cidr.clone().unwrap_or_default();
+            return Peer {
+                peer: object_name(remote).unwrap_or_else(|| {
+                    if is_inbound {
+                        class(cidr.split('/').next().unwrap_or_default()).into()
+                    } else {
+                        cidr
+                    }
+                }),
+                ..Peer::default()
+            };
+        };
+        let lower = |names: &[Text]| -> BTreeSet<Text> {
+            names
+                .iter()
+                .map(|name| name.to_ascii_lowercase().into())
+                .collect()
+        };
+        let (names, mut claimed): (BTreeSet<Text>, BTreeSet<Text>) = lower(&remote.names)
+            .into_iter()
+            .partition(|name| self.proofs.is_proven(name, address));
+        claimed.extend(
+            lower(&remote.claimed)
+                .into_iter()
+                .filter(|name| !names.contains(name)),
+        );
+        let own = BTreeSet::from([address.clone()]);
+        let (peer, addresses) = match (object_name(remote), names.first()) {
+            (Some(object), _) if is_public(address) && object != "node" => (object, own),
+            (Some(object), _) => (object, BTreeSet::new()),
+            (None, Some(name)) => (format!("name/{name}").into(), own),
+            (None, None) if is_inbound => (class(address).into(), BTreeSet::new()),
+            (None, None) => (address.clone(), BTreeSet::new()),
+        };
+        Peer {
+            peer,
+            names,
+            claimed,
+            addresses,
+            ..Peer::default()
+        }
     }
 
     fn events(&self, facts: &mut Facts) {
@@ -431,37 +501,14 @@ fn title(argv: &[Text]) -> Option<(String, String)> {
     (is_name && !rest.is_empty()).then(|| (format!("{name}: *"), rest.to_owned()))
 }
 
-/// What the cluster or a resolver calls a peer.
-fn name(remote: &Remote) -> Option<Text> {
-    if let Some(workload) = &remote.workload {
-        return Some(format!("{}/{}/{}", workload.kind, workload.namespace, workload.name).into());
-    }
-    if let Some(service) = &remote.service {
-        return Some(format!("service/{}/{}", service.namespace, service.name).into());
-    }
-    if let Some(pod) = &remote.pod {
-        return Some(format!("Pod/{}/{}", pod.namespace, pod.name).into());
-    }
-    if remote.node.is_some() {
-        return Some("node".into());
-    }
-    remote
-        .names
-        .first()
-        .map(|name| format!("name/{name}").into())
-}
-
-/// What kind of address it is.
-fn class(address: &str) -> &'static str {
-    match address.parse::<IpAddr>() {
-        Ok(address) if address.is_loopback() => "loopback",
-        Ok(IpAddr::V4(address)) if address.is_private() || address.is_link_local() => "private",
-        Ok(IpAddr::V6(address)) if address.is_unique_local() || address.is_unicast_link_local() => {
-            "private"
-        }
-        Ok(_) => "public",
-        Err(_) => "any",
-    }
+/// Who a peer is, and the evidence.
+#[derive(Debug, Default)]
+struct Peer {
+    peer: Text,
+    explain: Vec<Explain>,
+    names: BTreeSet<Text>,
+    claimed: BTreeSet<Text>,
+    addresses: BTreeSet<Text>,
 }
 
 /// Details that say what was done, not to whom or by which number.

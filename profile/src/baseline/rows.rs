@@ -9,11 +9,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Values kept of what a wildcard stands for.
 const MAX_VALUES: usize = 10;
+/// Names and addresses kept of one peer, and resolvers of one container.
+pub(crate) const MAX_NAMES: usize = 256;
 
 /// A row of a Baseline.
 pub(crate) trait Row: Clone {
     /// What makes two rows the same.
-    type Key: Ord;
+    type Key: Ord + std::fmt::Debug;
     /// Where it belongs.
     const DIMENSION: Dimension;
     fn key(&self) -> Self::Key;
@@ -21,13 +23,15 @@ pub(crate) trait Row: Clone {
     fn seen_mut(&mut self) -> &mut Seen;
     /// Takes over what another row of the same thing did besides.
     fn add(&mut self, other: &Self);
+    /// The executable that the row is of.
+    fn exe(&self) -> &str;
     /// What it is, in words that stay the same.
     fn text(&self) -> String;
     fn value(self) -> RowValue;
 }
 
 macro_rules! row {
-    ($row:ident, $dimension:ident, $variant:ident, $key:ty, |$this:ident| $make:expr) => {
+    ($row:ident, $dimension:ident, $variant:ident, $exe:ident, $key:ty, |$this:ident| $make:expr) => {
         type Key = $key;
         const DIMENSION: Dimension = Dimension::$dimension;
         fn key(&self) -> $key {
@@ -43,6 +47,9 @@ macro_rules! row {
         fn value(self) -> RowValue {
             RowValue::$variant(self)
         }
+        fn exe(&self) -> &str {
+            &self.$exe
+        }
     };
 }
 
@@ -51,6 +58,7 @@ impl Row for ProcessRow {
         ProcessRow,
         Processes,
         Process,
+        exe,
         (Text, Vec<Text>, u32, Origin),
         |row| (row.exe.clone(), row.argv.clone(), row.uid, row.origin)
     );
@@ -88,7 +96,7 @@ fn weaker(one: Option<bool>, other: Option<bool>) -> Option<bool> {
 }
 
 impl Row for EdgeRow {
-    row!(EdgeRow, Processes, Edge, (Text, Text), |row| (
+    row!(EdgeRow, Processes, Edge, parent, (Text, Text), |row| (
         row.parent.clone(),
         row.child.clone()
     ));
@@ -99,11 +107,14 @@ impl Row for EdgeRow {
 }
 
 impl Row for SyscallRow {
-    row!(SyscallRow, Syscalls, Syscall, (Text, Abi, Text), |row| (
-        row.exe.clone(),
-        row.abi,
-        row.name.clone()
-    ));
+    row!(
+        SyscallRow,
+        Syscalls,
+        Syscall,
+        exe,
+        (Text, Abi, Text),
+        |row| (row.exe.clone(), row.abi, row.name.clone())
+    );
     fn add(&mut self, other: &Self) {
         self.errors.extend(other.errors.iter().cloned());
     }
@@ -119,7 +130,7 @@ impl Row for SyscallRow {
 }
 
 impl Row for FileRow {
-    row!(FileRow, Files, File, (Text, Text), |row| (
+    row!(FileRow, Files, File, exe, (Text, Text), |row| (
         row.exe.clone(),
         row.path.clone()
     ));
@@ -137,6 +148,7 @@ impl Row for PeerRow {
         PeerRow,
         Network,
         Peer,
+        exe,
         (Text, Protocol, Direction, Text, Text),
         |row| (
             row.exe.clone(),
@@ -149,6 +161,9 @@ impl Row for PeerRow {
     fn add(&mut self, other: &Self) {
         self.reached |= other.reached;
         self.failures.extend(other.failures.iter().cloned());
+        extend(&mut self.names, &other.names);
+        extend(&mut self.claimed, &other.claimed);
+        extend(&mut self.addresses, &other.addresses);
     }
     fn text(&self) -> String {
         let protocol = protocol(self.protocol);
@@ -194,6 +209,7 @@ impl Row for ListenRow {
         ListenRow,
         Network,
         Listen,
+        exe,
         (Text, Protocol, Text, Text),
         |row| (
             row.exe.clone(),
@@ -223,12 +239,14 @@ impl Row for ListenRow {
 }
 
 impl Row for DnsRow {
-    row!(DnsRow, Dns, Dns, (Text, Text, Text), |row| (
+    row!(DnsRow, Dns, Dns, exe, (Text, Text, Text), |row| (
         row.exe.clone(),
         row.name.clone(),
         row.record_type.clone()
     ));
-    fn add(&mut self, _: &Self) {}
+    fn add(&mut self, other: &Self) {
+        extend(&mut self.resolvers, &other.resolvers);
+    }
     fn text(&self) -> String {
         format!("{} asks for {} {}", self.exe, self.name, self.record_type)
     }
@@ -239,6 +257,7 @@ impl Row for CapabilityRow {
         CapabilityRow,
         Capabilities,
         Capability,
+        exe,
         (Text, Text),
         |row| (row.exe.clone(), row.name.clone())
     );
@@ -256,6 +275,7 @@ impl Row for EventRow {
         EventRow,
         Events,
         Event,
+        exe,
         (Text, EventType, BTreeMap<Text, Text>),
         |row| (row.exe.clone(), row.event_type, row.details.clone())
     );
@@ -288,6 +308,14 @@ pub(crate) fn event_word(event_type: EventType) -> &'static str {
         EventType::Keyctl => "keyctl",
         EventType::Userfaultfd => "userfaultfd",
         EventType::Perf => "perf",
+    }
+}
+
+/// Adds names, and keeps the first of many: the order of additions does not matter.
+pub(super) fn extend(to: &mut BTreeSet<Text>, from: &BTreeSet<Text>) {
+    to.extend(from.iter().cloned());
+    while to.len() > MAX_NAMES {
+        to.pop_last();
     }
 }
 

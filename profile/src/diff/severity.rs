@@ -665,7 +665,7 @@ pub(super) fn peer(row: &PeerRow, known_peer: bool) -> Judgement {
             )
         };
     }
-    if is_metadata(&row.peer) {
+    if is_metadata(&row.peer) || row.addresses.iter().any(|address| is_metadata(address)) {
         return (
             Severity::Critical,
             "the cloud's metadata service hands out credentials",

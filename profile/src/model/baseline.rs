@@ -109,6 +109,10 @@ pub struct BaselineContainer {
     /// Digests of the images that it was seen with.
     #[serde(default, deserialize_with = "crate::bounds::entries")]
     pub image_digests: BTreeSet<Text>,
+    /// Addresses of the resolvers that answered: what they answer proves the names of peers. At
+    /// most 256, the first in their order.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub resolvers: BTreeSet<Text>,
     /// Programs with the shapes of their arguments.
     #[serde(default, deserialize_with = "crate::bounds::rows")]
     pub processes: Vec<ProcessRow>,
@@ -374,8 +378,9 @@ pub struct PeerRow {
     pub protocol: Protocol,
     /// Who began.
     pub direction: Direction,
-    /// `Deployment/NAMESPACE/NAME`, `service/NAMESPACE/NAME`, `node/NAME`, `name/DNS`, an address, a
-    /// CIDR, a path; of inbound rows without such a name `loopback`, `private` or `public`.
+    /// `Deployment/NAMESPACE/NAME`, `service/NAMESPACE/NAME`, `node`, `name/DNS`, an address, a
+    /// CIDR, a path; of inbound rows without such a name `loopback`, `private` or `public`. A DNS name
+    /// stands there only when a resolver that the baseline knows answered it.
     pub peer: Text,
     /// Port of the service: the remote one of outbound rows, the local one of inbound rows; `*` for
     /// ephemeral ones; empty without ports.
@@ -390,6 +395,16 @@ pub struct PeerRow {
         deserialize_with = "crate::bounds::entries"
     )]
     pub failures: BTreeSet<Text>,
+    /// Names that resolvers answered for it: at most 256, the first in their order.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub names: BTreeSet<Text>,
+    /// Names that nothing proves, such as those in TLS greetings: at most 256.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub claimed: BTreeSet<Text>,
+    /// Addresses of a peer that has a name: at most 256. Those of objects of the cluster are left
+    /// out, except public ones.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub addresses: BTreeSet<Text>,
     /// In which windows.
     #[serde(flatten)]
     pub seen: Seen,
@@ -426,6 +441,10 @@ pub struct DnsRow {
     /// `A`, `AAAA`, …
     #[serde(rename = "type")]
     pub record_type: Text,
+    /// In a Drift, addresses of the resolvers that answered. A baseline keeps those of all names in
+    /// one list.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub resolvers: BTreeSet<Text>,
     /// In which windows.
     #[serde(flatten)]
     pub seen: Seen,

@@ -23,14 +23,21 @@ pub struct Drift {
     pub baseline: DriftSide,
     /// What was compared.
     pub profile: DriftSide,
-    /// Every dimension could be compared.
+    /// Every dimension that one side has could be compared, on every node.
     pub comparable: bool,
     /// Differences: by container, then the most severe first.
     #[serde(deserialize_with = "crate::bounds::rows")]
     pub rows: Vec<DriftRow>,
-    /// What could not be compared. Nothing is concluded from it.
+    /// What could not be compared as a whole: rows there are true, what is missing is not known.
     #[serde(default, deserialize_with = "crate::bounds::rows")]
     pub not_comparable: Vec<NotComparable>,
+    /// Dimensions that neither side has, since no kernel of theirs can show them: nothing is lost.
+    #[serde(
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "crate::bounds::rows"
+    )]
+    pub missing: Vec<NotComparable>,
     /// Sentences for the reader.
     #[serde(
         default,
@@ -70,7 +77,8 @@ pub struct DriftSide {
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct DriftRow {
-    /// Ten hexadecimal digits that name this difference: equal for equal differences.
+    /// 32 hexadecimal digits that name this difference: equal for equal differences. The first 16
+    /// are enough for `--row`.
     pub id: Text,
     /// What kind of difference.
     pub change: Change,
@@ -82,7 +90,8 @@ pub struct DriftRow {
     pub severity: Severity,
     /// What differs, in words that stay the same.
     pub key: Text,
-    /// The row that accepting adds; of a row that is gone, the baseline's.
+    /// The row that accepting adds; of a row that is gone, the baseline's. A dimension that is
+    /// incomplete is not a row of a baseline: it can't be accepted.
     pub value: RowValue,
     /// Why the baseline does not cover it, and why it matters.
     pub reason: Text,
@@ -176,6 +185,16 @@ pub enum RowValue {
     Capability(CapabilityRow),
     /// Of `events`.
     Event(EventRow),
+    /// Of no list: a dimension that was complete in the baseline is not in the profile.
+    Incomplete(IncompleteRow),
+}
+
+/// A dimension that the profile does not show as a whole.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct IncompleteRow {
+    /// `partial` or `missing`, and why.
+    pub reason: Text,
 }
 
 /// What could not be compared, and why.

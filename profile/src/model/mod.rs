@@ -26,7 +26,8 @@ pub use capability::{CapabilityMethod, CapabilityUse};
 pub use completeness::{Completeness, Dimension, DimensionCompleteness, DimensionState};
 pub use container::{Container, OwnerReference, SecurityContext, Volume};
 pub use drift::{
-    Change, Drift, DriftKind, DriftRow, DriftSide, DriftSummary, NotComparable, RowValue, Severity,
+    Change, Drift, DriftKind, DriftRow, DriftSide, DriftSummary, IncompleteRow, NotComparable,
+    RowValue, Severity,
 };
 pub use event::{Event, EventType};
 pub use file::{File, FileOperation, Mount, MountKind, NameSource, Owner};
@@ -45,7 +46,7 @@ use std::collections::BTreeMap;
 /// The `apiVersion` of every document this crate writes.
 pub const API_VERSION: &str = "procmon/v1";
 /// The `schemaVersion` of every document this crate writes.
-pub const SCHEMA_VERSION: &str = "1.0";
+pub const SCHEMA_VERSION: &str = "1.1";
 
 /// A name to a number of times; a name that is absent was seen 0 times while the dimension is complete.
 pub type Counts = BTreeMap<Text, u64>;

@@ -123,13 +123,20 @@ pub struct Remote {
         deserialize_with = "crate::bounds::path"
     )]
     pub path: Option<Text>,
-    /// Names that a resolver gave for the address, or that TLS asked for.
+    /// Names for which a resolver answered the address. Before schema 1.1 also those of `claimed`.
     #[serde(
         default,
         skip_serializing_if = "Vec::is_empty",
         deserialize_with = "crate::bounds::entries"
     )]
     pub names: Vec<Text>,
+    /// Names that the container itself wrote into TLS greetings: they prove nothing.
+    #[serde(
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "crate::bounds::entries"
+    )]
+    pub claimed: Vec<Text>,
     /// The pod that has the address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pod: Option<ObjectName>,
@@ -211,6 +218,13 @@ pub struct Dns {
     /// The answers.
     #[serde(default, deserialize_with = "crate::bounds::entries")]
     pub answers: Vec<Text>,
+    /// Addresses of the resolvers that answered; before schema 1.1 absent.
+    #[serde(
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "crate::bounds::entries"
+    )]
+    pub resolvers: Vec<Text>,
     /// How often.
     pub count: u64,
 }

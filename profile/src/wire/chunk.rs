@@ -181,6 +181,7 @@ row!(Network, Network, |row| {
     if let Some(end) = &mut row.remote {
         end.path.iter_mut().for_each(cut_text);
         cut_list(&mut end.names);
+        cut_list(&mut end.claimed);
     }
     cut_keys(&mut row.failures);
 });
@@ -188,6 +189,7 @@ row!(Dns, Dns, |row| {
     cut_text(&mut row.exe);
     cut_text(&mut row.name);
     cut_list(&mut row.answers);
+    cut_list(&mut row.resolvers);
 });
 row!(CapabilityUse, Capabilities, |row| {
     cut_text(&mut row.exe);

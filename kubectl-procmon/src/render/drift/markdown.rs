@@ -1,6 +1,6 @@
 //! For pull requests: Markdown, with names that can't break it.
 
-use super::{change, summary, word};
+use super::{change, short, summary, word};
 use anyhow::Result;
 use procmon_profile::baseline::workload_name;
 use procmon_profile::model::{Drift, DriftRow, Severity};
@@ -56,6 +56,15 @@ pub(super) fn render(drift: &Drift, out: &mut dyn Write) -> Result<()> {
             cell(&row.reason)
         )?;
     }
+    for row in &drift.missing {
+        writeln!(
+            out,
+            "- in neither: {} of {}: {}",
+            word(row.dimension),
+            cell(&row.container),
+            cell(&row.reason)
+        )?;
+    }
     for note in &drift.notes {
         writeln!(out, "- {}", cell(note))?;
     }
@@ -105,7 +114,7 @@ fn markdown_row(row: &DriftRow, out: &mut dyn Write) -> Result<()> {
         cell(&row.container),
         cell(&row.key),
         cell(&row.reason),
-        cell(&row.id)
+        cell(short(&row.id))
     )?;
     Ok(())
 }

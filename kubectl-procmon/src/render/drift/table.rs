@@ -1,6 +1,6 @@
 //! For a person: the most severe first.
 
-use super::{sign, summary, word};
+use super::{short, sign, summary, word};
 use crate::render::Style;
 use anyhow::Result;
 use comfy_table::{ContentArrangement, Table, presets};
@@ -64,6 +64,18 @@ fn header(drift: &Drift, bold: &dyn Fn(&str) -> String, out: &mut dyn Write) -> 
             ),
         )?;
     }
+    for row in &drift.missing {
+        line(
+            out,
+            "in neither",
+            &format!(
+                "{} of {}: {}",
+                word(row.dimension),
+                row.container,
+                row.reason
+            ),
+        )?;
+    }
     for note in &drift.notes {
         line(out, "note", note)?;
     }
@@ -88,7 +100,7 @@ fn section(rows: &[&DriftRow], style: Style, wide: bool, out: &mut dyn Write) ->
     let shown = if wide { info.len() } else { INFO_ROWS };
     for row in telling.into_iter().chain(info.iter().take(shown).copied()) {
         table.add_row(vec![
-            row.id.to_string(),
+            short(&row.id).to_owned(),
             colour(row.severity, style),
             sign(row.change).to_owned(),
             row.key.to_string(),

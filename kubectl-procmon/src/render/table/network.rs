@@ -196,6 +196,9 @@ fn remote_name(remote: &Remote, namespace: Option<&str>) -> String {
         format!("node/{node}")
     } else if let Some(name) = remote.names.first() {
         name.to_string()
+    } else if let Some(claim) = remote.claimed.first() {
+        // What the client alone says is no name of the peer.
+        return format!("{address}{DROPPABLE} (claims {claim}){DROPPABLE}");
     } else if let Some(cidr) = remote.cidr.as_ref().filter(|_| remote.address.is_none()) {
         return cidr.clone().into();
     } else if let Some(service) = &remote.external_ip_of {
