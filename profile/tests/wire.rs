@@ -277,7 +277,11 @@ fn hostile() -> impl Strategy<Value = Text> {
 }
 
 /// What the plugin gets of rows that a probe packs, in so many bytes of the stream.
-fn pack(processes: Vec<Process>, files: Vec<File>, written: usize) -> (NodeCapture, BTreeMap<Dimension, (u64, u64)>) {
+fn pack(
+    processes: Vec<Process>,
+    files: Vec<File>,
+    written: usize,
+) -> (NodeCapture, BTreeMap<Dimension, (u64, u64)>) {
     let mut chunks = Chunks::new(Packer::default(), written);
     let room = chunks.room();
     chunks.rows(0, room / 2, processes);
