@@ -22,31 +22,33 @@ use std::fmt;
 #[serde(transparent)]
 pub struct Text(String);
 
-/// Ranges of characters that act on a terminal, end a line, turn the direction of writing, or are
-/// invisible: controls, separators, bidirectional marks, and what Unicode calls default-ignorable.
-const ACTING: [(u32, u32); 22] = [
+/// Ranges of characters that act on a terminal, end a line, turn the direction of writing, or can't
+/// be seen or told from another: controls, separators, all blanks but the ordinary one,
+/// bidirectional marks, what Unicode calls default-ignorable, and what XML does not take.
+const ACTING: [(u32, u32); 23] = [
     (0, 0x1f),
-    (0x7f, 0x9f),
+    (0x7f, 0xa0),
     (0xad, 0xad),
     (0x34f, 0x34f),
     (0x61c, 0x61c),
     (0x115f, 0x1160),
+    (0x1680, 0x1680),
     (0x17b4, 0x17b5),
     (0x180b, 0x180f),
-    (0x200b, 0x200f),
-    (0x2028, 0x202e),
-    (0x2060, 0x206f),
+    (0x2000, 0x200f),
+    (0x2028, 0x202f),
+    (0x205f, 0x206f),
     (0x2800, 0x2800),
+    (0x3000, 0x3000),
     (0x3164, 0x3164),
     (0xfe00, 0xfe0f),
     (0xfeff, 0xfeff),
     (0xffa0, 0xffa0),
-    (0xfff0, 0xfffb),
+    (0xfff0, 0xfffc),
+    (0xfffe, 0xffff),
     (0x1bca0, 0x1bca3),
     (0x1d173, 0x1d17a),
     (0xe0000, 0xe0fff),
-    (0xf_fffe, 0xf_ffff),
-    (0x10_fffe, 0x10_ffff),
 ];
 
 /// Whether a character acts instead of standing there. Such a one is never part of a [`Text`].
@@ -153,30 +155,35 @@ impl Text {
         plain + rest
     }
 
+    /// The longest beginning with at most so many bytes that does not end within an escape.
+    ///
+    /// ```
+    /// use procmon_profile::text::Text;
+    /// let text = Text::from_bytes(b"ab\\\xffc");
+    /// assert_eq!((text.start(3), text.start(4), text.start(7)), ("ab", r"ab\\", r"ab\\"));
+    /// ```
+    #[must_use]
+    pub fn start(&self, bytes: usize) -> &str {
+        let mut end = 0;
+        while end < self.0.len() {
+            let next = end + unit(&self.0[end..]).0;
+            if next > bytes {
+                break;
+            }
+            end = next;
+        }
+        &self.0[..end]
+    }
+
     /// Bytes of what it stands for: each escape is as many as its byte or character has.
     #[must_use]
     pub fn plain_len(&self) -> usize {
-        let bytes = self.0.as_bytes();
-        let (mut place, mut length) = (0, 0);
-        while place < bytes.len() {
-            let (width, plain) = match (bytes[place], bytes.get(place + 1)) {
-                (b'\\', Some(b'x')) => (4, 1),
-                (b'\\', Some(b'u')) => {
-                    let rest = &self.0[place..];
-                    let code = rest.get(3..rest.find('}').unwrap_or(0));
-                    let code = code.and_then(|code| u32::from_str_radix(code, 16).ok());
-                    let character = code.and_then(char::from_u32);
-                    let digits = code.map_or(0, |code| (32 - code.leading_zeros()).div_ceil(4));
-                    match character {
-                        Some(character) => (digits as usize + 4, character.len_utf8()),
-                        None => (1, 1),
-                    }
-                }
-                (b'\\', Some(_)) => (2, 1),
-                _ => (1, 1),
-            };
-            place += width;
+        let mut rest = self.0.as_str();
+        let mut length = 0;
+        while !rest.is_empty() {
+            let (width, plain) = unit(rest);
             length += plain;
+            rest = &rest[width..];
         }
         length
     }
@@ -185,6 +192,27 @@ impl Text {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+/// Bytes of the first escape or character of a text, and of what it stands for.
+fn unit(text: &str) -> (usize, usize) {
+    let first = text.chars().next().map_or(1, char::len_utf8);
+    if !text.starts_with('\\') {
+        return (first, first);
+    }
+    let after = text[1..].chars().next();
+    let code = || {
+        let end = text.bytes().take(12).position(|byte| byte == b'}')?;
+        let code = text.get(3..end)?;
+        let character = char::from_u32(u32::from_str_radix(code, 16).ok()?)?;
+        Some((end + 1, character.len_utf8()))
+    };
+    match after {
+        Some('x') if text.is_char_boundary(4) => (4, 1),
+        Some('u') => code().unwrap_or((1, 1)),
+        Some(after) => (1 + after.len_utf8(), after.len_utf8()),
+        None => (1, 1),
     }
 }
 

@@ -10,14 +10,22 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{DeleteParams, ListParams, PostParams};
 use kube::{Api, Client};
-use procmon_profile::document::MAX_DOCUMENT_BYTES;
 use procmon_profile::model::BaselineWorkload;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 use std::collections::BTreeMap;
 
 /// Bytes in one ConfigMap: below the 1 MiB that the API server takes.
 const PART_BYTES: usize = 900_000;
 /// ConfigMaps of one document.
 const MAX_PARTS: usize = 32;
+/// Most bytes that a document in ConfigMaps may inflate to: 900,000 bytes may become a thousand times as
+/// many.
+const MAX_INFLATED_BYTES: usize = 64 << 20;
+/// Most bytes that the documents of one list may inflate to, all together.
+const MAX_LIST_BYTES: usize = 512 << 20;
+/// ConfigMaps that are asked for at a time.
+const PAGE: u32 = 50;
 const KIND: &str = "procmon/document";
 const DIGEST: &str = "procmon/sha256";
 const PARTS: &str = "procmon/parts";
@@ -55,8 +63,21 @@ impl std::error::Error for Conflict {}
 pub(crate) struct Listed {
     pub(crate) name: String,
     pub(crate) workload: String,
-    pub(crate) bytes: usize,
-    pub(crate) parts: usize,
+    /// Number of windows and whether it is locked, or why it can't be read.
+    pub(crate) head: Result<(usize, bool), String>,
+}
+
+/// What a list says of a Baseline. The rest is passed over.
+#[derive(Deserialize)]
+struct BaselineHead {
+    metadata: MetadataHead,
+    windows: Vec<IgnoredAny>,
+}
+
+#[derive(Deserialize)]
+struct MetadataHead {
+    #[serde(default)]
+    locked: bool,
 }
 
 fn run<T>(
@@ -92,34 +113,50 @@ pub(crate) fn read_if_there(connection: &Connection, name: &str) -> Result<Optio
 
 async fn get(api: &Api<ConfigMap>, name: &str) -> Result<Stored> {
     let head = api.get(name).await.map_err(explain)?;
-    let annotation = |key: &str| {
-        head.metadata
-            .annotations
-            .as_ref()
-            .and_then(|all| all.get(key))
-            .cloned()
-    };
-    let (Some(digest), Some(parts)) = (annotation(DIGEST), annotation(PARTS)) else {
+    let bytes = inflate(&packed(api, name, &head).await?, MAX_INFLATED_BYTES)
+        .map_err(|reason| unsound(name, &reason))?;
+    Ok(Stored {
+        bytes,
+        version: head.metadata.resource_version.clone(),
+    })
+}
+
+fn annotation<'a>(map: &'a ConfigMap, key: &str) -> Option<&'a str> {
+    let all = map.metadata.annotations.as_ref()?;
+    all.get(key).map(String::as_str)
+}
+
+/// The digest of a document as its first ConfigMap states it, and the number of its ConfigMaps.
+fn stated(head: &ConfigMap) -> Option<(&str, usize)> {
+    let digest = annotation(head, DIGEST)
+        .filter(|digest| digest.len() == 64 && digest.bytes().all(|c| c.is_ascii_hexdigit()))?;
+    let parts = annotation(head, PARTS)?.parse().ok()?;
+    (1..=MAX_PARTS).contains(&parts).then_some((digest, parts))
+}
+
+fn unsound(name: &str, reason: &str) -> anyhow::Error {
+    advised(
+        format!("ConfigMap `{name}` {reason}"),
+        "restore it, or save the baseline anew; `baseline export` and `baseline save` change one in between",
+    )
+}
+
+const EDITED: &str = "does not fit its checksum: it was edited by hand";
+
+/// The compressed bytes of a document, which fit their digest.
+async fn packed(api: &Api<ConfigMap>, name: &str, head: &ConfigMap) -> Result<Vec<u8>> {
+    let edited = || unsound(name, EDITED);
+    if annotation(head, DIGEST).is_none() || annotation(head, PARTS).is_none() {
         return Err(advised(
             format!("ConfigMap `{name}` holds no baseline"),
             "`kubectl procmon baseline list` names those that do",
         ));
-    };
-    let edited = || {
-        advised(
-            format!("ConfigMap `{name}` does not fit its checksum: it was edited by hand"),
-            "restore it, or save the baseline anew; `baseline export` and `baseline save` change one in between",
-        )
-    };
-    let parts: usize = parts
-        .parse()
-        .ok()
-        .filter(|parts| (1..=MAX_PARTS).contains(parts))
-        .ok_or_else(edited)?;
-    let mut packed = bytes_of(&head).ok_or_else(edited)?.to_vec();
+    }
+    let (digest, parts) = stated(head).ok_or_else(edited)?;
+    let mut packed = bytes_of(head).ok_or_else(edited)?.to_vec();
     for part in 1..parts {
         let more = api
-            .get_opt(&part_name(name, &digest, part))
+            .get_opt(&part_name(name, digest, part))
             .await
             .map_err(explain)?
             .ok_or_else(edited)?;
@@ -128,12 +165,17 @@ async fn get(api: &Api<ConfigMap>, name: &str) -> Result<Stored> {
     if probes::digest(&packed) != digest {
         return Err(edited());
     }
-    let limit = usize::try_from(MAX_DOCUMENT_BYTES).unwrap_or(usize::MAX);
-    let bytes =
-        miniz_oxide::inflate::decompress_to_vec_with_limit(&packed, limit).map_err(|_| edited())?;
-    Ok(Stored {
-        bytes,
-        version: head.metadata.resource_version.clone(),
+    Ok(packed)
+}
+
+fn inflate(packed: &[u8], limit: usize) -> Result<Vec<u8>, String> {
+    use miniz_oxide::inflate::TINFLStatus;
+    miniz_oxide::inflate::decompress_to_vec_with_limit(packed, limit).map_err(|error| {
+        if error.status == TINFLStatus::HasMoreOutput {
+            format!("inflates to more than {limit} bytes")
+        } else {
+            EDITED.to_owned()
+        }
     })
 }
 
@@ -146,7 +188,7 @@ fn bytes_of(map: &ConfigMap) -> Option<&[u8]> {
 
 /// Parts are named by what is in them: a new version never touches those of the old one.
 fn part_name(name: &str, digest: &str, part: usize) -> String {
-    format!("{name}-{}-{part}", &digest[..digest.len().min(8)])
+    format!("{name}-{}-{part}", digest.get(..8).unwrap_or(digest))
 }
 
 /// A value that labels may have.
@@ -347,56 +389,59 @@ async fn delete_orphans(api: &Api<ConfigMap>, name: &str, seconds: i64) -> usize
 
 /// Takes away the parts of an old version. One that stays does no harm.
 async fn delete_parts(api: &Api<ConfigMap>, name: &str, head: &ConfigMap, kept: Option<&str>) {
-    let annotation = |key: &str| {
-        head.metadata
-            .annotations
-            .as_ref()
-            .and_then(|all| all.get(key))
-    };
-    let (Some(digest), Some(parts)) = (annotation(DIGEST), annotation(PARTS)) else {
+    let Some((digest, parts)) = stated(head) else {
         return;
     };
-    if kept == Some(digest.as_str()) {
+    if kept == Some(digest) {
         return;
     }
-    for part in 1..parts.parse().unwrap_or(1).min(MAX_PARTS) {
+    for part in 1..parts {
         let _ = api
             .delete(&part_name(name, digest, part), &DeleteParams::default())
             .await;
     }
 }
 
-/// Baselines of the namespace.
+/// Baselines of the namespace, a page at a time. One that can't be read is a row that says so.
 pub(crate) fn list(connection: &Connection) -> Result<Vec<Listed>> {
     run(connection, async |api| {
-        let selector =
-            ListParams::default().labels(&format!("{MANAGER}={MANAGED_BY},{KIND}=baseline"));
-        let maps = api
-            .list(&selector)
-            .await
-            .map_err(explain)
-            .context("cannot list ConfigMaps")?;
-        Ok(maps
-            .items
-            .iter()
-            .map(|map| {
-                let annotation = |key: &str| {
-                    map.metadata
-                        .annotations
-                        .as_ref()
-                        .and_then(|all| all.get(key))
-                        .cloned()
-                        .unwrap_or_default()
-                };
-                Listed {
-                    name: map.metadata.name.clone().unwrap_or_default(),
-                    workload: annotation(WORKLOAD),
-                    bytes: bytes_of(map).map_or(0, <[u8]>::len),
-                    parts: annotation(PARTS).parse().unwrap_or(1),
-                }
-            })
-            .collect())
+        let selector = ListParams::default()
+            .labels(&format!("{MANAGER}={MANAGED_BY},{KIND}=baseline"))
+            .limit(PAGE);
+        let mut rows = Vec::new();
+        let mut room = MAX_LIST_BYTES;
+        let mut page = selector.clone();
+        loop {
+            let maps = api
+                .list(&page)
+                .await
+                .map_err(explain)
+                .context("cannot list ConfigMaps")?;
+            for map in &maps.items {
+                rows.push(listed(&api, map, &mut room).await);
+            }
+            match maps.metadata.continue_.filter(|next| !next.is_empty()) {
+                Some(next) => page = selector.clone().continue_token(&next),
+                None => return Ok(rows),
+            }
+        }
     })
+}
+
+async fn listed(api: &Api<ConfigMap>, map: &ConfigMap, room: &mut usize) -> Listed {
+    let name = map.metadata.name.clone().unwrap_or_default();
+    let head = match packed(api, &name, map).await {
+        Ok(packed) => inflate(&packed, MAX_INFLATED_BYTES.min(*room)).and_then(|bytes| {
+            *room -= bytes.len();
+            serde_json::from_slice::<BaselineHead>(&bytes).map_err(|error| error.to_string())
+        }),
+        Err(error) => Err(error.to_string()),
+    };
+    Listed {
+        workload: annotation(map, WORKLOAD).unwrap_or_default().to_owned(),
+        head: head.map(|head| (head.windows.len(), head.metadata.locked)),
+        name,
+    }
 }
 
 /// Deletes a document, and parts of one whose head was never written.

@@ -434,20 +434,18 @@ fn list(args: &List) -> Result<Code> {
         }
         None => {
             for map in store::list(&args.live.connection)? {
-                let known = Place::ConfigMap(map.name.clone()).read_baseline(&args.live, None);
+                let (windows, state) = match map.head {
+                    Ok((windows, locked)) => (
+                        windows.to_string(),
+                        if locked { "locked" } else { "" }.to_owned(),
+                    ),
+                    Err(reason) => ("?".to_owned(), format!("can't be read: {reason}")),
+                };
                 rows.push(vec![
                     format!("cm/{}", map.name),
                     map.workload,
-                    known
-                        .as_ref()
-                        .map_or_else(|_| "?".to_owned(), |known| known.windows.len().to_string()),
-                    match &known {
-                        Ok(known) if known.metadata.locked => "locked".to_owned(),
-                        Ok(_) => String::new(),
-                        Err(_) => {
-                            format!("unreadable ({} bytes in {} parts)", map.bytes, map.parts)
-                        }
-                    },
+                    windows,
+                    state,
                 ]);
             }
         }

@@ -126,7 +126,7 @@ impl Batch {
 /// The beginning of a text of more than [`CUT_BYTES`], and how long it was.
 fn cut_text(text: &mut Text) {
     if text.len() > CUT_BYTES {
-        let beginning = &text[..text.floor_char_boundary(CUT_BYTES / 2)];
+        let beginning = text.start(CUT_BYTES / 2);
         *text = format!("{beginning}…({} bytes)", text.len()).into();
     }
 }
