@@ -17,6 +17,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 const SOON: Duration = Duration::from_secs(30);
+/// Also on a busy machine a report of a short window is there by then; it took more than twice as long.
+const REPORTED: Duration = Duration::from_secs(15);
 /// What the probe's pod may use.
 const MEMORY: u64 = 192 << 20;
 /// Microseconds of CPU in a period of as many.
@@ -233,14 +235,14 @@ fn long_names_keep_no_window_open() {
     let Outcome { document, took } = attack(&["deep", "2000", "200"], 3.0);
     let seconds = window_seconds(&document);
     assert!(seconds < 3.1, "{seconds}");
-    assert!(took < Duration::from_secs(5), "{took:?}");
+    assert!(took < REPORTED, "{took:?}");
     let made = rows(&document, "files").filter(|row| row["operations"]["mkdir"] == 1);
     assert_eq!(made.count(), 200);
 
     let Outcome { document, took } = attack(&["links", "30000"], 3.0);
     let seconds = window_seconds(&document);
     assert!(seconds < 3.1, "{seconds}");
-    assert!(took < Duration::from_secs(5), "{took:?}");
+    assert!(took < REPORTED, "{took:?}");
     assert_eq!(state(&document, "files"), "partial");
     let why = reasons(&document, "files");
     assert!(why.contains("stand as they were given"), "{why}");
@@ -266,7 +268,7 @@ fn a_file_system_that_never_answers_holds_up_nothing() {
     });
     let seconds = window_seconds(&document);
     assert!((2.0..2.1).contains(&seconds), "{seconds}");
-    assert!(took < Duration::from_secs(4), "{took:?}");
+    assert!(took < REPORTED, "{took:?}");
     assert_eq!(state(&document, "files"), "partial");
     let why = reasons(&document, "files");
     assert!(why.contains("stand as they were given"), "{why}");
@@ -305,15 +307,21 @@ fn many_descriptors_keep_no_window_closed() {
     wait_for("the descriptors", SOON, || {
         folder.join("ready").exists().then_some(())
     });
-    let pid = target.process.id();
-    let asked = request(TargetSpec::Process { pid }, Some(1.0));
-    let begun = Instant::now();
-    let mut opened = None;
-    let outcome = outcome(probe(&limits, &asked), || opened = Some(begun.elapsed()));
-    // Loading the programs takes the most of it.
-    let opened = opened.unwrap();
-    assert!(opened < Duration::from_secs(6), "{opened:?}");
-    let why = reasons(&outcome.document, "network");
+    // Loading the programs takes the most of it, whatever the target holds open.
+    let opened_after = |pid: u32| {
+        let asked = request(TargetSpec::Process { pid }, Some(1.0));
+        let begun = Instant::now();
+        let mut opened = None;
+        let outcome = outcome(probe(&limits, &asked), || opened = Some(begun.elapsed()));
+        (outcome.document, opened.unwrap())
+    };
+    let (_, usual) = opened_after(std::process::id());
+    let (document, opened) = opened_after(target.process.id());
+    assert!(
+        opened < usual * 2 + Duration::from_secs(3),
+        "{opened:?} {usual:?}"
+    );
+    let why = reasons(&document, "network");
     assert!(why.contains("too many open descriptors"), "{why}");
     std::fs::write(folder.join("stop"), "").unwrap();
     assert!(target.process.wait(SOON).success());
