@@ -8,11 +8,11 @@ use std::{env, fs};
 /// The nightly of rustup that builds the probe where there is one, by its date: equal sources then
 /// give equal bytes. Its LLVM must not be newer than that of bpf-linker (tests/setup/toolchain.sh,
 /// which reads the date here).
-pub const NIGHTLY: &str = "nightly-2026-05-20";
+pub(crate) const NIGHTLY: &str = "nightly-2026-05-20";
 
 /// The toolchain that `PROCMON_BPF_TOOLCHAIN` names; when it is unset, [`NIGHTLY`], or `nightly`
 /// where rustup has no other.
-pub fn name() -> String {
+pub(crate) fn name() -> String {
     env::var("PROCMON_BPF_TOOLCHAIN").unwrap_or_else(|_| {
         let has_pinned = rustup().is_some()
             && command(NIGHTLY, "rustc")
@@ -25,7 +25,7 @@ pub fn name() -> String {
 }
 
 /// A program of this toolchain. Without rustup there is only one, the distribution's.
-pub fn command(toolchain: &str, program: &str) -> Command {
+pub(crate) fn command(toolchain: &str, program: &str) -> Command {
     if rustup().is_some() {
         let mut command = Command::new("rustup");
         command.args(["run", toolchain, program]);
@@ -37,7 +37,7 @@ pub fn command(toolchain: &str, program: &str) -> Command {
 
 /// Flags of rustc: neither the workspace's folder nor cargo's nor the toolchain's stands in what is
 /// compiled, so that its bytes do not depend on them and tell nothing of the machine.
-pub fn remap(toolchain: &str, root: &Path) -> Vec<String> {
+pub(crate) fn remap(toolchain: &str, root: &Path) -> Vec<String> {
     let mut flags = Vec::new();
     let mut add = |from: &Path, to: &str| {
         flags.push(format!("--remap-path-prefix={}={to}", from.display()));
@@ -68,7 +68,7 @@ pub fn remap(toolchain: &str, root: &Path) -> Vec<String> {
 }
 
 /// Several flags as `CARGO_ENCODED_RUSTFLAGS` holds them.
-pub fn encode(flags: &[String]) -> String {
+pub(crate) fn encode(flags: &[String]) -> String {
     flags.join("\x1f")
 }
 

@@ -13,7 +13,7 @@
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 source "$(dirname "${BASH_SOURCE[0]}")/versions.sh"
-pinned=$(sed -n 's/^pub const NIGHTLY: &str = "\(.*\)";$/\1/p' "$(dirname "${BASH_SOURCE[0]}")/../../probe/toolchain.rs")
+pinned=$(sed -n 's/^pub(crate) const NIGHTLY: &str = "\(.*\)";$/\1/p' "$(dirname "${BASH_SOURCE[0]}")/../../probe/toolchain.rs")
 lint='' fuzz='' package=''
 for arg in "$@"; do
   case $arg in
