@@ -44,7 +44,7 @@ fn profile(rows: usize, number: usize) -> Profile {
         .collect();
     let complete = DimensionCompleteness {
         state: DimensionState::Complete,
-        reasons: Vec::new(),
+        reasons: [].into(),
     };
     Profile {
         session: Session {

@@ -37,7 +37,7 @@ fn partial(mut profile: Profile, dimensions: &[Dimension], state: DimensionState
     for dimension in dimensions {
         let own = profile.completeness.dimensions.get_mut(dimension).unwrap();
         own.state = state;
-        own.reasons = vec!["some were lost".into()];
+        own.reasons = ["some were lost".into()].into();
     }
     profile
 }

@@ -252,7 +252,7 @@ fn contents(container: &BaselineContainer, explain: bool, out: &mut dyn Write) -
                 row.exe, row.direction, row.protocol, row.peer, row.port
             )
             .to_lowercase();
-            let claims = join(&mut row.claimed.iter().cloned());
+            let claims = join(&mut row.claimed.iter().map(ToString::to_string));
             if claims.is_empty() {
                 text
             } else {

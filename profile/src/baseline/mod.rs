@@ -24,7 +24,8 @@ pub(crate) use shape::{is_credential, is_temporary};
 
 use crate::model::{
     API_VERSION, Baseline, BaselineContainer, BaselineKind, BaselineMetadata, BaselineWindow,
-    BaselineWorkload, Change, Dimension, Drift, DriftRow, Phase, Profile, RowValue, SCHEMA_VERSION, Seen,
+    BaselineWorkload, Change, Dimension, Drift, DriftRow, Phase, Profile, RowValue, SCHEMA_VERSION,
+    Seen,
 };
 use crate::text::Text;
 use std::collections::{BTreeMap, BTreeSet};
@@ -424,7 +425,6 @@ pub fn normalize(baseline: Baseline) -> Result<Baseline, String> {
 /// Rows that are gone are taken out; one that says that a dimension is incomplete stays.
 pub fn accept(baseline: &mut Baseline, drift: &Drift, wanted: impl Fn(&str) -> bool) -> usize {
     let mut taken = 0;
-    let is_row = |row: &&DriftRow| !matches!(row.value, RowValue::Incomplete(_));
     let mut places: BTreeMap<Text, usize> = baseline
         .containers
         .iter()
@@ -432,7 +432,9 @@ pub fn accept(baseline: &mut Baseline, drift: &Drift, wanted: impl Fn(&str) -> b
         .zip(0..)
         .collect();
     let mut gone: BTreeMap<usize, Vec<&RowValue>> = BTreeMap::new();
-    for row in drift.rows.iter().filter(is_row).filter(|row| wanted(&row.id)) {
+    let is_row = |row: &&DriftRow| !matches!(row.value, RowValue::Incomplete(_));
+    let rows = drift.rows.iter().filter(is_row);
+    for row in rows.filter(|row| wanted(&row.id)) {
         let place = *places.entry(row.container.clone()).or_insert_with(|| {
             baseline.containers.push(BaselineContainer {
                 name: row.container.clone(),
