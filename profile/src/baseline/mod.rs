@@ -425,7 +425,6 @@ pub fn normalize(baseline: Baseline) -> Result<Baseline, String> {
 /// Rows that are gone are taken out; one that says that a dimension is incomplete stays.
 pub fn accept(baseline: &mut Baseline, drift: &Drift, wanted: impl Fn(&str) -> bool) -> usize {
     let mut taken = 0;
-    let is_row = |row: &&DriftRow| !matches!(row.value, RowValue::Incomplete(_));
     let mut places: BTreeMap<Text, usize> = baseline
         .containers
         .iter()

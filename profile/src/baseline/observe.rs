@@ -6,10 +6,10 @@ use super::rows::{Row, add_explain, add_seen};
 use super::shape::{self, Context};
 use crate::completeness::joined;
 use crate::model::{
-    Baseline, BaselineWindow, BaselineWorkload, CapabilityRow, Container, Dimension,
-    DimensionState, Direction, DnsRow, EdgeRow, EventRow, EventType, Explain, ExplainedBy, FileRow,
-    ListenRow, Network, PeerRow, ProcessRow, Profile, SeccompMode, Seen, Support, SyscallRow,
-    WindowCounts,
+    Baseline, BaselineContainer, BaselineWindow, BaselineWorkload, CapabilityRow, Container,
+    Dimension, DimensionState, Direction, DnsRow, EdgeRow, EventRow, EventType, Explain,
+    ExplainedBy, FileRow, ListenRow, Network, PeerRow, ProcessRow, Profile, SeccompMode, Seen,
+    Support, SyscallRow, WindowCounts,
 };
 use crate::text::Text;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -115,6 +115,11 @@ pub(crate) fn observe(
     known: Option<&Baseline>,
 ) -> BTreeMap<Text, Facts> {
     let incomplete = incomplete(profile);
+    let known: HashMap<&Text, &BaselineContainer> = known
+        .iter()
+        .flat_map(|known| &known.containers)
+        .map(|known| (&known.name, known))
+        .collect();
     let mut all: BTreeMap<Text, Facts> = BTreeMap::new();
     for (number, container) in profile.containers.iter().enumerate() {
         if workload(container) != *of {
@@ -142,10 +147,7 @@ pub(crate) fn observe(
         let place = facts.windows.len();
         facts.windows.push(window);
         // Of a container that the baseline does not have everything is new anyway.
-        let known = known.and_then(|known| {
-            let name = container_name(container);
-            known.containers.iter().find(|known| known.name == name)
-        });
+        let known = known.get(&container_name(container)).copied();
         let proofs = Proofs::new(container, known);
         facts
             .unknown_resolvers

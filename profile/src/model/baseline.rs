@@ -111,7 +111,11 @@ pub struct BaselineContainer {
     pub image_digests: BTreeSet<Text>,
     /// Addresses of the resolvers that answered: what they answer proves the names of peers. At
     /// most 256, the first in their order.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    #[serde(
+        default,
+        skip_serializing_if = "BTreeSet::is_empty",
+        deserialize_with = "crate::bounds::entries"
+    )]
     pub resolvers: BTreeSet<Text>,
     /// Programs with the shapes of their arguments.
     #[serde(default, deserialize_with = "crate::bounds::rows")]
@@ -396,14 +400,26 @@ pub struct PeerRow {
     )]
     pub failures: BTreeSet<Text>,
     /// Names that resolvers answered for it: at most 256, the first in their order.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    #[serde(
+        default,
+        skip_serializing_if = "BTreeSet::is_empty",
+        deserialize_with = "crate::bounds::entries"
+    )]
     pub names: BTreeSet<Text>,
     /// Names that nothing proves, such as those in TLS greetings: at most 256.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    #[serde(
+        default,
+        skip_serializing_if = "BTreeSet::is_empty",
+        deserialize_with = "crate::bounds::entries"
+    )]
     pub claimed: BTreeSet<Text>,
     /// Addresses of a peer that has a name: at most 256. Those of objects of the cluster are left
     /// out, except public ones.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    #[serde(
+        default,
+        skip_serializing_if = "BTreeSet::is_empty",
+        deserialize_with = "crate::bounds::entries"
+    )]
     pub addresses: BTreeSet<Text>,
     /// In which windows.
     #[serde(flatten)]
@@ -443,7 +459,11 @@ pub struct DnsRow {
     pub record_type: Text,
     /// In a Drift, addresses of the resolvers that answered. A baseline keeps those of all names in
     /// one list.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    #[serde(
+        default,
+        skip_serializing_if = "BTreeSet::is_empty",
+        deserialize_with = "crate::bounds::entries"
+    )]
     pub resolvers: BTreeSet<Text>,
     /// In which windows.
     #[serde(flatten)]

@@ -5,7 +5,7 @@ use anyhow::{Context as _, Result};
 use procmon_profile::baseline::workload_name;
 use procmon_profile::model::{Dimension, Drift, DriftRow, NotComparable, RowValue, Severity};
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::io::Write;
 
 /// One suite for each container, one case for each dimension, which fails with its rows; what could
@@ -14,20 +14,25 @@ pub(super) fn render(drifts: &[Drift], out: &mut dyn Write) -> Result<()> {
     let mut report = Report::new("kubectl procmon diff");
     for drift in drifts {
         let workload = workload_name(&drift.profile.workload);
-        let rows = drift.rows.iter().map(|row| row.container.as_str());
-        let lists = [&drift.not_comparable, &drift.missing];
-        let others = lists
-            .into_iter()
-            .flatten()
-            .map(|row| row.container.as_str());
-        let mut containers: BTreeSet<&str> = rows.chain(others).collect();
-        if containers.is_empty() {
-            containers.insert("all");
+        let mut containers: BTreeMap<&str, Own> = BTreeMap::new();
+        for row in &drift.rows {
+            containers.entry(&row.container).or_default().rows.push(row);
         }
-        for container in containers {
+        for row in &drift.not_comparable {
+            let own = containers.entry(&row.container).or_default();
+            own.not_comparable.push(row);
+        }
+        for row in &drift.missing {
+            let own = containers.entry(&row.container).or_default();
+            own.missing.push(row);
+        }
+        if containers.is_empty() {
+            containers.entry("all").or_default();
+        }
+        for (container, own) in containers {
             let mut suite = TestSuite::new(format!("{workload} {container}"));
             for dimension in Dimension::ALL {
-                for case in cases(drift, container, dimension) {
+                for case in cases(&own, container, dimension) {
                     suite.add_test_case(case);
                 }
             }
@@ -36,7 +41,8 @@ pub(super) fn render(drifts: &[Drift], out: &mut dyn Write) -> Result<()> {
         // Of nodes that did not answer, only the notes tell.
         if !drift.comparable && drift.not_comparable.is_empty() {
             let mut suite = TestSuite::new(format!("{workload} nodes"));
-            let status = error("not every node answered", &drift.notes.join("\n"));
+            let notes: Vec<&str> = drift.notes.iter().map(|note| note.as_str()).collect();
+            let status = error("not every node answered", &notes.join("\n"));
             suite.add_test_case(TestCase::new("nodes", status));
             report.add_test_suite(suite);
         }
@@ -48,27 +54,33 @@ pub(super) fn render(drifts: &[Drift], out: &mut dyn Write) -> Result<()> {
     Ok(())
 }
 
+/// What a drift says of one container.
+#[derive(Default)]
+struct Own<'a> {
+    rows: Vec<&'a DriftRow>,
+    not_comparable: Vec<&'a NotComparable>,
+    missing: Vec<&'a NotComparable>,
+}
+
 /// The case of a dimension; where it has rows and could not be compared as a whole, two cases.
-fn cases(drift: &Drift, container: &str, dimension: Dimension) -> Vec<TestCase> {
-    let of = |list: &[NotComparable]| {
+fn cases(own: &Own<'_>, container: &str, dimension: Dimension) -> Vec<TestCase> {
+    let of = |list: &[&NotComparable]| {
         list.iter()
-            .find(|row| row.container == container && row.dimension == dimension)
+            .find(|row| row.dimension == dimension)
             .map(|row| row.reason.clone())
     };
-    let own = |row: &&DriftRow| {
-        row.container == container && row.dimension == dimension && row.severity > Severity::Info
-    };
-    let (incomplete, rows): (Vec<&DriftRow>, Vec<&DriftRow>) = drift
+    let is_told = |row: &&&DriftRow| row.dimension == dimension && row.severity > Severity::Info;
+    let (incomplete, rows): (Vec<&DriftRow>, Vec<&DriftRow>) = own
         .rows
         .iter()
-        .filter(own)
+        .filter(is_told)
         .partition(|row| matches!(row.value, RowValue::Incomplete(_)));
     let name = word(dimension);
     let mut all: Vec<(String, TestCaseStatus)> = Vec::new();
     if !rows.is_empty() {
         all.push((name.to_owned(), failure(&rows)));
     }
-    if let Some(reason) = of(&drift.not_comparable) {
+    if let Some(reason) = of(&own.not_comparable) {
         let lines: Vec<String> = incomplete.iter().map(|row| line(row)).collect();
         let name = if rows.is_empty() {
             name.to_owned()
@@ -79,7 +91,7 @@ fn cases(drift: &Drift, container: &str, dimension: Dimension) -> Vec<TestCase> 
         all.push((name, status));
     }
     if all.is_empty() {
-        let status = match of(&drift.missing) {
+        let status = match of(&own.missing) {
             Some(reason) => {
                 let mut status = TestCaseStatus::skipped();
                 status.set_message(format!("in neither document: {reason}"));
