@@ -144,7 +144,7 @@ fn outcome(mut probe: Child, opened: impl FnOnce()) -> Outcome {
 /// Captures a hostile process until it has ended, or for some seconds.
 fn attack(arguments: &[&str], seconds: f64) -> Outcome {
     let limits = Limits::new();
-    let mut target = Target::start(arguments);
+    let target = Target::start(arguments);
     let pid = target.process.id();
     let asked = Request {
         deadline_seconds: Some(seconds + 30.0),
@@ -254,7 +254,7 @@ fn a_file_system_that_never_answers_holds_up_nothing() {
         return;
     }
     let limits = Limits::new();
-    let mut target = Target::start(&["hung"]);
+    let target = Target::start(&["hung"]);
     let folder = target.folder.path().to_owned();
     let child = wait_for("the child", SOON, || {
         std::fs::read_to_string(folder.join("child"))
@@ -302,7 +302,7 @@ fn many_descriptors_keep_no_window_closed() {
         return;
     }
     let limits = Limits::new();
-    let mut target = Target::start(&["descriptors", "19000", "40"]);
+    let target = Target::start(&["descriptors", "19000", "40"]);
     let folder = target.folder.path().to_owned();
     wait_for("the descriptors", SOON, || {
         folder.join("ready").exists().then_some(())

@@ -5,7 +5,7 @@
 
 use procmon_profile::merge::{NodeCapture, merge};
 use procmon_profile::model::{Session, Tier};
-use procmon_profile::wire::{Decoder, Limits, PROTOCOL, Request, TargetSpec, Window};
+use procmon_profile::wire::{Decoder, Limits, Request, TargetSpec};
 use procmon_tests::document::{check_truth, check_truth_at_most, rows, state};
 use procmon_tests::workload::{self, Linked};
 use procmon_tests::{has, probe, root};

@@ -235,9 +235,9 @@ fn process_rows<'a>(facts: &Facts<'a>) -> ProcessRows<'a> {
         let number = numbers.entry(container).or_insert(0);
         *number += 1;
         let id = Text::from(format!("p{number}"));
-        let best = ids.entry(*image).or_insert((0, id.clone().into()));
+        let best = ids.entry(*image).or_insert((0, id.clone()));
         if row.count > best.0 {
-            *best = (row.count, id.clone().into());
+            *best = (row.count, id.clone());
         }
         named.push((*image, *uid, *gid, row, id));
     }

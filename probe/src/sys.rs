@@ -344,7 +344,7 @@ pub(crate) fn share_lock(file: &impl AsRawFd) -> io::Result<()> {
     // SAFETY: all-zero is a valid flock, from the start of the file; it lives until the call returns.
     let result = unsafe {
         let mut lock: libc::flock = std::mem::zeroed();
-        lock.l_type = libc::F_RDLCK as _;
+        lock.l_type = libc::c_short::try_from(libc::F_RDLCK).unwrap_or(0);
         lock.l_len = 1;
         libc::fcntl(file.as_raw_fd(), libc::F_SETLK, &raw const lock)
     };

@@ -335,7 +335,7 @@ impl Prepared {
         let mut next_progress = Duration::ZERO;
         let mut is_all = true;
         let ended = loop {
-            let left = self.time_left(request, opened);
+            let left = Self::time_left(request, opened);
             if is_all && !left.is_zero() {
                 std::thread::sleep(DRAIN_EVERY.min(left));
             }
@@ -361,7 +361,7 @@ impl Prepared {
     }
 
     /// Time until the window's end.
-    fn time_left(&self, request: &Request, opened_ns: u64) -> Duration {
+    fn time_left(request: &Request, opened_ns: u64) -> Duration {
         let Some(seconds) = request.window.seconds else {
             return Duration::MAX;
         };

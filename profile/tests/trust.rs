@@ -106,8 +106,8 @@ fn a_dimension_is_a_row_where_the_baseline_had_it() {
         found
     };
     let medium = ["changed medium files can't be seen as a whole"];
-    check(&[whole.clone()], &cut("now"), &medium, false);
-    check(&[whole.clone()], &none("now"), &medium, false);
+    check(std::slice::from_ref(&whole), &cut("now"), &medium, false);
+    check(std::slice::from_ref(&whole), &none("now"), &medium, false);
     // A workload that is cut now and then is known to be.
     let low = ["changed low files can't be seen as a whole"];
     check(&[whole.clone(), cut("two")], &cut("now"), &low, false);

@@ -17,7 +17,7 @@ use proptest::prelude::*;
 use std::collections::BTreeMap;
 
 fn word() -> impl Strategy<Value = Text> {
-    prop::collection::vec(any::<u8>(), 0..6).prop_map(|bytes| text::from_bytes(&bytes).into())
+    prop::collection::vec(any::<u8>(), 0..6).prop_map(|bytes| text::from_bytes(&bytes))
 }
 
 /// A forest: each row's parent is an earlier one, absent, or unknown.
@@ -31,7 +31,7 @@ fn processes() -> impl Strategy<Value = Vec<Process>> {
                 parent: (parent > 0 && (parent <= number || parent > 10))
                     .then(|| format!("p{parent}").into()),
                 exe: format!("/bin/{exe}").into(),
-                argv: vec!["x".into(), argument.into()],
+                argv: vec!["x".into(), argument],
                 uid,
                 count,
                 ..Process::default()
@@ -92,7 +92,7 @@ fn dns() -> impl Strategy<Value = Vec<Dns>> {
                 record_type: "A".into(),
                 rcode: rcode.map(|rcode| format!("R{rcode}").into()),
                 resolvers: vec![format!("r{}", answer.len() % 2).into()],
-                answers: vec![answer.into()],
+                answers: vec![answer],
                 count: 1,
             })
             .collect()
@@ -102,7 +102,7 @@ fn dns() -> impl Strategy<Value = Vec<Dns>> {
 fn container() -> impl Strategy<Value = Container> {
     (word(), processes(), files(), syscalls(), dns()).prop_map(
         |(name, processes, files, syscalls, dns)| Container {
-            container: name.into(),
+            container: name,
             processes,
             files,
             syscalls,

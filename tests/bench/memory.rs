@@ -4,7 +4,7 @@ use crate::contender::Elsewhere;
 use crate::curves::{Curve, Line};
 use procmon_profile::merge::{NodeCapture, merge};
 use procmon_profile::model::Session;
-use procmon_profile::wire::{Decoder, Limits, PROTOCOL, Request, TargetSpec, Window};
+use procmon_profile::wire::{Decoder, Request, TargetSpec};
 use serde::Serialize;
 use std::path::Path;
 use std::process::{Command, Stdio};

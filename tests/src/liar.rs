@@ -466,7 +466,7 @@ fn log(answer: &mut Answer, path: &str, lies: &Lies, state: &Mutex<State>) -> st
             std::thread::sleep(Duration::from_millis(20));
         },
         Log::OneLine => loop {
-            answer.0.write_all(&[b'x'; 64 << 10])?;
+            answer.0.write_all(&vec![b'x'; 64 << 10])?;
         },
     }
 }

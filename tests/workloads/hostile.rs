@@ -75,7 +75,7 @@ fn run_commands(kind: u8, count: usize, length: usize) {
         let argv = [program.as_ptr(), argument.as_ptr(), std::ptr::null()];
         // SAFETY: the child only executes; pointers are to locals that outlive it.
         unsafe {
-            let child = libc::vfork();
+            let child = libc::fork();
             if child == 0 {
                 libc::execve(program.as_ptr(), argv.as_ptr(), none.as_ptr());
                 libc::_exit(127);

@@ -34,6 +34,10 @@ const PER_NODE: f64 = 0.05;
 const FETCH_ALLOWANCE: f64 = 30.0;
 
 /// What a user asks of a cluster.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "switches of the command line"
+)]
 #[derive(Debug)]
 pub(crate) struct Options {
     pub(crate) connection: Connection,

@@ -191,7 +191,7 @@ impl Drained {
                 return;
             };
             self.asked.pop_front();
-            match answer {
+            match answer.0 {
                 Some(path) => {
                     let path = self.bounded(path);
                     self.files[place].leads_to(&path);

@@ -4,7 +4,7 @@
 //! arguments, origin. Processes of one image share a row when their ids are equal at their end.
 
 use super::arguments::{Arguments, Interner};
-use crate::node::{CommandLine, Node, Question, Ticket};
+use crate::node::{Answer, CommandLine, Node, Question, Ticket};
 use crate::sys;
 use procmon_probe_ebpf::abi::{
     ExecEvent, Privileges, ProcessEvent, SENTINEL_CONTAINER, TASK_ENTERED, TASK_MAY_BE_IN_CALL,
@@ -129,14 +129,14 @@ impl Processes {
             found.into_iter().map(Some).collect();
         for place in from_the_roots(&waiting) {
             if let Some((event, ticket)) = waiting[place].take() {
-                let line = node.lines.answer(ticket).flatten();
+                let line = node.lines.answer(ticket).unwrap_or(Answer(None));
                 self.began(&event, Some(line), node);
             }
         }
     }
 
     /// `line` is what the reader said of its command line, where it was asked already.
-    fn began(&mut self, event: &ProcessEvent, line: Option<Option<Vec<u8>>>, node: &mut Node) {
+    fn began(&mut self, event: &ProcessEvent, line: Option<Answer>, node: &mut Node) {
         node.seen(event.container, event.tgid);
         if event.flags & TASK_RUNTIME == 0 {
             node.entered(event.container, event.tgid);
@@ -153,8 +153,10 @@ impl Processes {
             Some(parent) if !found => self.fork_image(parent, event.exe),
             _ => {
                 let tgid = event.tgid;
-                let line =
-                    line.unwrap_or_else(|| node.lines.ask_now(&Question::CommandLine { tgid }));
+                let line = line.map_or_else(
+                    || node.lines.ask_now(&Question::CommandLine { tgid }),
+                    |answer| answer.0,
+                );
                 self.unread += u64::from(line.is_none());
                 let line = line.and_then(|line| CommandLine::decode(&line));
                 let line = line.unwrap_or_default();

@@ -8,7 +8,7 @@ pub(crate) mod reader;
 pub(crate) mod sockets;
 
 pub(crate) use mounts::MountFacts;
-pub(crate) use reader::{CommandLine, Given, Question, Reader, Ticket};
+pub(crate) use reader::{Answer, CommandLine, Given, Question, Reader, Ticket};
 pub(crate) use sockets::{Descriptors, Listener};
 
 use crate::sys;

@@ -432,6 +432,7 @@ pub fn accept(baseline: &mut Baseline, drift: &Drift, wanted: impl Fn(&str) -> b
         .zip(0..)
         .collect();
     let mut gone: BTreeMap<usize, Vec<&RowValue>> = BTreeMap::new();
+    let is_row = |row: &&DriftRow| !matches!(row.value, RowValue::Incomplete(_));
     for row in drift
         .rows
         .iter()

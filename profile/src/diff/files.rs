@@ -92,18 +92,18 @@ impl Comparison<'_> {
                 let judgement = self.start(&row.exe, judgement, hard);
                 let value = one_access(row, *access);
                 let key = format!("{} {} {}", row.exe, access.verb(), row.path);
-                let (change, uncovered, nearest) = if !is_known {
+                let (change, uncovered, nearest) = if is_known {
+                    (
+                        Change::Changed,
+                        "the baseline has the path, with other operations",
+                        covering.first().map(|row| row.text()),
+                    )
+                } else {
                     let nearest = nearest_path(&self.known.files, row);
                     (
                         Change::New,
                         "no row of the baseline covers the path for this executable",
                         nearest,
-                    )
-                } else {
-                    (
-                        Change::Changed,
-                        "the baseline has the path, with other operations",
-                        covering.first().map(|row| row.text()),
                     )
                 };
                 self.report(

@@ -31,14 +31,12 @@ impl<'a> Paths<'a> {
     pub(super) fn new(rows: &'a [FileRow]) -> Self {
         let mut paths = Self::default();
         for row in rows {
-            let mut node = match paths.by_exe.get(row.exe.as_str()) {
-                Some(node) => *node,
-                None => {
-                    let node = paths.add(Node::default());
-                    paths.by_exe.insert(&row.exe, node);
-                    node
-                }
-            };
+            let known = paths.by_exe.get(row.exe.as_str()).copied();
+            let mut node = known.unwrap_or_else(|| {
+                let node = paths.add(Node::default());
+                paths.by_exe.insert(&row.exe, node);
+                node
+            });
             for part in row.path.split('/') {
                 node = paths.step(node, part);
             }

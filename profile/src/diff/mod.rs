@@ -411,10 +411,12 @@ impl<'a> Comparison<'a> {
         let there: Vec<Option<&Text>> = reasons(self.windows.iter().copied(), dimension);
         let none_there = !there.is_empty() && there.iter().all(Option::is_some);
         let is_missing =
-            |reason: &Option<&Text>| reason.is_some_and(|reason| reason.starts_with("missing"));
+            |reason: Option<&Text>| reason.is_some_and(|reason| reason.starts_with("missing"));
         let first = |all: &[Option<&Text>]| all.iter().copied().flatten().min().cloned();
         match (first(&here), first(&there)) {
-            (Some(reason), Some(_)) if none_there && here.iter().chain(&there).all(is_missing) => {
+            (Some(reason), Some(_))
+                if none_there && here.iter().chain(&there).copied().all(is_missing) =>
+            {
                 Standing::Neither(reason)
             }
             (_, Some(reason)) if none_there => Standing::Unknown(reason),
@@ -720,11 +722,7 @@ fn id(container: &str, dimension: Dimension, change: Change, identity: &str, key
         hash.update((part.len() as u64).to_le_bytes());
         hash.update(part);
     }
-    hash.finalize()
-        .iter()
-        .take(ID_BYTES)
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    crate::wire::hex(&hash.finalize()[..ID_BYTES])
 }
 
 fn list<T: ToString>(values: &BTreeSet<T>) -> String {

@@ -309,6 +309,7 @@ impl Chunks {
     }
 
     /// What comes before the chunks, the node and the containers without their rows, and the chunks.
+    #[must_use]
     pub fn finish(mut self, heads: &[Part]) -> Vec<Frame> {
         let mut frames = Vec::with_capacity(self.frames.len() + 1);
         for some in heads.chunks(HEADS_AT_ONCE) {

@@ -17,6 +17,8 @@ pub use chunk::{CHUNK_BYTES, Chunks, MAX_ROW_BYTES, Packer, Row};
 pub use frame::{End, Failure, Frame, Hello, Line, Part, Progress, WindowReport};
 pub use request::{Limits, Request, RunAs, TargetSpec, Window};
 pub use seal::{Opener, Sealer, SessionKey};
+#[cfg(feature = "compare")]
+pub(crate) use stream::hex;
 pub use stream::{Decoder, Received, Refused, StreamError, StreamWriter, encode_line};
 
 /// Version of the protocol: readers accept any minor of their major.

@@ -4,6 +4,7 @@ use super::{sign, word};
 use anyhow::{Context as _, Result};
 use procmon_profile::baseline::workload_name;
 use procmon_profile::model::{Dimension, Drift, DriftRow, NotComparable, RowValue, Severity};
+use procmon_profile::text::Text;
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -41,7 +42,7 @@ pub(super) fn render(drifts: &[Drift], out: &mut dyn Write) -> Result<()> {
         // Of nodes that did not answer, only the notes tell.
         if !drift.comparable && drift.not_comparable.is_empty() {
             let mut suite = TestSuite::new(format!("{workload} nodes"));
-            let notes: Vec<&str> = drift.notes.iter().map(|note| note.as_str()).collect();
+            let notes: Vec<&str> = drift.notes.iter().map(Text::as_str).collect();
             let status = error("not every node answered", &notes.join("\n"));
             suite.add_test_case(TestCase::new("nodes", status));
             report.add_test_suite(suite);

@@ -31,6 +31,9 @@ const MAX_WAITING: usize = 4 << 20;
 /// Number of a question.
 pub(crate) type Ticket = u64;
 
+/// What a question came to; none: it was given up.
+pub(crate) struct Answer(pub(crate) Option<Vec<u8>>);
+
 struct Waiting {
     ticket: Ticket,
     frame: Vec<u8>,
@@ -100,7 +103,7 @@ impl Reader {
         let end = sys::monotonic_ns() + u64::try_from(WAIT.as_nanos()).unwrap_or(0);
         loop {
             self.look();
-            if let Some(answer) = self.answer(ticket) {
+            if let Some(Answer(answer)) = self.answer(ticket) {
                 return answer;
             }
             if !self.wait_until(end) {
@@ -120,9 +123,9 @@ impl Reader {
         }
     }
 
-    /// The answer to a question, once. None: not yet; `Some(None)`: there will be none.
-    pub(crate) fn answer(&mut self, ticket: Ticket) -> Option<Option<Vec<u8>>> {
-        self.answers.remove(&ticket)
+    /// The answer to a question, once. None: not yet.
+    pub(crate) fn answer(&mut self, ticket: Ticket) -> Option<Answer> {
+        self.answers.remove(&ticket).map(Answer)
     }
 
     /// Nothing more is asked: what is not answered never will be.
