@@ -1,6 +1,6 @@
 //! One program with its arguments: what names, letters and places say of each of them.
 
-use super::habits::{self, Habit, Takes};
+use super::habits::{self, Habit, Takes, Traits};
 use super::names::{self, Meaning, Secrecy};
 use super::spans::Spans;
 use super::value::{self, Shape, Verdict};
@@ -44,37 +44,42 @@ struct Facts {
     runs: bool,
 }
 
+/// Objects that hold credentials.
+const NOUNS: [&str; 6] = [
+    "secret",
+    "secrets",
+    "credential",
+    "credentials",
+    "secret-value",
+    "securestring",
+];
+/// What writes one.
+const VERBS: [&str; 8] = [
+    "create", "put", "set", "add", "write", "update", "patch", "new",
+];
+
 impl Facts {
     fn of(words: &[&str]) -> Self {
         let program = program(words);
+        let traits = habits::traits(program);
+        let ends_with = |word: &str, end: &str| {
+            word.len() >= end.len() && word.is_char_boundary(word.len() - end.len()) && {
+                let (begin, last) = word.split_at(word.len() - end.len());
+                last.eq_ignore_ascii_case(end) && (begin.is_empty() || begin.ends_with('-'))
+            }
+        };
         let is_noun = |word: &str| {
-            let lower = word.to_ascii_lowercase();
-            lower == "securestring"
-                || !word.starts_with('-')
-                    && !word.contains(['=', '/', '.', ':'])
-                    && word.len() < 40
-                    && [
-                        "secret",
-                        "secrets",
-                        "credential",
-                        "credentials",
-                        "secret-value",
-                    ]
-                    .iter()
-                    .any(|noun| lower == *noun || lower.ends_with(&format!("-{noun}")))
+            word.len() < 40
+                && !word.starts_with('-')
+                && !word.contains(['=', '/', '.', ':'])
+                && NOUNS.iter().any(|noun| ends_with(word, noun))
         };
         let is_verb = |word: &&str| {
-            let lower = word.to_ascii_lowercase();
-            lower.len() < 40
-                && [
-                    "create", "put", "set", "add", "write", "update", "patch", "new",
-                ]
-                .iter()
-                .any(|verb| {
-                    lower == *verb
-                        || lower
-                            .strip_prefix(verb)
-                            .is_some_and(|rest| rest.starts_with(['-', ':']))
+            word.len() < 40
+                && VERBS.iter().any(|verb| {
+                    word.get(..verb.len())
+                        .is_some_and(|begin| begin.eq_ignore_ascii_case(verb))
+                        && matches!(word.as_bytes().get(verb.len()), None | Some(b'-' | b':'))
                 })
         };
         let head = &words[..words.len().min(64)];
@@ -85,8 +90,8 @@ impl Facts {
         Self {
             writes,
             secrets: head.iter().skip(1).any(|word| is_noun(word)),
-            patterns: habits::takes_patterns(program),
-            runs: habits::runs_texts(program),
+            patterns: traits.patterns,
+            runs: traits.texts,
         }
     }
 }
@@ -126,6 +131,7 @@ pub(super) fn mask(words: &[&str], how: How, given: Fed) -> Vec<Spans> {
         next: Next::Plain,
         habit: None,
         program: program(words),
+        traits: habits::traits(program(words)),
         begun: false,
         has_user: has_user(words),
         places: Vec::new(),
@@ -236,6 +242,7 @@ fn has_user(words: &[&str]) -> Vec<bool> {
                         | "-user"
                         | "--login"
                         | "-l"
+                        | "login"
                 ) || ["--user=", "--username=", "/u:", "/user:"]
                     .iter()
                     .any(|name| word.starts_with(name))
@@ -259,6 +266,7 @@ struct Reader<'a> {
     habit: Option<&'static Habit>,
     /// The program whose arguments these are.
     program: &'a str,
+    traits: Traits,
     /// The program was named.
     begun: bool,
     has_user: Vec<bool>,
@@ -275,6 +283,10 @@ impl<'a> Reader<'a> {
 
     fn word(&mut self, place: usize, spans: &mut Spans) {
         let word = self.words[place];
+        if word.is_empty() {
+            self.next = Next::Plain;
+            return;
+        }
         // A place counts more than what the word before says of it.
         let is_guess = matches!(self.next, Next::Plain) || self.next == Next::Value(Meaning::WEAK);
         if is_guess && !word.starts_with('-') && !word.contains('=') && self.is_placed() {
@@ -309,6 +321,7 @@ impl<'a> Reader<'a> {
             }
             if begins || habits::of(word).is_some() || self.is_marked(place) {
                 self.program = base(word);
+                self.traits = habits::traits(self.program);
                 self.plain(word, place, spans);
                 return;
             }
@@ -394,7 +407,7 @@ impl<'a> Reader<'a> {
             return false;
         }
         self.is_marked(place)
-            || !habits::takes_names(self.program)
+            || !self.traits.names
                 && (self.program != "docker" || place < 3 || self.words.contains(&"exec"))
     }
 
@@ -448,7 +461,7 @@ impl<'a> Reader<'a> {
         if matches!(
             word,
             "-u" | "-U" | "--user" | "--username" | "--userpass" | "--proxy-user"
-        ) && !habits::takes_groups(self.program)
+        ) && !self.traits.groups
         {
             self.next = Next::Takes(if word == "-U" {
                 Takes::Percent
@@ -605,7 +618,7 @@ impl<'a> Reader<'a> {
 
     /// A word that is no option: an assignment, a name, a verb, or anything else.
     fn operand(&mut self, place: usize, word: &str, spans: &mut Spans) {
-        if habits::runs_code(self.program) && word.contains([';', '(', '"', '\'', ' ']) {
+        if self.traits.code && word.contains([';', '(', '"', '\'', ' ']) {
             return self.plain(word, place, spans);
         }
         let sign = word.find('=').filter(|sign| {
@@ -631,24 +644,19 @@ impl<'a> Reader<'a> {
         if self.by_place(word, place, spans) {
             return;
         }
-        let lower = if word.len() < 24 {
-            word.to_ascii_lowercase()
-        } else {
-            String::new()
-        };
-        if matches!(
-            lower.as_str(),
-            "set"
-                | "put"
-                | "add"
-                | "config"
-                | "configure"
-                | "write"
-                | "modify"
-                | "setex"
-                | "create"
-                | "setuser"
-        ) {
+        const SETTERS: [&str; 10] = [
+            "set",
+            "put",
+            "add",
+            "config",
+            "configure",
+            "write",
+            "modify",
+            "setex",
+            "create",
+            "setuser",
+        ];
+        if SETTERS.iter().any(|verb| verb.eq_ignore_ascii_case(word)) {
             self.verb = Some(place);
         }
         self.bare(place, word);
@@ -695,7 +703,7 @@ impl<'a> Reader<'a> {
             return true;
         }
         // `system/password@host`, `domain/user:password@host`.
-        if habits::takes_logins(self.program)
+        if self.traits.logins
             && let Some((login, _)) = word.rsplit_once('@')
             && let Some(slash) = login.find('/')
         {
@@ -754,6 +762,9 @@ impl<'a> Reader<'a> {
         let is_set = self.verb.is_some();
         let follows_verb = place.checked_sub(1) == self.verb && is_set;
         let meaning = names::meaning(word.rsplit('/').next().unwrap_or_default());
+        if meaning.secrecy == Secrecy::None && !is_verb(word) {
+            return;
+        }
         // `put /app/password value`.
         if follows_verb
             && word.contains(['/', ':'])
@@ -915,7 +926,7 @@ impl<'a> Reader<'a> {
     fn ordinary(&self, word: &str, from: usize, spans: &mut Spans) {
         let mut found = Spans::default();
         text::scan(word, &mut found);
-        if habits::runs_code(self.program) && self.how.depth > 0 && script::is_one(word) {
+        if self.traits.code && self.how.depth > 0 && script::is_one(word) {
             text::code(word, self.how, &mut found);
         } else if self.how.depth > 0 && script::is_one(word) {
             let how = if self.facts.runs {

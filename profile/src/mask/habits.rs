@@ -204,20 +204,52 @@ pub(super) fn of(word: &str) -> Option<&'static Habit> {
     if name.is_empty() || name.len() > 32 {
         return None;
     }
+    let first = name.as_bytes()[0];
     HABITS.iter().find(|habit| {
-        habit
-            .programs
-            .iter()
-            .any(|known| match known.strip_suffix('*') {
-                Some(begin) => name.starts_with(begin),
-                None => *known == name,
-            })
+        habit.programs.iter().any(|known| {
+            known.as_bytes()[0] == first
+                && match known.strip_suffix('*') {
+                    Some(begin) => name.starts_with(begin),
+                    None => *known == name,
+                }
+        })
     })
 }
 
-/// Programs of which the arguments are names of things, not command lines; another program can only
-/// stand behind `-exec` or `--`.
-pub(super) fn takes_names(program: &str) -> bool {
+/// How a program reads its arguments.
+#[expect(clippy::struct_excessive_bools, reason = "each is a trait of its own")]
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Traits {
+    /// They are names of things; another program can only stand behind `-exec` or `--`.
+    pub(super) names: bool,
+    /// A word is a pattern or a message.
+    pub(super) patterns: bool,
+    /// `-u a:b` is a user and a group.
+    pub(super) groups: bool,
+    /// It runs command lines that its arguments hold.
+    pub(super) texts: bool,
+    /// It runs source in its arguments, which is no command line of a shell.
+    pub(super) code: bool,
+    /// It takes `user/password@place` or `domain/user:password@host`.
+    pub(super) logins: bool,
+}
+
+/// How a program reads its arguments.
+pub(super) fn traits(program: &str) -> Traits {
+    if program.len() < 2 && program != "[" || program.len() > 32 {
+        return Traits::default();
+    }
+    Traits {
+        names: takes_names(program),
+        patterns: takes_patterns(program),
+        groups: takes_groups(program),
+        texts: runs_texts(program),
+        code: runs_code(program),
+        logins: takes_logins(program),
+    }
+}
+
+fn takes_names(program: &str) -> bool {
     matches!(
         program,
         "find"
@@ -247,8 +279,7 @@ pub(super) fn takes_names(program: &str) -> bool {
     )
 }
 
-/// Programs of which a word is a pattern or a message.
-pub(super) fn takes_patterns(program: &str) -> bool {
+fn takes_patterns(program: &str) -> bool {
     matches!(
         program,
         "grep"
@@ -294,8 +325,7 @@ pub(super) fn takes_patterns(program: &str) -> bool {
     )
 }
 
-/// Programs whose `-u a:b` is a user and a group.
-pub(super) fn takes_groups(program: &str) -> bool {
+fn takes_groups(program: &str) -> bool {
     matches!(
         program,
         "docker"
@@ -315,8 +345,7 @@ pub(super) fn takes_groups(program: &str) -> bool {
     )
 }
 
-/// Programs that run what their arguments hold.
-pub(super) fn runs_texts(program: &str) -> bool {
+fn runs_texts(program: &str) -> bool {
     matches!(
         program,
         "sh" | "bash"
@@ -343,8 +372,7 @@ pub(super) fn runs_texts(program: &str) -> bool {
     )
 }
 
-/// Programs that run source in their arguments, which is no command line of a shell.
-pub(super) fn runs_code(program: &str) -> bool {
+fn runs_code(program: &str) -> bool {
     let name = program.trim_end_matches(|sign: char| sign.is_ascii_digit() || sign == '.');
     matches!(
         name,
@@ -374,8 +402,7 @@ pub(super) fn runs_code(program: &str) -> bool {
     )
 }
 
-/// Programs that take `user/password@place` or `domain/user:password@host` as an argument.
-pub(super) fn takes_logins(program: &str) -> bool {
+fn takes_logins(program: &str) -> bool {
     matches!(
         program,
         "sqlplus"

@@ -59,8 +59,8 @@ impl MaskLevel {
 const MAX_ROUNDS: u32 = 8;
 /// Command lines within command lines that are read.
 const MAX_DEPTH: u8 = 4;
-/// Longer arguments are read up to here; the kernel takes no longer ones, and the rest goes.
-const MAX_ARGUMENT: usize = 256 << 10;
+/// All arguments of a program are read up to here, four times what a capture takes; the rest goes.
+const MAX_BYTES: usize = 16 << 10;
 
 /// How a text is read.
 #[derive(Clone, Copy, Debug)]
@@ -110,13 +110,6 @@ pub fn mask_argv_at(argv: &mut [String], level: MaskLevel) {
     if level == MaskLevel::None {
         return;
     }
-    for argument in argv
-        .iter_mut()
-        .filter(|argument| argument.len() > MAX_ARGUMENT)
-    {
-        argument.truncate(argument.floor_char_boundary(MAX_ARGUMENT));
-        *argument += MASK;
-    }
     let how = How {
         depth: MAX_DEPTH,
         certain: true,
@@ -124,9 +117,9 @@ pub fn mask_argv_at(argv: &mut [String], level: MaskLevel) {
     };
     // A masked word of a script may have lost quotes, so that its neighbours read otherwise.
     for round in 0..MAX_ROUNDS {
-        let words: Vec<&str> = argv.iter().map(String::as_str).collect();
+        let (read, mut changed) = cut(argv);
+        let words: Vec<&str> = argv[..read].iter().map(String::as_str).collect();
         let found = command::mask(&words, how, Fed::No);
-        let mut changed = false;
         for (argument, spans) in argv.iter_mut().zip(found) {
             if let Some(masked) = spans.apply(argument) {
                 changed = true;
@@ -144,6 +137,31 @@ pub fn mask_argv_at(argv: &mut [String], level: MaskLevel) {
     if level == MaskLevel::Shape {
         describe::argv(argv);
     }
+}
+
+/// Cuts arguments that are too long in all: how many of them are to be read, and whether one changed.
+fn cut(argv: &mut [String]) -> (usize, bool) {
+    let mut left = MAX_BYTES;
+    let (mut read, mut changed) = (argv.len(), false);
+    for (place, argument) in argv.iter_mut().enumerate() {
+        if left == 0 {
+            read = read.min(place);
+            if argument != MASK {
+                MASK.clone_into(argument);
+                changed = true;
+            }
+            continue;
+        }
+        let kept = argument.floor_char_boundary(left);
+        if kept < argument.len() && argument[kept..] != *MASK {
+            argument.truncate(kept);
+            *argument += MASK;
+            changed = true;
+        }
+        // An argument costs something however short it is.
+        left = left.saturating_sub(argument.len().max(2));
+    }
+    (read, changed)
 }
 
 /// Masks a command line that stands in one text: a title, what a user typed.

@@ -44,376 +44,378 @@ impl Meaning {
 }
 
 /// Parts that make a credential wherever they stand in a name.
-const HARD: [&str; 32] = [
-    "password",
-    "passwords",
-    "passwd",
-    "passphrase",
-    "passcode",
-    "passwort",
-    "pwd",
-    "secret",
-    "secrets",
-    "token",
+const HARD: &[&str] = &[
+    "accesskey",
+    "apikey",
+    "authkey",
+    "authtok",
+    "authtoken",
+    "bearer",
+    "cred",
     "credential",
     "credentials",
     "creds",
-    "cred",
-    "apikey",
-    "authkey",
-    "accesskey",
-    "secretkey",
-    "privatekey",
-    "authtoken",
-    "authtok",
-    "bearer",
-    "jwt",
-    "psk",
-    "mnemonic",
-    "unseal",
     "hexkey",
-    "pw",
-    "userpass",
-    "sshpass",
     "htpasswd",
+    "jwt",
+    "mnemonic",
+    "passcode",
+    "passphrase",
+    "passwd",
+    "password",
+    "passwords",
+    "passwort",
+    "privatekey",
+    "psk",
+    "pw",
+    "pwd",
+    "secret",
+    "secretkey",
+    "secrets",
+    "sshpass",
     "stringdata",
+    "token",
+    "unseal",
+    "userpass",
 ];
 
 /// Parts that make a credential as the last of a name, or before a word for a value.
-const SOFT: [&str; 16] = [
-    "pass",
+const SOFT: &[&str] = &[
     "auth",
     "authorization",
     "cookie",
     "cookies",
-    "setcookie",
-    "pin",
+    "hmac",
     "otp",
-    "totp",
+    "pass",
+    "pat",
+    "pin",
+    "requirepass",
+    "sas",
+    "setcookie",
     "sig",
     "signature",
-    "hmac",
-    "sas",
-    "requirepass",
     "tokens",
-    "pat",
+    "totp",
 ];
 
 /// Ends of parts that are written without a separator: `requirepass`, `masterauth`, `PGPASSWORD`.
-const HARD_ENDS: [&str; 12] = [
-    "password",
-    "passwd",
-    "passphrase",
-    "passcode",
-    "secret",
-    "token",
+const HARD_ENDS: &[&str] = &[
+    "accesskey",
     "apikey",
     "authkey",
-    "accesskey",
-    "secretkey",
     "credentials",
     "creds",
+    "passcode",
+    "passphrase",
+    "passwd",
+    "password",
+    "secret",
+    "secretkey",
+    "token",
 ];
-const SOFT_ENDS: [&str; 6] = ["pass", "pwd", "auth", "cookie", "pw", "jwt"];
+const SOFT_ENDS: &[&str] = &["auth", "cookie", "jwt", "pass", "pw", "pwd"];
 
 /// Words that only seem to end so.
-const NOT_ENDS: [&str; 20] = [
+const NOT_ENDS: &[&str] = &[
+    "bandpass",
     "bypass",
     "compass",
     "encompass",
-    "trespass",
-    "surpass",
-    "overpass",
-    "underpass",
-    "multipass",
-    "lowpass",
     "highpass",
-    "bandpass",
-    "onepass",
-    "twopass",
-    "singlepass",
-    "oauth",
-    "nopass",
+    "lowpass",
+    "multipass",
     "noauth",
+    "nopass",
     "nopw",
     "nopwd",
+    "oauth",
+    "onepass",
+    "overpass",
     "preauth",
+    "singlepass",
+    "surpass",
+    "trespass",
+    "twopass",
+    "underpass",
 ];
 
 /// What makes a `key` a credential.
-const SECRET_KEYS: [&str; 50] = [
-    "api",
+const SECRET_KEYS: &[&str] = &[
     "access",
-    "secret",
-    "private",
-    "priv",
     "account",
-    "encryption",
-    "encrypt",
-    "encrypted",
-    "encipher",
-    "signing",
-    "sign",
-    "signer",
-    "master",
-    "auth",
+    "activation",
     "admin",
-    "shared",
-    "subscription",
-    "license",
-    "licence",
-    "storage",
-    "service",
-    "session",
-    "client",
+    "aes",
+    "anthropic",
+    "api",
     "app",
     "application",
-    "stripe",
-    "deploy",
-    "root",
-    "crypto",
+    "auth",
+    "certificate",
     "cipher",
-    "aes",
+    "client",
+    "crypto",
+    "deploy",
+    "encipher",
+    "encrypt",
+    "encrypted",
+    "encryption",
     "hmac",
-    "jwt",
-    "webhook",
-    "integration",
-    "write",
     "ingest",
     "ingestion",
     "instrumentation",
-    "sas",
-    "sse",
-    "recovery",
-    "activation",
-    "product",
+    "integration",
+    "jwt",
+    "licence",
     "license",
-    "token",
-    "anthropic",
+    "master",
     "openai",
-    "certificate",
+    "priv",
+    "private",
+    "product",
+    "recovery",
+    "root",
+    "sas",
+    "secret",
+    "service",
+    "session",
+    "shared",
+    "sign",
+    "signer",
+    "signing",
+    "sse",
+    "storage",
+    "stripe",
+    "subscription",
+    "token",
+    "webhook",
+    "write",
 ];
 
 /// What makes a `key` none.
-const OTHER_KEYS: [&str; 40] = [
-    "public",
-    "pub",
-    "primary",
-    "foreign",
-    "sort",
-    "partition",
-    "row",
+const OTHER_KEYS: &[&str] = &[
+    "any",
     "cache",
-    "object",
-    "map",
-    "group",
-    "routing",
-    "index",
-    "message",
-    "hot",
-    "label",
+    "column",
     "config",
+    "enter",
+    "event",
     "field",
-    "json",
-    "registry",
-    "lookup",
-    "unique",
-    "shard",
-    "idempotency",
-    "known",
+    "foreign",
+    "gpg",
+    "group",
+    "hash",
     "host",
-    "tag",
+    "hot",
+    "i18n",
+    "idempotency",
+    "index",
+    "json",
+    "known",
+    "label",
+    "lookup",
+    "map",
+    "message",
     "meta",
     "metadata",
+    "object",
     "order",
-    "translation",
-    "i18n",
-    "column",
-    "search",
+    "partition",
+    "primary",
+    "pub",
+    "public",
     "range",
-    "hash",
-    "event",
-    "enter",
-    "any",
-    "gpg",
+    "registry",
+    "routing",
+    "row",
+    "search",
+    "shard",
+    "sort",
+    "tag",
+    "translation",
+    "unique",
 ];
 
 /// Last parts that say that the value is about a credential, not one.
-const ABOUT: [&str; 118] = [
-    "file",
-    "files",
-    "path",
-    "paths",
+const ABOUT: &[&str] = &[
+    "age",
+    "alg",
+    "algo",
+    "algorithm",
+    "algorithms",
+    "audience",
+    "audiences",
+    "backend",
+    "bits",
+    "budget",
+    "bytes",
+    "cache",
+    "caching",
+    "class",
+    "classes",
+    "cmd",
+    "command",
+    "config",
+    "count",
     "dir",
     "directory",
-    "name",
-    "names",
+    "disabled",
+    "domain",
+    "enable",
+    "enabled",
+    "encoding",
+    "encryption",
+    "endpoint",
+    "endpoints",
+    "env",
+    "exp",
+    "expiration",
+    "expire",
+    "expires",
+    "expiry",
+    "fd",
+    "field",
+    "file",
+    "files",
+    "format",
+    "helper",
+    "host",
+    "hosts",
+    "httponly",
     "id",
     "ids",
+    "index",
+    "interval",
+    "issuer",
+    "issuers",
+    "kind",
+    "len",
+    "length",
+    "lifetime",
+    "limit",
+    "limits",
+    "location",
+    "manager",
+    "max",
+    "method",
+    "methods",
+    "min",
+    "mode",
+    "module",
+    "mount",
+    "name",
+    "names",
+    "namespace",
+    "namespaces",
+    "ns",
+    "num",
+    "only",
+    "path",
+    "paths",
+    "pattern",
+    "plugin",
+    "policies",
+    "policy",
+    "port",
+    "prompt",
+    "protocol",
+    "provider",
+    "providers",
+    "realm",
+    "ref",
+    "refs",
+    "regex",
+    "require",
+    "required",
+    "rotation",
+    "rules",
+    "samesite",
+    "scope",
+    "scopes",
+    "secure",
+    "server",
+    "service",
+    "size",
+    "sizes",
+    "source",
+    "stdin",
+    "store",
+    "stores",
+    "template",
+    "timeout",
     "ttl",
     "type",
     "types",
-    "length",
-    "len",
-    "size",
-    "sizes",
-    "count",
-    "num",
-    "limit",
-    "limits",
-    "budget",
-    "expiry",
-    "expires",
-    "expire",
-    "expiration",
-    "exp",
-    "timeout",
-    "url",
-    "urls",
     "uri",
     "uris",
-    "endpoint",
-    "endpoints",
-    "host",
-    "hosts",
-    "port",
-    "ns",
-    "namespace",
-    "namespaces",
-    "webhook",
-    "enabled",
-    "enable",
-    "disabled",
-    "required",
-    "require",
-    "policy",
-    "policies",
-    "provider",
-    "providers",
-    "mode",
-    "method",
-    "methods",
-    "algorithm",
-    "algorithms",
-    "alg",
-    "algo",
-    "audience",
-    "audiences",
-    "issuer",
-    "issuers",
-    "format",
-    "env",
-    "ref",
-    "refs",
-    "source",
-    "location",
-    "mount",
-    "store",
-    "stores",
-    "bits",
-    "stdin",
-    "helper",
-    "caching",
-    "cache",
-    "rotation",
-    "interval",
-    "lifetime",
-    "age",
-    "class",
-    "classes",
-    "manager",
-    "server",
-    "service",
-    "backend",
-    "plugin",
-    "module",
-    "version",
+    "url",
+    "urls",
     "usage",
-    "protocol",
-    "realm",
-    "domain",
     "user",
     "username",
-    "scope",
-    "scopes",
-    "kind",
-    "field",
-    "index",
-    "pattern",
-    "regex",
-    "only",
-    "command",
-    "cmd",
-    "prompt",
-    "policy",
-    "rules",
-    "config",
-    "fd",
-    "bytes",
-    "max",
-    "min",
-    "samesite",
-    "secure",
-    "httponly",
-    "encoding",
-    "encryption",
-    "template",
+    "version",
+    "webhook",
 ];
 
 /// First parts that say the same.
-const ABOUT_FIRST: [&str; 22] = [
-    "max", "min", "num", "no", "enable", "disable", "use", "with", "without", "require",
-    "requires", "ask", "allow", "allowed", "skip", "has", "is", "show", "list", "get", "rotate",
-    "generate",
+const ABOUT_FIRST: &[&str] = &[
+    "allow", "allowed", "ask", "disable", "enable", "generate", "get", "has", "is", "list", "max",
+    "min", "no", "num", "require", "requires", "rotate", "show", "skip", "use", "with", "without",
 ];
 
 /// Parts behind a soft one that leave it a credential.
-const VALUES: [&str; 14] = [
-    "value",
-    "string",
-    "str",
-    "text",
-    "data",
-    "header",
-    "hdr",
-    "code",
-    "plain",
-    "plaintext",
-    "literal",
-    "raw",
+const VALUES: &[&str] = &[
     "b64",
     "base64",
+    "code",
+    "data",
+    "hdr",
+    "header",
+    "literal",
+    "plain",
+    "plaintext",
+    "raw",
+    "str",
+    "string",
+    "text",
+    "value",
 ];
 
 /// Names of which only a value that looks like a credential is one.
-const WEAK: [&str; 26] = [
-    "key",
-    "keys",
-    "login",
-    "value",
-    "session",
-    "sid",
-    "sess",
-    "nonce",
-    "salt",
-    "seed",
-    "license",
-    "licence",
-    "dsn",
-    "webhook",
+const WEAK: &[&str] = &[
+    "assertion",
+    "challenge",
     "code",
     "community",
     "connection",
     "connectionstring",
-    "phpsessid",
+    "dsn",
     "jsessionid",
-    "sessionid",
-    "userpassword",
-    "challenge",
-    "assertion",
+    "key",
+    "keys",
+    "licence",
+    "license",
+    "login",
+    "nonce",
+    "phpsessid",
     "response",
+    "salt",
+    "seed",
+    "sess",
+    "session",
+    "sessionid",
+    "sid",
     "state",
+    "userpassword",
+    "value",
+    "webhook",
 ];
+
+/// Whether a sorted list has a part.
+fn has(list: &[&str], part: &str) -> bool {
+    list.binary_search(&part).is_ok()
+}
 
 /// The longest end of a name that is read.
 const MAX_NAME: usize = 80;
@@ -485,6 +487,9 @@ impl Parts {
 pub(super) fn meaning(name: &str) -> Meaning {
     // `-Jpassword`, `-Dtoken`: a letter before the name.
     let bytes = name.as_bytes();
+    if bytes.len() < 2 {
+        return Meaning::default();
+    }
     let has_letter = bytes.len() > 4
         && bytes[0] == b'-'
         && bytes[1].is_ascii_uppercase()
@@ -503,8 +508,7 @@ fn of_parts(name: &str) -> Meaning {
     };
     let mut found = Meaning::default();
     let last_part = parts.get(last);
-    let has = |list: &[&str], part: &str| list.contains(&part);
-    if has(&ABOUT_FIRST, parts.get(0)) && last > 0 {
+    if has(ABOUT_FIRST, parts.get(0)) && last > 0 {
         return found;
     }
     // `--set-secrets NAME=PLACE`, `--image-pull-secrets NAME`.
@@ -518,11 +522,11 @@ fn of_parts(name: &str) -> Meaning {
     if last > 0 && last_part == "id" && parts.get(last - 1) == "secret" && last == 1 {
         return Meaning::LIKELY;
     }
-    if has(&ABOUT, last_part) && last > 0 {
+    if has(ABOUT, last_part) && last > 0 {
         return found;
     }
     for (place, part) in parts.iter().enumerate().rev() {
-        let is_last = place == last || place + 1 == last && has(&VALUES, last_part);
+        let is_last = place == last || place + 1 == last && has(VALUES, last_part);
         let before = place.checked_sub(1).map_or("", |before| parts.get(before));
         let secrecy = secrecy_of(part, before, is_last);
         found.secrecy = found.secrecy.max(secrecy);
@@ -550,7 +554,7 @@ fn of_parts(name: &str) -> Meaning {
 }
 
 fn secrecy_of(part: &str, before: &str, is_last: bool) -> Secrecy {
-    if HARD.contains(&part) || part != "authtoken" && is_glued(part, &HARD_ENDS) {
+    if has(HARD, part) || part != "authtoken" && is_glued(part, HARD_ENDS) {
         return Secrecy::Strong;
     }
     if !is_last {
@@ -559,13 +563,13 @@ fn secrecy_of(part: &str, before: &str, is_last: bool) -> Secrecy {
     if part == "auth" && before.is_empty() {
         return Secrecy::Likely;
     }
-    if SOFT.contains(&part) || is_glued(part, &SOFT_ENDS) {
+    if has(SOFT, part) || is_glued(part, SOFT_ENDS) {
         return Secrecy::Strong;
     }
     if matches!(part, "key" | "keys") {
-        return if SECRET_KEYS.contains(&before) {
+        return if has(SECRET_KEYS, before) {
             Secrecy::Strong
-        } else if OTHER_KEYS.contains(&before) {
+        } else if has(OTHER_KEYS, before) {
             Secrecy::None
         } else if before.is_empty() {
             Secrecy::Weak
@@ -574,13 +578,13 @@ fn secrecy_of(part: &str, before: &str, is_last: bool) -> Secrecy {
         };
     }
     if let Some(before) = part.strip_suffix("key").filter(|before| !before.is_empty()) {
-        return if SECRET_KEYS.contains(&before) {
+        return if has(SECRET_KEYS, before) {
             Secrecy::Strong
         } else {
             Secrecy::None
         };
     }
-    if WEAK.contains(&part) {
+    if has(WEAK, part) {
         return Secrecy::Weak;
     }
     Secrecy::None
@@ -588,11 +592,13 @@ fn secrecy_of(part: &str, before: &str, is_last: bool) -> Secrecy {
 
 /// A part that ends with one of these and is longer.
 fn is_glued(part: &str, ends: &[&str]) -> bool {
-    !NOT_ENDS.contains(&part)
+    !has(NOT_ENDS, part)
         && ends.iter().any(|end| {
-            part.strip_suffix(end)
-                // `dbpw`, but neither `tpw` nor `apass`.
-                .is_some_and(|before| before.len() > 1)
+            end.as_bytes().last() == part.as_bytes().last()
+                && part
+                    .strip_suffix(end)
+                    // `dbpw`, but neither `tpw` nor `apass`.
+                    .is_some_and(|before| before.len() > 1)
         })
 }
 
@@ -644,6 +650,23 @@ mod tests {
     fn check(secrecy: Secrecy, names: &[&str]) {
         for name in names {
             assert_eq!(meaning(name).secrecy, secrecy, "{name}");
+        }
+    }
+
+    #[test]
+    fn lists_are_sorted() {
+        for list in [
+            HARD,
+            SOFT,
+            NOT_ENDS,
+            SECRET_KEYS,
+            OTHER_KEYS,
+            ABOUT,
+            ABOUT_FIRST,
+            VALUES,
+            WEAK,
+        ] {
+            assert!(list.is_sorted(), "a search by halves needs it: {list:?}");
         }
     }
 

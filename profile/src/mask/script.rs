@@ -10,7 +10,7 @@ use super::text;
 struct Word {
     plain: String,
     /// Place in the text, by byte of `plain`.
-    places: Vec<usize>,
+    places: Vec<u32>,
     /// The quote around it, or 0, by byte of `plain`.
     quotes: Vec<u8>,
     /// The text that a command reads, given by `<<<`.
@@ -21,21 +21,23 @@ impl Word {
     fn push(&mut self, text: &str, place: usize, quote: u8) {
         let length = text[place..].chars().next().map_or(1, char::len_utf8);
         self.plain += &text[place..place + length];
-        self.places.extend(place..place + length);
-        self.quotes.extend(std::iter::repeat_n(quote, length));
+        for place in place..place + length {
+            self.places.push(u32::try_from(place).unwrap_or(u32::MAX));
+            self.quotes.push(quote);
+        }
     }
 
     /// Brings what has to go to its places in the text.
     fn map(&self, spans: &Spans, out: &mut Spans) {
+        let place = |byte: usize| self.places.get(byte).map(|place| *place as usize);
         for span in spans.iter() {
-            let (Some(from), Some(last)) = (self.places.get(span.from), span.to.checked_sub(1))
-            else {
+            let (Some(from), Some(last)) = (place(span.from), span.to.checked_sub(1)) else {
                 continue;
             };
-            let Some(to) = self.places.get(last) else {
+            let Some(to) = place(last) else {
                 continue;
             };
-            let kept = self.places.get(span.from + span.keep).unwrap_or(to);
+            let kept = place(span.from + span.keep).unwrap_or(to);
             let tail = match (self.quotes[span.from], self.quotes[last]) {
                 (b'"', b'\'') => "\"'",
                 (b'\'', b'"') => "'\"",
@@ -44,7 +46,7 @@ impl Word {
                 _ => "",
             };
             out.push(Span {
-                from: *from,
+                from,
                 to: to + 1,
                 keep: kept - from,
                 tail,

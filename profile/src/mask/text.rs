@@ -8,6 +8,10 @@ use super::{How, MASK, random, script, tokens, url};
 
 /// Hides all that a text says by itself.
 pub(super) fn scan(text: &str, spans: &mut Spans) {
+    // Most words are of letters only, and too short for anything else.
+    if text.len() < 16 && text.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        return;
+    }
     tokens::find(text, false, spans);
     url::scan(text, spans);
     pairs(text, spans);
@@ -149,12 +153,13 @@ fn pair(text: &str, start: usize, end: usize, spans: &mut Spans) -> Option<usize
         from = skip(bytes, from, b" \t");
     }
     from = skip(bytes, from, b"\\");
-    value_at(text, from, sign, meaning, is_weak_place, spans)
+    value_at(text, start, from, sign, meaning, is_weak_place, spans)
 }
 
 /// The value that begins at a place; where to read on.
 fn value_at(
     text: &str,
+    start: usize,
     from: usize,
     sign: u8,
     meaning: Meaning,
@@ -184,38 +189,46 @@ fn value_at(
             cookies(text, from, end, spans)
         }
         _ => {
-            let end = from
-                + bytes[from..]
-                    .iter()
-                    .take_while(|byte| !byte.is_ascii_whitespace() && !b"&;,}\"'<|`".contains(byte))
-                    .count();
+            let is_in = |byte: &&u8| !byte.is_ascii_whitespace() && !b"&;,}\"'<|`".contains(byte);
+            // `x=$(curl … | sh)` is read on from its beginning.
+            if bytes[from..].starts_with(b"$(") || first == b'`' {
+                return None;
+            }
+            let limit = from + (text.len() - from).min(MAX_WORD);
+            let length = bytes[from..limit].iter().take_while(is_in).count();
+            let is_cut = from + length == limit && limit < text.len();
+            let end = text.floor_char_boundary(from + length);
             if sign == b':' && scheme(&text[from..]).is_some() {
                 return credentials(text, from, line_end(text, from), meaning, spans);
             }
             let value = text[from..end].trim_end_matches(['\\', ')', ']']);
             let end = from + value.len();
             // The whole argument: `TOKEN=curl … | sh`.
-            let is_whole = text[..from]
-                .trim_start_matches('-')
-                .bytes()
-                .all(|byte| is_name(byte) || byte == sign);
+            let is_whole = start < 3 && bytes[..start].iter().all(|byte| *byte == b'-');
             if is_whole && end < text.len() && value::is_command(&text[from..]) {
                 return None;
             }
             if is_weak_place && is_tag(value) || is_expression(text, from, end) {
                 return None;
             }
-            // `x=$(curl … | sh)` is read on from its beginning.
-            if value.contains("$(") || value.starts_with('`') {
+            if value.contains("$(") {
                 return None;
             }
-            hide(text, from, end, meaning, spans)
+            let done = hide(text, from, end, meaning, spans)?;
+            if !is_cut {
+                return Some(done);
+            }
+            let rest = done + bytes[done..].iter().take_while(is_in).count();
+            spans.hide(from, rest);
+            Some(rest)
         }
     }
 }
 
 /// Longer lines are read up to here.
 const MAX_LINE: usize = 2048;
+/// Longer values are judged by their beginning.
+const MAX_WORD: usize = 512;
 
 /// The end of a header's value without quotes around it.
 fn line_end(text: &str, from: usize) -> usize {

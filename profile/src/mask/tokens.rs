@@ -7,6 +7,7 @@
 
 use super::random;
 use super::spans::Spans;
+use std::sync::LazyLock;
 
 /// Signs that the rest of a token is made of.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -292,10 +293,22 @@ const KINDS: &[Kind] = &[
 const MAX_REST: usize = 4096;
 
 /// The kinds by their first byte.
+static BY_FIRST: LazyLock<Vec<Vec<&'static Kind>>> = LazyLock::new(|| {
+    let mut all = vec![Vec::new(); 128];
+    for kind in KINDS {
+        if let Some(list) = all.get_mut(usize::from(kind.prefix.as_bytes()[0])) {
+            list.push(kind);
+        }
+    }
+    all
+});
+
 fn candidates(first: u8) -> impl Iterator<Item = &'static Kind> {
-    KINDS
-        .iter()
-        .filter(move |kind| kind.prefix.as_bytes()[0] == first)
+    BY_FIRST
+        .get(usize::from(first))
+        .into_iter()
+        .flatten()
+        .copied()
 }
 
 /// First bytes of all prefixes, and of `eyJ`, `$` and digits.
