@@ -191,8 +191,17 @@ fn whatever_bytes_a_target_chooses_every_row_arrives() {
     for kind in ["c", "r"] {
         let document = attack(&["paths", kind, "600", "12"], 40.0).document;
         let is_file = |row: &&Value| row["operations"]["create"] == 1;
-        assert_eq!(rows(&document, "files").filter(is_file).count(), 600, "{kind}");
-        assert_eq!(state(&document, "files"), "complete", "{}", reasons(&document, "files"));
+        assert_eq!(
+            rows(&document, "files").filter(is_file).count(),
+            600,
+            "{kind}"
+        );
+        assert_eq!(
+            state(&document, "files"),
+            "complete",
+            "{}",
+            reasons(&document, "files")
+        );
     }
 }
 
@@ -246,7 +255,10 @@ fn a_file_system_that_never_answers_holds_up_nothing() {
     let mut target = Target::start(&["hung"]);
     let folder = target.folder.path().to_owned();
     let child = wait_for("the child", SOON, || {
-        std::fs::read_to_string(folder.join("child")).ok()?.parse().ok()
+        std::fs::read_to_string(folder.join("child"))
+            .ok()?
+            .parse()
+            .ok()
     });
     let spec = || TargetSpec::Process { pid: child };
     let Outcome { document, took } = outcome(probe(&limits, &request(spec(), Some(2.0))), || {
@@ -271,7 +283,11 @@ fn a_file_system_that_never_answers_holds_up_nothing() {
         send(pid, libc::SIGTERM);
         stopped = Instant::now();
     });
-    assert!(stopped.elapsed() < Duration::from_secs(3), "{:?}", stopped.elapsed());
+    assert!(
+        stopped.elapsed() < Duration::from_secs(3),
+        "{:?}",
+        stopped.elapsed()
+    );
     assert!(window_seconds(&document) < 3.0);
 
     std::fs::write(folder.join("stop"), "").unwrap();
@@ -372,7 +388,10 @@ fn only_the_session_reads_what_a_probe_writes() {
     };
     let has_word = |document: &Value| document.to_string().contains("a-word-of-the-target");
     assert!(has_word(&read(Decoder::sealed(key))));
-    for decoder in [Decoder::default(), Decoder::sealed(SessionKey::new([8; 32]))] {
+    for decoder in [
+        Decoder::default(),
+        Decoder::sealed(SessionKey::new([8; 32])),
+    ] {
         let document = read(decoder);
         assert!(!has_word(&document));
         assert_eq!(state(&document, "processes"), "partial");

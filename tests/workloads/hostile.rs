@@ -122,11 +122,7 @@ fn use_deep_names(folder: &Path, depth: usize, count: usize) {
         std::fs::create_dir(&name).unwrap();
         std::fs::remove_dir(&name).unwrap();
     }
-    std::fs::write(
-        folder.join("took"),
-        begun.elapsed().as_millis().to_string(),
-    )
-    .unwrap();
+    std::fs::write(folder.join("took"), begun.elapsed().as_millis().to_string()).unwrap();
 }
 
 /// Uses so many names that lead through forty links each.
@@ -169,7 +165,10 @@ fn replace_descriptors() {
 
 /// Listens on abstract names, of which one holds NUL, and connects.
 fn listen_on_names() {
-    for name in [&b"\0procmon\0/run/evil\0.sock"[..], b"\0procmon/run/evil.sock"] {
+    for name in [
+        &b"\0procmon\0/run/evil\0.sock"[..],
+        b"\0procmon/run/evil.sock",
+    ] {
         // SAFETY: all-zero is a valid address, and pointers are to locals.
         unsafe {
             let mut address: libc::sockaddr_un = std::mem::zeroed();

@@ -1,6 +1,6 @@
 //! `kubectl procmon profile`: one window, one document.
 
-use crate::cli::Rendering;
+use crate::cli::{Masking, Rendering};
 use crate::cluster::client::Connection;
 use crate::cluster::{self, Outcome};
 use crate::exit::Code;
@@ -55,6 +55,8 @@ pub(crate) struct Args {
     duration: Option<f64>,
     #[command(flatten)]
     rendering: Rendering,
+    #[command(flatten)]
+    masking: Masking,
     /// Measure how long system calls take: costs about as much again
     #[arg(long)]
     latency: bool,
@@ -164,6 +166,7 @@ fn run_cluster(args: &Args, output: Output) -> Result<Code> {
         quiet: args.quiet,
         latency: args.latency,
         verbose: args.verbose,
+        mask: args.masking.level(),
     };
     match cluster::run(options)? {
         Outcome::Profile(profile) => finish(&profile, args, output),
@@ -223,7 +226,7 @@ fn local_target(args: &Args) -> Result<(TargetSpec, Target)> {
         ));
     }
     let mut masked = args.argv.clone();
-    procmon_profile::mask::mask_argv(&mut masked);
+    procmon_profile::mask::mask_argv_at(&mut masked, args.masking.level());
     Ok((
         TargetSpec::Command {
             argv: args.argv.clone(),
@@ -250,7 +253,7 @@ fn run_local(args: &Args, output: Output) -> Result<Code> {
         TargetSpec::Command { .. } | TargetSpec::Process { .. } => LabelMode::Tree,
         _ => LabelMode::Cgroup,
     };
-    let session = session::new(target, label_mode, seconds);
+    let session = session::new(target, label_mode, seconds, args.masking.level());
     let request = Request {
         window: Window { seconds },
         latency: args.latency,
@@ -260,7 +263,8 @@ fn run_local(args: &Args, output: Output) -> Result<Code> {
     let progress = ProgressWindow::new(seconds, args.quiet, args.verbose);
     let mut run = local::run(request, output.is_stdout(), &progress)?;
     let failure = run.failure();
-    let capture = std::mem::take(&mut run.capture);
+    let mut capture = std::mem::take(&mut run.capture);
+    capture.mask = args.masking.level();
     if let Some(failure) = failure {
         return match run.wait()? {
             Ended::Interrupted => Ok(Code::Interrupted),

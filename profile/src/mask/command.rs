@@ -30,6 +30,8 @@ enum Next {
     Name,
     /// A command line.
     Script,
+    /// A command line that prints a credential.
+    Printer,
 }
 
 /// What all arguments together say.
@@ -140,7 +142,12 @@ pub(super) fn mask(words: &[&str], how: How, given: Fed) -> Vec<Spans> {
     for (place, spans) in out.iter_mut().enumerate() {
         reader.word(place, spans);
     }
-    if given != Fed::No && matches!(reader.program_at_start(), "echo" | "printf" | "print") {
+    if given != Fed::No
+        && matches!(
+            reader.program_at_start(),
+            "echo" | "printf" | "print" | "yes"
+        )
+    {
         let is_printf = reader.program_at_start() == "printf";
         for (place, word) in words.iter().enumerate().skip(1) {
             let is_format = is_printf && place == 1 && word.contains('%');
@@ -213,9 +220,23 @@ pub(super) fn reads(words: &[&str]) -> Fed {
         "ssh-add",
     ];
     let openssl = base(first) == "openssl" && words.contains(&"stdin");
+    // `docker secret create name -`, `kubectl create secret … --from-file=x=/dev/stdin`.
+    let writes = words.contains(&"secret")
+        && words
+            .iter()
+            .any(|word| matches!(*word, "create" | "set" | "put"))
+        && words
+            .iter()
+            .any(|word| *word == "-" || word.ends_with("=-") || word.ends_with("/dev/stdin"));
     let vault = matches!(base(first), "vault" | "bao")
         && words.iter().any(|word| matches!(*word, "login" | "unseal"));
-    if asks || sudo || openssl || vault || programs.iter().any(|name| base(first) == *name) {
+    if asks
+        || sudo
+        || openssl
+        || vault
+        || writes
+        || programs.iter().any(|name| base(first) == *name)
+    {
         Fed::Secret
     } else {
         Fed::No
@@ -289,7 +310,9 @@ impl<'a> Reader<'a> {
         }
         // A place counts more than what the word before says of it.
         let is_guess = matches!(self.next, Next::Plain) || self.next == Next::Value(Meaning::WEAK);
-        if is_guess && !word.starts_with('-') && !word.contains('=') && self.is_placed() {
+        let is_operand = !word.starts_with('-') && !word.trim_end_matches('=').contains('=');
+        let is_placed = is_operand && self.is_placed();
+        if is_placed && (is_guess || matches!(self.next, Next::Value(_))) {
             self.next = Next::Plain;
             return self.value(
                 word,
@@ -346,6 +369,10 @@ impl<'a> Reader<'a> {
             && !value::is_mixed(word.trim_start_matches('-'));
         match next {
             Next::Plain => false,
+            Next::Printer => {
+                self.printer(word, 0, spans);
+                true
+            }
             Next::Script => {
                 self.ordinary(word, 0, spans);
                 true
@@ -355,6 +382,11 @@ impl<'a> Reader<'a> {
                     || takes == Takes::Next && word.len() > 3 && !word.starts_with("--") =>
             {
                 self.take(takes, word, 0, spans);
+                true
+            }
+            // `-n node.session.auth.password -v value`.
+            Next::Value(_) if matches!(word, "-v" | "--value") => {
+                self.next = next;
                 true
             }
             Next::Value(_) | Next::Values(..) | Next::Takes(_) if is_option => false,
@@ -399,7 +431,8 @@ impl<'a> Reader<'a> {
 
     /// Whether a program may be named here.
     fn names_program(&self, place: usize) -> bool {
-        if place == 0 {
+        // `set wpa_passphrase x`.
+        if place == 0 || self.verb == Some(place - 1) {
             return false;
         }
         let word = self.words[place];
@@ -526,6 +559,12 @@ impl<'a> Reader<'a> {
         let is_group = user == password
             || user.bytes().all(|byte| byte.is_ascii_digit())
                 && password.bytes().all(|byte| byte.is_ascii_digit());
+        // `user:password@host`.
+        let end = password
+            .rfind('@')
+            .filter(|at| *at > 0)
+            .unwrap_or(password.len());
+        let password = &password[..end];
         if !is_group {
             self.value(
                 password,
@@ -567,10 +606,19 @@ impl<'a> Reader<'a> {
         );
         if self.facts.writes && is_named {
             meaning = Meaning::STRONG;
+        } else if self.facts.secrets && name == "--secret" {
+            // `secrets access --secret NAME`.
+            return self.ordinary(
+                &word[sign.map_or(0, |sign| sign + 1)..],
+                sign.map_or(0, |sign| sign + 1),
+                spans,
+            );
         }
         match sign {
             Some(sign) if sign + 1 < word.len() => {
-                if is_named && self.facts.writes {
+                if names::is_of_command(name) {
+                    self.printer(&word[sign + 1..], sign + 1, spans);
+                } else if is_named && self.facts.writes {
                     self.setting(&word[sign + 1..], sign + 1, spans);
                 } else {
                     self.assigned(place, word, sign, meaning, spans);
@@ -583,10 +631,9 @@ impl<'a> Reader<'a> {
             None => {
                 self.next = match name {
                     "--arg" | "--argjson" | "--stringparam" | "--param" => Next::Name,
+                    _ if names::is_of_command(name) => Next::Printer,
                     _ if self.facts.runs && is_script_option(name) => Next::Script,
                     "-c" | "-e" | "-t" | "-i" | "-k" | "-a" | "-o" | "-x" => Next::Plain,
-                    // `secrets access --secret NAME`.
-                    "--secret" if self.facts.secrets => Next::Plain,
                     _ if is_named && self.facts.writes => {
                         self.next = Next::Plain;
                         if let Some(next) = self.words.get(place + 1)
@@ -618,6 +665,13 @@ impl<'a> Reader<'a> {
 
     /// A word that is no option: an assignment, a name, a verb, or anything else.
     fn operand(&mut self, place: usize, word: &str, spans: &mut Spans) {
+        // QEMU: `-object secret,id=s0,data=…`.
+        if let Some(data) = word
+            .strip_prefix("secret,")
+            .and_then(|_| word.find(",data="))
+        {
+            return self.value(&word[data + 6..], data + 6, Meaning::STRONG, spans);
+        }
         if self.traits.code && word.contains([';', '(', '"', '\'', ' ']) {
             return self.plain(word, place, spans);
         }
@@ -644,7 +698,8 @@ impl<'a> Reader<'a> {
         if self.by_place(word, place, spans) {
             return;
         }
-        const SETTERS: [&str; 10] = [
+        const SETTERS: [&str; 11] = [
+            "update",
             "set",
             "put",
             "add",
@@ -759,10 +814,23 @@ impl<'a> Reader<'a> {
             self.next = Next::Values(Meaning::STRONG, 2);
             return;
         }
+        // `connect to x user me using password`, `token set password`.
+        let before = place.checked_sub(1).map_or("", |before| self.words[before]);
+        let is_using = word == "using" && self.words[..place].contains(&"user");
+        let is_set_of = matches!(word, "set" | "add")
+            && matches!(
+                before,
+                "token" | "password" | "passwd" | "passphrase" | "apikey" | "api-key"
+            );
+        if is_using || is_set_of {
+            self.next = Next::Value(Meaning::STRONG);
+            return;
+        }
         let is_set = self.verb.is_some();
         let follows_verb = place.checked_sub(1) == self.verb && is_set;
         let meaning = names::meaning(word.rsplit('/').next().unwrap_or_default());
-        if meaning.secrecy == Secrecy::None && !is_verb(word) {
+        let is_noun = matches!(*next, "set" | "add" | "create" | "list" | "get" | "delete");
+        if meaning.secrecy == Secrecy::None && !is_verb(word) || is_noun {
             return;
         }
         // `put /app/password value`.
@@ -774,6 +842,12 @@ impl<'a> Reader<'a> {
             self.next = Next::Value(Meaning::STRONG);
             return;
         }
+        let word = word.trim_start_matches(':');
+        let resets = ["reset", "set", "change"].iter().any(|verb| {
+            word.strip_prefix(verb)
+                .is_some_and(|rest| rest.starts_with(['-', '_']))
+        });
+        let is_set = is_set || resets;
         let last = word
             .rsplit(['_', '-', '.'])
             .next()
@@ -810,6 +884,14 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// A command line that prints a credential.
+    fn printer(&self, word: &str, from: usize, spans: &mut Spans) {
+        let mut found = Spans::default();
+        text::scan(word, &mut found);
+        script::scan_for(word, self.how, Fed::Secret, &mut found);
+        spans.add(&found, from);
+    }
+
     /// `name=value` where all values are credentials.
     fn setting(&self, word: &str, from: usize, spans: &mut Spans) {
         let value = word.find('=').map_or(0, |sign| sign + 1);
@@ -826,7 +908,11 @@ impl<'a> Reader<'a> {
         spans: &mut Spans,
     ) {
         let value = &word[sign + 1..];
-        let end = setting_end(value);
+        let end = if value::is_command(value) {
+            value.len()
+        } else {
+            setting_end(value)
+        };
         if meaning.secrecy > Secrecy::None {
             let colon = word.as_bytes()[sign] == b':';
             if colon && !word.starts_with(['-', '/']) {
@@ -1040,7 +1126,9 @@ fn setting_end(value: &str) -> usize {
                 })
                 .count();
             // Base64 ends so, too.
-            let has_value = bytes.get(from + name + 1).is_some_and(|byte| *byte != b'=');
+            let has_value = bytes
+                .get(from + name + 1)
+                .is_some_and(|byte| *byte != b'=' && !byte.is_ascii_whitespace());
             if name > 0 && bytes.get(from + name) == Some(&b'=') && has_value {
                 return place;
             }

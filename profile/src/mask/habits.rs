@@ -158,7 +158,7 @@ const HABITS: &[Habit] = &[
         places: &[("passwd", 0)],
     },
     options(
-        &["snmp*"],
+        &["snmp*", "net-snmp-*"],
         &[
             ("-c", Value),
             ("-A", Value),
@@ -170,6 +170,19 @@ const HABITS: &[Habit] = &[
     options(&["ssh-keygen"], &[("-N", Next), ("-P", Next)]),
     options(&["lftp", "open"], &[("-u", Comma)]),
     options(&["sendemail"], &[("-xp", Next)]),
+    options(&["swaks"], &[("-ap", Next)]),
+    options(&["gsql", "vsql"], &[("-W", Next), ("-w", Next)]),
+    options(&["slappasswd"], &[("-s", Next)]),
+    options(&["kadmin*"], &[("-w", Next)]),
+    options(&["wbinfo"], &[("-a", Percent)]),
+    options(&["ss-*", "sslocal", "ssserver"], &[("-k", Next)]),
+    options(&["frpc", "hub"], &[("-t", Next)]),
+    options(&["security"], &[("-p", Next), ("-P", Next)]),
+    options(&["choco"], &[("-k", Value)]),
+    options(&["knife"], &[("-P", Next)]),
+    options(&["fs_cli", "freeswitch*", "fab"], &[("-p", Next)]),
+    options(&["check_ldap*"], &[("-P", Next)]),
+    options(&["check_*"], &[("-a", Pair)]),
     options(
         &["hydra", "medusa", "crackmapexec", "nxc", "netexec"],
         &[("-p", Value)],
@@ -194,6 +207,10 @@ const HABITS: &[Habit] = &[
     places(&["poetry"], &[("config", 2)]),
     places(&["drush"], &[("user:password", 1)]),
     places(&["smbpasswd"], &[("", 1)]),
+    places(&["virsh"], &[("secret-set-value", 1)]),
+    places(&["ejabberdctl", "prosodyctl"], &[("register", 2)]),
+    places(&["samba-tool"], &[("create", 1), ("add", 1)]),
+    places(&["composer"], &[("config", 2)]),
 ];
 
 /// What is known of a program.

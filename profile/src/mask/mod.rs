@@ -139,6 +139,26 @@ pub fn mask_argv_at(argv: &mut [String], level: MaskLevel) {
     }
 }
 
+/// As [`mask_argv_at`], for arguments of a document: the line ends and tabs of a script, which stand
+/// escaped there, part its words.
+///
+/// ```
+/// use procmon_profile::{mask::{MaskLevel, mask_texts}, text::Text};
+/// let mut argv = [&b"sh"[..], b"-c", b"export TOKEN=x\nrun"].map(Text::from_bytes);
+/// mask_texts(&mut argv, MaskLevel::Default);
+/// assert_eq!(argv[2], r"export TOKEN=***\x0arun");
+/// ```
+pub fn mask_texts(argv: &mut [Text], level: MaskLevel) {
+    if level == MaskLevel::None {
+        return;
+    }
+    let mut plain: Vec<String> = argv.iter().map(Text::with_white_space).collect();
+    mask_argv_at(&mut plain, level);
+    for (argument, masked) in argv.iter_mut().zip(plain) {
+        *argument = masked.into();
+    }
+}
+
 /// Cuts arguments that are too long in all: how many of them are to be read, and whether one changed.
 fn cut(argv: &mut [String]) -> (usize, bool) {
     let mut left = MAX_BYTES;

@@ -77,6 +77,7 @@ const HARD: &[&str] = &[
     "token",
     "unseal",
     "userpass",
+    "vkey",
 ];
 
 /// Parts that make a credential as the last of a name, or before a word for a value.
@@ -248,6 +249,7 @@ const ABOUT: &[&str] = &[
     "audiences",
     "backend",
     "bits",
+    "bucket",
     "budget",
     "bytes",
     "cache",
@@ -322,6 +324,7 @@ const ABOUT: &[&str] = &[
     "protocol",
     "provider",
     "providers",
+    "rate",
     "realm",
     "ref",
     "refs",
@@ -354,6 +357,9 @@ const ABOUT: &[&str] = &[
     "usage",
     "user",
     "username",
+    "var",
+    "variable",
+    "vars",
     "version",
     "webhook",
 ];
@@ -541,6 +547,10 @@ fn of_parts(name: &str) -> Meaning {
                 || matches!(part, "userpass" | "authorization");
         }
     }
+    // `--token-header NAME`, but `AUTH_HEADER=Basic …`.
+    if matches!(last_part, "header" | "hdr") {
+        found.secrecy = found.secrecy.min(Secrecy::Likely);
+    }
     // The code of a second factor.
     if parts
         .iter()
@@ -571,7 +581,7 @@ fn secrecy_of(part: &str, before: &str, is_last: bool) -> Secrecy {
             Secrecy::Strong
         } else if has(OTHER_KEYS, before) {
             Secrecy::None
-        } else if before.is_empty() {
+        } else if before.is_empty() || part == "keys" {
             Secrecy::Weak
         } else {
             Secrecy::Likely
@@ -599,6 +609,22 @@ fn is_glued(part: &str, ends: &[&str]) -> bool {
                     .strip_suffix(end)
                     // `dbpw`, but neither `tpw` nor `apass`.
                     .is_some_and(|before| before.len() > 1)
+        })
+}
+
+/// Names that say of what, where or how: their values are no credentials.
+pub(super) fn is_about(name: &str) -> bool {
+    let parts = Parts::of(name);
+    parts.count > 0 && has(ABOUT, parts.get(parts.count - 1))
+}
+
+/// Names of commands that print a credential: `--password-command`, `passwordeval`.
+pub(super) fn is_of_command(name: &str) -> bool {
+    ["command", "cmd", "eval", "program", "script"]
+        .iter()
+        .any(|end| {
+            name.strip_suffix(end)
+                .is_some_and(|rest| meaning(rest).secrecy == Secrecy::Strong)
         })
 }
 

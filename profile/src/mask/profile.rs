@@ -3,8 +3,9 @@
 use super::names::{self, Secrecy};
 use super::spans::Spans;
 use super::value::{self, Shape, Verdict};
-use super::{MASK, MaskLevel, mask_argv_at, mask_line, mask_name, random};
+use super::{MASK, MaskLevel, mask_line, mask_name, mask_texts, random};
 use crate::model::{Container, Endpoint, Remote};
+use crate::text::Text;
 use std::collections::HashMap;
 
 /// Masks what a target chose in the rows of a container: arguments, paths, sockets, names of hosts,
@@ -19,10 +20,10 @@ pub fn mask_rows(container: &mut Container, level: MaskLevel) {
     };
     // In local mode a container is called as its command line.
     if container.pod.is_none() && container.container.contains(' ') {
-        container.container = mask_line(&container.container, level);
+        container.container = mask_line(&container.container, level).into();
     }
     for row in &mut container.processes {
-        mask_argv_at(&mut row.argv, level);
+        mask_texts(&mut row.argv, level);
         names.mask(&mut row.exe);
         row.cwd.iter_mut().for_each(|cwd| names.mask(cwd));
     }
@@ -74,25 +75,25 @@ pub fn mask_rows(container: &mut Container, level: MaskLevel) {
 /// Names that were masked before: the same paths stand in many rows.
 struct Names {
     level: MaskLevel,
-    known: HashMap<String, Option<String>>,
+    known: HashMap<Text, Option<Text>>,
 }
 
 /// Names that are remembered.
 const MAX_KNOWN: usize = 4096;
 
 impl Names {
-    fn mask(&mut self, name: &mut String) {
+    fn mask(&mut self, name: &mut Text) {
         // Most names hold neither a sign nor a prefix; they cost no memory.
         if name.len() > 64 || self.known.len() >= MAX_KNOWN {
             if let Some(masked) = mask_name(name, false, self.level) {
-                *name = masked;
+                *name = masked.into();
             }
             return;
         }
         let masked = match self.known.get(name) {
             Some(masked) => masked.clone(),
             None => {
-                let masked = mask_name(name, false, self.level);
+                let masked = mask_name(name, false, self.level).map(Text::from);
                 self.known.insert(name.clone(), masked.clone());
                 masked
             }
@@ -102,9 +103,9 @@ impl Names {
         }
     }
 
-    fn mask_host(&self, name: &mut String) {
+    fn mask_host(&self, name: &mut Text) {
         if let Some(masked) = mask_name(name, true, self.level) {
-            *name = masked;
+            *name = masked.into();
         }
     }
 }

@@ -73,6 +73,12 @@ pub(super) fn is_one(text: &str) -> bool {
 
 /// Hides what the command lines of a text hold.
 pub(super) fn scan(text: &str, how: How, spans: &mut Spans) {
+    scan_for(text, how, Fed::No, spans);
+}
+
+/// The same, where what the last of them prints is read as `given`.
+pub(super) fn scan_for(text: &str, how: How, given: Fed, spans: &mut Spans) {
+    let last = given;
     let Some(how) = how.deeper() else {
         return;
     };
@@ -86,13 +92,17 @@ pub(super) fn scan(text: &str, how: How, spans: &mut Spans) {
     // What the programs behind a pipe read.
     let mut fed = Fed::No;
     let mut all = Vec::with_capacity(commands.len());
-    for command in commands.iter().rev() {
+    for (place, command) in commands.iter().enumerate().rev() {
         let words: Vec<&str> = command
             .words
             .iter()
             .map(|word| word.plain.as_str())
             .collect();
-        let given = if command.is_piped { fed } else { Fed::No };
+        let given = match command.is_piped {
+            true => fed,
+            false if place + 1 == commands.len() => last,
+            false => Fed::No,
+        };
         let reads = command::reads(&words);
         all.push((words, given, reads));
         fed = if reads == Fed::No && command.is_piped {

@@ -107,6 +107,16 @@ fn pair(text: &str, start: usize, end: usize, spans: &mut Spans) -> Option<usize
     place = skip(bytes, place, b" ");
     let sign = *bytes.get(place)?;
     let opens_tag = start > 0 && (bytes[start - 1] == b'<' || bytes[start - 1] == b':');
+    if place > end
+        && quote.is_none()
+        && let Some(done) = announced(text, name, start, place, spans)
+    {
+        return Some(done);
+    }
+    // `user = "me:password"` of curl's configuration.
+    if matches!(name, "user" | "proxy-user") && matches!(sign, b'=' | b':') && quote.is_none() {
+        return user(text, skip(bytes, place + 1, b" "), spans);
+    }
     match sign {
         b'=' | b':' => {}
         b'>' | b' ' if opens_tag && quote.is_none() => return element(text, start, end, spans),
@@ -130,6 +140,12 @@ fn pair(text: &str, start: usize, end: usize, spans: &mut Spans) -> Option<usize
     }
     let is_inner = start > 0 && matches!(bytes[start - 1], b':' | b'/');
     let meaning = names::meaning(name);
+    let is_pragma = name == "key"
+        && text[..start]
+            .trim_end()
+            .get(start.saturating_sub(7)..)
+            .is_some_and(|word| word.eq_ignore_ascii_case("pragma"));
+    let meaning = if is_pragma { Meaning::STRONG } else { meaning };
     let is_weak_place = sign == b':' && quote.is_none() && bytes.get(place + 1) != Some(&b' ');
     // `arn:aws:…:secret:name` is a path of another kind.
     if meaning.secrecy == Secrecy::None || is_weak_place && is_inner && text[..start].contains(':')
@@ -154,6 +170,58 @@ fn pair(text: &str, start: usize, end: usize, spans: &mut Spans) -> Option<usize
     }
     from = skip(bytes, from, b"\\");
     value_at(text, start, from, sign, meaning, is_weak_place, spans)
+}
+
+/// What a word before it says is a credential: `Bearer x`, `Basic eDp5`.
+fn announced(
+    text: &str,
+    name: &str,
+    start: usize,
+    from: usize,
+    spans: &mut Spans,
+) -> Option<usize> {
+    let length = text[from..]
+        .find(|sign: char| sign.is_whitespace() || matches!(sign, '"' | '\'' | ';' | ','))
+        .unwrap_or(text.len() - from);
+    let value = &text[from..from + length];
+    let before = start.checked_sub(1).map(|before| text.as_bytes()[before]);
+    if before.is_some_and(|byte| is_name(byte) || byte == b'$') {
+        return None;
+    }
+    match name {
+        "Bearer" | "bearer" if length > 6 => {
+            hide(text, from, from + length, Meaning::LIKELY, spans)
+        }
+        "Basic" if length > 7 && value::is_login(value) => {
+            hide(text, from, from + length, Meaning::STRONG, spans)
+        }
+        "ConvertTo-SecureString" => literal(text, from, spans),
+        _ => None,
+    }
+}
+
+/// `"me:password"`: the password goes; where to read on.
+fn user(text: &str, from: usize, spans: &mut Spans) -> Option<usize> {
+    let bytes = text.as_bytes();
+    let from = skip(bytes, from, b"\\");
+    let quote = bytes
+        .get(from)
+        .copied()
+        .filter(|byte| matches!(byte, b'"' | b'\''))?;
+    let end = closing(bytes, from + 1, quote);
+    let sign = from + 1 + text[from + 1..end].find(':')?;
+    let value = text[sign + 1..end].trim_end_matches('\\');
+    let is_group = value == &text[from + 1..sign];
+    if is_group || value.is_empty() {
+        return None;
+    }
+    hide(
+        text,
+        sign + 1,
+        sign + 1 + value.len(),
+        Meaning::STRONG,
+        spans,
+    )
 }
 
 /// The value that begins at a place; where to read on.
@@ -531,7 +599,7 @@ fn is_harmless_key(name: &str) -> bool {
         "role",
         "mechanism",
     ];
-    KEYS.iter().any(|key| key.eq_ignore_ascii_case(name))
+    KEYS.iter().any(|key| key.eq_ignore_ascii_case(name)) || names::is_about(name)
 }
 
 /// `auth('me', 'secret')`; where to read on.

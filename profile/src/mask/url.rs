@@ -27,7 +27,7 @@ pub(super) fn scan(text: &str, spans: &mut Spans) {
             .count();
         let scheme = &text[from - 3 - scheme..from - 3];
         let host = userinfo(text, from, end, scheme, spans);
-        path(text, host, end, spans);
+        path(text, host, end, matches!(scheme, "rtmp" | "rtmps"), spans);
         done = end.max(from);
     }
 }
@@ -90,7 +90,7 @@ fn userinfo(text: &str, from: usize, end: usize, scheme: &str, spans: &mut Spans
 }
 
 /// Parts of the path that are keys: behind the words that such URLs have, and those that look random.
-fn path(text: &str, from: usize, end: usize, spans: &mut Spans) {
+fn path(text: &str, from: usize, end: usize, streams: bool, spans: &mut Spans) {
     let url = &text[from..end];
     let Some(begin) = url.find('/') else {
         return;
@@ -100,6 +100,16 @@ fn path(text: &str, from: usize, end: usize, spans: &mut Spans) {
         return;
     }
     let host = url[..begin].to_ascii_lowercase();
+    // The last part of a stream that is sent is its key.
+    if streams
+        && let Some(last) = url[begin + 1..stop]
+            .rfind('/')
+            .map(|slash| begin + slash + 2)
+        && stop - last > 11
+        && value::judge(&url[last..stop], Meaning::STRONG) == Verdict::Goes
+    {
+        spans.hide(from + last, from + stop);
+    }
     let mut is_hook = host.starts_with("hooks.") || host.contains("webhook");
     let mut place = begin + 1;
     for part in url[begin + 1..stop].split('/') {

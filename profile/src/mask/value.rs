@@ -80,6 +80,12 @@ pub(super) fn judge(value: &str, meaning: Meaning) -> Verdict {
     {
         return Verdict::Stays;
     }
+    if !value
+        .bytes()
+        .any(|byte| byte.is_ascii_alphanumeric() || !byte.is_ascii())
+    {
+        return Verdict::Stays;
+    }
     let stays = match shape(value) {
         Shape::Empty | Shape::Reference | Shape::Url | Shape::Boolean | Shape::Address => true,
         Shape::Number => {
@@ -654,48 +660,51 @@ pub(super) fn is_command(text: &str) -> bool {
             });
             if begins && (commands::is_known(bare) || is_path(bare) && bare.contains('/')) {
                 known = true;
-            } else if is_url(bare)
-                || is_address(bare)
-                || is_path(bare)
-                || is_option(bare)
-                || is_number(bare)
-                || bare.starts_with('$')
-                || is_host(bare)
+            } else if is_option(bare)
+                || bare
+                    .contains(|sign: char| sign.is_ascii_digit() || "/:.=@%{}[]*$".contains(sign))
             {
                 others += 1;
             }
             begins = begins && is_assignment;
         }
         if ends {
-            others += usize::from(count > 0);
+            others += 1;
             begins = true;
         }
     }
     known && (others > 0 || count == 1 && text.contains('/'))
 }
 
-/// Base64 of a command line: it would be run, and holds no credential by its own shape.
-pub(super) fn is_hidden_command(value: &str) -> bool {
+/// Base64 of `user:password`.
+pub(super) fn is_login(value: &str) -> bool {
+    decoded(value)
+        .is_some_and(|text| text.contains(':') && text.chars().all(|sign| !sign.is_control()))
+}
+
+fn decoded(value: &str) -> Option<String> {
     use base64::engine::general_purpose::STANDARD_NO_PAD;
     let body = value.trim_end_matches('=');
-    if body.len() < 12
-        || body.len() > 16 << 10
-        || !body
+    let is_base64 = body.len() < 16 << 10
+        && body
             .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"+/".contains(&byte))
-    {
-        return false;
-    }
-    let Ok(bytes) = STANDARD_NO_PAD.decode(body) else {
-        return false;
-    };
-    std::str::from_utf8(&bytes).is_ok_and(|text| {
-        text.chars()
-            .all(|sign| !sign.is_control() || sign.is_whitespace())
-            && text.trim().contains(char::is_whitespace)
-            && is_command(text)
-            && !super::holds_credential(text)
-    })
+            .all(|byte| byte.is_ascii_alphanumeric() || b"+/".contains(&byte));
+    is_base64
+        .then(|| STANDARD_NO_PAD.decode(body).ok())
+        .flatten()
+        .and_then(|bytes| String::from_utf8(bytes).ok())
+}
+
+/// Base64 of a command line: it would be run, and holds no credential by its own shape.
+pub(super) fn is_hidden_command(value: &str) -> bool {
+    value.len() >= 12
+        && decoded(value).is_some_and(|text| {
+            text.chars()
+                .all(|sign| !sign.is_control() || sign.is_whitespace())
+                && text.trim().contains(char::is_whitespace)
+                && is_command(&text)
+                && !super::holds_credential(&text)
+        })
 }
 
 #[cfg(test)]
