@@ -5,7 +5,7 @@ use procmon_profile::baseline;
 use procmon_profile::diff::{Options, diff};
 use procmon_profile::document::{Content, Document, parse};
 use procmon_profile::expression::Condition;
-use procmon_profile::mask::mask_texts;
+use procmon_profile::mask::{MaskLevel, mask_name, mask_texts};
 use procmon_profile::merge::{NodeCapture, merge, normalize};
 use procmon_profile::model::{
     Change, Dimension, DriftRow, FileOperation, FileRow, Profile, RowValue, Session, Severity,
@@ -132,10 +132,18 @@ pub fn mask(bytes: &[u8]) {
         .split(|byte| *byte == 0)
         .map(text::from_bytes)
         .collect();
-    let mut once = argv.clone();
-    mask_texts(&mut once);
-    assert_eq!(argv.len(), once.len());
-    let mut twice = once.clone();
-    mask_texts(&mut twice);
-    assert_eq!(once, twice, "masking twice is masking once");
+    for level in [MaskLevel::Default, MaskLevel::Strict, MaskLevel::Shape] {
+        let mut once = argv.clone();
+        mask_texts(&mut once, level);
+        assert_eq!(argv.len(), once.len());
+        let mut twice = once.clone();
+        mask_texts(&mut twice, level);
+        assert_eq!(once, twice, "masking twice is masking once");
+        for argument in &argv {
+            let Some(once) = mask_name(argument, false, level) else {
+                continue;
+            };
+            assert_eq!(mask_name(&once, false, level), None, "{argument} as {once}");
+        }
+    }
 }

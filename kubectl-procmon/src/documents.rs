@@ -1,5 +1,6 @@
 //! Documents that a user names: files, standard input, ConfigMaps, and what is profiled right now.
 
+use crate::cli::Masking;
 use crate::cluster::client::Connection;
 use crate::cluster::{self, Outcome, store};
 use crate::yaml;
@@ -43,6 +44,8 @@ pub(crate) struct Live {
     /// Run the probe's pod privileged
     #[arg(long)]
     pub(crate) privileged: bool,
+    #[command(flatten)]
+    pub(crate) masking: Masking,
     /// No progress, and no summary
     #[arg(short, long)]
     pub(crate) quiet: bool,
@@ -173,6 +176,7 @@ pub(crate) fn profile(target: Vec<String>, live: &Live) -> Result<Profile> {
         latency: false,
         verbose: false,
         concurrent: live.capturing.concurrent,
+        mask: live.masking.level(),
     };
     match cluster::run(options)? {
         Outcome::Profile(profile) => Ok(*profile),

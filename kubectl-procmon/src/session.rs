@@ -1,21 +1,26 @@
 //! The session: its id, and what the document says of who asked.
 
 use anyhow::{Context as _, Result};
-use procmon_profile::mask::mask_argv;
+use procmon_profile::mask::{MaskLevel, mask_argv_at};
 use procmon_profile::model::{LabelMode, Session, Target, Tool};
 use procmon_profile::text::Text;
 use procmon_profile::wire::{Part, WindowReport};
 use std::hash::{BuildHasher as _, Hasher as _};
 
 /// A new session for a target.
-pub(crate) fn new(target: Target, label_mode: LabelMode, requested: Option<f64>) -> Session {
+pub(crate) fn new(
+    target: Target,
+    label_mode: LabelMode,
+    requested: Option<f64>,
+    mask: MaskLevel,
+) -> Session {
     let mut command: Vec<String> = std::env::args_os()
         .map(|argument| argument.to_string_lossy().into_owned())
         .collect();
     if let Some(program) = command.first_mut() {
         "kubectl-procmon".clone_into(program);
     }
-    mask_argv(&mut command);
+    mask_argv_at(&mut command, mask);
     Session {
         id: id().into(),
         tool: Tool {

@@ -16,6 +16,7 @@ pub mod diff;
 pub mod document;
 #[cfg(feature = "compare")]
 pub mod expression;
+#[cfg(feature = "mask")]
 pub mod mask;
 pub mod merge;
 pub mod model;

@@ -2,7 +2,8 @@
 
 use crate::asked::{self, Asked, Unasked};
 use crate::completeness::worsen;
-use crate::mask::mask_texts;
+#[cfg(feature = "mask")]
+use crate::mask::{MaskLevel, mask_rows};
 use crate::model::{
     API_VERSION, Container, Dimension, DimensionState, Dns, File, Kind, Latency, NameSource,
     Network, Node, Process, Profile, SCHEMA_VERSION, Session, Syscall,
@@ -24,6 +25,9 @@ pub struct NodeCapture {
     pub fault: Option<String>,
     /// Why the probe gave up.
     pub failure: Option<Failure>,
+    /// How much of what it sent is made unreadable.
+    #[cfg(feature = "mask")]
+    pub mask: MaskLevel,
     /// What the node was asked. None where no request is known: a machine's own probe, and a stream
     /// that was kept.
     pub asked: Option<Asked>,
@@ -42,6 +46,8 @@ impl NodeCapture {
             fault: fault.or_else(|| received.fault.map(|fault| fault.to_string())),
             failure,
             asked: None,
+            #[cfg(feature = "mask")]
+            mask: MaskLevel::default(),
         }
     }
 }
@@ -111,16 +117,7 @@ fn take(
     }
     for part in rows {
         match part {
-            Part::Processes {
-                container,
-                mut rows,
-            } => {
-                // A recorded stream may be of a probe that knew fewer credentials.
-                for row in &mut rows {
-                    mask_texts(&mut row.argv);
-                }
-                add!(container, processes, rows);
-            }
+            Part::Processes { container, rows } => add!(container, processes, rows),
             Part::Syscalls { container, rows } => add!(container, syscalls, rows),
             Part::Files { container, rows } => add!(container, files, rows),
             Part::Network { container, rows } => add!(container, network, rows),
@@ -142,11 +139,24 @@ fn take(
     let error = capture.failure.map(|failure| failure.message);
     let mut row = node.unwrap_or_default();
     row.name = capture.node;
+    #[cfg(feature = "mask")]
+    if capture.mask != MaskLevel::Default {
+        note(
+            profile,
+            format!(
+                "arguments are masked at the level `{}`",
+                capture.mask.name()
+            ),
+        );
+    }
     let (window, span) = window.unzip();
     let mut containers: Vec<Container> = containers.into_iter().flatten().collect();
     for container in &mut containers {
         container.node = Some(row.name.clone());
         asked::retain_possible(container, asked, span, &mut unasked);
+        // Here and nowhere else: what follows sees no credential.
+        #[cfg(feature = "mask")]
+        mask_rows(container, capture.mask);
     }
     asked::retain_possible_cost(&mut row, &mut unasked);
     for reason in unasked.reasons() {

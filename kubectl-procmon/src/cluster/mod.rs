@@ -17,6 +17,7 @@ use client::Connection;
 use deliver::Delivery;
 use k8s_openapi::api::core::v1::Pod;
 use procmon_profile::asked::Asked;
+use procmon_profile::mask::MaskLevel;
 use procmon_profile::merge::{NodeCapture, merge, normalize};
 use procmon_profile::model::{LabelMode, Profile};
 use procmon_profile::text::Text;
@@ -53,6 +54,8 @@ pub(crate) struct Options {
     pub(crate) verbose: bool,
     /// Beside captures of other sessions.
     pub(crate) concurrent: bool,
+    /// How much of what the target chose is made unreadable.
+    pub(crate) mask: MaskLevel,
 }
 
 pub(crate) use pod::{Settings, parse_sizes};
@@ -99,6 +102,7 @@ async fn profile(options: Arc<Options>) -> Result<Outcome> {
         plan.target.clone(),
         LabelMode::Cgroup,
         Some(options.seconds),
+        options.mask,
     );
     let deadline =
         START_ALLOWANCE + PER_NODE * count(plan.nodes.len()) + options.seconds + FETCH_ALLOWANCE;
@@ -156,6 +160,9 @@ async fn profile(options: Arc<Options>) -> Result<Outcome> {
             .iter()
             .map(|(node, reason)| failed(node, reason.clone())),
     );
+    for capture in &mut captures {
+        capture.mask = options.mask;
+    }
     let mut profile = merge(session, captures);
     let notes = plan.notes.iter().map(Text::from);
     profile.completeness.notes.extend(notes);

@@ -1,6 +1,6 @@
 //! `kubectl procmon profile`: one window, one document.
 
-use crate::cli::{Capturing, Rendering};
+use crate::cli::{Capturing, Masking, Rendering};
 use crate::cluster::client::Connection;
 use crate::cluster::{self, Outcome};
 use crate::exit::Code;
@@ -64,6 +64,8 @@ pub(crate) struct Args {
     rendering: Rendering,
     #[command(flatten)]
     capturing: Capturing,
+    #[command(flatten)]
+    masking: Masking,
     /// Measure how long system calls take: costs about as much again
     #[arg(long)]
     latency: bool,
@@ -187,6 +189,7 @@ fn run_cluster(args: &Args, output: Output) -> Result<Code> {
         latency: args.latency,
         verbose: args.verbose,
         concurrent: args.capturing.concurrent,
+        mask: args.masking.level(),
     };
     match cluster::run(options)? {
         Outcome::Profile(profile) => finish(&profile, args, output),
@@ -246,7 +249,7 @@ fn local_target(args: &Args) -> Result<(TargetSpec, Target)> {
         ));
     }
     let mut masked = args.argv.clone();
-    procmon_profile::mask::mask_argv(&mut masked);
+    procmon_profile::mask::mask_argv_at(&mut masked, args.masking.level());
     Ok((
         TargetSpec::Command {
             argv: args.argv.clone(),
@@ -284,7 +287,7 @@ fn run_local(args: &Args, output: Output) -> Result<Code> {
     let (run_as, environment) = account.map_or((None, Vec::new()), |account| {
         (Some(account.ids), account.environment)
     });
-    let session = session::new(target, label_mode, seconds);
+    let session = session::new(target, label_mode, seconds, args.masking.level());
     let request = Request {
         window: Window { seconds },
         latency: args.latency,
@@ -296,7 +299,8 @@ fn run_local(args: &Args, output: Output) -> Result<Code> {
     let progress = ProgressWindow::new(seconds, args.quiet, args.verbose);
     let mut run = local::run(request, &environment, output.is_stdout(), &progress)?;
     let failure = run.failure();
-    let capture = std::mem::take(&mut run.capture);
+    let mut capture = std::mem::take(&mut run.capture);
+    capture.mask = args.masking.level();
     if let Some(failure) = failure {
         return match run.wait()? {
             Ended::Interrupted => Ok(Code::Interrupted),

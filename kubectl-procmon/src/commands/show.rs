@@ -1,6 +1,6 @@
 //! `kubectl procmon show`: a saved document, or a recorded stream, in any form.
 
-use crate::cli::Rendering;
+use crate::cli::{Masking, Rendering};
 use crate::documents::read_file;
 use crate::exit::Code;
 use crate::output::Output;
@@ -8,6 +8,7 @@ use crate::render::drift::Form;
 use crate::render::{self, Format, Style, shell_word};
 use anyhow::{Context as _, Result};
 use procmon_profile::document::Content;
+use procmon_profile::mask::MaskLevel;
 use procmon_profile::merge::{NodeCapture, merge};
 use procmon_profile::model::{Drift, Profile, Session, Tool};
 use procmon_profile::wire::{Decoder, MAX_STREAM_BYTES};
@@ -33,11 +34,19 @@ pub(crate) struct Args {
     frames: Vec<PathBuf>,
     #[command(flatten)]
     rendering: Rendering,
+    #[command(flatten)]
+    masking: Masking,
 }
 
 pub(crate) fn run(args: &Args) -> Result<Code> {
     let output = Output::open(args.rendering.output_file.as_deref())?;
     let profile = match &args.file {
+        Some(_) if args.masking.level() != MaskLevel::Default => {
+            return Err(crate::hint::advised(
+                "a saved document stays as it was masked",
+                "leave out `--mask`, or give the stream of the probe by `--frames`",
+            ));
+        }
         Some(path) => {
             let read =
                 read_file(path).with_context(|| format!("cannot read `{}`", path.display()))?;
@@ -57,7 +66,7 @@ pub(crate) fn run(args: &Args) -> Result<Code> {
                 other => return show_other(&other, path, args.rendering.output, output),
             }
         }
-        None => read_streams(&args.frames)?,
+        None => read_streams(&args.frames, args.masking.level())?,
     };
     let mut text = Vec::new();
     let style = if output.is_stdout() {
@@ -119,7 +128,7 @@ fn tell_how_to_accept(drift: &mut Drift, path: &Path) {
     }
 }
 
-fn read_streams(paths: &[PathBuf]) -> Result<Profile> {
+fn read_streams(paths: &[PathBuf], mask: MaskLevel) -> Result<Profile> {
     let mut captures = Vec::new();
     let mut session = Session {
         tool: Tool {
@@ -152,7 +161,10 @@ fn read_streams(paths: &[PathBuf]) -> Result<Profile> {
         session.target.kind = "Stream".into();
         session.target.name = path.display().to_string().into();
         let fault = fault.map(|fault| fault.to_string());
-        captures.push(NodeCapture::read(hello.node, decoder, fault));
+        captures.push(NodeCapture {
+            mask,
+            ..NodeCapture::read(hello.node, decoder, fault)
+        });
     }
     Ok(merge(session, captures))
 }

