@@ -35,6 +35,7 @@ enum Next {
 }
 
 /// What all arguments together say.
+#[expect(clippy::struct_excessive_bools, reason = "one answer per question")]
 struct Facts {
     /// A credential is written: each `name=value` holds one.
     writes: bool,
@@ -368,7 +369,6 @@ impl<'a> Reader<'a> {
             && word.len() > 1
             && !value::is_mixed(word.trim_start_matches('-'));
         match next {
-            Next::Plain => false,
             Next::Printer => {
                 self.printer(word, 0, spans);
                 true
@@ -415,7 +415,7 @@ impl<'a> Reader<'a> {
                 self.value(word, 0, meaning, spans);
                 true
             }
-            Next::Takes(_) => false,
+            Next::Plain | Next::Takes(_) => false,
         }
     }
 
@@ -625,7 +625,7 @@ impl<'a> Reader<'a> {
                 }
             }
             Some(sign) if word.len() == sign + 1 && meaning.secrecy == Secrecy::Strong => {
-                self.next = Next::Value(meaning)
+                self.next = Next::Value(meaning);
             }
             Some(_) => {}
             None => {
@@ -867,7 +867,8 @@ impl<'a> Reader<'a> {
                 | "passwort"
         );
         let is_name = names::is_bare_name(word);
-        let is_sure = is_name && (is_single && is_telling || is_set && (!is_single || is_telling))
+        let tells = if is_single { is_telling } else { is_set };
+        let is_sure = is_name && tells
             || is_set
                 && matches!(last.as_str(), "pass" | "_auth" | "auth")
                 && meaning.secrecy >= Secrecy::Likely

@@ -130,8 +130,9 @@ pub fn mask_argv_at(argv: &mut [String], level: MaskLevel) {
             break;
         }
         if round + 1 == MAX_ROUNDS {
-            argv.iter_mut()
-                .for_each(|argument| MASK.clone_into(argument));
+            for argument in argv.iter_mut() {
+                MASK.clone_into(argument);
+            }
         }
     }
     if level == MaskLevel::Shape {

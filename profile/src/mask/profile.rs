@@ -50,11 +50,18 @@ pub fn mask_rows(container: &mut Container, level: MaskLevel) {
             names.mask(path);
         }
         if let Some(Remote {
-            path, names: given, ..
+            path,
+            names: given,
+            claimed,
+            ..
         }) = &mut row.remote
         {
-            path.iter_mut().for_each(|path| names.mask(path));
-            given.iter_mut().for_each(|name| names.mask_host(name));
+            if let Some(path) = path {
+                names.mask(path);
+            }
+            for name in given.iter_mut().chain(claimed) {
+                names.mask_host(name);
+            }
         }
     }
     for row in &mut container.dns {
@@ -90,14 +97,12 @@ impl Names {
             }
             return;
         }
-        let masked = match self.known.get(name) {
-            Some(masked) => masked.clone(),
-            None => {
-                let masked = mask_name(name, false, self.level).map(Text::from);
-                self.known.insert(name.clone(), masked.clone());
-                masked
-            }
-        };
+        let level = self.level;
+        let masked = self
+            .known
+            .entry(name.clone())
+            .or_insert_with(|| mask_name(name, false, level).map(Text::from))
+            .clone();
         if let Some(masked) = masked {
             *name = masked;
         }

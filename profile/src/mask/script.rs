@@ -262,10 +262,10 @@ impl<'a> Lexer<'a> {
                 || quote == 0 && b" '\t;|&()<>\n".contains(&next));
         if escapes {
             self.place += length;
-            if next != b'\n' {
-                self.push(quote);
-            } else {
+            if next == b'\n' {
                 self.place += 1;
+            } else {
+                self.push(quote);
             }
         } else {
             self.push_to(self.place + length, quote);
@@ -290,11 +290,8 @@ impl<'a> Lexer<'a> {
         let (mut depth, mut quote) = (1_usize, 0);
         for (place, byte) in self.text.bytes().enumerate().skip(from) {
             match byte {
-                _ if quote != 0 => {
-                    if byte == quote {
-                        quote = 0;
-                    }
-                }
+                _ if quote != 0 && byte == quote => quote = 0,
+                _ if quote != 0 => {}
                 b'\'' | b'"' => quote = byte,
                 b'(' => depth += 1,
                 b')' => {

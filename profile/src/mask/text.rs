@@ -796,7 +796,7 @@ fn login(text: &str, start: usize, end: usize, spans: &mut Spans) {
         return;
     }
     // Behind the last sign that no user has: `--dsn=user:password@…`, `jdbc:oracle:thin:user/…`.
-    let head = match word.find("@") {
+    let head = match word.find('@') {
         Some(at) => &word[..at],
         None => return,
     };
@@ -851,7 +851,7 @@ fn login(text: &str, start: usize, end: usize, spans: &mut Spans) {
         let is_user = rest[..sign]
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || b"_$#".contains(&byte));
-        if !(is_place && is_user) && !(is_user && value::is_mixed(password)) {
+        if !(is_user && (is_place || value::is_mixed(password))) {
             return;
         }
     } else {

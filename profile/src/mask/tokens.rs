@@ -341,10 +341,9 @@ pub(super) fn find(text: &str, folded: bool, spans: &mut Spans) {
     let mut no_jwt = 0;
     while place < bytes.len() {
         let byte = bytes[place];
-        if !FIRSTS.get(usize::from(byte)).copied().unwrap_or(false)
-            && !(folded && byte.is_ascii_lowercase())
-            || place > 0 && bytes[place - 1].is_ascii_alphanumeric()
-        {
+        let is_first = FIRSTS.get(usize::from(byte)).copied().unwrap_or(false)
+            || folded && byte.is_ascii_lowercase();
+        if !is_first || place > 0 && bytes[place - 1].is_ascii_alphanumeric() {
             place += 1;
             continue;
         }

@@ -87,7 +87,12 @@ pub(super) fn judge(value: &str, meaning: Meaning) -> Verdict {
         return Verdict::Stays;
     }
     let stays = match shape(value) {
-        Shape::Empty | Shape::Reference | Shape::Url | Shape::Boolean | Shape::Address => true,
+        Shape::Empty
+        | Shape::Reference
+        | Shape::Url
+        | Shape::Boolean
+        | Shape::Address
+        | Shape::Path => true,
         Shape::Number => {
             !(meaning.digits && value.len() >= 4 && value.bytes().all(|byte| byte.is_ascii_digit()))
         }
@@ -95,7 +100,6 @@ pub(super) fn judge(value: &str, meaning: Meaning) -> Verdict {
             value.contains(':') || meaning.secrecy == Secrecy::Weak && value.len() < 20
         }
         Shape::Uuid => meaning.secrecy == Secrecy::Weak,
-        Shape::Path => true,
         Shape::Words => {
             is_command(value) || meaning.secrecy == Secrecy::Weak && !is_suspicious(value)
         }
@@ -178,7 +182,7 @@ fn is_method(value: &str) -> bool {
 /// Letters in one case with signs between them, and numbers of their own: `web-tls`, `v2`, `us_east-1`.
 pub(super) fn is_plain(value: &str) -> bool {
     value
-        .split(|sign: char| matches!(sign, '-' | '_' | '.' | '/' | ':' | ',' | '=' | '@'))
+        .split(['-', '_', '.', '/', ':', ',', '=', '@'])
         .all(|part| {
             let letters = part.trim_end_matches(|sign: char| sign.is_ascii_digit());
             let digits = part.len() - letters.len();
@@ -222,7 +226,7 @@ pub(super) fn is_mixed(value: &str) -> bool {
                 );
             }
             b'!' | b'#' | b'$' | b'^' | b'&' | b'*' | b'?' | b'~' | b'+' | b'%' | b'@' => {
-                signs += 1
+                signs += 1;
             }
             b'-' | b'_' | b'.' => {}
             _ => return false,

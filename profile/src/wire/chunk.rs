@@ -15,7 +15,7 @@ pub const CHUNK_BYTES: usize = 1 << 20;
 /// Most bytes of JSON of one row. A larger one is cut, and says so where the row has a place for it.
 pub const MAX_ROW_BYTES: usize = 128 << 10;
 /// Most bytes of a text in a row that was cut.
-const CUT_BYTES: usize = 128;
+const CUT_BYTES: usize = 64;
 
 // Deflate stores what it can't make smaller, with five bytes for each 64 KiB; sealing adds a number and a tag;
 // the frame around the base64 text has less than 1 KiB.
@@ -246,7 +246,7 @@ impl Chunks {
     }
 
     /// Takes the rows of one kind of the container with this number, in at most so many bytes of the stream. Those behind
-    /// three quarters of them are cut.
+    /// half of them are cut.
     pub fn rows<T: Row>(
         &mut self,
         container: usize,
@@ -258,8 +258,8 @@ impl Chunks {
         let mut batch = Batch::new(container, T::DIMENSION);
         for mut row in rows {
             let mut size = batch.add(&row);
-            let is_late = self.room - left_to_others < most / 4;
-            if size > MAX_ROW_BYTES || (is_late && size > 4 * CUT_BYTES) {
+            let is_late = self.room - left_to_others < most / 2;
+            if size > MAX_ROW_BYTES || (is_late && size > 8 * CUT_BYTES) {
                 batch.drop_last();
                 row.cut();
                 let cut_size = batch.add(&row);
@@ -369,6 +369,6 @@ mod tests {
     fn a_cut_text_says_how_long_it_was() {
         let mut text = Text::from("ä".repeat(100));
         cut_text(&mut text);
-        assert_eq!(*text, format!("{}…(200 bytes)", "ä".repeat(32)));
+        assert_eq!(*text, format!("{}…(200 bytes)", "ä".repeat(16)));
     }
 }
