@@ -217,7 +217,10 @@ fn twenty_thousand_command_lines_fit_into_the_memory_of_the_pod() {
     let found = commands(&document).len();
     let is_whole = document["session"]["endedEarly"] == false;
     let why = reasons(&document, "processes");
-    assert!(found > if is_whole { 10_000 } else { 3_000 }, "{found} {why}");
+    assert!(
+        found > if is_whole { 10_000 } else { 3_000 },
+        "{found} {why}"
+    );
     // What is cut is said.
     assert_eq!(state(&document, "processes"), "partial");
     // The flood of one kind leaves the others their room.

@@ -12,11 +12,13 @@ mod names;
 mod profile;
 mod random;
 mod script;
+mod shape;
 mod spans;
 mod text;
 mod tokens;
 mod url;
 mod value;
+mod words;
 
 pub use profile::mask_rows;
 

@@ -97,12 +97,13 @@ impl Names {
             }
             return;
         }
-        let level = self.level;
-        let masked = self
-            .known
-            .entry(name.clone())
-            .or_insert_with(|| mask_name(name, false, level).map(Text::from))
-            .clone();
+        let masked = if let Some(masked) = self.known.get(name) {
+            masked.clone()
+        } else {
+            let masked = mask_name(name, false, self.level).map(Text::from);
+            self.known.insert(name.clone(), masked.clone());
+            masked
+        };
         if let Some(masked) = masked {
             *name = masked;
         }

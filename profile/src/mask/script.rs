@@ -290,7 +290,7 @@ impl<'a> Lexer<'a> {
         let (mut depth, mut quote) = (1_usize, 0);
         for (place, byte) in self.text.bytes().enumerate().skip(from) {
             match byte {
-                _ if quote != 0 && byte == quote => quote = 0,
+                _ if byte == quote => quote = 0,
                 _ if quote != 0 => {}
                 b'\'' | b'"' => quote = byte,
                 b'(' => depth += 1,

@@ -69,11 +69,12 @@ fn userinfo(text: &str, from: usize, end: usize, scheme: &str, spans: &mut Spans
             let is_token = is_web && password.is_empty()
                 || matches!(password, "x-oauth-basic" | "x" | "X" | "")
                 || value::is_suspicious(user);
-            let is_written = user != MASK && !user.is_empty() && !value::is_plain(user);
             let is_alone = matches!(password, "x-oauth-basic" | "");
             if is_token
                 && is_web
-                && (is_written || is_alone && value::judge(user, strong) == Verdict::Goes)
+                && user != MASK
+                && (is_alone || !value::is_plain(user))
+                && value::judge(user, strong) == Verdict::Goes
             {
                 spans.hide(from, from + user.len());
             }
