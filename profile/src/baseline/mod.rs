@@ -31,6 +31,9 @@ use crate::text::Text;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+/// Workloads that an error names.
+const MAX_SAID: usize = 10;
+
 /// Why documents can't become one Baseline.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BaselineError {
@@ -61,12 +64,17 @@ impl fmt::Display for BaselineError {
         match self {
             Self::Nothing => write!(f, "the profile holds no container"),
             Self::SeveralWorkloads(all) => {
-                let names: Vec<String> = all.iter().map(workload_name).collect();
+                let names: Vec<String> = all.iter().take(MAX_SAID).map(workload_name).collect();
+                let more = all.len() - names.len();
                 write!(
                     f,
                     "the profile holds several workloads: {}",
                     names.join(", ")
-                )
+                )?;
+                if more > 0 {
+                    write!(f, " and {more} more")?;
+                }
+                Ok(())
             }
             Self::OtherWorkload(one, other) => {
                 write!(f, "they are of different workloads: {one} and {other}")
