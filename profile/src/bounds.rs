@@ -8,12 +8,16 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Most bytes of a path, escapes counted as what they stand for: a working directory and a name
 /// below it, each as long as the kernel takes (`PATH_MAX` in `include/uapi/linux/limits.h`).
 pub const MAX_PATH_BYTES: usize = 8 << 10;
+/// Most bytes of an argument, as it is written: a row of a stream has no more.
+pub const MAX_ARGUMENT_BYTES: usize = 128 << 10;
 /// Most bytes of any other text, as it is written: a chunk of a stream may hold no more.
 pub const MAX_TEXT_BYTES: usize = 8 << 20;
 /// Most rows of one list of a container, and most containers, nodes and windows.
 pub const MAX_ROWS: usize = 1 << 20;
 /// Most entries of any other list: arguments, reasons, names.
 pub const MAX_ENTRIES: usize = 16 << 10;
+/// Most wildcards of one row whose values are told.
+pub const MAX_WILDCARDS: usize = 1024;
 /// Most windows of one container times its rows: each row may have a count for each window.
 pub const MAX_COUNTS: usize = 16 << 20;
 /// Most numbers of a row's counts.
@@ -54,6 +58,30 @@ where
             text.plain_len()
         )));
     }
+    Ok(value)
+}
+
+/// Reads arguments: a list of at most [`MAX_ENTRIES`], each of at most [`MAX_ARGUMENT_BYTES`].
+/// Command lines are compared with each other, each with each.
+pub(crate) fn arguments<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Text>, D::Error> {
+    let argv: Vec<Text> = entries(deserializer)?;
+    if let Some(text) = argv.iter().find(|text| text.len() > MAX_ARGUMENT_BYTES) {
+        return Err(de::Error::custom(format_args!(
+            "an argument of {} bytes, of which {MAX_ARGUMENT_BYTES} are taken",
+            text.len()
+        )));
+    }
+    Ok(argv)
+}
+
+/// Reads what wildcards of one row stand for: at most [`MAX_WILDCARDS`].
+pub(crate) fn wildcards<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de> + Entries,
+{
+    let value = T::deserialize(deserializer)?;
+    at_most(value.number(), MAX_WILDCARDS)?;
     Ok(value)
 }
 

@@ -38,9 +38,28 @@ pub fn worsen(
     entry.reasons.insert(reason);
 }
 
-/// Reasons in one line.
+/// Reasons that one line has room for, and bytes of each.
+const MAX_SAID: (usize, usize) = (16, 1024);
+
+/// Reasons in one line. It is repeated for each container and window, so it has bounds: of very many
+/// or very long reasons it says the beginning, and how many there are.
+///
+/// ```
+/// use procmon_profile::completeness::joined;
+/// assert_eq!(joined(&["b".into(), "a".into()].into()), "a; b");
+/// ```
 #[must_use]
 pub fn joined(reasons: &BTreeSet<Text>) -> String {
-    let reasons: Vec<&str> = reasons.iter().map(Text::as_str).collect();
-    reasons.join("; ")
+    let said: Vec<&str> = reasons
+        .iter()
+        .take(MAX_SAID.0)
+        .map(|reason| reason.start(MAX_SAID.1))
+        .collect();
+    let more = reasons.len() - said.len();
+    let said = said.join("; ");
+    if more > 0 {
+        format!("{said}; and {more} more reasons")
+    } else {
+        said
+    }
 }

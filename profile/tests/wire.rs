@@ -337,6 +337,17 @@ proptest! {
         }
     }
 
+    /// Links lead to paths that are longer than any that a call takes.
+    #[test]
+    fn a_path_above_the_limit_arrives_cut(part in hostile(), times in 500..4000_usize) {
+        let path = Text::from(format!("/{}", part.repeat(times)));
+        let row = File { path: path.clone(), exe: path, ..File::default() };
+        let (capture, _) = pack(Vec::new(), vec![row], 0);
+        prop_assert_eq!(capture.refused.frames, 0);
+        let is_file = |part: &Part| matches!(part, Part::Files { rows, .. } if rows.len() == 1);
+        prop_assert!(capture.parts.iter().any(is_file));
+    }
+
     /// Also a row that no chunk could hold.
     #[test]
     fn a_row_above_the_limit_is_cut_and_says_so(argument in hostile(), times in 500..2000_usize) {

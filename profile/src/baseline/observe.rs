@@ -242,7 +242,7 @@ impl Observer<'_> {
         }
         let capabilities = self.container.capabilities.iter().enumerate();
         // What was only probed for was not needed.
-        for (index, capability) in capabilities.filter(|(_, row)| row.used + row.denied > 0) {
+        for (index, capability) in capabilities.filter(|(_, row)| row.used > 0 || row.denied > 0) {
             let row = CapabilityRow {
                 exe: self.exe(&capability.exe),
                 name: capability.name.clone(),
@@ -318,7 +318,8 @@ impl Observer<'_> {
     fn files(&self, facts: &mut Facts) {
         for (index, file) in self.container.files.iter().enumerate() {
             let shape = shape::path(&file.path, &self.context);
-            let count = file.operations.values().chain(file.errors.values()).sum();
+            let counts = file.operations.values().chain(file.errors.values());
+            let count = counts.copied().fold(0, u64::saturating_add);
             let mut operations: BTreeSet<_> = file.operations.keys().copied().collect();
             if file.mmap_write > 0 {
                 operations.insert(crate::model::FileOperation::Write);
@@ -371,7 +372,14 @@ impl Observer<'_> {
                 names,
                 claimed,
                 addresses,
-                seen: self.seen(count + network.failures.values().sum::<u64>(), explain),
+                seen: self.seen(
+                    network
+                        .failures
+                        .values()
+                        .copied()
+                        .fold(count, u64::saturating_add),
+                    explain,
+                ),
             };
             facts.network.push(self.fact(row, index));
         }

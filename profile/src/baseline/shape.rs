@@ -117,12 +117,12 @@ pub(crate) fn path(text: &str, context: &Context) -> Shape {
     let text = text.replace('*', "\\*");
     let temporary = is_temporary(&text);
     let mut shape = Shape::default();
-    let mut folder = String::new();
     for (part, name) in text.split('/').enumerate() {
+        let made = component(&shape.pattern, name, temporary, context);
         if part > 0 {
             shape.pattern.push('/');
         }
-        match component(&folder, name, temporary, context) {
+        match made {
             Some((pattern, rule)) => {
                 shape.explain.push(Explain {
                     part: u32::try_from(part).unwrap_or(u32::MAX),
@@ -134,7 +134,6 @@ pub(crate) fn path(text: &str, context: &Context) -> Shape {
             }
             None => shape.pattern += name,
         }
-        folder.clone_from(&shape.pattern);
     }
     shape
 }

@@ -187,7 +187,7 @@ pub struct Seen {
     #[serde(
         default,
         skip_serializing_if = "Vec::is_empty",
-        deserialize_with = "crate::bounds::entries"
+        deserialize_with = "crate::bounds::wildcards"
     )]
     pub explain: Vec<Explain>,
 }
@@ -287,7 +287,7 @@ pub struct ProcessRow {
     #[serde(deserialize_with = "crate::bounds::path")]
     pub exe: Text,
     /// Arguments, with `*` for what varies.
-    #[serde(deserialize_with = "crate::bounds::entries")]
+    #[serde(deserialize_with = "crate::bounds::arguments")]
     pub argv: Vec<Text>,
     /// Effective user id.
     pub uid: u32,

@@ -20,7 +20,7 @@ pub struct Process {
     #[serde(deserialize_with = "crate::bounds::path")]
     pub exe: Text,
     /// Arguments, credentials masked.
-    #[serde(deserialize_with = "crate::bounds::entries")]
+    #[serde(deserialize_with = "crate::bounds::arguments")]
     pub argv: Vec<Text>,
     /// The arguments were longer than the capture takes.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]

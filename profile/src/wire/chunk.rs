@@ -2,6 +2,7 @@
 
 use super::seal::Sealer;
 use super::{Frame, MAX_CHUNK_BYTES, MAX_LINE_BYTES, MAX_STREAM_BYTES, Part};
+use crate::bounds::MAX_PATH_BYTES;
 use crate::model::{CapabilityUse, Counts, Dimension, Dns, Event, File, Network, Process, Syscall};
 use crate::text::Text;
 use base64::Engine as _;
@@ -60,6 +61,8 @@ impl Packer {
 pub trait Row: Serialize {
     /// Its dimension, whose name is also that of the [`Part`] with such rows.
     const DIMENSION: Dimension;
+    /// A path in it is longer than the reader takes.
+    fn has_long_path(&self) -> bool;
     /// Cuts what a target chose, so that the row is small.
     fn cut(&mut self);
 }
@@ -131,6 +134,11 @@ fn cut_text(text: &mut Text) {
     }
 }
 
+/// Links may lead to a path that is longer than any that a call takes.
+fn is_long_path(path: &Text) -> bool {
+    path.len() > MAX_PATH_BYTES && path.plain_len() > MAX_PATH_BYTES
+}
+
 fn cut_list(list: &mut Vec<Text>) {
     list.truncate(16);
     list.iter_mut().for_each(cut_text);
@@ -143,9 +151,13 @@ fn cut_keys(map: &mut Counts) {
 }
 
 macro_rules! row {
-    ($row:ty, $part:ident, |$self:ident| $cut:block) => {
+    ($row:ty, $part:ident, |$self:ident| $paths:expr, $cut:block) => {
         impl Row for $row {
             const DIMENSION: Dimension = Dimension::$part;
+            fn has_long_path(&self) -> bool {
+                let $self = self;
+                $paths.into_iter().flatten().any(is_long_path)
+            }
             fn cut(&mut self) {
                 let $self = self;
                 $cut
@@ -154,47 +166,73 @@ macro_rules! row {
     };
 }
 
-row!(Process, Processes, |row| {
-    let n_bytes = |argv: &[Text]| argv.iter().map(|argument| argument.len()).sum::<usize>();
-    let before = n_bytes(&row.argv);
-    cut_list(&mut row.argv);
-    row.argv_truncated |= n_bytes(&row.argv) < before;
-    cut_text(&mut row.exe);
-    row.cwd.iter_mut().for_each(cut_text);
-    cut_keys(&mut row.exits);
-});
-row!(Syscall, Syscalls, |row| {
+row!(
+    Process,
+    Processes,
+    |row| [Some(&row.exe), row.cwd.as_ref()],
+    {
+        let n_bytes = |argv: &[Text]| argv.iter().map(|argument| argument.len()).sum::<usize>();
+        let before = n_bytes(&row.argv);
+        cut_list(&mut row.argv);
+        row.argv_truncated |= n_bytes(&row.argv) < before;
+        cut_text(&mut row.exe);
+        row.cwd.iter_mut().for_each(cut_text);
+        cut_keys(&mut row.exits);
+    }
+);
+row!(Syscall, Syscalls, |row| [Some(&row.exe)], {
     cut_text(&mut row.exe);
     cut_keys(&mut row.errors);
 });
-row!(File, Files, |row| {
-    cut_text(&mut row.exe);
-    cut_text(&mut row.path);
-    cut_keys(&mut row.errors);
-    row.mount = None;
-});
-row!(Network, Network, |row| {
-    cut_text(&mut row.exe);
-    if let Some(end) = &mut row.local {
-        end.path.iter_mut().for_each(cut_text);
+row!(
+    File,
+    Files,
+    |row| {
+        let mount = row.mount.as_ref();
+        [
+            Some(&row.exe),
+            Some(&row.path),
+            mount.and_then(|mount| mount.source.as_ref()),
+        ]
+    },
+    {
+        cut_text(&mut row.exe);
+        cut_text(&mut row.path);
+        cut_keys(&mut row.errors);
+        row.mount = None;
     }
-    if let Some(end) = &mut row.remote {
-        end.path.iter_mut().for_each(cut_text);
-        cut_list(&mut end.names);
-        cut_list(&mut end.claimed);
+);
+row!(
+    Network,
+    Network,
+    |row| {
+        let local = row.local.as_ref().and_then(|end| end.path.as_ref());
+        let remote = row.remote.as_ref().and_then(|end| end.path.as_ref());
+        [Some(&row.exe), local, remote]
+    },
+    {
+        cut_text(&mut row.exe);
+        if let Some(end) = &mut row.local {
+            end.path.iter_mut().for_each(cut_text);
+        }
+        if let Some(end) = &mut row.remote {
+            end.path.iter_mut().for_each(cut_text);
+            cut_list(&mut end.names);
+            cut_list(&mut end.claimed);
+        }
+        cut_keys(&mut row.failures);
     }
-    cut_keys(&mut row.failures);
-});
-row!(Dns, Dns, |row| {
+);
+row!(Dns, Dns, |row| [Some(&row.exe)], {
     cut_text(&mut row.exe);
     cut_text(&mut row.name);
     cut_list(&mut row.answers);
     cut_list(&mut row.resolvers);
 });
-row!(CapabilityUse, Capabilities, |row| {
+row!(CapabilityUse, Capabilities, |row| [Some(&row.exe)], {
     cut_text(&mut row.exe);
 });
-row!(Event, Events, |row| {
+row!(Event, Events, |row| [row.process.as_ref()], {
     row.details.values_mut().for_each(cut_text);
 });
 
@@ -258,8 +296,11 @@ impl Chunks {
         let mut batch = Batch::new(container, T::DIMENSION);
         for mut row in rows {
             let mut size = batch.add(&row);
-            let is_late = self.room - left_to_others < most / 2;
-            if size > MAX_ROW_BYTES || (is_late && size > 8 * CUT_BYTES) {
+            let is_late = self.room - left_to_others < most / 4;
+            if size > MAX_ROW_BYTES
+                || (is_late && size > 8 * CUT_BYTES)
+                || (size > MAX_PATH_BYTES && row.has_long_path())
+            {
                 batch.drop_last();
                 row.cut();
                 let cut_size = batch.add(&row);

@@ -87,7 +87,9 @@ pub(super) fn capabilities(
     };
     // What was only probed for was not needed.
     let needed = container.capabilities.iter();
-    let needed = needed.filter(|row| row.used + row.denied > 0).collect();
+    let needed = needed
+        .filter(|row| row.used > 0 || row.denied > 0)
+        .collect();
     let (own, its) = runtime.split(needed, |row: &&CapabilityUse| row.exe.as_str());
     let mut rows = Rows {
         rows: own.into_iter().map(row).collect(),

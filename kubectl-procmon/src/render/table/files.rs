@@ -164,7 +164,9 @@ pub(super) fn failures(
         .iter()
         .filter(|file| !file.errors.is_empty())
         .collect();
-    failed.sort_by_key(|file| std::cmp::Reverse(file.errors.values().sum::<u64>()));
+    failed.sort_by_key(|file| {
+        std::cmp::Reverse(file.errors.values().copied().fold(0, u64::saturating_add))
+    });
     let rows = files(screen, failed, runtime, |screen, file| {
         vec![join(&file.errors), short_exe(&file.exe), path(screen, file)]
     });

@@ -17,7 +17,7 @@ pub(super) fn network(
         (
             peer.direction != Direction::Listen,
             peer.direction,
-            std::cmp::Reverse(peer.bytes_sent + peer.bytes_received),
+            std::cmp::Reverse(peer.bytes_sent.saturating_add(peer.bytes_received)),
         )
     });
     // In the container's own namespace names need none.
