@@ -296,7 +296,7 @@ impl Chunks {
         let mut batch = Batch::new(container, T::DIMENSION);
         for mut row in rows {
             let mut size = batch.add(&row);
-            let is_late = self.room - left_to_others < most / 4;
+            let is_late = self.room - left_to_others < most / 2;
             if size > MAX_ROW_BYTES
                 || (is_late && size > 8 * CUT_BYTES)
                 || (size > MAX_PATH_BYTES && row.has_long_path())
