@@ -47,8 +47,9 @@ const ECONNREFUSED: u16 = 111;
 
 /// Bytes of the paths of all files together.
 const MAX_PATH_BYTES: usize = 12 << 20;
-/// How long names are waited for when the window has closed.
-const LAST_NAMES: Duration = Duration::from_millis(200);
+/// How long names are waited for when the window has closed. A child that waits for a file system is given up
+/// much sooner; one that has no CPU is slow.
+const LAST_NAMES: Duration = Duration::from_secs(2);
 /// A drain that takes longer than this goes on after a look at the clock.
 const MAX_DRAIN_NS: u64 = 20_000_000;
 /// Records between two looks at the clock.
