@@ -211,7 +211,7 @@ fn the_version_names_the_probes_with_their_digests() {
         .as_str()
         .unwrap();
     assert!(probe["bytes"].as_u64().unwrap() < 1_000_000);
-    assert_eq!(version["protocol"], "1.0");
+    assert_eq!(version["protocol"], "1.1");
 
     // What a policy is shown: the executable, and its base64 in the ConfigMap.
     let sum = |command: &str| {

@@ -6,11 +6,19 @@ use crate::cluster::{self, Outcome, store};
 use crate::yaml;
 use anyhow::{Context as _, Result, bail};
 use procmon_profile::baseline;
-use procmon_profile::document::{self, Content, Document, MAX_DOCUMENT_BYTES};
+use procmon_profile::document::{self, Content, Document, DocumentError, MAX_DOCUMENT_BYTES};
 use procmon_profile::model::{Baseline, Profile};
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+
+/// Why a document can't be read, with the remedy where it has one.
+fn explain(error: DocumentError) -> anyhow::Error {
+    if matches!(error, DocumentError::Twice(_)) {
+        return crate::hint::advised(error.to_string(), "give each container one entry");
+    }
+    error.into()
+}
 
 /// Where a document is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -217,10 +225,17 @@ fn read_limited(from: impl Read) -> Result<Vec<u8>> {
 pub(crate) fn parse(bytes: &[u8]) -> Result<Document> {
     let first = bytes.iter().find(|byte| !byte.is_ascii_whitespace());
     if first.is_none_or(|byte| *byte == b'{') {
-        return Ok(document::parse(bytes)?);
+        return document::parse(bytes).map_err(explain);
     }
-    let Ok(text) = std::str::from_utf8(bytes) else {
-        bail!("it is neither JSON nor YAML");
-    };
-    Ok(yaml::parse(text)?)
+    // YAML has no controls but white space.
+    match std::str::from_utf8(bytes) {
+        Ok(text)
+            if !bytes
+                .iter()
+                .any(|byte| byte.is_ascii_control() && !byte.is_ascii_whitespace()) =>
+        {
+            yaml::parse(text).map_err(explain)
+        }
+        _ => bail!("it is neither JSON nor YAML"),
+    }
 }

@@ -49,10 +49,7 @@ impl fmt::Display for DocumentError {
             Self::Truncated(reason) => write!(f, "the document is truncated: {reason}"),
             Self::Malformed(reason) => write!(f, "it is no document of kubectl-procmon: {reason}"),
             Self::OtherKind(kind) => write!(f, "it is a {kind}, which is not what is wanted here"),
-            Self::Twice(name) => write!(
-                f,
-                "it has two containers named `{name}`: give each container one entry"
-            ),
+            Self::Twice(name) => write!(f, "it has two containers named `{name}`"),
             Self::Newer(version) => {
                 write!(
                     f,

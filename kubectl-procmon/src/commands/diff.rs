@@ -161,7 +161,13 @@ pub(crate) fn run(args: &Args) -> Result<Code> {
         filter(drift, &ignore, &only)?;
         tell_how_to_accept(drift, args);
     }
-    let code = code(&drifts, args);
+    let mut code = code(&drifts, args);
+    if args.accept {
+        for drift in &drifts {
+            take_rows(&args.baseline, drift, &args.row, &args.window, &args.force)?;
+        }
+        code = Code::Done;
+    }
     let style = if output.is_stdout() {
         Style::of_stdout()
     } else {
@@ -174,12 +180,6 @@ pub(crate) fn run(args: &Args) -> Result<Code> {
         for drift in &drifts {
             say(&drift::summary(drift));
         }
-    }
-    if args.accept {
-        for drift in &drifts {
-            take_rows(&args.baseline, drift, &args.row, &args.window, &args.force)?;
-        }
-        return Ok(Code::Done);
     }
     Ok(code)
 }

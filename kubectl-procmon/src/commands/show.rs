@@ -153,7 +153,13 @@ fn read_streams(paths: &[PathBuf], mask: MaskLevel) -> Result<Profile> {
         let Some(hello) = decoder.hello().cloned() else {
             return Err(match fault {
                 Some(fault) => anyhow::Error::from(fault),
-                None => anyhow::anyhow!("it is no stream of a probe"),
+                None if decoder.refused().frames > 0 => {
+                    anyhow::anyhow!(
+                        "it is not the stream of a probe: {}",
+                        decoder.refused().reason
+                    )
+                }
+                None => anyhow::anyhow!("it is not the stream of a probe"),
             }
             .context(format!("cannot read `{}`", path.display())));
         };

@@ -298,6 +298,12 @@ impl Decoder {
         self.progress
     }
 
+    /// Frames that could not be used so far.
+    #[must_use]
+    pub fn refused(&self) -> &Refused {
+        &self.refused
+    }
+
     /// Why the probe gave up, when it did.
     #[must_use]
     pub fn failure(&self) -> Option<&Failure> {
