@@ -1096,7 +1096,7 @@ fn without_privileged_the_pods_capabilities_are_enough_and_with_it_the_document_
     let namespace = Namespace::new(cluster, "caps");
     namespace.apply(&shell_pod(
         "busy",
-        "while :; do /bin/true; wget -q -T 1 -O /dev/null http://none.invalid/ 2>/dev/null; sleep 0.05; done",
+        "while :; do /bin/true; nslookup none.invalid >/dev/null 2>&1; sleep 0.05; done",
     ));
     namespace.wait_ready("app=busy");
     for (more, is_said) in [(&[][..], false), (&["--privileged"][..], true)] {
