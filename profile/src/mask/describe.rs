@@ -3,20 +3,34 @@
 use super::MASK;
 use super::value::{self, Shape};
 
-/// Replaces all arguments but the program and the names of flags by what they look like.
-pub(super) fn argv(argv: &mut [String]) {
+/// What a program wrote behind its name.
+const TITLE: &str = " <title>";
+
+/// Replaces all arguments but the program and the names of flags by what they look like; whether one
+/// changed.
+pub(super) fn argv(argv: &mut [String]) -> bool {
+    let mut changed = false;
     let mut words = argv.iter_mut();
     if let Some(title) = words.next() {
         // Some programs write what they do over their name.
-        let end = title.find(char::is_whitespace).unwrap_or(title.len());
-        if end < title.len() && !title.ends_with(" <title>") {
+        let end = title
+            .bytes()
+            .take_while(|byte| byte.is_ascii_alphanumeric() || b"/._+-".contains(byte))
+            .count();
+        if end < title.len() && title[end..] != *TITLE && title != MASK {
             title.truncate(end);
-            title.push_str(" <title>");
+            title.push_str(TITLE);
+            changed = true;
         }
     }
     for word in words {
-        *word = described(word);
+        let shape = described(word);
+        if *word != shape {
+            *word = shape;
+            changed = true;
+        }
     }
+    changed
 }
 
 fn described(word: &str) -> String {

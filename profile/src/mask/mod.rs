@@ -128,6 +128,9 @@ pub fn mask_argv_at(argv: &mut [String], level: MaskLevel) {
                 *argument = if round > 1 { MASK.to_owned() } else { masked };
             }
         }
+        if level == MaskLevel::Shape {
+            changed |= describe::argv(argv);
+        }
         if !changed {
             break;
         }
@@ -136,9 +139,6 @@ pub fn mask_argv_at(argv: &mut [String], level: MaskLevel) {
                 MASK.clone_into(argument);
             }
         }
-    }
-    if level == MaskLevel::Shape {
-        describe::argv(argv);
     }
 }
 
@@ -215,13 +215,22 @@ pub fn mask_name(name: &str, folded: bool, level: MaskLevel) -> Option<String> {
     if level == MaskLevel::None {
         return None;
     }
-    let mut spans = Spans::default();
-    tokens::find(name, folded, &mut spans);
-    profile::settings(name, &mut spans);
-    if level >= MaskLevel::Strict {
-        profile::random_parts(name, &mut spans);
+    let mut last: Option<String> = None;
+    // Without a part that went, another may read otherwise.
+    for _ in 0..MAX_ROUNDS {
+        let name = last.as_deref().unwrap_or(name);
+        let mut spans = Spans::default();
+        tokens::find(name, folded, &mut spans);
+        profile::settings(name, &mut spans);
+        if level >= MaskLevel::Strict {
+            profile::random_parts(name, &mut spans);
+        }
+        match spans.apply(name) {
+            Some(masked) => last = Some(masked),
+            None => return last,
+        }
     }
-    spans.apply(name)
+    Some(MASK.to_owned())
 }
 
 /// Whether a text would lose something.

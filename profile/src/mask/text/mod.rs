@@ -340,11 +340,11 @@ fn unknown(text: &str, spans: &mut Spans) {
 }
 
 fn unknown_word(text: &str, start: usize, end: usize, spans: &mut Spans) {
+    // The parts of a URL are looked at elsewhere.
+    let end = text[start..end]
+        .find("://")
+        .map_or(end, |scheme| start + scheme);
     let word = &text[start..end];
-    if value::is_url(word) || word.contains("://") {
-        // Its parts are looked at as those of a URL.
-        return;
-    }
     let mut from = start;
     for part in word.split_inclusive(['=', ':', '@', '#', '?']) {
         let bare = part.trim_end_matches([':', '@', '#', '?', '=']);
