@@ -297,7 +297,7 @@ fn exit_codes_follow_the_limit_and_what_can_be_compared() {
     let id = drift["rows"][1]["id"].as_str().unwrap();
     assert_eq!(drift["rows"][1]["accept"], Value::Null);
     refused(
-        &["diff", &baseline, &partial, "--accept", "--row", id],
+        &["diff", &baseline, &partial, "-q", "--accept", "--row", id],
         &["can't be accepted"],
     );
 }
@@ -387,7 +387,8 @@ fn rows_are_named_by_what_tables_show_and_by_nothing_shorter() {
         table.contains(&id[..16]) && !table.contains(&id[..17]),
         "{table}"
     );
-    let accept = |id: &str| ["diff", &baseline, &seen, "--accept", "--row", id].map(str::to_owned);
+    let accept =
+        |id: &str| ["diff", &baseline, &seen, "-q", "--accept", "--row", id].map(str::to_owned);
     let short = accept(&id[..15]);
     refused(&short.each_ref().map(String::as_str), &["has no row"]);
     exits(0, &accept(&id[..16]).each_ref().map(String::as_str));

@@ -70,7 +70,7 @@ impl<'a> Comparison<'a> {
                 Some((_, name)) => (
                     Change::Changed,
                     format!(
-                        "the baseline has {name} in other networks, and no resolver that it knows answered this address{claim}"
+                        "the baseline has {name} in other networks, and no resolver that it knows answered it for this address{claim}"
                     ),
                     (
                         Severity::Medium,
