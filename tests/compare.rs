@@ -617,7 +617,7 @@ fn every_form_is_what_its_readers_take() {
     assert!(
         results
             .iter()
-            .all(|result| result["partialFingerprints"]["drift/v1"].is_string()),
+            .all(|result| result["partialFingerprints"]["drift/v2"].is_string()),
         "{sarif:#}"
     );
     let junit = form("junit");
