@@ -109,6 +109,12 @@ const HABITS: &[Habit] = &[
         ],
         &[("-p", Value)],
     ),
+    Habit {
+        programs: &["zip", "unzip", "zipcloak"],
+        options: &[("-P", Value)],
+        flags: "erqjmyvo9",
+        places: &[],
+    },
     options(
         &[
             "sqlcmd",

@@ -191,6 +191,16 @@ fn of_parts(name: &str) -> Meaning {
         found.secrecy = Secrecy::Strong;
         found.digits = true;
     }
+    let before = last.checked_sub(1).map_or("", |before| parts.get(before));
+    if last_part == "code"
+        && matches!(
+            before,
+            "token" | "recovery" | "verification" | "auth" | "security" | "activation" | "backup"
+        )
+    {
+        found.secrecy = Secrecy::Strong;
+        found.digits = true;
+    }
     found
 }
 

@@ -422,17 +422,6 @@ pub(super) fn is_path(text: &str) -> bool {
                 .as_bytes()
                 .get(2)
                 .is_some_and(|sign| b"/\\".contains(sign));
-    let has_extension = || {
-        text.rsplit_once('.').is_some_and(|(stem, end)| {
-            !stem.is_empty()
-                && EXTENSIONS
-                    .iter()
-                    .any(|known| known.eq_ignore_ascii_case(end))
-                && stem
-                    .bytes()
-                    .all(|byte| byte.is_ascii_alphanumeric() || b"/._-+@%=~".contains(&byte))
-        })
-    };
     if is_rooted {
         let is_clean = text.bytes().all(|byte| {
             byte.is_ascii_alphanumeric()
@@ -440,9 +429,22 @@ pub(super) fn is_path(text: &str) -> bool {
                 || !byte.is_ascii()
         });
         // `/wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY`.
-        return is_clean && (has_extension() || !is_base64_with_slash(text));
+        return is_clean && (has_extension(text) || !is_base64_with_slash(text));
     }
-    has_extension() && !random::is_random(text, random::LEAST)
+    has_extension(text) && !random::is_random(text, random::LEAST)
+}
+
+/// A name that ends as files do.
+pub(super) fn has_extension(text: &str) -> bool {
+    text.rsplit_once('.').is_some_and(|(stem, end)| {
+        !stem.is_empty()
+            && EXTENSIONS
+                .iter()
+                .any(|known| known.eq_ignore_ascii_case(end))
+            && stem
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"/._-+@%=~".contains(&byte))
+    })
 }
 
 /// Rooted, of the letters of base64 only, without the words that paths have.

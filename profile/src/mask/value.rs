@@ -4,7 +4,7 @@ use super::names::{Meaning, Secrecy};
 use super::{MASK, commands, random, tokens};
 use base64::Engine as _;
 
-pub(super) use super::shape::{Shape, is_option, is_path, is_url, shape};
+pub(super) use super::shape::{Shape, has_extension, is_option, is_path, is_url, shape};
 
 /// What becomes of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

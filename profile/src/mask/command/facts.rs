@@ -138,6 +138,7 @@ pub(in crate::mask) fn reads(words: &[&str]) -> Fed {
     let programs = [
         "passwd",
         "smbpasswd",
+        "su",
         "kinit",
         "cryptsetup",
         "saslpasswd2",
@@ -146,7 +147,9 @@ pub(in crate::mask) fn reads(words: &[&str]) -> Fed {
     ];
     let openssl = base(first) == "openssl" && words.contains(&"stdin");
     // `docker secret create name -`, `kubectl create secret … --from-file=x=/dev/stdin`.
-    let writes = words.contains(&"secret")
+    let writes = words
+        .iter()
+        .any(|word| matches!(*word, "secret" | "secrets"))
         && words
             .iter()
             .any(|word| matches!(*word, "create" | "set" | "put"))

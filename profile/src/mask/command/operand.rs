@@ -90,7 +90,7 @@ impl Reader<'_> {
         let is_last = self.words[place + 1..]
             .iter()
             .all(|word| word.starts_with('-'));
-        if self.program == "htpasswd"
+        if matches!(self.program, "htpasswd" | "mosquitto_passwd")
             && is_last
             && place > 1
             && !self.words[place - 1].ends_with(['c', 'D'])
@@ -98,7 +98,11 @@ impl Reader<'_> {
             self.value(word, 0, Meaning::STRONG, spans);
             return true;
         }
-        if self.program == "chpasswd" && word.contains(':') {
+        // `user add name:password`.
+        let adds_user = self
+            .verb
+            .is_some_and(|verb| verb > 0 && matches!(self.words[verb - 1], "user" | "users"));
+        if (self.program == "chpasswd" || adds_user) && word.contains(':') && !value::is_url(word) {
             input(word, Fed::Pair, spans);
             return true;
         }
@@ -188,6 +192,7 @@ impl Reader<'_> {
             return;
         }
         let word = word.trim_start_matches(':');
+        let word = word.strip_prefix('/').unwrap_or(word);
         let resets = ["reset", "set", "change"].iter().any(|verb| {
             word.strip_prefix(verb)
                 .is_some_and(|rest| rest.starts_with(['-', '_']))
@@ -211,7 +216,7 @@ impl Reader<'_> {
                 | "masterauth"
                 | "passwort"
         );
-        let is_name = names::is_bare_name(word);
+        let is_name = names::is_bare_name(word) && !next.starts_with('/');
         let is_sure = is_name && (is_set || is_single) && (is_telling || !is_single)
             || is_set
                 && matches!(last.as_str(), "pass" | "_auth" | "auth")

@@ -138,9 +138,23 @@ pub(super) fn call(
                 | "setpassword"
                 | "old_password"
         ) || lower.ends_with("password") && !lower.starts_with("get") && !lower.starts_with("read");
+    // `connect(place, user, password)`.
+    let is_third = matches!(
+        lower.as_str(),
+        "connect"
+            | "pdo"
+            | "getconnection"
+            | "create_superuser"
+            | "create_user"
+            | "createuser"
+            | "mysqli"
+    );
     // A literal has to stand right behind the bracket.
     let next = skip(text.as_bytes(), open + 1, b" ");
     let is_literal = matches!(text.as_bytes().get(next), Some(b'"' | b'\'' | b'{' | b'\\'));
+    if is_third && is_literal {
+        return third(text, open, spans);
+    }
     (is_about && is_literal).then(|| {
         if text.as_bytes()[next] == b'{' {
             open + 1
@@ -148,4 +162,31 @@ pub(super) fn call(
             container(text, open, Meaning::STRONG, spans)
         }
     })
+}
+
+/// The third of the literals that are the arguments of a call; where to read on.
+fn third(text: &str, open: usize, spans: &mut Spans) -> Option<usize> {
+    let bytes = text.as_bytes();
+    let mut place = open + 1;
+    for count in 1..=3 {
+        place = skip(bytes, place, b" \\");
+        let quote = bytes
+            .get(place)
+            .copied()
+            .filter(|byte| matches!(byte, b'"' | b'\''))?;
+        let end = closing(bytes, place + 1, quote);
+        let value = text[place + 1..end].trim_end_matches('\\');
+        if count == 3 {
+            if value::judge(value, Meaning::LIKELY) == Verdict::Goes {
+                spans.hide(place + 1, place + 1 + value.len());
+            }
+            return Some(end);
+        }
+        place = skip(bytes, end + 1, b" ");
+        if bytes.get(place) != Some(&b',') {
+            return None;
+        }
+        place += 1;
+    }
+    None
 }

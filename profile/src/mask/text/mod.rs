@@ -76,7 +76,10 @@ fn pairs(text: &str, spans: &mut Spans) {
             place += 1;
             continue;
         }
-        let start = place;
+        // In source `\\n` is no letter of the name behind it.
+        let is_escape =
+            place > 0 && bytes[place - 1] == b'\\' && matches!(bytes[place], b'n' | b't' | b'r');
+        let start = place + usize::from(is_escape && place + 1 < bytes.len());
         let end = start
             + bytes[start..]
                 .iter()
@@ -114,9 +117,15 @@ fn pair(text: &str, start: usize, end: usize, spans: &mut Spans) -> Option<usize
     if matches!(name, "user" | "proxy-user") && matches!(sign, b'=' | b':') && quote.is_none() {
         return user(text, skip(bytes, place + 1, b" "), spans);
     }
+    if opens_tag
+        && quote.is_none()
+        && matches!(bytes[end], b'>' | b' ')
+        && let Some(done) = element(text, start, end, spans)
+    {
+        return Some(done);
+    }
     match sign {
         b'=' | b':' => {}
-        b'>' | b' ' if opens_tag && quote.is_none() => return element(text, start, end, spans),
         b'(' if quote.is_none() => return call(text, start, end, place, spans),
         _ => {
             let meaning = names::meaning(name);
@@ -352,6 +361,7 @@ fn unknown_word(text: &str, start: usize, end: usize, spans: &mut Spans) {
         let dashes = bare.len() - bare.trim_start_matches('-').len();
         if bare.len() >= random::LEAST
             && !value::is_path(bare)
+            && !value::has_extension(bare)
             && !bare.contains("/.")
             && !matches!(
                 value::shape(bare),
