@@ -6,11 +6,11 @@ ARM := aarch64-unknown-linux-musl
 # Back traces need lines, nothing needs variables.
 export CARGO_PROFILE_DEV_DEBUG ?= line-tables-only
 
-.PHONY: build setup demo test fuzz bench drift-report lint package cluster-up cluster-down
+.PHONY: build setup demo test fuzz bench drift-report lint reproduce package cluster-up cluster-down
 .DEFAULT_GOAL := build
 
 build: setup
-	@$(ENV) cargo build --release
+	@tests/setup/build.sh
 	@echo "built target/release/kubectl-procmon"
 
 setup:
@@ -31,14 +31,14 @@ fuzz:
 # ten minutes, needs root, and a machine that does nothing else; BENCH=--quick takes two.
 bench: build
 	@tests/setup/bench.sh
-	@$(ENV) cargo bench --quiet --package procmon-profile --features compare --bench diff
-	@$(ENV) cargo build --quiet --release --package procmon-tests --bin bench --bin workload-load
+	@$(ENV) cargo bench --locked --quiet --package procmon-profile --features compare --bench diff
+	@tests/setup/build.sh --quiet --package procmon-tests --bin bench --bin workload-load
 	@target/release/bench $(BENCH)
 
 # Every server, more windows than `make test`: the figures of docs/diff.md. Takes about 45 minutes.
 drift-report: build
 	@tests/setup/packages.sh
-	@$(ENV) PROCMON_PROBE_DIR=$(CURDIR)/target/probe cargo run --quiet --package procmon-tests --bin drift-report -- --out target/drift --repeats 10
+	@$(ENV) PROCMON_PROBE_DIR=$(CURDIR)/target/probe cargo run --locked --quiet --package procmon-tests --bin drift-report -- --out target/drift --repeats 10
 
 # The plugin embeds a probe; to be linted it needs none that works.
 lint:
@@ -46,13 +46,18 @@ lint:
 	@mkdir -p target/lint && touch -a target/lint/procmon-probe-amd64
 	@$(ENV) cargo fmt --all --check
 	@$(ENV) cargo fmt --manifest-path fuzz/Cargo.toml --check
-	@$(ENV) PROCMON_PROBE_DIR=$(CURDIR)/target/lint cargo clippy --workspace --all-targets -- -D warnings
+	@$(ENV) PROCMON_PROBE_DIR=$(CURDIR)/target/lint cargo clippy --locked --workspace --all-targets -- -D warnings
 	@$(ENV) if rustup target list --installed 2>/dev/null | grep -qx $(ARM); then \
-	  cargo check --quiet --package procmon-probe --target $(ARM); \
+	  cargo check --locked --quiet --package procmon-probe --target $(ARM); \
 	else echo "lint: no rustup target $(ARM): the probe was not checked for arm64"; fi
-	@$(ENV) cargo deny --log-level error check licenses bans sources
+	@tests/setup/deny.sh
+
+# What is committed gives the same bytes in another folder: takes another build.
+reproduce: build
+	@tests/setup/reproduce.sh
 
 package: build
+	@tests/setup/toolchain.sh --package
 	@krew/package.sh $(VERSION)
 
 cluster-up:

@@ -5,12 +5,12 @@ use procmon_profile::baseline;
 use procmon_profile::diff::{Options, diff};
 use procmon_profile::document::{Content, Document, parse};
 use procmon_profile::expression::Condition;
-use procmon_profile::mask::mask_argv;
+use procmon_profile::mask::{MaskLevel, mask_name, mask_texts};
 use procmon_profile::merge::{NodeCapture, merge, normalize};
 use procmon_profile::model::{
     Change, Dimension, DriftRow, FileOperation, FileRow, Profile, RowValue, Session, Severity,
 };
-use procmon_profile::text;
+use procmon_profile::text::{self, Text};
 use procmon_profile::wire::{Decoder, MAX_STREAM_BYTES, Part};
 
 /// The stream of a probe, up to the Profile that is made of it.
@@ -26,33 +26,30 @@ pub fn frames(bytes: &[u8]) {
             }
         }
     }
-    let (ended, failure) = (decoder.ended(), decoder.failure().cloned());
-    let (parts, cut) = decoder.finish();
-    assert_eq!(ended, cut.is_none(), "a stream without its end is cut");
-    assert!(bytes.len() < MAX_STREAM_BYTES || fault.is_some() || cut.is_some());
-    let fault = fault.or_else(|| cut.map(|cut| cut.to_string()));
-    merged(parts, fault, failure);
+    let ended = decoder.ended();
+    let capture = NodeCapture::read("n".into(), decoder, fault);
+    assert!(
+        ended || capture.fault.is_some(),
+        "a stream without its end is cut"
+    );
+    assert!(bytes.len() < MAX_STREAM_BYTES || capture.fault.is_some());
+    merged(capture);
 }
 
 /// What chunks inflate to: the parts of a capture.
 pub fn parts(bytes: &[u8]) {
     if let Ok(parts) = serde_json::from_slice::<Vec<Part>>(bytes) {
-        merged(parts, None, None);
+        merged(NodeCapture {
+            node: "n".into(),
+            parts,
+            ..NodeCapture::default()
+        });
     }
 }
 
-fn merged(
-    parts: Vec<Part>,
-    fault: Option<String>,
-    failure: Option<procmon_profile::wire::Failure>,
-) {
-    let is_whole = fault.is_none() && failure.is_none();
-    let capture = NodeCapture {
-        node: "n".to_owned(),
-        parts,
-        fault,
-        failure,
-    };
+fn merged(capture: NodeCapture) {
+    let is_whole =
+        capture.fault.is_none() && capture.failure.is_none() && capture.refused.frames == 0;
     let profile = merge(Session::default(), vec![capture]);
     assert!(is_whole || !profile.completeness.complete);
     round_trip(&profile);
@@ -80,8 +77,8 @@ pub fn document(bytes: &[u8]) {
 /// What is made of a document that could be read.
 pub fn made_of(document: Document) {
     match document.content {
-        Content::Profile(mut profile) => {
-            normalize(&mut profile);
+        Content::Profile(profile) => {
+            round_trip(&profile);
             let Ok(baseline) =
                 baseline::from_profiles("fuzz", std::slice::from_ref(&profile), None)
             else {
@@ -91,9 +88,6 @@ pub fn made_of(document: Document) {
             let _ = serde_json::to_vec(&drift.ok()).expect("a drift is plain data");
         }
         Content::Baseline(baseline) => {
-            let Ok(baseline) = baseline::normalize(*baseline) else {
-                return;
-            };
             let text = serde_json::to_vec(&baseline).expect("a baseline is plain data");
             assert!(parse(&text).is_ok(), "it was written just now");
         }
@@ -125,23 +119,31 @@ fn row() -> DriftRow {
             operations: [FileOperation::Open, FileOperation::Read].into(),
             ..FileRow::default()
         }),
-        reason: String::new(),
+        reason: Text::default(),
         nearest: None,
         evidence: Vec::new(),
-        accept: String::new(),
+        accept: Text::default(),
     }
 }
 
 /// A command line: arguments apart by NUL.
 pub fn mask(bytes: &[u8]) {
-    let argv: Vec<String> = bytes
+    let argv: Vec<Text> = bytes
         .split(|byte| *byte == 0)
         .map(text::from_bytes)
         .collect();
-    let mut once = argv.clone();
-    mask_argv(&mut once);
-    assert_eq!(argv.len(), once.len());
-    let mut twice = once.clone();
-    mask_argv(&mut twice);
-    assert_eq!(once, twice, "masking twice is masking once");
+    for level in [MaskLevel::Default, MaskLevel::Strict, MaskLevel::Shape] {
+        let mut once = argv.clone();
+        mask_texts(&mut once, level);
+        assert_eq!(argv.len(), once.len());
+        let mut twice = once.clone();
+        mask_texts(&mut twice, level);
+        assert_eq!(once, twice, "masking twice is masking once");
+        for argument in &argv {
+            let Some(once) = mask_name(argument, false, level) else {
+                continue;
+            };
+            assert_eq!(mask_name(&once, false, level), None, "{argument} as {once}");
+        }
+    }
 }

@@ -9,9 +9,7 @@ pub fn yaml(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else {
         return;
     };
-    if let Ok(value) = yaml::value(text)
-        && let Ok(document) = procmon_profile::document::from_value(value)
-    {
+    if let Ok(document) = yaml::parse(text) {
         entries::made_of(document);
     }
 }

@@ -1,13 +1,16 @@
 //! Builds the probes that the plugin carries, one per node architecture.
 //!
 //! One nested cargo, with a target folder of its own, builds `procmon-probe` static on musl with
-//! the toolchain that `PROCMON_BPF_TOOLCHAIN` names (`nightly` when unset), and the eBPF object
-//! with it. Where no probe can be built, `PROCMON_PROBE_DIR` names a folder with ready ones:
+//! the toolchain that `PROCMON_BPF_TOOLCHAIN` names (when unset a nightly, see
+//! probe/toolchain.rs), and the eBPF object with it. Where no probe can be built, `PROCMON_PROBE_DIR` names a folder with ready ones:
 //! `procmon-probe-amd64`, `procmon-probe-arm64`.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
+
+#[path = "../probe/toolchain.rs"]
+mod toolchain;
 
 /// A ConfigMap holds 1 MiB in all: what is larger than this can't be delivered.
 const MAX_PROBE_BYTES: u64 = 1_000_000;
@@ -15,7 +18,7 @@ const MAX_PROBE_BYTES: u64 = 1_000_000;
 const ARCHITECTURES: [(&str, &str); 1] = [("amd64", "x86_64-unknown-linux-musl")];
 
 fn main() {
-    for variable in ["PROCMON_PROBE_DIR", "PROCMON_BPF_TOOLCHAIN"] {
+    for variable in ["PROCMON_PROBE_DIR", "PROCMON_BPF_TOOLCHAIN", "CARGO_HOME"] {
         println!("cargo:rerun-if-env-changed={variable}");
     }
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
@@ -64,7 +67,13 @@ fn ready_probes(folder: &Path) -> Vec<(&'static str, PathBuf)> {
 }
 
 fn build_probes(root: &Path, out: &Path) -> Vec<(&'static str, PathBuf)> {
-    let toolchain = env::var("PROCMON_BPF_TOOLCHAIN").unwrap_or_else(|_| "nightly".to_owned());
+    let toolchain = toolchain::name();
+    if toolchain == "nightly" {
+        println!(
+            "cargo:warning=the probe is built by whatever nightly rustup has, not by {}: equal sources may give other bytes",
+            toolchain::NIGHTLY
+        );
+    }
     for (tool, install) in [
         ("bpf-linker", "cargo install bpf-linker"),
         ("musl-gcc", "apt-get install musl-tools"),
@@ -99,40 +108,56 @@ fn build_probe(
     // all profiles of the plugin.
     let target_dir = root.join("target/probe-build");
     let variable = target.to_uppercase().replace('-', "_");
-    let mut command = if on_path("rustup") {
-        let mut command = Command::new("rustup");
-        command.args(["run", toolchain, "cargo"]);
-        command
-    } else {
-        Command::new("cargo")
-    };
+    let mut flags: Vec<String> = [
+        "-Ctarget-feature=+crt-static",
+        "-Clink-self-contained=no",
+        "-Crelocation-model=static",
+        "-Zunstable-options",
+        "-Cpanic=immediate-abort",
+        "-Cforce-unwind-tables=no",
+        // One way to compute, not one for each generation of processors: size before speed.
+        "--cfg=curve25519_dalek_backend=\"serial\"",
+        "--cfg=chacha20_force_soft",
+        "--cfg=poly1305_force_soft",
+    ]
+    .map(str::to_owned)
+    .to_vec();
+    flags.push(format!("-L{}", unwinder.display()));
+    flags.extend(toolchain::remap(toolchain, root));
+    let mut command = toolchain::command(toolchain, "cargo");
     command
         .current_dir(root)
-        .args(["build", "--package", "procmon-probe", "--profile", "probe", "--target", target])
-        .args(["-Zbuild-std=std,panic_abort", "-Zbuild-std-features="])
+        .args([
+            "build",
+            "--locked",
+            "--package",
+            "procmon-probe",
+            "--profile",
+            "probe",
+        ])
+        .args(["--target", target])
+        .args([
+            "-Zbuild-std=std,panic_abort",
+            "-Zbuild-std-features=optimize_for_size",
+        ])
         .arg("--target-dir")
         .arg(&target_dir)
         .env(format!("CARGO_TARGET_{variable}_LINKER"), "musl-gcc")
-        .env(
-            format!("CARGO_TARGET_{variable}_RUSTFLAGS"),
-            format!(
-                "-C target-feature=+crt-static -C link-self-contained=no -C relocation-model=static -Zunstable-options -C panic=immediate-abort -C force-unwind-tables=no -L {}",
-                unwinder.display()
-            ),
-        )
-        .env("RUSTC_BOOTSTRAP", "1");
+        .env("RUSTC_BOOTSTRAP", "1")
+        .env("PROCMON_BPF_TOOLCHAIN", toolchain);
     for variable in [
         "RUSTC",
         "RUSTDOC",
         "RUSTC_WRAPPER",
         "RUSTC_WORKSPACE_WRAPPER",
-        "CARGO_ENCODED_RUSTFLAGS",
         "RUSTFLAGS",
         "RUSTUP_TOOLCHAIN",
         "CARGO",
     ] {
         command.env_remove(variable);
     }
+    // With a target named, these are flags of the target alone.
+    command.env("CARGO_ENCODED_RUSTFLAGS", toolchain::encode(&flags));
     let output = match command.output() {
         Ok(output) => output,
         Err(error) => fail(&format!("cannot run cargo for the probe: {error}")),
@@ -144,7 +169,8 @@ fn build_probe(
             println!("cargo:warning={line}");
         }
         fail(&format!(
-            "cannot build the probe with toolchain `{toolchain}`. It needs `rustup toolchain install nightly --component rust-src`; where rustup can't download, `make build` installs the distribution's compiler instead"
+            "cannot build the probe with toolchain `{toolchain}`. It needs `rustup toolchain install {} --component rust-src`; where rustup can't download, `make build` installs the distribution's compiler instead",
+            toolchain::NIGHTLY
         ));
     }
     let built = target_dir.join(target).join("probe").join("procmon-probe");

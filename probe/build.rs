@@ -1,48 +1,101 @@
 //! Compiles the eBPF programs and leaves their object in `OUT_DIR`.
 //!
-//! The toolchain is the rustup toolchain that `PROCMON_BPF_TOOLCHAIN` names, `nightly` (with
-//! rust-src) when it is unset.
+//! toolchain.rs says by which compiler. One nested cargo builds them, with a target folder of its own.
 
-use std::path::Path;
+use anyhow::{Context as _, ensure};
+use std::env;
+use std::path::{Path, PathBuf};
+
+mod toolchain;
 
 fn main() -> anyhow::Result<()> {
-    println!("cargo:rerun-if-env-changed=PROCMON_BPF_TOOLCHAIN");
-    println!("cargo:rerun-if-changed=../probe-ebpf");
-    let toolchain = std::env::var("PROCMON_BPF_TOOLCHAIN").unwrap_or_else(|_| "nightly".to_owned());
-    if toolchain != "nightly" {
-        bootstrap();
+    for variable in ["PROCMON_BPF_TOOLCHAIN", "CARGO_HOME"] {
+        println!("cargo:rerun-if-env-changed={variable}");
     }
-    if std::env::var_os("CARGO_CFG_FUZZING").is_some() {
+    for path in ["build.rs", "toolchain.rs", "../probe-ebpf"] {
+        println!("cargo:rerun-if-changed={path}");
+    }
+    let out = PathBuf::from(env::var("OUT_DIR")?);
+    let deflated = out.join("procmon-probe-ebpf.deflate");
+    if env::var_os("CARGO_CFG_FUZZING").is_some() {
         // Fuzz targets read bytes; they load nothing.
-        let object = Path::new(&std::env::var("OUT_DIR")?).join("procmon-probe-ebpf.deflate");
-        return Ok(std::fs::write(object, [])?);
+        return Ok(std::fs::write(deflated, [])?);
     }
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../probe-ebpf");
-    let root = root
-        .to_str()
-        .ok_or_else(|| anyhow::anyhow!("the path of the workspace is not UTF-8"))?;
-    let package = aya_build::Package {
-        name: "procmon-probe-ebpf",
-        root_dir: root,
-        ..Default::default()
-    };
-    println!("cargo:rerun-if-changed=build.rs");
-    aya_build::build_ebpf([package], aya_build::Toolchain::Custom(&toolchain)).map_err(|error| {
-        error.context(
-            "cannot build the eBPF programs: they need `bpf-linker` (cargo install bpf-linker) and \
-             `rustup toolchain install nightly --component rust-src`; where rustup cannot download, \
-             run `make build`, which installs the distribution's compiler instead",
-        )
-    })?;
-    shrink(&Path::new(&std::env::var("OUT_DIR")?).join("procmon-probe-ebpf"))
+    let object = build_ebpf(&out)?;
+    let bytes = shrink(std::fs::read(object)?)?;
+    Ok(std::fs::write(
+        deflated,
+        miniz_oxide::deflate::compress_to_vec(&bytes, 9),
+    )?)
+}
+
+/// Builds the object and says where it is.
+fn build_ebpf(out: &Path) -> anyhow::Result<PathBuf> {
+    const TARGET: &str = "bpfel-unknown-none";
+    let toolchain = toolchain::name();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    // The target is little-endian, as are all node architectures; aya-ebpf asks which one it is.
+    let mut flags = vec![
+        format!(
+            "--cfg=bpf_target_arch=\"{}\"",
+            env::var("CARGO_CFG_TARGET_ARCH")?
+        ),
+        "-Cdebuginfo=2".to_owned(),
+        "-Clink-arg=--btf".to_owned(),
+    ];
+    // BTF names the sources.
+    flags.extend(toolchain::remap(&toolchain, &root));
+    let target_dir = out.join("ebpf");
+    let mut command = toolchain::command(&toolchain, "cargo");
+    command
+        .current_dir(&root)
+        .args([
+            "build",
+            "--locked",
+            "--release",
+            "--package",
+            "procmon-probe-ebpf",
+        ])
+        .args(["--target", TARGET, "--target-dir"])
+        .arg(&target_dir)
+        .env("CARGO_ENCODED_RUSTFLAGS", toolchain::encode(&flags));
+    if toolchain.starts_with("nightly") {
+        command.arg("-Zbuild-std=core");
+    } else {
+        // The two crates that need them use unstable features of a stable compiler, which brings a
+        // ready core. No other crate takes it for a nightly one.
+        command.env("RUSTC_BOOTSTRAP", "aya_ebpf,procmon_probe_ebpf");
+    }
+    for variable in ["RUSTC", "RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER"] {
+        command.env_remove(variable);
+    }
+    let output = command
+        .output()
+        .context("cannot run cargo for the eBPF programs")?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(
+        output.status.success(),
+        "{said}\ncannot build the eBPF programs with toolchain `{toolchain}`: they need `bpf-linker` \
+         (cargo install bpf-linker) and `rustup toolchain install {} --component rust-src`; where \
+         rustup cannot download, run `make build`, which installs the distribution's compiler instead",
+        toolchain::NIGHTLY
+    );
+    // What the compiler warns of is the developer's business.
+    let mut is_warning = false;
+    for line in said.lines() {
+        is_warning = line.starts_with("warning") || is_warning && !line.is_empty();
+        if is_warning {
+            println!("cargo:warning={line}");
+        }
+    }
+    Ok(target_dir.join(TARGET).join("release/procmon-probe-ebpf"))
 }
 
 /// Wipes the debugging information and the lines of the source, which nobody reads on a node and
-/// every kernel would check, and deflates the object: the probe has to be small. (The sections stay: the linker keeps all names of the file in one table,
-/// which tools that rewrite objects do not expect.)
-fn shrink(path: &Path) -> anyhow::Result<()> {
+/// every kernel would check: the probe has to be small. (The sections stay: the linker keeps all
+/// names of the file in one table, which tools that rewrite objects do not expect.)
+fn shrink(mut bytes: Vec<u8>) -> anyhow::Result<Vec<u8>> {
     use object::{Object as _, ObjectSection as _};
-    let mut bytes = std::fs::read(path)?;
     let object = object::File::parse(bytes.as_slice())?;
     let debug: Vec<(usize, Option<(u64, u64)>)> = object
         .sections()
@@ -72,11 +125,7 @@ fn shrink(path: &Path) -> anyhow::Result<()> {
             bytes[start..start + length].fill(0);
         }
     }
-    std::fs::write(
-        path.with_extension("deflate"),
-        miniz_oxide::deflate::compress_to_vec(&bytes, 9),
-    )?;
-    Ok(())
+    Ok(bytes)
 }
 
 /// Takes the line information out of the section that begins at `start`: struct btf_ext_header has
@@ -91,15 +140,4 @@ fn wipe_lines(bytes: &mut [u8], start: usize) -> anyhow::Result<()> {
     bytes[lines..lines + length].fill(0);
     bytes[start + 20..start + 24].fill(0);
     Ok(())
-}
-
-/// Lets the two crates that need them use unstable features on a stable compiler. Naming them keeps
-/// aya-build from building core, and other build scripts from taking the compiler for a nightly one.
-#[expect(
-    unsafe_code,
-    reason = "set_var needs it, and a build script has one thread"
-)]
-fn bootstrap() {
-    // SAFETY: no other thread runs in this build script.
-    unsafe { std::env::set_var("RUSTC_BOOTSTRAP", "aya_ebpf,procmon_probe_ebpf") };
 }

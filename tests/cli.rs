@@ -2,7 +2,10 @@
 #![expect(clippy::unwrap_used, reason = "a panic shows the line")]
 
 use procmon_tests::plugin;
+use std::fs::Permissions;
 use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 fn run(args: &[&str]) -> Output {
@@ -203,9 +206,29 @@ fn the_version_names_the_probes_with_their_digests() {
     let version: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     let probe = &version["probes"][0];
     assert_eq!(probe["arch"], "amd64");
-    assert_eq!(probe["sha256"].as_str().unwrap().len(), 64);
+    let executable = probe["sha256"].as_str().unwrap();
+    let delivered = probe["configMap"]["binaryData"]["probe"]["base64Sha256"]
+        .as_str()
+        .unwrap();
     assert!(probe["bytes"].as_u64().unwrap() < 1_000_000);
-    assert_eq!(version["protocol"], "1.0");
+    assert_eq!(version["protocol"], "1.1");
+
+    // What a policy is shown: the executable, and its base64 in the ConfigMap.
+    let sum = |command: &str| {
+        let output = Command::new("sh")
+            .args(["-c", command, "sh"])
+            .arg(procmon_tests::probe())
+            .output()
+            .unwrap();
+        String::from_utf8(output.stdout).unwrap()[..64].to_owned()
+    };
+    assert_eq!(executable, sum("sha256sum <\"$1\""));
+    assert_eq!(delivered, sum("base64 -w0 \"$1\" | sha256sum"));
+    let text = String::from_utf8(run(&["version"]).stdout).unwrap();
+    assert!(
+        text.contains(executable) && text.contains(delivered),
+        "{text}"
+    );
 }
 
 #[test]
@@ -342,9 +365,7 @@ fn a_connection_that_cannot_be_is_refused_with_its_reason() {
 
 #[test]
 fn a_result_that_standard_output_does_not_take_is_kept() {
-    let document = file(
-        br#"{"apiVersion":"procmon/v1","kind":"Profile","schemaVersion":"1.0","session":{"id":"s","tool":{"name":"t","version":"0"},"target":{"kind":"Pod","name":"web"},"endedEarly":false,"labelMode":"tree"},"nodes":[],"containers":[],"completeness":{"complete":false,"dimensions":{}}}"#,
-    );
+    let document = file(PROFILE);
     let folder = tempfile::tempdir().unwrap();
     let full = std::fs::File::options()
         .write(true)
@@ -369,4 +390,89 @@ fn a_result_that_standard_output_does_not_take_is_kept() {
         .unwrap()
         .unwrap();
     assert_eq!(std::fs::read_to_string(kept.path()).unwrap(), "pod/web\n");
+}
+
+const PROFILE: &[u8] = br#"{"apiVersion":"procmon/v1","kind":"Profile","schemaVersion":"1.0","session":{"id":"s","tool":{"name":"t","version":"0"},"target":{"kind":"Pod","name":"web"},"endedEarly":false,"labelMode":"tree"},"nodes":[],"containers":[],"completeness":{"complete":false,"dimensions":{}}}"#;
+
+/// Writes a result into a file; the error, when there is one.
+fn show_into(document: &Path, into: &Path) -> Result<(), String> {
+    let output = run(&[
+        "show",
+        document.to_str().unwrap(),
+        "-o",
+        "name",
+        "--output-file",
+        into.to_str().unwrap(),
+    ]);
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    if output.status.success() {
+        Ok(())
+    } else {
+        Err(errors)
+    }
+}
+
+#[test]
+fn a_new_file_is_for_its_owner_only_and_an_old_one_keeps_its_mode() {
+    let document = file(PROFILE);
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
+    show_into(document.path(), &at("new")).unwrap();
+    assert_eq!(mode(&at("new")), 0o600);
+    std::fs::write(at("old"), "an old result that is longer").unwrap();
+    std::fs::set_permissions(at("old"), Permissions::from_mode(0o640)).unwrap();
+    std::os::unix::fs::symlink("old", at("link")).unwrap();
+    std::os::unix::fs::symlink("led", at("link to nothing")).unwrap();
+    show_into(document.path(), &at("link")).unwrap();
+    show_into(document.path(), &at("link to nothing")).unwrap();
+    assert_eq!((mode(&at("old")), mode(&at("led"))), (0o640, 0o600));
+    for name in ["new", "old", "led"] {
+        assert_eq!(std::fs::read_to_string(at(name)).unwrap(), "pod/web\n");
+    }
+    assert!(at("link").is_symlink() && at("link to nothing").is_symlink());
+}
+
+#[test]
+fn a_failure_leaves_no_new_file_and_an_old_one_as_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    std::fs::write(at("old"), "an old result").unwrap();
+    for name in ["new", "old"] {
+        show_into(Path::new("/nonexistent"), &at(name)).unwrap_err();
+    }
+    let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().collect();
+    assert_eq!(left.len(), 1, "{left:?}");
+    assert_eq!(std::fs::read_to_string(at("old")).unwrap(), "an old result");
+    // Known before anything is read or captured.
+    for path in [at("old").join("x"), at("folder/"), at("none").join("x")] {
+        let error = show_into(Path::new("/nonexistent"), &path).unwrap_err();
+        assert!(error.contains("cannot write to"), "{error}");
+    }
+}
+
+#[test]
+fn a_fifo_waits_for_its_reader_and_not_for_ever() {
+    let document = file(PROFILE);
+    let folder = tempfile::tempdir().unwrap();
+    let fifo = folder.path().join("fifo");
+    let made = Command::new("mkfifo").arg(&fifo).status().unwrap();
+    assert!(made.success());
+    let error = show_into(document.path(), &fifo).unwrap_err();
+    for part in [
+        "waiting for a reader",
+        "it is a FIFO",
+        "hint: start its reader",
+    ] {
+        assert!(error.contains(part), "{part}: {error}");
+    }
+    let reader = Command::new("sh")
+        .args(["-c", "sleep 0.5; cat \"$1\"", "sh"])
+        .arg(&fifo)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    show_into(document.path(), &fifo).unwrap();
+    let read = reader.wait_with_output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&read.stdout), "pod/web\n");
 }

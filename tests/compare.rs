@@ -250,13 +250,28 @@ fn exit_codes_follow_the_limit_and_what_can_be_compared() {
         .unwrap()
         .push(file("/etc/shadow", &json!({"open": 1})));
     let partial = folder.write("partial.json", &partial);
+    // What was seen was seen, and the files are said to be partial beside it.
     let drift: Value =
-        serde_json::from_str(&exits(0, &["diff", &baseline, &partial, "-o", "json"])).unwrap();
+        serde_json::from_str(&exits(1, &["diff", &baseline, &partial, "-o", "json"])).unwrap();
+    let rows: Vec<(&str, &str)> = drift["rows"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| {
+            (
+                row["key"].as_str().unwrap(),
+                row["severity"].as_str().unwrap(),
+            )
+        })
+        .collect();
     assert_eq!(
-        drift["rows"],
-        json!([]),
-        "nothing is concluded from what is partial"
+        rows,
+        [
+            ("/usr/sbin/app reads /etc/shadow", "high"),
+            ("files can't be seen as a whole", "medium"),
+        ]
     );
+    schema("drift", &drift);
     assert_eq!(drift["notComparable"][0]["dimension"], "files");
     assert!(
         drift["notComparable"][0]["reason"]
@@ -265,18 +280,120 @@ fn exit_codes_follow_the_limit_and_what_can_be_compared() {
             .contains("FILE_ROWS"),
         "{drift:#}"
     );
-    exits(3, &["diff", &baseline, &partial, "--require-complete"]);
-    exits(
-        0,
+    // Drift wins over what could not be compared, which is no success either.
+    exits(1, &["diff", &baseline, &partial, "--allow-incomplete"]);
+    exits(3, &["diff", &baseline, &partial, "--fail-on", "critical"]);
+    exits(3, &["diff", &baseline, &partial, "--ignore", "true"]);
+    let allowed = ["--fail-on", "critical", "--allow-incomplete"];
+    exits(0, &[&["diff", &baseline, &partial], &allowed[..]].concat());
+    exits(0, &["diff", &baseline, &partial, "--only", "network"]);
+    // What a person reads says so, too.
+    let text = exits(3, &["diff", &baseline, &partial, "--ignore", "true"]);
+    assert!(
+        !text.contains("no drift") && text.contains("NOT comparable: files"),
+        "{text}"
+    );
+    // Nothing can be taken into the baseline that makes a partial capture a whole one.
+    let id = drift["rows"][1]["id"].as_str().unwrap();
+    assert_eq!(drift["rows"][1]["accept"], Value::Null);
+    refused(
+        &["diff", &baseline, &partial, "-q", "--accept", "--row", id],
+        &["can't be accepted"],
+    );
+}
+
+fn document(name: &str) -> String {
+    let path = procmon_tests::root().join("tests/documents").join(name);
+    path.display().to_string()
+}
+
+#[test]
+fn a_capture_that_its_target_blinded_is_no_success_in_any_form() {
+    let base = document("partial-hides-drift/base.json");
+    let partial = document("partial-hides-drift/partial.json");
+    let blinded = document("partial-hides-drift/blinded.json");
+    let form = |profile: &str, name: &str| exits(1, &["diff", &base, profile, "-o", name]);
+    let table = form(&partial, "table");
+    assert!(table.contains("reads /etc/shadow"), "{table}");
+    let sarif: Value = serde_json::from_str(&form(&partial, "sarif")).unwrap();
+    let invocation = &sarif["runs"][0]["invocations"][0];
+    assert_eq!(invocation["executionSuccessful"], false, "{sarif:#}");
+    for name in ["table", "wide", "markdown"] {
+        let text = form(&blinded, name);
+        assert!(!text.contains("no drift"), "{text}");
+        assert!(text.contains("NOT comparable"), "{text}");
+    }
+    // Whatever severity is asked for: nothing was compared.
+    for limit in ["high", "never"] {
+        exits(3, &["diff", &base, &blinded, "--fail-on", limit]);
+    }
+    let sarif: Value = serde_json::from_str(&form(&blinded, "sarif")).unwrap();
+    let invocation = &sarif["runs"][0]["invocations"][0];
+    assert_eq!(invocation["executionSuccessful"], false, "{sarif:#}");
+    let notifications = invocation["toolExecutionNotifications"].as_array().unwrap();
+    assert_eq!(notifications.len(), 7, "{sarif:#}");
+    assert_eq!(sarif["runs"][0]["results"].as_array().unwrap().len(), 7);
+    let junit = form(&blinded, "junit");
+    assert_eq!(junit.matches("<error").count(), 7, "{junit}");
+    assert!(!junit.contains("<skipped"), "{junit}");
+    // A dimension with rows fails for them, and is an error as a whole.
+    let junit = form(&partial, "junit");
+    assert!(
+        junit.contains("<failure") && junit.contains(r#"name="files as a whole""#),
+        "{junit}"
+    );
+}
+
+#[test]
+fn a_name_that_the_client_claims_makes_no_address_a_known_peer() {
+    let drift: Value = serde_json::from_str(&exits(
+        1,
         &[
             "diff",
-            &baseline,
-            &partial,
-            "--require-complete",
-            "--only",
-            "network",
+            &document("names-are-claims/base.json"),
+            &document("names-are-claims/spoofed.json"),
+            "-o",
+            "json",
         ],
+    ))
+    .unwrap();
+    let rows = drift["rows"].as_array().unwrap();
+    assert_eq!(rows.len(), 1, "{drift:#}");
+    let row = &rows[0];
+    assert_eq!(
+        (&row["change"], &row["severity"]),
+        (&json!("new"), &json!("high"))
     );
+    assert_eq!(row["key"], "/usr/bin/web outbound tcp 203.0.113.66:443");
+    assert_eq!(row["value"]["peer"]["claimed"], json!(["api.good.example"]));
+    assert!(
+        row["reason"].as_str().unwrap().contains("api.good.example"),
+        "{row}"
+    );
+}
+
+#[test]
+fn rows_are_named_by_what_tables_show_and_by_nothing_shorter() {
+    let folder = Folder::new();
+    let baseline = saved(&folder, "b.yaml");
+    let seen = folder.write("seen.json", &intruder());
+    let text = exits(1, &["diff", &baseline, &seen, "-o", "json"]);
+    let drift: Value = serde_json::from_str(&text).unwrap();
+    let row = drift["rows"].as_array().unwrap().last().unwrap();
+    let id = row["id"].as_str().unwrap();
+    assert_eq!(id.len(), 32, "{id}");
+    let table = exits(1, &["diff", &baseline, &seen]);
+    assert!(
+        table.contains(&id[..16]) && !table.contains(&id[..17]),
+        "{table}"
+    );
+    let accept =
+        |id: &str| ["diff", &baseline, &seen, "-q", "--accept", "--row", id].map(str::to_owned);
+    let short = accept(&id[..15]);
+    refused(&short.each_ref().map(String::as_str), &["has no row"]);
+    exits(0, &accept(&id[..16]).each_ref().map(String::as_str));
+    let left = exits(1, &["diff", &baseline, &seen, "-o", "json"]);
+    assert!(!left.contains(id), "{left}");
 }
 
 #[test]
@@ -486,7 +603,8 @@ fn every_form_is_what_its_readers_take() {
         assert_eq!(cells, 7, "{line}");
     }
     assert!(
-        !markdown.contains('\u{1b}') && !markdown.contains("<x>"),
+        // Within code nothing acts.
+        !markdown.contains('\u{1b}') && markdown.contains("``/usr/sbin/app reads /data/a\\|b`<x>"),
         "{markdown}"
     );
     let sarif: Value = serde_json::from_str(&form("sarif")).unwrap();
@@ -499,7 +617,7 @@ fn every_form_is_what_its_readers_take() {
     assert!(
         results
             .iter()
-            .all(|result| result["partialFingerprints"]["drift/v1"].is_string()),
+            .all(|result| result["partialFingerprints"]["drift/v2"].is_string()),
         "{sarif:#}"
     );
     let junit = form("junit");

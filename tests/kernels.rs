@@ -5,7 +5,7 @@
 
 use procmon_profile::merge::{NodeCapture, merge};
 use procmon_profile::model::{Session, Tier};
-use procmon_profile::wire::{Decoder, Limits, PROTOCOL, Request, TargetSpec, Window};
+use procmon_profile::wire::{Decoder, Limits, Request, TargetSpec};
 use procmon_tests::document::{check_truth, check_truth_at_most, rows, state};
 use procmon_tests::workload::{self, Linked};
 use procmon_tests::{has, probe, root};
@@ -139,19 +139,14 @@ fn start(kernel: &'static str, tier: Tier) -> Guest {
             )
         };
         let request = Request {
-            protocol: PROTOCOL.to_owned(),
-            session: "kernels".to_owned(),
             node: Some("guest".to_owned()),
-            target: TargetSpec::Command { argv },
-            window: Window { seconds: None },
             deadline_seconds: Some(200.0),
             limits: Limits {
                 tier: Some(tier),
                 ..Limits::default()
             },
-            frames_fd: None,
-            latency: false,
-            verbose: false,
+            concurrent: true,
+            ..Request::new("kernels", TargetSpec::Command { argv })
         };
         writeln!(
             script,
@@ -200,12 +195,7 @@ fn run(part: &str, said: &impl Fn() -> String) -> Run {
         said()
     );
     assert!(decoder.ended(), "{}", said());
-    let capture = NodeCapture {
-        node: "guest".to_owned(),
-        parts: decoder.finish().0,
-        fault: None,
-        failure: None,
-    };
+    let capture = NodeCapture::read("guest".into(), decoder, None);
     let truth = rest
         .lines()
         .find_map(|line| line.strip_prefix(TRUTH))

@@ -39,6 +39,7 @@ fn package(version: &str, dist: &Path) -> Command {
         .arg(dist)
         .env("PROCMON_PLUGIN", plugin().canonicalize().unwrap())
         .env("SOURCE_DATE_EPOCH", "1700000000")
+        .env("PROCMON_SBOM", "no")
         .stdin(Stdio::null());
     command
 }
@@ -136,8 +137,9 @@ fn check(dist: &Path, built: &[&str]) {
             .current_dir(dist),
     );
     let checksums = std::fs::read_to_string(dist.join("checksums")).unwrap();
-    assert_eq!(files(dist).len(), built.len() + 2, "{checksums}");
-    assert_eq!(checksums.lines().count(), built.len() + 1);
+    // Beside the archives: checksums, the manifest, digests of the probes.
+    assert_eq!(files(dist).len(), built.len() + 3, "{checksums}");
+    assert_eq!(checksums.lines().count(), built.len() + 2);
     for (entry, platform) in entries.iter().zip(built) {
         let archive = archive(platform);
         assert_eq!(
@@ -189,6 +191,7 @@ fn equal_builds_give_equal_bytes() {
             .current_dir(second.path())
             .env("PROCMON_PLUGIN", "/nonexistent")
             .env("SOURCE_DATE_EPOCH", "1700000000")
+            .env("PROCMON_SBOM", "no")
             .env("TZ", "Asia/Tokyo"),
     );
     assert!(files(first.path()) == files(second.path()));
@@ -197,6 +200,100 @@ fn equal_builds_give_equal_bytes() {
 #[test]
 fn the_manifest_follows_krews_rules() {
     check(packed().path(), &["linux_amd64"]);
+}
+
+#[test]
+fn the_digests_of_the_probes_are_packed() {
+    let dist = packed();
+    let probe = dist.path().join("procmon-probe-amd64");
+    std::fs::copy(procmon_tests::probe(), probe).unwrap();
+    done(
+        Command::new("sha256sum")
+            .args(["--check", "--strict", "probes.sha256"])
+            .current_dir(&dist),
+    );
+}
+
+#[test]
+fn the_bills_of_materials_name_what_the_lock_file_names() {
+    let tools = std::env::var_os("XDG_CACHE_HOME")
+        .map(PathBuf::from)
+        .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")))
+        .unwrap();
+    let is_there = tools.join("kubectl-procmon/bin/cargo-cyclonedx").exists();
+    if !has(
+        "cyclonedx",
+        is_there,
+        "needs cargo-cyclonedx: run `tests/setup/toolchain.sh --package`",
+    ) {
+        return;
+    }
+    let dist = tempfile::tempdir().unwrap();
+    done(package(VERSION, dist.path()).env_remove("PROCMON_SBOM"));
+    let lock = std::fs::read_to_string(root().join("Cargo.lock")).unwrap();
+    let check = |file: &str, package: &str, parts: &[&str], not: &[&str]| {
+        let text = std::fs::read_to_string(dist.path().join(file)).unwrap();
+        let here = root();
+        assert!(!text.contains(here.to_str().unwrap()) && !text.contains("/tmp/"));
+        let bill: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(bill["bomFormat"], "CycloneDX");
+        assert_eq!(
+            bill["metadata"]["timestamp"],
+            "2023-11-14T22:13:20.000000000Z"
+        );
+        assert_eq!(bill["metadata"]["component"]["name"], package);
+        let names: Vec<&str> = bill["components"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|part| {
+                let (name, version) = (&part["name"], &part["version"]);
+                let locked = format!("name = {name}\nversion = {version}\n");
+                assert!(lock.contains(&locked), "{locked}");
+                name.as_str().unwrap()
+            })
+            .collect();
+        for part in parts {
+            assert!(names.contains(part), "{file}: {part}: {names:?}");
+        }
+        for part in not {
+            assert!(!names.contains(part), "{file}: {part}: {names:?}");
+        }
+    };
+    check(
+        &format!("kubectl-procmon_v{VERSION}_linux_amd64.cdx.json"),
+        "kubectl-procmon",
+        &["kube", "rustls", "procmon-profile"],
+        &["insta", "winapi"],
+    );
+    check(
+        &format!("procmon-probe_v{VERSION}_amd64.cdx.json"),
+        "procmon-probe",
+        &["aya", "miniz_oxide"],
+        &["kube", "proptest"],
+    );
+    check(
+        &format!("procmon-probe-ebpf_v{VERSION}.cdx.json"),
+        "procmon-probe-ebpf",
+        &["aya-ebpf"],
+        &["aya"],
+    );
+}
+
+#[test]
+fn a_plugin_that_names_folders_of_its_builder_is_refused() {
+    let dist = tempfile::tempdir().unwrap();
+    let leaky = dist.path().join("built/kubectl-procmon");
+    stand_in(&leaky, VERSION);
+    let mut text = std::fs::read_to_string(&leaky).unwrap();
+    text += &format!("# {}/kubectl-procmon/src/main.rs\n", root().display());
+    std::fs::write(&leaky, text).unwrap();
+    let mut command = package(VERSION, dist.path());
+    refused(
+        command.env("PROCMON_PLUGIN", &leaky),
+        "names folders of this machine",
+    );
+    assert!(files(dist.path()).is_empty());
 }
 
 #[test]

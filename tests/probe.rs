@@ -1,6 +1,7 @@
 //! The built plugin and probe on this kernel: exact counts against workloads of known behaviour.
 #![expect(clippy::unwrap_used, reason = "a panic shows the line")]
 
+use procmon_profile::wire::TargetSpec;
 use procmon_tests::document::{check_sums, check_truth, read, rows, state};
 use procmon_tests::workload::{self, Linked};
 use procmon_tests::{Running, has_bpf, plugin, wait_for};
@@ -635,6 +636,287 @@ fn inbound(document: &Value, port: u16) -> &Value {
         .collect();
     assert_eq!(found.len(), 1, "{found:?}");
     found[0]
+}
+
+/// Runs a script in a PID namespace of its own, where `$1` is the plugin: what counts or is set for a
+/// namespace does not meet other tests. The last line that it prints, its errors.
+fn in_namespace(script: &str) -> (String, String) {
+    let output = Command::new("timeout")
+        .args([
+            "60",
+            "unshare",
+            "--pid",
+            "--fork",
+            "--kill-child",
+            "--mount",
+            "--mount-proc",
+            "sh",
+            "-c",
+        ])
+        .args([script, "sh"])
+        .arg(plugin())
+        .env_remove("PROCMON_CONCURRENT")
+        .output()
+        .unwrap();
+    let lines = String::from_utf8_lossy(&output.stdout).into_owned();
+    (
+        lines.lines().last().unwrap_or_default().to_owned(),
+        String::from_utf8_lossy(&output.stderr).into_owned(),
+    )
+}
+
+#[test]
+fn secrets_of_a_command_are_not_in_the_arguments_of_the_probe() {
+    if !has_bpf() {
+        return;
+    }
+    // The parent of the command is the probe.
+    let script = "tr '\\0' ' ' </proc/$PPID/cmdline; cat /proc/$PPID/comm";
+    let (_folder, base) = folder();
+    let document = base.join("p.json");
+    let output = local(&document, &["--", "/bin/sh", "-c", script, "hunter2"])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{output:?}");
+    assert!(
+        said.contains("--request-fd") && said.contains("procmon-"),
+        "{said}"
+    );
+    assert!(!said.contains("hunter2"), "{said}");
+    assert_eq!(rows(&read(&document), "processes").count(), 3);
+}
+
+#[test]
+fn a_machine_that_forbids_programs_in_memory_is_profiled() {
+    if !has_bpf() {
+        return;
+    }
+    // Linux 6.3.
+    if !Path::new("/proc/sys/vm/memfd_noexec").exists() {
+        return;
+    }
+    let profile = "\"$1\" profile --local -q -o name -- sh -c 'exit 7'; echo $?";
+    for level in [0, 1, 2] {
+        let script = format!("echo {level} >/proc/sys/vm/memfd_noexec && {profile}");
+        let (last, errors) = in_namespace(&script);
+        assert_eq!(last, "7", "{level}: {errors}");
+    }
+    let script = format!(
+        "echo 2 >/proc/sys/vm/memfd_noexec && unset TMPDIR && \
+         for folder in /tmp /var/tmp /run; do mount -t tmpfs -o noexec none $folder || exit; done; {profile}"
+    );
+    let (last, errors) = in_namespace(&script);
+    assert_eq!(last, "2", "{errors}");
+    for part in ["Permission denied", "may hold programs", "hint: set TMPDIR"] {
+        assert!(errors.contains(part), "{part}: {errors}");
+    }
+}
+
+#[test]
+fn a_second_session_waits_for_the_first_unless_it_is_told_not_to() {
+    if !has_bpf() {
+        return;
+    }
+    let (last, errors) = in_namespace(
+        "\"$1\" profile --local -v -o name --duration 60s -- sleep 60 2>/tmp/first.$$ >/dev/null & first=$!
+         until grep -q capturing /tmp/first.$$; do sleep 0.1; done; rm /tmp/first.$$
+         \"$1\" profile --local -q -o name -- true; alone=$?
+         \"$1\" profile --local -q -o json --concurrent -- true | grep -c '1 more capture'; beside=$?
+         kill -INT $first; pkill -P $first sleep; wait $first
+         \"$1\" profile --local -q -o name -- true; after=$?
+         echo $alone $beside $after",
+    );
+    assert_eq!(last, "2 0 0", "{errors}");
+    for part in [
+        "process ",
+        " captures on this kernel already: session ",
+        "hint: wait until",
+    ] {
+        assert!(errors.contains(part), "{part}: {errors}");
+    }
+}
+
+#[test]
+fn only_a_probe_keeps_others_from_capturing() {
+    if !has_bpf() || !has_program("perl") {
+        return;
+    }
+    // Locks as a probe does, under the name and as the user that are given.
+    let stranger = |name: &str, user: &str| {
+        format!(
+            "setpriv --reuid={user} --clear-groups perl -MFcntl -e '\
+               open F, \"<\", \"/proc/self/ns/pid\" or die; $0 = \"{name}\"; \
+               my $lock = pack(\"s s x4 q q i\", F_RDLCK, 0, 0, 1, 0); fcntl(F, F_SETLK, $lock) or die; \
+               flock(F, 2) or die; print STDERR \"locked\\n\"; sleep 60' 2>/tmp/s.$$ & \
+             until grep -q locked /tmp/s.$$; do sleep 0.1; done; rm /tmp/s.$$; \
+             \"$1\" profile --local -q -o name -- true; echo $?"
+        )
+    };
+    for (name, user, code) in [
+        ("procmon-other", "0", "2"),
+        ("procmon-other", "65534", "0"),
+        ("other", "0", "0"),
+    ] {
+        let (last, errors) = in_namespace(&stranger(name, user));
+        assert_eq!(last, code, "{name} {user}: {errors}");
+    }
+}
+
+#[test]
+fn probes_of_one_session_capture_beside_each_other() {
+    if !has_bpf() {
+        return;
+    }
+    let ask = |session: &str| {
+        let argv = ["sleep", "2"].map(str::to_owned).to_vec();
+        let mut request = procmon_tests::capture::request(TargetSpec::Command { argv }, None);
+        session.clone_into(&mut request.session);
+        request.concurrent = false;
+        serde_json::to_string(&request).unwrap()
+    };
+    let probe = procmon_tests::probe().display().to_string();
+    let (last, errors) = in_namespace(&format!(
+        "{probe} '{one}' >/dev/null & sleep 1; {probe} '{one}' >/dev/null; same=$?; wait
+         {probe} '{one}' >/dev/null & sleep 1; {probe} '{two}' >/dev/null; echo $same $?",
+        one = ask("one"),
+        two = ask("two"),
+    ));
+    assert_eq!(last, "0 2", "{errors}");
+}
+
+/// Runs a command under the plugin in an environment; its exit code, output and errors.
+fn run_as(environment: &[(&str, &str)], args: &[&str], script: &str) -> (i32, String, String) {
+    let (_folder, base) = folder();
+    let output = local(&base.join("p.json"), args)
+        .args(["--", "/bin/sh", "-c", script])
+        .env_remove("SUDO_UID")
+        .env_remove("SUDO_GID")
+        .envs(environment.iter().copied())
+        .output()
+        .unwrap();
+    (
+        output.status.code().unwrap(),
+        String::from_utf8_lossy(&output.stdout).into_owned(),
+        String::from_utf8_lossy(&output.stderr).into_owned(),
+    )
+}
+
+#[test]
+fn under_sudo_a_command_runs_as_the_caller() {
+    if !has_bpf() {
+        return;
+    }
+    let sudo = [
+        ("SUDO_UID", "65534"),
+        ("SUDO_GID", "65534"),
+        ("HOME", "/root"),
+        ("USER", "root"),
+    ];
+    let who = "echo $(id -u) $(id -g) $(id -G) $HOME $USER $LOGNAME; grep -h Cap /proc/self/status";
+    let (code, said, errors) = run_as(&sudo, &[], who);
+    assert_eq!(code, 0, "{errors}");
+    assert!(
+        said.starts_with("65534 65534 65534 /nonexistent nobody nobody\n"),
+        "{said}"
+    );
+    for set in ["CapPrm", "CapEff", "CapAmb"] {
+        assert!(
+            said.contains(&format!("{set}:\t0000000000000000")),
+            "{said}"
+        );
+    }
+    assert!(
+        errors.contains("the command runs as nobody (65534:65534)\n"),
+        "{errors}"
+    );
+    let first = |environment: &[(&str, &str)], args: &[&str]| {
+        let (code, said, errors) = run_as(environment, args, who);
+        assert_eq!(code, 0, "{errors}");
+        let first = said.split(' ').next().unwrap().to_owned();
+        (first, errors.contains("the command runs as"))
+    };
+    assert_eq!(first(&sudo, &["--as-root"]), ("0".to_owned(), false));
+    assert_eq!(
+        first(&sudo, &["--user", "daemon:1"]),
+        ("1".to_owned(), true)
+    );
+    assert_eq!(first(&[], &[]), ("0".to_owned(), false));
+    assert_eq!(
+        first(&[], &["--user", "3999999999:7"]),
+        ("3999999999".to_owned(), true)
+    );
+    // To the kernel this number means that nothing changes.
+    for uid in ["4294967295", "-1", "me"] {
+        let (code, said, errors) = run_as(&[("SUDO_UID", uid), ("SUDO_GID", "1")], &[], who);
+        assert!(code == 2 && said.is_empty(), "{uid}: {said}");
+        assert!(
+            errors.contains("SUDO_UID") && errors.contains("hint: name the user"),
+            "{errors}"
+        );
+    }
+}
+
+#[test]
+fn a_program_that_only_root_may_execute_is_refused_to_another_user() {
+    use std::os::unix::fs::PermissionsExt as _;
+    if !has_bpf() {
+        return;
+    }
+    let (_folder, base) = folder();
+    let program = base.join("program");
+    std::fs::copy("/bin/true", &program).unwrap();
+    for (path, mode) in [(&base, 0o755), (&program, 0o700)] {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    }
+    let document = base.join("p.json");
+    let run = |program: &str, path: &str| {
+        local(&document, &["-q", "--user", "nobody", "--", program])
+            .env("PATH", path)
+            .output()
+            .unwrap()
+    };
+    let output = run(program.to_str().unwrap(), "/bin");
+    assert_eq!(output.status.code(), Some(126), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("Permission denied"));
+    assert!(!document.exists());
+    // As execvp(3) does, it goes on to the next folder of PATH.
+    std::fs::rename(&program, base.join("true")).unwrap();
+    let output = run("true", &format!("{}:/usr/bin:/bin", base.display()));
+    assert!(output.status.success(), "{output:?}");
+    // That root became another user is not what the command did.
+    let document = read(&document);
+    assert_eq!(rows(&document, "events").count(), 0, "{document:#}");
+    let used = rows(&document, "capabilities").any(|row| {
+        let name = row["name"].as_str().unwrap();
+        name.starts_with("CAP_SET")
+    });
+    assert!(!used, "{document:#}");
+}
+
+#[test]
+fn a_window_that_timeout_ends_has_a_document() {
+    if !has_bpf() {
+        return;
+    }
+    let (_folder, base) = folder();
+    let document = base.join("p.json");
+    let shell = busy_shell(":");
+    // Signals its child, and then the group that both are in.
+    let window = local(
+        &document,
+        &["--duration", "60s", "--pid", &shell.id().to_string()],
+    );
+    let mut command = Command::new("timeout");
+    command
+        .arg("4")
+        .arg(window.get_program())
+        .args(window.get_args());
+    let status = command.status().unwrap();
+    assert_eq!(status.code(), Some(124));
+    let document = read(&document);
+    assert_eq!(document["session"]["endedEarly"], true);
+    check_busy_shell(&document, &shell);
 }
 
 #[test]

@@ -2,7 +2,8 @@
 
 use crate::commands::{baseline, completion, diff, profile, schema, show, version};
 use crate::render::Format;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use procmon_profile::mask::MaskLevel;
 use std::path::PathBuf;
 
 /// Profile what a container really does, with nothing installed beforehand.
@@ -41,6 +42,47 @@ pub(crate) struct Rendering {
     /// Write the result to this file, which is opened before anything starts
     #[arg(long, value_name = "PATH")]
     pub(crate) output_file: Option<PathBuf>,
+}
+
+/// How a window stands to others.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Capturing {
+    /// Capture although another capture runs on the same kernel: programs pay for both
+    #[arg(long, env = "PROCMON_CONCURRENT", hide_env = true)]
+    pub(crate) concurrent: bool,
+}
+
+/// How much of what a target chose is made unreadable in a capture.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct Masking {
+    /// How much of command lines is made unreadable; a profile is confidential at every level
+    #[arg(long, value_enum, default_value_t = Mask::Default, value_name = "LEVEL")]
+    mask: Mask,
+}
+
+impl Masking {
+    /// The level.
+    pub(crate) fn level(self) -> MaskLevel {
+        match self.mask {
+            Mask::Default => MaskLevel::Default,
+            Mask::Strict => MaskLevel::Strict,
+            Mask::Shape => MaskLevel::Shape,
+            Mask::None => MaskLevel::None,
+        }
+    }
+}
+
+/// See [`MaskLevel`].
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Mask {
+    /// What names, shapes and randomness say is a credential
+    Default,
+    /// Also every word that is not clearly a path, a flag, a number, a program or a host
+    Strict,
+    /// All arguments but programs and flags stand as `<path>`, `<number>`, `<word:12>`
+    Shape,
+    /// Nothing
+    None,
 }
 
 /// The root command, for completion scripts.

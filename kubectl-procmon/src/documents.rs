@@ -1,15 +1,24 @@
 //! Documents that a user names: files, standard input, ConfigMaps, and what is profiled right now.
 
+use crate::cli::Masking;
 use crate::cluster::client::Connection;
 use crate::cluster::{self, Outcome, store};
 use crate::yaml;
 use anyhow::{Context as _, Result, bail};
 use procmon_profile::baseline;
-use procmon_profile::document::{self, Content, Document, MAX_DOCUMENT_BYTES};
+use procmon_profile::document::{self, Content, Document, DocumentError, MAX_DOCUMENT_BYTES};
 use procmon_profile::model::{Baseline, Profile};
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+
+/// Why a document can't be read, with the remedy where it has one.
+fn explain(error: DocumentError) -> anyhow::Error {
+    if matches!(error, DocumentError::Twice(_)) {
+        return crate::hint::advised(error.to_string(), "give each container one entry");
+    }
+    error.into()
+}
 
 /// Where a document is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,9 +49,16 @@ pub(crate) struct Live {
     /// Namespace for the probe's objects [default: the target's]
     #[arg(long, value_name = "NAMESPACE")]
     pub(crate) probe_namespace: Option<String>,
+    /// Run the probe's pod privileged
+    #[arg(long)]
+    pub(crate) privileged: bool,
+    #[command(flatten)]
+    pub(crate) masking: Masking,
     /// No progress, and no summary
     #[arg(short, long)]
     pub(crate) quiet: bool,
+    #[command(flatten)]
+    pub(crate) capturing: crate::cli::Capturing,
     #[command(flatten)]
     pub(crate) connection: Connection,
 }
@@ -113,12 +129,7 @@ impl Place {
     pub(crate) fn read_baseline(&self, live: &Live, workload: Option<&str>) -> Result<Baseline> {
         let document = self.read(live)?;
         match document.content {
-            Content::Baseline(baseline) => baseline::normalize(*baseline).map_err(|container| {
-                crate::hint::advised(
-                    format!("`{}` has two containers named `{container}`", self.name()),
-                    "give each container one entry",
-                )
-            }),
+            Content::Baseline(baseline) => Ok(*baseline),
             Content::Profile(profile) => {
                 baseline::from_profiles(&self.name(), &[*profile], workload)
                     .map_err(|error| mismatch(&error))
@@ -165,13 +176,15 @@ pub(crate) fn profile(target: Vec<String>, live: &Live) -> Result<Profile> {
         pod: cluster::Settings {
             image: live.image.clone(),
             probe_namespace: live.probe_namespace.clone(),
-            privileged: true,
+            privileged: live.privileged,
             ..cluster::Settings::default()
         },
         dry_run: None,
         quiet: live.quiet,
         latency: false,
         verbose: false,
+        concurrent: live.capturing.concurrent,
+        mask: live.masking.level(),
     };
     match cluster::run(options)? {
         Outcome::Profile(profile) => Ok(*profile),
@@ -212,12 +225,17 @@ fn read_limited(from: impl Read) -> Result<Vec<u8>> {
 pub(crate) fn parse(bytes: &[u8]) -> Result<Document> {
     let first = bytes.iter().find(|byte| !byte.is_ascii_whitespace());
     if first.is_none_or(|byte| *byte == b'{') {
-        return Ok(document::parse(bytes)?);
+        return document::parse(bytes).map_err(explain);
     }
-    let Ok(text) = std::str::from_utf8(bytes) else {
-        bail!("it is neither JSON nor YAML");
-    };
-    let value = yaml::value(text)
-        .map_err(|reason| anyhow::anyhow!("it is neither JSON nor YAML: {reason}"))?;
-    Ok(document::from_value(value)?)
+    // YAML has no controls but white space.
+    match std::str::from_utf8(bytes) {
+        Ok(text)
+            if !bytes
+                .iter()
+                .any(|byte| byte.is_ascii_control() && !byte.is_ascii_whitespace()) =>
+        {
+            yaml::parse(text).map_err(explain)
+        }
+        _ => bail!("it is neither JSON nor YAML"),
+    }
 }

@@ -89,7 +89,7 @@ pub(crate) fn failed(error: &anyhow::Error) -> ExitCode {
         text += &format!("\n  cause: {}", crate::render::escape(&cause.to_string()));
     }
     if let Some(hint) = crate::hint::of(error) {
-        text += &format!("\n  hint: {hint}");
+        text += &format!("\n  hint: {}", crate::render::escape(&hint));
     }
     let _ = writeln!(std::io::stderr(), "{text}");
     Code::NotDone.into()

@@ -77,10 +77,13 @@ pub(crate) fn of_code(code: &str) -> Option<&'static str> {
             "the kernel must be built with CONFIG_DEBUG_INFO_BTF=y: see /sys/kernel/btf/vmlinux; distribution kernels from 5.10 on are"
         }
         "bpfForbidden" => {
-            "this place forbids bpf(): in a container it needs privileged, or CAP_BPF and CAP_PERFMON in the initial user namespace; on a host look at kernel lockdown=confidentiality"
+            "this place forbids bpf(): in a cluster try `--privileged`; elsewhere in a container it needs CAP_BPF and CAP_PERFMON in the initial user namespace; on a host look at kernel lockdown=confidentiality"
         }
         "targetNotFound" => {
             "name a target that runs here: `ps`, `systemd-cgls` and `crictl ps` list what does"
+        }
+        "busy" => {
+            "wait until that capture has ended, or add `--concurrent`: what captures cost each program of the node then adds up"
         }
         "commandNotFound" => "check the spelling and PATH, or give the path of the program",
         "commandNotExecutable" => "make it executable with `chmod +x`, or name its interpreter",

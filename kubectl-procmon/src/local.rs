@@ -1,19 +1,22 @@
 //! The same probe, run on this machine.
 //!
-//! The probe's bytes go into a memfd, so nothing is written to disk; its frames come over a pipe
-//! that it inherits, so a command keeps its own standard streams.
+//! The probe's bytes go into a memfd, so nothing is written to disk; the request and the frames go
+//! over pipes that it inherits, so a command keeps its own standard streams, and nobody reads the
+//! command's secrets in the probe's arguments.
 
+use crate::interrupt::Interrupts;
 use crate::progress::Window;
 use anyhow::{Context as _, Result, anyhow};
 use procmon_profile::merge::NodeCapture;
 use procmon_profile::wire::{Decoder, Request};
 use rustix::fs::{MemfdFlags, memfd_create};
-use rustix::io::{FdFlags, fcntl_getfd, fcntl_setfd};
+use rustix::io::{Errno, FdFlags, fcntl_getfd, fcntl_setfd};
 use std::fs::File;
-use std::io::{BufReader, Write as _};
+use std::io::{BufReader, ErrorKind, Write as _};
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::os::unix::process::ExitStatusExt as _;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -47,6 +50,7 @@ fn architecture() -> &'static str {
 /// Runs the probe and reads its frames to the end.
 pub(crate) fn run(
     mut request: Request,
+    environment: &[(&str, String)],
     result_on_stdout: bool,
     window: &Window,
 ) -> Result<LocalRun> {
@@ -57,32 +61,35 @@ pub(crate) fn run(
             "build it with PROCMON_PROBE_DIR naming a folder that has one",
         )
     })?;
-    let executable = memfd_create("procmon-probe", MemfdFlags::CLOEXEC)
-        .context("cannot make a memfd for the probe")?;
-    let mut executable = File::from(executable);
-    executable
-        .write_all(bytes)
-        .context("cannot hold the probe in memory")?;
     let (frames, writer) = std::io::pipe().context("cannot make a pipe")?;
     let writer = inheritable(writer.into())?;
     request.frames_fd = Some(writer.as_raw_fd());
     let stdout = if result_on_stdout {
-        Stdio::from(
-            std::io::stderr()
-                .as_fd()
-                .try_clone_to_owned()
-                .context("cannot share standard error")?,
-        )
+        std::io::stderr().as_fd().try_clone_to_owned()
     } else {
-        Stdio::inherit()
-    };
+        std::io::stdout().as_fd().try_clone_to_owned()
+    }
+    .context("cannot share a standard stream")?;
     let interrupts = watch_interrupts()?;
-    let probe = Command::new(format!("/proc/self/fd/{}", executable.as_raw_fd()))
-        .arg(serde_json::to_string(&request)?)
-        .stdout(stdout)
-        .spawn()
-        .context("cannot start the probe")?;
-    drop(writer);
+    let (asked, ask) = std::io::pipe().context("cannot make a pipe")?;
+    let asked = inheritable(asked.into())?;
+    let mut probe = start(bytes, |executable| {
+        let mut command = Command::new(executable);
+        command
+            .arg("--request-fd")
+            .arg(asked.as_raw_fd().to_string())
+            .envs(environment.iter().map(|(name, value)| (name, value)))
+            .stdout(stdout.try_clone()?)
+            .spawn()
+    })?;
+    drop((asked, writer));
+    if let Err(error) = File::from(OwnedFd::from(ask)).write_all(&serde_json::to_vec(&request)?)
+        // A probe that is gone says why by what it wrote before.
+        && error.kind() != ErrorKind::BrokenPipe
+    {
+        let _ = probe.kill();
+        return Err(anyhow::Error::from(error).context("cannot hand over the request"));
+    }
     forward(&interrupts, probe.id());
     let seconds = request.window.seconds;
     let mut capture = read(BufReader::new(File::from(OwnedFd::from(frames))), window)?;
@@ -96,6 +103,51 @@ pub(crate) fn run(
     })
 }
 
+/// Starts the probe from memory; where the kernel forbids that (`vm.memfd_noexec=2`), from a file
+/// without a name, which nobody else can open, in the first temporary folder that takes programs.
+fn start(bytes: &[u8], spawn: impl Fn(String) -> std::io::Result<Child>) -> Result<Child> {
+    let try_one = |file: File| spawn(format!("/proc/self/fd/{}", file.as_raw_fd()));
+    let forbidden = |error: &std::io::Error| error.kind() == ErrorKind::PermissionDenied;
+    let error = match in_memory(bytes).and_then(try_one) {
+        Err(error) if forbidden(&error) => error,
+        started => return started.context("cannot start the probe"),
+    };
+    for folder in [std::env::temp_dir(), "/var/tmp".into(), "/run".into()] {
+        // A folder that is mounted noexec, is full, or is not there: the next one.
+        if let Ok(probe) = nameless(bytes, &folder).and_then(try_one) {
+            return Ok(probe);
+        }
+    }
+    Err(anyhow::Error::from(error).context(crate::hint::Advised {
+        message: "cannot start the probe: neither memory nor a temporary folder may hold programs"
+            .to_owned(),
+        hint: "set TMPDIR to a folder on a file system that is not mounted noexec; `sysctl vm.memfd_noexec` says whether memory may hold programs".to_owned(),
+    }))
+}
+
+/// A memfd that may be executed.
+fn in_memory(bytes: &[u8]) -> std::io::Result<File> {
+    let make = |flags| memfd_create("procmon-probe", MemfdFlags::CLOEXEC | flags);
+    let mut file = match make(MemfdFlags::EXEC) {
+        // Kernels before 6.3 do not know the flag: every memfd may be executed there.
+        Err(Errno::INVAL) => make(MemfdFlags::empty()),
+        made => made,
+    }
+    .map(File::from)?;
+    file.write_all(bytes)?;
+    Ok(file)
+}
+
+/// A file without a name that may be executed.
+fn nameless(bytes: &[u8], folder: &Path) -> std::io::Result<File> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mut file = tempfile::tempfile_in(folder)?;
+    file.write_all(bytes)?;
+    file.set_permissions(std::fs::Permissions::from_mode(0o700))?;
+    // What is open for writing can't be executed.
+    File::open(format!("/proc/self/fd/{}", file.as_raw_fd()))
+}
+
 /// Lets a child inherit a descriptor.
 fn inheritable(fd: OwnedFd) -> Result<OwnedFd> {
     let flags = fcntl_getfd(&fd)?;
@@ -103,48 +155,23 @@ fn inheritable(fd: OwnedFd) -> Result<OwnedFd> {
     Ok(fd)
 }
 
-/// Counts SIGINT, SIGTERM and SIGHUP instead of dying of them.
+/// Counts what asks to stop, in a thread of its own.
 fn watch_interrupts() -> Result<Arc<AtomicU32>> {
-    let count = Arc::new(AtomicU32::new(0));
-    let counter = Arc::clone(&count);
     let (ready, wait) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
-        let Ok(runtime) = tokio::runtime::Builder::new_current_thread()
+        let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
-            .build()
-        else {
-            return;
-        };
+            .build();
+        let Ok(runtime) = runtime else { return };
         runtime.block_on(async {
-            use tokio::signal::unix::{SignalKind, signal};
-            let (Ok(mut interrupt), Ok(mut terminate)) = (
-                signal(SignalKind::interrupt()),
-                signal(SignalKind::terminate()),
-            ) else {
-                return;
-            };
-            let mut hangup = (!crate::session::ignores_hangup())
-                .then(|| signal(SignalKind::hangup()).ok())
-                .flatten();
-            let _ = ready.send(());
-            loop {
-                tokio::select! {
-                    _ = interrupt.recv() => {}
-                    _ = terminate.recv() => {}
-                    _ = async {
-                        match &mut hangup {
-                            Some(hangup) => hangup.recv().await,
-                            None => std::future::pending().await,
-                        }
-                    } => {}
-                }
-                counter.fetch_add(1, Ordering::SeqCst);
-            }
+            let _ = ready.send(Interrupts::watch());
+            std::future::pending::<()>().await;
         });
     });
     wait.recv()
-        .map_err(|_| anyhow!("cannot watch for signals"))?;
-    Ok(count)
+        .map_err(|_| anyhow!("there is no runtime"))
+        .and_then(|watched| Ok(watched?))
+        .context("cannot watch for signals")
 }
 
 /// Hands on what the user asks: the first interrupt ends the window, the second the probe.
@@ -200,15 +227,12 @@ fn read(mut frames: impl std::io::BufRead, window: &Window) -> Result<NodeCaptur
     window.finish();
     let node = decoder
         .hello()
-        .map_or_else(|| "localhost".to_owned(), |hello| hello.node.clone());
-    let failure = decoder.failure().cloned();
-    let (parts, cut) = decoder.finish();
-    Ok(NodeCapture {
+        .map_or_else(|| "localhost".into(), |hello| hello.node.clone());
+    Ok(NodeCapture::read(
         node,
-        parts,
-        fault: fault.or(cut).map(|fault| fault.to_string()),
-        failure,
-    })
+        decoder,
+        fault.map(|fault| fault.to_string()),
+    ))
 }
 
 impl LocalRun {

@@ -7,6 +7,7 @@ mod commands;
 mod documents;
 mod exit;
 mod hint;
+mod interrupt;
 #[cfg(target_os = "linux")]
 mod local;
 mod output;
@@ -14,6 +15,8 @@ mod probes;
 mod progress;
 mod render;
 mod session;
+#[cfg(target_os = "linux")]
+mod user;
 mod yaml;
 
 use clap::Parser as _;

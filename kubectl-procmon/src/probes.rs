@@ -1,5 +1,6 @@
 //! The probes that this plugin carries, one per node architecture.
 
+use k8s_openapi::ByteString;
 use sha2::{Digest as _, Sha256};
 
 /// Architecture, in Kubernetes' words, and executable.
@@ -18,6 +19,21 @@ pub(crate) fn all() -> &'static [(&'static str, &'static [u8])] {
     PROBES
 }
 
+/// The key below `binaryData` of the ConfigMap that carries a probe.
+pub(crate) const KEY: &str = "probe";
+
+/// The probe as the ConfigMap holds it.
+pub(crate) fn delivered(bytes: &[u8]) -> ByteString {
+    ByteString(bytes.to_vec())
+}
+
+/// SHA-256, hexadecimal, of the text that stands below [`KEY`] in the object which an admission
+/// policy is shown: base64 in one line.
+pub(crate) fn delivered_digest(bytes: &[u8]) -> serde_json::Result<String> {
+    let text = serde_json::to_value(delivered(bytes))?;
+    Ok(digest(text.as_str().unwrap_or_default().as_bytes()))
+}
+
 /// SHA-256, hexadecimal.
 pub(crate) fn digest(bytes: &[u8]) -> String {
     Sha256::digest(bytes)
@@ -29,4 +45,16 @@ pub(crate) fn digest(bytes: &[u8]) -> String {
 pub(crate) fn describe(arch: &str) -> String {
     let bytes = probe(arch).unwrap_or_default();
     format!("<{} bytes, sha256 {}>", bytes.len(), digest(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_delivered_digest_is_that_of_base64() {
+        // printf '\0\1\377probe' | base64 -w0 | sha256sum
+        assert_eq!(
+            super::delivered_digest(b"\0\x01\xffprobe").ok(),
+            Some("02d7173f71dde30c15a5f08324c5f29f37fa2c114f40812c1644050d81f81db5".to_owned())
+        );
+    }
 }

@@ -1,28 +1,34 @@
 //! The session: its id, and what the document says of who asked.
 
 use anyhow::{Context as _, Result};
-use procmon_profile::mask::mask_argv;
+use procmon_profile::mask::{MaskLevel, mask_argv_at};
 use procmon_profile::model::{LabelMode, Session, Target, Tool};
+use procmon_profile::text::Text;
 use procmon_profile::wire::{Part, WindowReport};
 use std::hash::{BuildHasher as _, Hasher as _};
 
 /// A new session for a target.
-pub(crate) fn new(target: Target, label_mode: LabelMode, requested: Option<f64>) -> Session {
+pub(crate) fn new(
+    target: Target,
+    label_mode: LabelMode,
+    requested: Option<f64>,
+    mask: MaskLevel,
+) -> Session {
     let mut command: Vec<String> = std::env::args_os()
         .map(|argument| argument.to_string_lossy().into_owned())
         .collect();
     if let Some(program) = command.first_mut() {
         "kubectl-procmon".clone_into(program);
     }
-    mask_argv(&mut command);
+    mask_argv_at(&mut command, mask);
     Session {
-        id: id(),
+        id: id().into(),
         tool: Tool {
-            name: "kubectl-procmon".to_owned(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
+            name: "kubectl-procmon".into(),
+            version: env!("CARGO_PKG_VERSION").to_owned().into(),
         },
         target,
-        command,
+        command: command.into_iter().map(Text::from).collect(),
         requested_seconds: requested,
         label_mode,
         ..Session::default()
@@ -143,7 +149,7 @@ mod tests {
             &mut window.dimensions,
             Dimension::Files,
             DimensionState::Partial,
-            "the memory limit was near: the window was ended".to_owned(),
+            "the memory limit was near: the window was ended".into(),
         );
         assert_eq!(cut(&window), None);
     }

@@ -1,16 +1,24 @@
 //! Documents in YAML that somebody wrote: nothing is trusted about them. A file of its own, without anything
 //! of this crate, since the fuzz targets take it as it is.
 
-/// The value of a document; an error is one line.
-pub(crate) fn value(text: &str) -> Result<serde_json::Value, String> {
-    serde_saphyr::from_str_with_options(text, limits()).map_err(|error| {
-        error
-            .to_string()
-            .lines()
-            .next()
-            .unwrap_or_default()
-            .to_owned()
-    })
+use procmon_profile::document::{self, Document, DocumentError, Source};
+use serde::de::DeserializeOwned;
+
+struct Yaml<'a>(&'a str);
+
+impl Source for Yaml<'_> {
+    fn read<T: DeserializeOwned>(&self) -> Result<T, DocumentError> {
+        serde_saphyr::from_str_with_options(self.0, limits()).map_err(|error| {
+            // The lines below the first show the place.
+            let said = error.to_string();
+            DocumentError::malformed(&said.lines().next().unwrap_or_default())
+        })
+    }
+}
+
+/// The document in a text; an error is one line.
+pub(crate) fn parse(text: &str) -> Result<Document, DocumentError> {
+    document::read(&Yaml(text))
 }
 
 /// Documents are large and flat; aliases, which can make them explode, do not occur in them.
@@ -39,7 +47,7 @@ mod tests {
     fn no_bytes_make_it_panic() {
         inputs::feed("yaml", |bytes| {
             if let Ok(text) = std::str::from_utf8(bytes) {
-                let _ = super::value(text);
+                let _ = super::parse(text);
             }
         });
     }

@@ -2,20 +2,16 @@
 //!
 //! A reader that does not read never holds up the window, nor the probe beyond its deadline.
 
+use crate::summarize::Summary;
 use crate::sys;
-use anyhow::Result;
-use procmon_profile::model::{Container, Node};
+use procmon_profile::model::Node;
+use procmon_profile::text::Text;
 use procmon_profile::wire::{
-    Failure, Frame, MAX_STREAM_BYTES, Part, Progress, StreamWriter, WindowReport, encode_chunk,
+    Chunks, Failure, Frame, Packer, Part, Progress, Sealer, StreamWriter, WindowReport,
 };
 use std::fs::File;
 use std::io::Write as _;
 use std::time::Duration;
-
-/// Rows of one chunk: some 300 KB of JSON, far below what a reader accepts.
-pub(crate) const ROWS_PER_CHUNK: usize = 500;
-/// Bytes kept for the node, the containers and the end of the stream.
-const RESERVE: usize = 512 << 10;
 
 /// A pipe that has room has room for this much: `PIPE_BUF`, include/uapi/linux/limits.h.
 const ROOM: usize = 4096;
@@ -28,14 +24,16 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 pub(crate) struct Output {
     file: File,
     writer: StreamWriter,
+    packer: Packer,
     broken: bool,
     /// By the monotonic clock.
     give_up_ns: Option<u64>,
 }
 
 impl Output {
-    /// Frames into a file, until some time after the probe's own deadline.
-    pub(crate) fn new(file: File, deadline_seconds: Option<f64>) -> Self {
+    /// Frames into a file, until some time after the probe's own deadline; chunks are sealed where the session
+    /// has a key.
+    pub(crate) fn new(file: File, deadline_seconds: Option<f64>, sealer: Option<Sealer>) -> Self {
         let give_up_ns = deadline_seconds
             .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
             .and_then(|deadline| {
@@ -45,6 +43,7 @@ impl Output {
         Self {
             file,
             writer: StreamWriter::default(),
+            packer: Packer { sealer },
             broken: false,
             give_up_ns,
         }
@@ -98,72 +97,44 @@ impl Output {
     /// Says that there is no capture, and why.
     pub(crate) fn fail(mut self, code: &str, message: String) {
         self.frame(Frame::Failed(Failure {
-            code: code.to_owned(),
-            message,
+            code: code.to_owned().into(),
+            message: message.into(),
         }));
         self.end();
     }
 
+    /// The probe's public key, base64.
+    pub(crate) fn key(&self) -> Option<Text> {
+        self.packer.sealer.as_ref().map(Sealer::public)
+    }
+
+    /// Chunks for what is left of the stream.
+    pub(crate) fn chunks(&mut self) -> Chunks {
+        Chunks::new(std::mem::take(&mut self.packer), self.writer.bytes())
+    }
+
     /// Writes the whole capture and the end.
-    pub(crate) fn capture(
-        mut self,
-        mut node: Node,
-        report: WindowReport,
-        containers: Vec<Container>,
-        files: Vec<(usize, String)>,
-    ) -> Result<()> {
-        let mut heads = Vec::new();
-        let mut chunks: Vec<(usize, String)> = Vec::new();
-        for (number, mut container) in containers.into_iter().enumerate() {
-            let number = u32::try_from(number)?;
-            // What matters most comes first: the tail is dropped when there is too much.
-            macro_rules! rows {
-                ($($part:ident $field:ident),*) => {$(
-                    let mut rows = std::mem::take(&mut container.$field);
-                    while !rows.is_empty() {
-                        let rest = rows.split_off(rows.len().min(ROWS_PER_CHUNK));
-                        let count = rows.len();
-                        chunks.push((count, encode_chunk(&[Part::$part { container: number, rows }])));
-                        rows = rest;
-                    }
-                )*};
-            }
-            rows!(
-                Processes processes, Network network, Capabilities capabilities, Events events,
-                Dns dns, Syscalls syscalls
-            );
-            heads.push(Part::Container(Box::new(container)));
-        }
-        chunks.extend(files);
-        let mut room = MAX_STREAM_BYTES.saturating_sub(self.writer.bytes() + RESERVE);
-        let mut sent = 0;
-        let mut dropped = 0;
-        chunks.retain(|(rows, chunk)| {
-            // A frame adds some 40 bytes around its chunk.
-            let size = chunk.len() + 40;
-            if size > room {
-                dropped += *rows as u64;
-                return false;
-            }
-            room -= size;
-            sent += size;
-            true
-        });
+    pub(crate) fn capture(mut self, mut node: Node, report: WindowReport, summary: Summary) {
+        let losses = summary.chunks.losses().values();
+        let dropped = losses.map(|(dropped, _)| dropped).sum();
         if let Some(lost) = &mut node.lost {
             lost.frames = dropped;
         }
         node.complete &= dropped == 0;
         if let Some(cost) = &mut node.cost {
-            cost.sent_bytes = Some((self.writer.bytes() + sent) as u64);
+            cost.sent_bytes = Some((self.writer.bytes() + summary.chunks.bytes()) as u64);
         }
-        let mut first = vec![Part::Node(Box::new(node)), Part::Window(report)];
-        first.append(&mut heads);
-        self.frame(Frame::Chunk(encode_chunk(&first)));
-        for (_, chunk) in chunks {
-            self.frame(Frame::Chunk(chunk));
+        let mut heads = vec![Part::Node(Box::new(node)), Part::Window(report)];
+        heads.extend(
+            summary
+                .heads
+                .into_iter()
+                .map(|container| Part::Container(Box::new(container))),
+        );
+        for frame in summary.chunks.finish(&heads) {
+            self.frame(frame);
         }
         self.end();
-        Ok(())
     }
 
     fn end(mut self) {

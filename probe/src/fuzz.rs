@@ -3,8 +3,10 @@
 
 use crate::btf::Btf;
 use crate::drain::Drained;
+use crate::drain::arguments::Interner;
 use crate::label::{self, Slots};
-use crate::node::{Node, arguments_text, mounts, names, namespace_inode, sockets};
+use crate::node::names::{self, Found, Tree};
+use crate::node::{Node, mounts, namespace_inode, sockets};
 use crate::offsets;
 use procmon_probe_ebpf::abi::Privileges;
 use std::collections::BTreeSet;
@@ -40,8 +42,9 @@ pub fn status(bytes: &[u8]) {
     let mut privileges = Privileges::default();
     Node::privileges(bytes, &mut privileges);
     black_box(privileges);
-    black_box(arguments_text(bytes, false));
-    black_box(arguments_text(bytes, true));
+    let mut arguments = Interner::default();
+    black_box(arguments.keep(bytes, false).text());
+    black_box(arguments.keep(bytes, true).text());
 }
 
 /// Names of cgroups, as text and as the kernel side lists them; `/proc/cgroups` and
@@ -84,9 +87,48 @@ pub fn names(bytes: &[u8]) {
             .map(|pair| pair[1].to_vec())
     };
     for follow in [false, true] {
-        let path = names::walk(b"/w/x", name, follow, 7, link);
+        let mut tree = Links::new(link);
+        let Some(path) = names::walk(b"/w/x", name, follow, 7, &mut tree) else {
+            continue;
+        };
         assert!(path.starts_with(b"/"), "{path:?}");
         assert!(!path.split(|byte| *byte == b'/').any(|part| part == b".."));
+    }
+}
+
+/// A tree in which every part is there, and a function tells which paths are links.
+pub(crate) struct Links<F> {
+    link: F,
+    path: Vec<Vec<u8>>,
+}
+
+impl<F: Fn(&[u8]) -> Option<Vec<u8>>> Links<F> {
+    pub(crate) fn new(link: F) -> Self {
+        Self {
+            link,
+            path: Vec::new(),
+        }
+    }
+}
+
+impl<F: Fn(&[u8]) -> Option<Vec<u8>>> Tree for Links<F> {
+    fn enter(&mut self, part: &[u8]) -> Found {
+        self.path.push(part.to_vec());
+        match (self.link)(&names::join(&self.path)) {
+            Some(target) => {
+                self.path.pop();
+                Found::Link(target)
+            }
+            None => Found::Entered,
+        }
+    }
+
+    fn leave(&mut self) {
+        self.path.pop();
+    }
+
+    fn top(&mut self) {
+        self.path.clear();
     }
 }
 

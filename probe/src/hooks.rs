@@ -634,7 +634,7 @@ impl Placing<'_> {
                     return Placed {
                         wanted,
                         hook: Hook {
-                            name: alternative.name.to_owned(),
+                            name: alternative.name.to_owned().into(),
                             tier: alternative.programs[0].1.tier(),
                             state: HookState::Attached,
                             missed: None,
@@ -661,11 +661,11 @@ impl Placing<'_> {
         Placed {
             wanted,
             hook: Hook {
-                name: wanted.alternatives[0].name.to_owned(),
+                name: wanted.alternatives[0].name.to_owned().into(),
                 tier: wanted.alternatives[0].programs[0].1.tier(),
                 state: HookState::Missing,
                 missed: None,
-                reason: Some(reasons.join("; ")),
+                reason: Some(reasons.join("; ").into()),
             },
             used: None,
         }

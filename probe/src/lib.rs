@@ -12,6 +12,7 @@ mod emit;
 pub mod fuzz;
 mod hooks;
 mod label;
+mod lock;
 mod node;
 mod offsets;
 mod sentinel;
@@ -20,8 +21,13 @@ mod sys;
 mod window;
 mod wire;
 
-use procmon_profile::wire::{PROTOCOL, Request, major};
+use procmon_profile::wire::{PROTOCOL, Request, Sealer, major};
+use std::fs::File;
+use std::io::Read as _;
 use std::os::fd::AsFd as _;
+
+/// Above what the kernel takes as the arguments of a command.
+const MAX_REQUEST_BYTES: u64 = 16 << 20;
 
 /// Does what the command line says; the exit code.
 #[expect(
@@ -31,11 +37,14 @@ use std::os::fd::AsFd as _;
 )]
 #[must_use]
 pub fn run() -> i32 {
-    sys::never_trace();
-    let argument = std::env::args().nth(1);
+    let mut arguments = std::env::args().skip(1);
+    let argument = arguments.next();
     match argument.as_deref() {
         Some(sentinel::ARGUMENT) => {
             return sentinel::act();
+        }
+        Some(node::reader::ARGUMENT) => {
+            return node::reader::serve(&std::env::args().nth(2).unwrap_or_default());
         }
         Some("--version") => {
             println!(
@@ -44,23 +53,30 @@ pub fn run() -> i32 {
             );
             return 0;
         }
-        _ => sys::catch_signals(),
+        _ => {}
     }
-    let request: Request = match argument.as_deref().map(serde_json::from_str) {
+    let request = match argument.map(|argument| request(argument, arguments.next().as_deref())) {
         Some(Ok(request)) => request,
         Some(Err(error)) => {
             eprintln!("error: the request can't be read\n  cause: {error}");
             return 2;
         }
         None => {
-            eprintln!(
-                "error: this program is started by `kubectl procmon`, with a request as its argument"
-            );
+            eprintln!("error: this program is started by `kubectl procmon`, with a request");
+            return 2;
+        }
+    };
+    // Where the frames have a descriptor of their own, the signals are those of somebody's terminal.
+    sys::catch_signals(request.frames_fd.is_none());
+    let sealer = match sealer(&request) {
+        Ok(sealer) => sealer,
+        Err(error) => {
+            eprintln!("error: the frames can't be sealed\n  cause: {error}");
             return 2;
         }
     };
     let output = match frames(&request) {
-        Ok(file) => emit::Output::new(file, request.deadline_seconds),
+        Ok(file) => emit::Output::new(file, request.deadline_seconds, sealer),
         Err(error) => {
             eprintln!("error: there is nowhere to write the frames\n  cause: {error}");
             return 2;
@@ -77,8 +93,37 @@ pub fn run() -> i32 {
     window::run(&request, output)
 }
 
+/// Seals to the key that the request names.
+fn sealer(request: &Request) -> std::io::Result<Option<Sealer>> {
+    let Some(key) = &request.seal_to else {
+        return Ok(None);
+    };
+    let sealer = Sealer::new(key, sys::random()?);
+    sealer
+        .map(Some)
+        .ok_or_else(|| std::io::Error::other("the request's key is no key"))
+}
+
+/// What the plugin asks: the argument, or what can be read from the descriptor that follows
+/// `--request-fd`. A command has its secrets in its arguments, and other programs read those of this one.
+fn request(argument: String, fd: Option<&str>) -> anyhow::Result<Request> {
+    let mut text = argument;
+    if text == "--request-fd" {
+        let fd = sys::adopt_fd(fd.unwrap_or_default().parse()?)?;
+        text = read_at_most(fd.into(), MAX_REQUEST_BYTES)?;
+    }
+    Ok(serde_json::from_str(&text)?)
+}
+
+/// The text of a file, up to so many bytes.
+fn read_at_most(file: File, bytes: u64) -> std::io::Result<String> {
+    let mut text = String::new();
+    file.take(bytes).read_to_string(&mut text)?;
+    Ok(text)
+}
+
 /// Where the frames go: the descriptor that the request names, else standard output.
-fn frames(request: &Request) -> std::io::Result<std::fs::File> {
+fn frames(request: &Request) -> std::io::Result<File> {
     match request.frames_fd {
         Some(fd) => sys::adopt_fd(fd).map(Into::into),
         None => std::io::stdout()

@@ -174,8 +174,11 @@ pub(crate) fn prove(capture: &mut Capture) -> Result<()> {
     for placed in &mut capture.hooks {
         if placed.hook.state == HookState::Attached {
             let reason = attempt.excuse(placed.wanted.id);
-            placed.hook.reason =
-                Some(reason.unwrap_or_else(|| "the sentinel's own action was not seen".to_owned()));
+            placed.hook.reason = Some(
+                reason
+                    .unwrap_or_else(|| "the sentinel's own action was not seen".to_owned())
+                    .into(),
+            );
         }
     }
     Ok(())
@@ -185,8 +188,9 @@ pub(crate) fn prove(capture: &mut Capture) -> Result<()> {
 /// that no document has.
 fn send(capture: &mut Capture) -> Result<Attempt> {
     let child = sys::spawn_held(
-        "/proc/self/exe".as_ref(),
-        &["procmon-probe", ARGUMENT],
+        &[c"/proc/self/exe".into()],
+        &[c"procmon-probe".into(), sys::c_text(ARGUMENT.as_ref())?],
+        None,
         None,
     )
     .context("cannot start the sentinel")?;

@@ -2,9 +2,8 @@
 
 use crate::clock::Clock;
 use crate::drain::{
-    Counted, Drained, FileSample, PeerSample, Processes, RareSample, RingRecord, event,
+    Counted, Drained, FileSample, PeerSample, ProcessRow, Processes, RareSample, RingRecord, event,
 };
-use crate::emit::ROWS_PER_CHUNK;
 use crate::hooks::{CAPABLE, Capture, MODULE_LOAD, Placed, RING_COMPLETE};
 use crate::label::Slots;
 use crate::node::{Listener, Node};
@@ -25,8 +24,8 @@ use procmon_profile::model::{
 use procmon_profile::tables::{
     CAPABILITIES, capability_names, errno_name, signal_name, syscall_name,
 };
-use procmon_profile::text;
-use procmon_profile::wire::{Part, encode_chunk};
+use procmon_profile::text::{self, Text};
+use procmon_profile::wire::Chunks;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -73,12 +72,32 @@ pub(crate) struct Facts<'a> {
     pub(crate) listeners: &'a [Listener],
     /// A process held an io_uring when the window opened.
     pub(crate) has_ring: bool,
+    /// Not all descriptors were looked at then.
+    pub(crate) unread_descriptors: bool,
     pub(crate) taps: &'a Taps,
     pub(crate) arch: &'a str,
 }
 
-/// Containers with their rows, in the order of their slots.
-pub(crate) fn containers(facts: &Facts<'_>) -> Result<Vec<Container>> {
+/// Bytes of the stream that the files get in any case, and for each of their rows.
+const FILES_ROOM: usize = 2 << 20;
+const FILE_ROOM: usize = 96;
+/// Bytes of the stream for each of the other kinds of rows, but for processes.
+const KIND_ROOM: usize = 1 << 20;
+
+/// What a window showed.
+pub(crate) struct Summary {
+    /// Containers without their rows, in the order of their slots.
+    pub(crate) heads: Vec<Container>,
+    /// Their rows, ready to be sent.
+    pub(crate) chunks: Chunks,
+    /// By dimension.
+    pub(crate) coverage: BTreeMap<Dimension, f64>,
+    /// Those of [`RING_CALLS`] that were answered without an error.
+    ring_calls: BTreeSet<&'static str>,
+}
+
+/// Makes rows, and packs them as they are made: they are never all in memory.
+pub(crate) fn summarize(facts: &Facts<'_>, mut chunks: Chunks) -> Result<Summary> {
     let mut containers: BTreeMap<u32, Container> = facts
         .slots
         .containers
@@ -87,84 +106,192 @@ pub(crate) fn containers(facts: &Facts<'_>) -> Result<Vec<Container>> {
             (
                 *slot,
                 Container {
-                    container: known.name.clone(),
-                    container_id: known.container_id.clone(),
-                    pod_uid: known.pod_uid.clone(),
+                    container: known.name.clone().into(),
+                    container_id: known.container_id.clone().map(Text::from),
+                    pod_uid: known.pod_uid.clone().map(Text::from),
                     from_start: known.from_start,
-                    started_at: known.started_ns.map(|ns| facts.clock.time(ns)),
+                    started_at: known.started_ns.map(|ns| facts.clock.time(ns).into()),
                     ..Container::default()
                 },
             )
         })
         .collect();
-    let row_ids = processes(facts, &mut containers);
+    let rows = process_rows(facts);
     syscalls(facts, &mut containers);
     network(facts, &mut containers)?;
     dns(facts, &mut containers);
     capabilities(facts, &mut containers);
-    events(facts, &mut containers, &row_ids)?;
-    Ok(containers.into_values().collect())
+    events(facts, &mut containers, &rows.ids)?;
+    let mut coverage = coverage(&containers);
+    let ring_calls = RING_CALLS
+        .into_iter()
+        .filter(|name| {
+            containers
+                .values()
+                .any(|container| is_used(container, name))
+        })
+        .collect();
+    let mut by_number: Vec<&mut Container> = containers.values_mut().collect();
+    macro_rules! send {
+        ($($field:ident),*) => {$(
+            let sizes = by_number.iter().map(|container| container.$field.len());
+            fairly(&mut chunks, KIND_ROOM, sizes.collect(), |chunks, number, most| {
+                let rows = std::mem::take(&mut by_number[number].$field);
+                chunks.rows(number, most, rows);
+                Ok(())
+            })?;
+        )*};
+    }
+    send!(network, capabilities, events, dns, syscalls);
+    let slots: Vec<u32> = containers.keys().copied().collect();
+    let sizes = |of_rows: &mut dyn Iterator<Item = u32>| {
+        let mut sizes = vec![0; slots.len()];
+        for slot in of_rows {
+            if let Ok(number) = slots.binary_search(&slot) {
+                sizes[number] += 1;
+            }
+        }
+        sizes
+    };
+    let (drained, mut processes, mut files) = (facts.drained, Seen::default(), Seen::default());
+    let files_room = FILES_ROOM.min(FILE_ROOM * drained.files.len());
+    let room = chunks.room().saturating_sub(files_room);
+    let images = &drained.processes.images;
+    let n_rows = sizes(
+        &mut rows
+            .named
+            .iter()
+            .map(|(image, ..)| images[*image].container),
+    );
+    fairly(&mut chunks, room, n_rows, |chunks, number, most| {
+        let rows = rows.of(facts, slots[number]);
+        chunks.rows(number, most, rows.inspect(|row| processes.add(row.count)));
+        Ok(())
+    })?;
+    let of_files = drained.files.iter();
+    let n_rows = sizes(&mut of_files.filter_map(|sample| drained.container_of(sample.exe)));
+    let room = chunks.room();
+    fairly(&mut chunks, room, n_rows, |chunks, number, most| {
+        let slot = slots[number];
+        let mut failed = Ok(());
+        let samples = drained.files.iter();
+        let samples = samples.filter(|sample| drained.container_of(sample.exe) == Some(slot));
+        let rows = samples.filter_map(|sample| {
+            let row = file(facts, slot, sample).unwrap_or_else(|error| {
+                failed = Err(error);
+                None
+            })?;
+            files.add(row.operations.values().sum::<u64>() + row.errors.values().sum::<u64>());
+            Some(row)
+        });
+        chunks.rows(number, most, rows);
+        failed
+    })?;
+    for (dimension, seen) in [(Dimension::Processes, processes), (Dimension::Files, files)] {
+        coverage.extend(seen.coverage().map(|value| (dimension, value)));
+    }
+    Ok(Summary {
+        heads: containers.into_values().collect(),
+        chunks,
+        coverage,
+        ring_calls,
+    })
 }
 
-/// Rows of processes; returns the id of the row that stands for each image.
-fn processes(
-    facts: &Facts<'_>,
-    containers: &mut BTreeMap<u32, Container>,
-) -> HashMap<usize, String> {
+/// Shares a room of the stream among containers, those with the fewest rows first: what they leave goes to the others,
+/// so that no container takes the room of another. `sizes` are numbers of rows.
+fn fairly(
+    chunks: &mut Chunks,
+    room: usize,
+    sizes: Vec<usize>,
+    mut send: impl FnMut(&mut Chunks, usize, usize) -> Result<()>,
+) -> Result<()> {
+    let mut order: Vec<(usize, usize)> = sizes.into_iter().enumerate().collect();
+    order.retain(|(_, size)| *size > 0);
+    order.sort_by_key(|(_, size)| *size);
+    let (n_all, end) = (order.len(), chunks.room().saturating_sub(room));
+    for (place, (number, _)) in order.into_iter().enumerate() {
+        let left = chunks.room().saturating_sub(end);
+        send(chunks, number, left / (n_all - place))?;
+    }
+    Ok(())
+}
+
+/// Rows of processes, before they are made.
+struct ProcessRows<'a> {
+    /// Image, uid, gid, row and id.
+    named: Vec<(usize, u32, u32, &'a ProcessRow, Text)>,
+    /// The id of the row that stands for each image.
+    ids: HashMap<usize, Text>,
+}
+
+fn process_rows<'a>(facts: &Facts<'a>) -> ProcessRows<'a> {
     let table = &facts.drained.processes;
-    let mut ids: HashMap<usize, (u64, String)> = HashMap::new();
+    let mut ids: HashMap<usize, (u64, Text)> = HashMap::new();
     let mut numbers: HashMap<u32, u32> = HashMap::new();
-    let mut named = Vec::new();
+    let mut named = Vec::with_capacity(table.rows.len());
     for ((image, uid, gid), row) in &table.rows {
         let container = table.images[*image].container;
         let number = numbers.entry(container).or_insert(0);
         *number += 1;
-        let id = format!("p{number}");
+        let id = Text::from(format!("p{number}"));
         let best = ids.entry(*image).or_insert((0, id.clone()));
         if row.count > best.0 {
             *best = (row.count, id.clone());
         }
         named.push((*image, *uid, *gid, row, id));
     }
-    for (image_number, uid, gid, row, id) in named {
-        let image = &table.images[image_number];
-        let Some(container) = containers.get_mut(&image.container) else {
-            continue;
-        };
-        let exe = facts.drained.exes.get(&image.exe);
-        container.processes.push(Process {
-            id,
-            parent: row_of(table, &ids, image.parent).map(|(_, id)| id.clone()),
-            exe: facts.drained.path_of(image.exe),
-            argv: image.argv.clone(),
-            argv_truncated: image.truncated,
-            cwd: row.cwd.clone(),
-            uid,
-            gid,
-            pids: row.pids.clone(),
-            capabilities: Some(sets(&row.privileges)),
-            no_new_privs: Some(row.privileges.no_new_privs != 0),
-            seccomp: Some(match row.privileges.seccomp {
-                0 => SeccompMode::Disabled,
-                1 => SeccompMode::Strict,
-                _ => SeccompMode::Filter,
-            }),
-            namespaces: facts.node.namespaces(image.container, &row.privileges),
-            origin: image.origin,
-            layer: exe.map(|exe| exe_layer(facts, image.container, &exe.meta, &exe.path)),
-            deleted: exe.is_some_and(|exe| exe.meta.flags & FILE_DELETED != 0),
-            sha256: None,
-            package: None,
-            started_before: row.started_before,
-            count: row.count,
-            first_seen: Some(facts.clock.time(row.first_ns)),
-            last_seen: Some(facts.clock.time(row.last_ns)),
-            exits: row.exits.clone(),
-        });
+    ProcessRows {
+        named,
+        ids: ids
+            .into_iter()
+            .map(|(image, (_, id))| (image, id))
+            .collect(),
     }
-    ids.into_iter()
-        .map(|(image, (_, id))| (image, id))
-        .collect()
+}
+
+impl ProcessRows<'_> {
+    /// Rows of one container.
+    fn of<'a>(&'a self, facts: &'a Facts<'a>, slot: u32) -> impl Iterator<Item = Process> + 'a {
+        let table = &facts.drained.processes;
+        let own = self
+            .named
+            .iter()
+            .filter(move |(image, ..)| table.images[*image].container == slot);
+        own.map(move |(image, uid, gid, row, id)| {
+            let image = &table.images[*image];
+            let exe = facts.drained.exes.get(&image.exe);
+            Process {
+                id: id.clone(),
+                parent: row_of(table, &self.ids, image.parent).cloned(),
+                exe: facts.drained.path_of(image.exe),
+                argv: image.arguments.text(),
+                argv_truncated: image.arguments.truncated,
+                cwd: row.cwd.clone(),
+                uid: *uid,
+                gid: *gid,
+                pids: row.pids.clone(),
+                capabilities: Some(sets(&row.privileges)),
+                no_new_privs: Some(row.privileges.no_new_privs != 0),
+                seccomp: Some(match row.privileges.seccomp {
+                    0 => SeccompMode::Disabled,
+                    1 => SeccompMode::Strict,
+                    _ => SeccompMode::Filter,
+                }),
+                namespaces: facts.node.namespaces(image.container, &row.privileges),
+                origin: image.origin,
+                layer: exe.map(|exe| exe_layer(facts, image.container, &exe.meta, &exe.path)),
+                deleted: exe.is_some_and(|exe| exe.meta.flags & FILE_DELETED != 0),
+                sha256: None,
+                package: None,
+                started_before: row.started_before,
+                count: row.count,
+                first_seen: Some(facts.clock.time(row.first_ns).into()),
+                last_seen: Some(facts.clock.time(row.last_ns).into()),
+                exits: row.exits.clone(),
+            }
+        })
+    }
 }
 
 /// What stands for an image. A forked stage that only executed something else has no row: its
@@ -242,7 +369,7 @@ fn abi(arch: &str, abi: u32) -> Abi {
 fn named(errnos: &BTreeMap<u16, u64>) -> Counts {
     errnos
         .iter()
-        .map(|(errno, count)| (errno_name(*errno), *count))
+        .map(|(errno, count)| (errno_name(*errno).into(), *count))
         .collect()
 }
 
@@ -257,7 +384,7 @@ fn syscalls(facts: &Facts<'_>, containers: &mut BTreeMap<u32, Container>) {
         };
         let abi = abi(facts.arch, sample.key.abi);
         container.syscalls.push(Syscall {
-            name: syscall_name(abi, sample.key.number),
+            name: syscall_name(abi, sample.key.number).into(),
             abi,
             exe: facts.drained.path_of(sample.key.exe),
             calls: sample.row.calls,
@@ -269,57 +396,6 @@ fn syscalls(facts: &Facts<'_>, containers: &mut BTreeMap<u32, Container>) {
             latency_ns: sample.latency.clone(),
             arguments: Counts::new(),
         });
-    }
-}
-
-/// Rows of files, ready to be sent: there may be so many that they are never all in memory. `once` and
-/// `all` are counted as [`coverage`] wants them.
-pub(crate) struct Files {
-    /// Chunks with the numbers of their rows.
-    pub(crate) chunks: Vec<(usize, String)>,
-    once: u64,
-    all: u64,
-}
-
-/// Makes the rows of files.
-pub(crate) fn files(facts: &Facts<'_>) -> Result<Files> {
-    let mut done = Files {
-        chunks: Vec::new(),
-        once: 0,
-        all: 0,
-    };
-    for (number, slot) in (0_u32..).zip(facts.slots.containers.keys()) {
-        let mut rows = Vec::new();
-        let samples = facts
-            .drained
-            .files
-            .iter()
-            .filter(|sample| facts.drained.container_of(sample.exe) == Some(*slot));
-        for sample in samples {
-            let Some(row) = file(facts, *slot, sample)? else {
-                continue;
-            };
-            let count = row.operations.values().sum::<u64>() + row.errors.values().sum::<u64>();
-            done.once += u64::from(count == 1);
-            done.all += count;
-            rows.push(row);
-            if rows.len() == ROWS_PER_CHUNK {
-                done.send(number, &mut rows);
-            }
-        }
-        done.send(number, &mut rows);
-    }
-    Ok(done)
-}
-
-impl Files {
-    fn send(&mut self, container: u32, rows: &mut Vec<File>) {
-        if !rows.is_empty() {
-            let rows = std::mem::take(rows);
-            let count = rows.len();
-            let chunk = encode_chunk(&[Part::Files { container, rows }]);
-            self.chunks.push((count, chunk));
-        }
     }
 }
 
@@ -341,7 +417,7 @@ fn file(facts: &Facts<'_>, slot: u32, sample: &FileSample) -> Result<Option<File
         return Ok(None);
     }
     Ok(Some(File {
-        path: sample.path.to_string(),
+        path: sample.path.to_string().into(),
         exe: facts.drained.path_of(sample.exe),
         operations,
         bytes_read: counts.bytes_read,
@@ -353,7 +429,7 @@ fn file(facts: &Facts<'_>, slot: u32, sample: &FileSample) -> Result<Option<File
         } else {
             NameSource::Argument
         },
-        mode: has_file(sample).then(|| format!("{:04o}", sample.meta.mode & 0o7777)),
+        mode: has_file(sample).then(|| format!("{:04o}", sample.meta.mode & 0o7777).into()),
         owner: has_file(sample).then_some(Owner {
             uid: sample.meta.uid,
             gid: sample.meta.gid,
@@ -404,18 +480,25 @@ fn protocol(family: u16, socket_type: u8, protocol: u16) -> Option<Protocol> {
     })
 }
 
-/// Names that each container used for an address.
-type UsedNames<'a> = HashMap<(u32, IpAddr), BTreeSet<&'a str>>;
+/// Names that each container used for an address: those that a resolver answered, and claims.
+type UsedNames<'a> = HashMap<(u32, IpAddr), [BTreeSet<&'a str>; 2]>;
 
 fn used_names<'a>(facts: &Facts<'a>) -> UsedNames<'a> {
     let mut all = UsedNames::new();
     for used in &facts.drained.names.used {
         if let Some(container) = facts.drained.container_of(used.exe) {
-            let names = all.entry((container, used.address)).or_default();
+            let [names, claimed] = all.entry((container, used.address)).or_default();
             names.extend(used.names.iter().map(String::as_str));
+            claimed.extend(used.claimed.iter().map(String::as_str));
         }
     }
     all
+}
+
+/// The first of many names, for the document.
+fn first_names(names: &BTreeSet<&str>) -> Vec<Text> {
+    let names = names.iter().take(MAX_NAMES);
+    names.map(|name| Text::from(*name)).collect()
 }
 
 fn dns(facts: &Facts<'_>, containers: &mut BTreeMap<u32, Container>) {
@@ -427,10 +510,11 @@ fn dns(facts: &Facts<'_>, containers: &mut BTreeMap<u32, Container>) {
         {
             container.dns.push(Dns {
                 exe: facts.drained.path_of(row.exe),
-                name: row.name.clone(),
-                record_type: row.record_type.clone(),
-                rcode: row.rcode.clone(),
-                answers: row.answers.clone(),
+                name: row.name.clone().into(),
+                record_type: row.record_type.clone().into(),
+                rcode: row.rcode.clone().map(Text::from),
+                answers: row.answers.iter().map(Text::from).collect(),
+                resolvers: row.resolvers.iter().map(Text::from).collect(),
                 count: row.count,
             });
         }
@@ -465,12 +549,12 @@ fn network(facts: &Facts<'_>, containers: &mut BTreeMap<u32, Container>) -> Resu
     Ok(())
 }
 
-fn listening(exe: String, listener: &Listener) -> Network {
+fn listening(exe: Text, listener: &Listener) -> Network {
     let (protocol, local) = match listener {
         Listener::Tcp { address, .. } => (
             Protocol::Tcp,
             Endpoint {
-                address: Some(address.ip().to_canonical().to_string()),
+                address: Some(address.ip().to_canonical().to_string().into()),
                 port: Some(address.port()),
                 path: None,
             },
@@ -545,36 +629,33 @@ fn peer(
         },
         Direction::Outbound => {
             let remote = any_address(key.family, &key.remote);
+            let used = names.get(&(container, remote));
+            let used = |which: usize| used.map(|used| first_names(&used[which]));
             (
                 None,
                 Some(Remote {
-                    address: Some(remote.to_string()),
+                    address: Some(remote.to_string().into()),
                     port: Some(key.remote_port),
-                    names: names
-                        .get(&(container, remote))
-                        .into_iter()
-                        .flatten()
-                        .take(MAX_NAMES)
-                        .map(|name| (*name).to_owned())
-                        .collect(),
+                    names: used(0).unwrap_or_default(),
+                    claimed: used(1).unwrap_or_default(),
                     ..Remote::default()
                 }),
             )
         }
         Direction::Inbound => (
             Some(Endpoint {
-                address: address(key.family, &key.local),
+                address: address(key.family, &key.local).map(Text::from),
                 port: Some(key.local_port),
                 path: None,
             }),
             address(key.family, &key.remote).map(|address| Remote {
-                address: Some(address),
+                address: Some(address.into()),
                 ..Remote::default()
             }),
         ),
         Direction::Listen => (
             Some(Endpoint {
-                address: Some(any_address(key.family, &key.local).to_string()),
+                address: Some(any_address(key.family, &key.local).to_string().into()),
                 port: Some(key.local_port),
                 path: None,
             }),
@@ -614,7 +695,7 @@ fn peer(
 fn of_prefix(remote: Remote) -> Remote {
     let cidr = remote.address.map(|address| {
         let bits = if address.contains(':') { 64 } else { 24 };
-        format!("{address}/{bits}")
+        format!("{address}/{bits}").into()
     });
     Remote {
         cidr,
@@ -646,7 +727,7 @@ fn capabilities(facts: &Facts<'_>, containers: &mut BTreeMap<u32, Container>) {
         );
         container.capabilities.push(CapabilityUse {
             exe: facts.drained.path_of(key.exe),
-            name,
+            name: name.into(),
             used: row.used,
             denied: row.denied,
             probed: is_hook.then_some(row.probed),
@@ -658,7 +739,7 @@ fn capabilities(facts: &Facts<'_>, containers: &mut BTreeMap<u32, Container>) {
 fn events(
     facts: &Facts<'_>,
     containers: &mut BTreeMap<u32, Container>,
-    ids: &HashMap<usize, String>,
+    ids: &HashMap<usize, Text>,
 ) -> Result<()> {
     let names_modules = facts
         .capture
@@ -676,7 +757,7 @@ fn events(
             continue;
         };
         container.events.push(Event {
-            time: facts.clock.time(seen.time),
+            time: facts.clock.time(seen.time).into(),
             event_type,
             process: row_of(&facts.drained.processes, ids, *image).cloned(),
             count: event::count(facts.capture, &seen.key)?,
@@ -687,52 +768,55 @@ fn events(
 }
 
 /// Type and details of a rare operation.
-fn details(arch: &str, key: &RareKey) -> Option<(EventType, BTreeMap<String, String>)> {
+fn details(arch: &str, key: &RareKey) -> Option<(EventType, BTreeMap<Text, Text>)> {
     let values = key.values;
     let low = |value: u64| value & 0xffff_ffff;
     let end = key.text.iter().position(|byte| *byte == 0).unwrap_or(0);
     let name = text::from_bytes(&key.text[..end]);
     let call = || syscall_name(abi(arch, 0), u32::try_from(low(values[3])).unwrap_or(0));
     let mut details = BTreeMap::new();
-    let mut put = |name: &str, value: String| {
+    let mut put = |name: &str, value: Text| {
         if !value.is_empty() {
-            details.insert(name.to_owned(), value);
+            details.insert(name.into(), value);
         }
     };
     let event_type = match key.kind {
         RARE_CREDENTIALS => {
             let (before, after) = (values[0], values[1]);
             if before != after {
-                put("fromUid", (before >> 32).to_string());
-                put("fromGid", low(before).to_string());
-                put("toUid", (after >> 32).to_string());
-                put("toGid", low(after).to_string());
+                put("fromUid", (before >> 32).to_string().into());
+                put("fromGid", low(before).to_string().into());
+                put("toUid", (after >> 32).to_string().into());
+                put("toGid", low(after).to_string().into());
             }
-            put("gained", capability_names(values[3] & !values[2]).join(","));
+            put(
+                "gained",
+                capability_names(values[3] & !values[2]).join(",").into(),
+            );
             put(
                 "dropped",
-                capability_names(values[2] & !values[3]).join(","),
+                capability_names(values[2] & !values[3]).join(",").into(),
             );
             EventType::Credentials
         }
         RARE_PTRACE => {
-            put("request", low(values[0]).to_string());
-            put("target", low(values[1]).to_string());
-            put("call", call());
+            put("request", low(values[0]).to_string().into());
+            put("target", low(values[1]).to_string().into());
+            put("call", call().into());
             EventType::Ptrace
         }
         RARE_MOUNT => {
             put("fstype", name);
-            put("flags", format!("{:#x}", values[1]));
-            put("call", call());
+            put("flags", format!("{:#x}", values[1]).into());
+            put("call", call().into());
             EventType::Mount
         }
         RARE_SETNS => {
-            put("namespaces", clone_flags(values[0]));
+            put("namespaces", clone_flags(values[0]).into());
             EventType::Setns
         }
         RARE_UNSHARE => {
-            put("namespaces", clone_flags(values[0]));
+            put("namespaces", clone_flags(values[0]).into());
             EventType::Unshare
         }
         RARE_MEMFD_EXEC => {
@@ -746,31 +830,31 @@ fn details(arch: &str, key: &RareKey) -> Option<(EventType, BTreeMap<String, Str
                 put("name", name);
             }
             if values[3] != 0 {
-                put("call", call());
+                put("call", call().into());
             }
             EventType::ModuleLoad
         }
         RARE_SIGNAL => {
             let signal = u32::try_from(low(values[0])).unwrap_or(0);
-            put("signal", signal_name(signal));
-            put("target", low(values[1]).to_string());
+            put("signal", signal_name(signal).into());
+            put("target", low(values[1]).to_string().into());
             put("comm", name);
             EventType::Signal
         }
         RARE_BPF => {
-            put("command", values[0].to_string());
+            put("command", values[0].to_string().into());
             EventType::Bpf
         }
         RARE_KEYCTL => {
-            put("operation", low(values[0]).to_string());
+            put("operation", low(values[0]).to_string().into());
             EventType::Keyctl
         }
         RARE_USERFAULTFD => {
-            put("flags", format!("{:#x}", values[0]));
+            put("flags", format!("{:#x}", values[0]).into());
             EventType::Userfaultfd
         }
         RARE_PERF => {
-            put("target", low(values[0]).to_string());
+            put("target", low(values[0]).to_string().into());
             EventType::Perf
         }
         _ => return None,
@@ -802,13 +886,9 @@ fn clone_flags(flags: u64) -> String {
 /// What the rows can be relied on for, and how much new would still have come.
 pub(crate) fn completeness(
     facts: &Facts<'_>,
-    containers: &[Container],
-    files: &Files,
+    summary: &Summary,
     cut: Option<&str>,
-) -> (
-    BTreeMap<Dimension, DimensionCompleteness>,
-    BTreeMap<Dimension, f64>,
-) {
+) -> BTreeMap<Dimension, DimensionCompleteness> {
     let mut reasons: BTreeMap<Dimension, (DimensionState, BTreeSet<String>)> = BTreeMap::new();
     let mut add = |dimension, state: DimensionState, reason: String| {
         let entry = reasons
@@ -892,36 +972,76 @@ pub(crate) fn completeness(
             );
         }
     }
-    if facts.drained.processes.lost > 0 {
-        add(
+    let drained = facts.drained;
+    for (dimension, count, what) in [
+        (
             Dimension::Processes,
-            DimensionState::Partial,
-            format!(
-                "more different programs than the probe keeps: {}",
-                facts.drained.processes.lost
-            ),
-        );
+            drained.processes.lost,
+            "more different programs than the probe keeps",
+        ),
+        (
+            Dimension::Processes,
+            drained.processes.unread,
+            "command lines that could not be read in time",
+        ),
+        (
+            Dimension::Files,
+            drained.as_given,
+            "names that stand as they were given, since finding out where they lead would take too long",
+        ),
+        (
+            Dimension::Files,
+            drained.cut_paths,
+            "paths that were cut, since all together are too long",
+        ),
+        (
+            Dimension::Files,
+            facts.node.unread_mounts,
+            "mounts that were not looked at, since others took too long",
+        ),
+    ] {
+        if count > 0 {
+            add(
+                dimension,
+                DimensionState::Partial,
+                format!("{what}: {count}"),
+            );
+        }
+    }
+    if facts.unread_descriptors {
+        let reason = "there were too many open descriptors to look at all when the window opened: \
+                      who holds a listener, and who an io_uring, is not known of all";
+        for dimension in [Dimension::Files, Dimension::Network] {
+            add(dimension, DimensionState::Partial, reason.to_owned());
+        }
+    }
+    for (dimension, (dropped, cut)) in summary.chunks.losses() {
+        for (count, what) in [
+            (*dropped, "rows found no room in the stream"),
+            (*cut, "rows were cut to find room in the stream"),
+        ] {
+            if count > 0 {
+                add(
+                    *dimension,
+                    DimensionState::Partial,
+                    format!("{count} {what}"),
+                );
+            }
+        }
     }
     let sees_rings = facts
         .capture
         .placed(RING_COMPLETE)
         .is_some_and(Placed::is_there);
     // A ring whose kernel thread polls needs no call but its making.
-    let calls_of = |names: &[&str]| {
-        containers
-            .iter()
-            .flat_map(|container| &container.syscalls)
-            .any(|call| {
-                names.contains(&call.name.as_str())
-                    && call.calls > call.errors.values().sum::<u64>()
-            })
-    };
+    let has_called = summary.ring_calls.contains("io_uring_enter")
+        || summary.ring_calls.contains("io_uring_setup");
     for (used, what) in [
+        (!sees_rings && (facts.has_ring || has_called), "io_uring"),
         (
-            !sees_rings && (facts.has_ring || calls_of(&["io_uring_enter", "io_uring_setup"])),
-            "io_uring",
+            summary.ring_calls.contains("io_submit"),
+            "asynchronous I/O (io_submit)",
         ),
-        (calls_of(&["io_submit"]), "asynchronous I/O (io_submit)"),
     ] {
         if used {
             for dimension in [Dimension::Files, Dimension::Network, Dimension::Dns] {
@@ -938,7 +1058,7 @@ pub(crate) fn completeness(
             add(dimension, DimensionState::Partial, cut.to_owned());
         }
     }
-    let dimensions = Dimension::ALL
+    Dimension::ALL
         .into_iter()
         .map(|dimension| {
             let (state, reasons) = reasons
@@ -948,12 +1068,20 @@ pub(crate) fn completeness(
                 dimension,
                 DimensionCompleteness {
                     state,
-                    reasons: reasons.into_iter().collect(),
+                    reasons: reasons.into_iter().map(Text::from).collect(),
                 },
             )
         })
-        .collect();
-    (dimensions, coverage(containers, files))
+        .collect()
+}
+
+/// Calls by which work is done that no call names.
+const RING_CALLS: [&str; 3] = ["io_uring_enter", "io_uring_setup", "io_submit"];
+
+/// A system call of this name was answered without an error.
+fn is_used(container: &Container, name: &str) -> bool {
+    let mut calls = container.syscalls.iter().filter(|call| call.name == name);
+    calls.any(|call| call.calls > call.errors.values().sum::<u64>())
 }
 
 /// What a record of the ring buffer tells of, and what is incomplete without it.
@@ -995,53 +1123,47 @@ fn dimensions_of(map: &str) -> &'static [Dimension] {
     }
 }
 
-/// 1 minus the Good–Turing estimate, from rows seen once and all observations.
-fn coverage(containers: &[Container], files: &Files) -> BTreeMap<Dimension, f64> {
-    let estimate = |counts: &mut dyn Iterator<Item = u64>| {
-        let (once, all) = counts.fold((0_u64, 0_u64), |(once, all), count| {
-            (once + u64::from(count == 1), all + count)
-        });
-        (all > 0).then(|| procmon_profile::completeness::coverage(once, all))
-    };
-    let mut coverage = BTreeMap::new();
-    let mut put = |dimension, value: Option<f64>| {
-        if let Some(value) = value {
-            coverage.insert(dimension, value);
+/// Observations, and rows that were observed once: what the Good–Turing estimate needs.
+#[derive(Default)]
+struct Seen {
+    once: u64,
+    all: u64,
+}
+
+impl Seen {
+    fn add(&mut self, count: u64) {
+        self.once += u64::from(count == 1);
+        self.all += count;
+    }
+
+    /// 1 minus the estimate. None: nothing was observed.
+    fn coverage(&self) -> Option<f64> {
+        (self.all > 0).then(|| procmon_profile::completeness::coverage(self.once, self.all))
+    }
+}
+
+/// By dimension, but for processes and files.
+fn coverage(containers: &BTreeMap<u32, Container>) -> BTreeMap<Dimension, f64> {
+    let mut seen: BTreeMap<Dimension, Seen> = BTreeMap::new();
+    let mut add = |dimension, count| seen.entry(dimension).or_default().add(count);
+    for container in containers.values() {
+        for row in &container.syscalls {
+            add(Dimension::Syscalls, row.calls);
         }
-    };
-    let rows = || containers.iter();
-    put(
-        Dimension::Processes,
-        estimate(&mut rows().flat_map(|c| &c.processes).map(|row| row.count)),
-    );
-    put(
-        Dimension::Syscalls,
-        estimate(&mut rows().flat_map(|c| &c.syscalls).map(|row| row.calls)),
-    );
-    put(
-        Dimension::Files,
-        (files.all > 0).then(|| procmon_profile::completeness::coverage(files.once, files.all)),
-    );
-    put(
-        Dimension::Network,
-        estimate(
-            &mut rows()
-                .flat_map(|c| &c.network)
-                .filter(|row| row.direction != Direction::Listen)
-                .map(|row| row.connections + row.datagrams_sent + row.datagrams_received),
-        ),
-    );
-    put(
-        Dimension::Dns,
-        estimate(&mut rows().flat_map(|c| &c.dns).map(|row| row.count)),
-    );
-    put(
-        Dimension::Capabilities,
-        estimate(
-            &mut rows()
-                .flat_map(|c| &c.capabilities)
-                .map(|row| row.used + row.denied),
-        ),
-    );
-    coverage
+        for row in &container.network {
+            if row.direction != Direction::Listen {
+                let count = row.connections + row.datagrams_sent + row.datagrams_received;
+                add(Dimension::Network, count);
+            }
+        }
+        for row in &container.dns {
+            add(Dimension::Dns, row.count);
+        }
+        for row in &container.capabilities {
+            add(Dimension::Capabilities, row.used + row.denied);
+        }
+    }
+    seen.into_iter()
+        .filter_map(|(dimension, seen)| Some((dimension, seen.coverage()?)))
+        .collect()
 }

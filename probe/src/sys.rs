@@ -1,6 +1,7 @@
 //! The only unsafe code of this crate: system calls that std does not offer.
 #![expect(unsafe_code, reason = "system calls")]
 
+use procmon_profile::wire::RunAs;
 use std::ffi::{CString, OsStr};
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd as _, OwnedFd};
@@ -9,45 +10,97 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Number of signals that asked to stop.
 static STOPS: AtomicU32 = AtomicU32::new(0);
+/// SIGURG has come, which the sentinel sends too.
+static URGENT: AtomicU32 = AtomicU32::new(0);
 
-extern "C" fn on_stop(_: libc::c_int) {
-    STOPS.fetch_add(1, Ordering::Relaxed);
-}
+/// Signals that the kernel sends for a fault of this process itself.
+const FAULTS: [libc::c_int; 6] = [
+    libc::SIGSEGV,
+    libc::SIGBUS,
+    libc::SIGILL,
+    libc::SIGFPE,
+    libc::SIGTRAP,
+    libc::SIGSYS,
+];
+/// Signals by which a terminal tells of its size, moves jobs, or that nobody waits for.
+const JOBS: [libc::c_int; 7] = [
+    libc::SIGWINCH,
+    libc::SIGCHLD,
+    libc::SIGCONT,
+    libc::SIGTSTP,
+    libc::SIGTTIN,
+    libc::SIGTTOU,
+    libc::SIGURG,
+];
 
-/// From now on SIGINT and SIGTERM only ask to stop, and a closed pipe is an error.
-pub(crate) fn catch_signals() {
-    for (signal, handler) in [
-        (libc::SIGINT, on_stop as *const () as libc::sighandler_t),
-        (libc::SIGTERM, on_stop as *const () as libc::sighandler_t),
-        (libc::SIGPIPE, libc::SIG_IGN),
-    ] {
-        // SAFETY: the handler only adds to an atomic.
-        unsafe { libc::signal(signal, handler) };
+extern "C" fn on_stop(signal: libc::c_int, info: *mut libc::siginfo_t, _: *mut libc::c_void) {
+    // SAFETY: the kernel gives a valid structure to a handler with SA_SIGINFO.
+    let is_sent = unsafe { (*info).si_code } <= 0;
+    if is_sent && signal == libc::SIGURG {
+        URGENT.store(1, Ordering::Relaxed);
+    } else if is_sent {
+        STOPS.fetch_add(1, Ordering::Relaxed);
+    } else if FAULTS.contains(&signal) {
+        // It comes again, and ends this process as it should.
+        // SAFETY: takes numbers only, and may be called in a handler.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    } else if signal != libc::SIGCHLD {
+        STOPS.fetch_add(1, Ordering::Relaxed);
     }
 }
 
-/// Errors shall carry no backtrace: nobody reads one on a node, and the probe has no tables to make
-/// one from. std decides by the environment, once; the command's environment stays as it was.
-pub(crate) fn never_trace() {
-    const SWITCH: &str = "RUST_LIB_BACKTRACE";
-    let before = std::env::var_os(SWITCH);
-    // SAFETY: this process has one thread.
-    unsafe { std::env::set_var(SWITCH, "0") };
-    let _ = std::backtrace::Backtrace::capture();
-    // SAFETY: as above.
-    unsafe {
-        match before {
-            Some(value) => std::env::set_var(SWITCH, value),
-            None => std::env::remove_var(SWITCH),
+/// From now on every signal that can be caught only asks to stop, and a closed pipe is an error: an image names the
+/// signal that ends its containers. `all` is false where a person's terminal sends signals too: those of
+/// job control, and those that are ignored already, are left alone then.
+pub(crate) fn catch_signals(all: bool) {
+    for signal in 1..=libc::SIGRTMAX() {
+        // SAFETY: all-zero is a valid sigaction, pointers are to locals, the handler only adds to an
+        // atomic or sets a signal back. What the kernel or libc keeps for itself is refused.
+        unsafe {
+            let mut before: libc::sigaction = std::mem::zeroed();
+            libc::sigaction(signal, std::ptr::null(), &raw mut before);
+            let is_ignored = before.sa_sigaction == libc::SIG_IGN
+                && !matches!(signal, libc::SIGINT | libc::SIGTERM | libc::SIGPIPE);
+            if !all && (is_ignored || JOBS.contains(&signal)) {
+                continue;
+            }
+            let mut action: libc::sigaction = std::mem::zeroed();
+            action.sa_sigaction = on_stop as *const () as libc::sighandler_t;
+            action.sa_flags = libc::SA_SIGINFO | libc::SA_RESTART;
+            if signal == libc::SIGPIPE {
+                action.sa_sigaction = libc::SIG_IGN;
+            }
+            libc::sigaction(signal, &raw const action, std::ptr::null_mut());
         }
     }
 }
 
+/// Random bytes of the system.
+pub(crate) fn random() -> io::Result<[u8; 32]> {
+    let mut bytes = [0; 32];
+    // SAFETY: the pointer and the length are those of a local.
+    let count = unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), 0) };
+    // So few bytes come whole.
+    if count < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(bytes)
+}
+
 /// What is written to a file does not wait, or fails at once: looked at for so long.
-pub(crate) fn has_room(file: &std::fs::File, wait: std::time::Duration) -> bool {
+pub(crate) fn has_room(file: &impl AsRawFd, wait: std::time::Duration) -> bool {
+    is_ready(file, libc::POLLOUT, wait)
+}
+
+/// Reading does not wait, or fails at once: looked at for so long.
+pub(crate) fn has_data(file: &impl AsRawFd, wait: std::time::Duration) -> bool {
+    is_ready(file, libc::POLLIN, wait)
+}
+
+fn is_ready(file: &impl AsRawFd, events: libc::c_short, wait: std::time::Duration) -> bool {
     let mut poll = libc::pollfd {
         fd: file.as_raw_fd(),
-        events: libc::POLLOUT,
+        events,
         revents: 0,
     };
     let milliseconds = i32::try_from(wait.as_millis()).unwrap_or(i32::MAX);
@@ -55,9 +108,29 @@ pub(crate) fn has_room(file: &std::fs::File, wait: std::time::Duration) -> bool 
     unsafe { libc::poll(&raw mut poll, 1, milliseconds) == 1 }
 }
 
+/// This process ends with its parent, and by nothing else that a terminal or a runtime sends. It is the first to go
+/// when memory is short.
+pub(crate) fn end_with_parent() {
+    // SAFETY: takes numbers, and a name that is a constant.
+    unsafe {
+        libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+        libc::prctl(libc::PR_SET_NAME, c"procmon-reader".as_ptr());
+        for signal in 1..=64 {
+            libc::signal(signal, libc::SIG_IGN);
+        }
+    }
+    // Where it may not, it is as good as any other.
+    let _ = std::fs::write("/proc/self/oom_score_adj", "1000");
+}
+
 /// Somebody asked to stop.
 pub(crate) fn stop_requested() -> bool {
-    STOPS.load(Ordering::Relaxed) != 0
+    STOPS.load(Ordering::Relaxed) + URGENT.load(Ordering::Relaxed) != 0
+}
+
+/// The SIGURG that came was the sentinel's.
+pub(crate) fn forget_urgent() {
+    URGENT.store(0, Ordering::Relaxed);
 }
 
 /// Nanoseconds of the monotonic clock, which the programs in the kernel read too.
@@ -168,30 +241,25 @@ impl Held {
     /// Lets it execute. The error is that of execve.
     pub(crate) fn release(self) -> io::Result<()> {
         use std::io::{Read as _, Write as _};
-        std::fs::File::from(self.go).write_all(b"x")?;
+        let told = std::fs::File::from(self.go).write_all(b"x");
         let mut errno = [0_u8; 4];
         let mut failed = std::fs::File::from(self.failed);
         match failed.read_exact(&mut errno) {
             Ok(()) => Err(io::Error::from_raw_os_error(i32::from_ne_bytes(errno))),
-            Err(_) => Ok(()),
+            Err(_) => told,
         }
     }
 }
 
-/// Forks a child that executes `program` once it is released. Its standard output can be replaced.
+/// Forks a child that is this user at once and, once it is released, executes the first of the
+/// programs that it can, as execvp(3) does. Its standard output can be replaced.
 pub(crate) fn spawn_held(
-    program: &OsStr,
-    argv: &[impl AsRef<OsStr>],
+    programs: &[CString],
+    argv: &[CString],
     stdout: Option<i32>,
+    user: Option<&RunAs>,
 ) -> io::Result<Held> {
-    let nul = |_| io::Error::from_raw_os_error(libc::EINVAL);
-    let path = CString::new(program.as_bytes()).map_err(nul)?;
-    let arguments = argv
-        .iter()
-        .map(|argument| CString::new(argument.as_ref().as_bytes()).map_err(nul))
-        .collect::<io::Result<Vec<_>>>()?;
-    let mut pointers: Vec<*const libc::c_char> =
-        arguments.iter().map(|text| text.as_ptr()).collect();
+    let mut pointers: Vec<*const libc::c_char> = argv.iter().map(|text| text.as_ptr()).collect();
     pointers.push(std::ptr::null());
     let (go_read, go) = pipe()?;
     let (failed, failed_write) = pipe()?;
@@ -210,6 +278,15 @@ pub(crate) fn spawn_held(
                 libc::dup2(stdout, 1);
             }
             libc::close(go.as_raw_fd());
+            let fail = |errno: libc::c_int| -> ! {
+                libc::write(failed_write.as_raw_fd(), (&raw const errno).cast(), 4);
+                libc::_exit(127)
+            };
+            if let Some(user) = user
+                && !become_user(user)
+            {
+                fail(*libc::__errno_location());
+            }
             let mut byte = 0_u8;
             if libc::read(go_read.as_raw_fd(), (&raw mut byte).cast(), 1) != 1 {
                 libc::_exit(127);
@@ -217,10 +294,16 @@ pub(crate) fn spawn_held(
             unsafe extern "C" {
                 static environ: *const *const libc::c_char;
             }
-            libc::execve(path.as_ptr(), pointers.as_ptr(), environ);
-            let errno = *libc::__errno_location();
-            libc::write(failed_write.as_raw_fd(), (&raw const errno).cast(), 4);
-            libc::_exit(127);
+            let mut why = libc::ENOENT;
+            for program in programs {
+                libc::execve(program.as_ptr(), pointers.as_ptr(), environ);
+                match *libc::__errno_location() {
+                    libc::ENOENT | libc::ENOTDIR => {}
+                    libc::EACCES => why = libc::EACCES,
+                    errno => fail(errno),
+                }
+            }
+            fail(why);
         }
     }
     Ok(Held {
@@ -230,9 +313,46 @@ pub(crate) fn spawn_held(
     })
 }
 
+/// Gives up this user for another, for good. The calls are the kernel's own: those of the C library
+/// would ask other threads, and a forked child has none.
+fn become_user(user: &RunAs) -> bool {
+    // To the kernel this number says "as it is".
+    if user.uid == u32::MAX || user.gid == u32::MAX {
+        return false;
+    }
+    // SAFETY: the list lives until the call returns, all else is numbers.
+    unsafe {
+        libc::syscall(libc::SYS_setgroups, user.groups.len(), user.groups.as_ptr()) == 0
+            && libc::syscall(libc::SYS_setresgid, user.gid, user.gid, user.gid) == 0
+            && libc::syscall(libc::SYS_setresuid, user.uid, user.uid, user.uid) == 0
+    }
+}
+
+/// Text as the kernel takes it.
+pub(crate) fn c_text(text: &OsStr) -> io::Result<CString> {
+    CString::new(text.as_bytes()).map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))
+}
+
 fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     let (read, write) = io::pipe()?;
     Ok((read.into(), write.into()))
+}
+
+/// Locks the first byte of a file for reading, which any number of processes can do at once. The lock
+/// ends when this process ends or closes any descriptor of that file.
+pub(crate) fn share_lock(file: &impl AsRawFd) -> io::Result<()> {
+    // SAFETY: all-zero is a valid flock, from the start of the file; it lives until the call returns.
+    let result = unsafe {
+        let mut lock: libc::flock = std::mem::zeroed();
+        lock.l_type = libc::c_short::try_from(libc::F_RDLCK).unwrap_or(0);
+        lock.l_len = 1;
+        libc::fcntl(file.as_raw_fd(), libc::F_SETLK, &raw const lock)
+    };
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
 }
 
 /// How a child ended, as wait(2) gives it.
@@ -422,8 +542,7 @@ pub(crate) fn close_nothing() {
 
 /// Magic number of the file system that a path lies on.
 pub(crate) fn file_system_magic(path: &std::path::Path) -> io::Result<u32> {
-    let path = CString::new(path.as_os_str().as_bytes())
-        .map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))?;
+    let path = c_text(path.as_os_str())?;
     // SAFETY: all-zero is a valid statfs; path and structure live until the call returns.
     unsafe {
         let mut status: libc::statfs = std::mem::zeroed();

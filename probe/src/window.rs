@@ -5,17 +5,21 @@ use crate::drain::{Counted, Drained};
 use crate::emit::Output;
 use crate::hooks::{Capture, Unable};
 use crate::label::{self, Slots};
+use crate::lock::{self, Lock};
 use crate::node::{self, Listener, Node};
-use crate::summarize::{self, Facts};
+use crate::summarize::{self, Facts, Summary};
 use crate::wire::Taps;
 use crate::{hooks, sentinel, sys};
 use anyhow::{Context as _, Result, anyhow};
 use aya::maps::{Array, HashMap as BpfMap};
 use procmon_probe_ebpf::abi::{ListenKey, Loss};
 use procmon_profile::model::{Cost, DimensionState, LabelMode, Lost};
-use procmon_profile::wire::{Frame, Hello, PROTOCOL, Progress, Request, TargetSpec, WindowReport};
+use procmon_profile::text::Text;
+use procmon_profile::wire::{
+    Chunks, Frame, Hello, PROTOCOL, Progress, Request, TargetSpec, WindowReport,
+};
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::CString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -23,8 +27,11 @@ use std::time::Duration;
 const DRAIN_EVERY: Duration = Duration::from_millis(20);
 /// Programs that run when the window closes have ended after this.
 const GRACE: Duration = Duration::from_millis(10);
-/// The window ends when the memory of the probe's cgroup is used to this share.
-const MEMORY_SHARE: f64 = 0.92;
+/// The window ends when less memory than this is left in the probe's cgroup: what the report itself needs, that is
+/// the chunks (as many bytes as the stream), one chunk in the making, and the tables of counts.
+const REPORT_BYTES: u64 = 28 << 20;
+/// Progress is told each second at first, and this often in all of a long window.
+const PROGRESS_SHARE: u32 = 600;
 
 /// Why the window ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -59,7 +66,7 @@ pub(crate) fn run(request: &Request, mut output: Output) -> i32 {
             if request.verbose {
                 eprint_line(&message);
             }
-            output.frame(hello(request, Vec::new()));
+            output.frame(hello(request, &output, Vec::new()));
             output.fail(code, message);
             match code {
                 "commandNotFound" => 127,
@@ -90,8 +97,11 @@ struct Prepared {
     drained: Drained,
     listeners: Vec<Listener>,
     has_ring: bool,
+    unread_descriptors: bool,
     taps: Taps,
     command: Option<Command>,
+    /// Dropped with the programs.
+    lock: Lock,
 }
 
 /// Everything up to the moment before the window opens.
@@ -103,23 +113,29 @@ fn prepare(request: &Request, stdout: Option<i32>) -> Result<Prepared, Unable> {
         TargetSpec::Command { .. } | TargetSpec::Process { .. }
     );
     // A command that can't be found needs no capture.
-    let program = match &request.target {
-        TargetSpec::Command { argv } => Some(find_program(argv)?),
-        _ => None,
+    let programs = match &request.target {
+        TargetSpec::Command { argv } => find_programs(argv)?,
+        _ => Vec::new(),
     };
-    if !is_root() {
+    if !lock::may_capture("self") {
         return Err(Unable {
             code: "notRoot",
             error: anyhow!("this process is not root and has not CAP_BPF and CAP_PERFMON"),
         });
     }
+    let lock = lock::take(&request.session, request.concurrent)?;
     let hierarchy = label::hierarchy(&request.target)?;
     let mut capture = hooks::load(hierarchy, tree, arch, request)?;
     sentinel::prove(&mut capture)?;
-    let command = match (&request.target, program) {
-        (TargetSpec::Command { argv }, Some(program)) => {
-            let argv: Vec<OsString> = argv.iter().map(OsString::from).collect();
-            let held = sys::spawn_held(program.as_os_str(), &argv, stdout)
+    sys::forget_urgent();
+    let command = match &request.target {
+        TargetSpec::Command { argv } => {
+            let arguments: std::io::Result<Vec<CString>> = argv
+                .iter()
+                .map(|argument| sys::c_text(argument.as_ref()))
+                .collect();
+            let held = arguments
+                .and_then(|argv| sys::spawn_held(&programs, &argv, stdout, request.run_as.as_ref()))
                 .context("cannot start the command")?;
             Some(Command {
                 pid: held.pid,
@@ -129,10 +145,11 @@ fn prepare(request: &Request, stdout: Option<i32>) -> Result<Prepared, Unable> {
         }
         _ => None,
     };
-    let mut node = Node::new(matches!(
+    let has_pods = matches!(
         request.target,
         TargetSpec::Pods { .. } | TargetSpec::Container { .. }
-    ));
+    );
+    let mut node = Node::new(has_pods, request.window.seconds);
     let mut slots = label::label(
         &mut capture,
         &request.target,
@@ -142,18 +159,18 @@ fn prepare(request: &Request, stdout: Option<i32>) -> Result<Prepared, Unable> {
     if let Some(only) = slots.only_container(&request.target) {
         drained.others_are_of(only);
     }
-    drained.drain(&mut capture, &mut slots, &mut node);
+    while !drained.drain(&mut capture, &mut slots, &mut node) {}
     let mut taps = Taps::default();
     let tgids: Vec<u32> = drained.processes.tgids().collect();
     taps.follow(&capture, &mut drained.names, &tgids);
     let processes: Vec<u32> = node.processes().map(|(_, process)| process).collect();
-    let listeners = if command.is_some() {
-        Vec::new()
-    } else {
-        node::listeners(&processes)
-    };
+    let mut descriptors = node::Descriptors::new();
+    let (mut listeners, mut has_ring) = (Vec::new(), false);
+    if command.is_none() {
+        listeners = descriptors.listeners(&processes);
+        has_ring = tgids.iter().any(|tgid| descriptors.holds_ring(*tgid));
+    }
     announce_listeners(&mut capture, &listeners)?;
-    let has_ring = command.is_none() && drained.processes.tgids().any(node::holds_ring);
     Ok(Prepared {
         capture,
         slots,
@@ -161,8 +178,10 @@ fn prepare(request: &Request, stdout: Option<i32>) -> Result<Prepared, Unable> {
         drained,
         listeners,
         has_ring,
+        unread_descriptors: descriptors.is_cut(),
         taps,
         command,
+        lock,
     })
 }
 
@@ -173,23 +192,8 @@ fn architecture(machine: &str) -> &'static str {
     }
 }
 
-/// Effective user 0, or the two capabilities that matter.
-fn is_root() -> bool {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let effective = status
-        .lines()
-        .find_map(|line| line.strip_prefix("CapEff:"))
-        .and_then(|text| u64::from_str_radix(text.trim(), 16).ok())
-        .unwrap_or(0);
-    const CAP_SYS_ADMIN: u32 = 21;
-    const CAP_PERFMON: u32 = 38;
-    const CAP_BPF: u32 = 39;
-    effective >> CAP_SYS_ADMIN & 1 == 1
-        || (effective >> CAP_BPF & 1 == 1 && effective >> CAP_PERFMON & 1 == 1)
-}
-
-/// The file that a command names, by PATH as execvp(3) does.
-fn find_program(argv: &[String]) -> Result<PathBuf, Unable> {
+/// The files that a command may name, by PATH as execvp(3) does.
+fn find_programs(argv: &[String]) -> Result<Vec<CString>, Unable> {
     use std::os::unix::fs::PermissionsExt as _;
     let name = argv.first().ok_or_else(|| Unable {
         code: "badRequest",
@@ -208,8 +212,13 @@ fn find_program(argv: &[String]) -> Result<PathBuf, Unable> {
         path.metadata()
             .is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
     };
-    if let Some(found) = candidates.iter().find(|path| is_executable(path)) {
-        return Ok(found.clone());
+    let programs: Vec<CString> = candidates
+        .iter()
+        .filter(|path| is_executable(path))
+        .filter_map(|path| sys::c_text(path.as_os_str()).ok())
+        .collect();
+    if !programs.is_empty() {
+        return Ok(programs);
     }
     Err(match candidates.iter().find(|path| path.exists()) {
         Some(path) => Unable {
@@ -254,16 +263,17 @@ fn announce_listeners(capture: &mut Capture, listeners: &[Listener]) -> Result<(
     Ok(())
 }
 
-fn hello(request: &Request, hooks: Vec<procmon_profile::model::Hook>) -> Frame {
+fn hello(request: &Request, output: &Output, hooks: Vec<procmon_profile::model::Hook>) -> Frame {
     let (kernel, machine, host) = sys::uname();
     Frame::Hello(Hello {
-        protocol: PROTOCOL.to_owned(),
-        probe: env!("CARGO_PKG_VERSION").to_owned(),
-        session: request.session.clone(),
-        node: request.node.clone().unwrap_or(host),
-        kernel,
-        arch: architecture(&machine).to_owned(),
+        protocol: PROTOCOL.to_owned().into(),
+        probe: env!("CARGO_PKG_VERSION").to_owned().into(),
+        session: request.session.clone().into(),
+        node: request.node.clone().unwrap_or(host).into(),
+        kernel: kernel.into(),
+        arch: architecture(&machine).to_owned().into(),
         hooks,
+        key: output.key(),
     })
 }
 
@@ -272,16 +282,14 @@ impl Prepared {
         match self.capture_window(request, &mut output) {
             Ok((ended, opened_ns, closed_ns, clock)) => {
                 let counted = self.close();
+                let chunks = output.chunks();
                 let report = counted.and_then(|counted| {
-                    self.report(request, &counted, ended, opened_ns, closed_ns, &clock)
+                    let times = (opened_ns, closed_ns);
+                    self.report(request, &counted, ended, times, &clock, chunks)
                 });
                 let command = self.let_go();
                 match report {
-                    Ok((node, report, containers, files)) => {
-                        if let Err(error) = output.capture(node, report, containers, files.chunks) {
-                            eprint_line(&format!("{error:#}"));
-                        }
-                    }
+                    Ok((node, report, summary)) => output.capture(node, report, summary),
                     Err(error) => {
                         output.fail("other", format!("cannot read the capture: {error:#}"));
                     }
@@ -307,7 +315,7 @@ impl Prepared {
         request: &Request,
         output: &mut Output,
     ) -> Result<(Ended, u64, u64, Clock), Unable> {
-        output.frame(hello(request, self.capture.document_hooks()));
+        output.frame(hello(request, output, self.capture.document_hooks()));
         self.drained.processes.opened_ns = sys::monotonic_ns();
         self.capture.open()?;
         let clock = Clock::new();
@@ -325,18 +333,23 @@ impl Prepared {
         }
         let memory = Memory::find();
         let mut next_progress = Duration::ZERO;
+        let mut is_all = true;
         let ended = loop {
-            std::thread::sleep(DRAIN_EVERY);
-            self.drained
+            let left = Self::time_left(request, opened);
+            if is_all && !left.is_zero() {
+                std::thread::sleep(DRAIN_EVERY.min(left));
+            }
+            is_all = self
+                .drained
                 .drain(&mut self.capture, &mut self.slots, &mut self.node);
             self.follow();
+            if memory.as_ref().is_some_and(Memory::is_near_limit) {
+                break Ended::Memory;
+            }
             let elapsed = Duration::from_nanos(sys::monotonic_ns() - opened);
             if elapsed >= next_progress {
-                next_progress += Duration::from_secs(1);
+                next_progress = elapsed + Duration::from_secs(1).max(elapsed / PROGRESS_SHARE);
                 output.progress(self.progress(elapsed)?);
-                if memory.as_ref().is_some_and(Memory::is_near_limit) {
-                    break Ended::Memory;
-                }
             }
             if let Some(ended) = self.ended(request, elapsed, output) {
                 break ended;
@@ -345,6 +358,17 @@ impl Prepared {
         let closed = sys::monotonic_ns();
         self.capture.close()?;
         Ok((ended, opened, closed, clock))
+    }
+
+    /// Time until the window's end.
+    fn time_left(request: &Request, opened_ns: u64) -> Duration {
+        let Some(seconds) = request.window.seconds else {
+            return Duration::MAX;
+        };
+        let elapsed = Duration::from_nanos(sys::monotonic_ns() - opened_ns);
+        Duration::try_from_secs_f64(seconds)
+            .unwrap_or(Duration::MAX)
+            .saturating_sub(elapsed)
     }
 
     fn ended(&mut self, request: &Request, elapsed: Duration, output: &Output) -> Option<Ended> {
@@ -398,10 +422,11 @@ impl Prepared {
     /// Takes what the programs left.
     fn close(&mut self) -> Result<Counted> {
         std::thread::sleep(GRACE);
-        self.drained
-            .drain(&mut self.capture, &mut self.slots, &mut self.node);
-        self.drained.processes.close();
-        self.drained.names.close();
+        while !self
+            .drained
+            .drain(&mut self.capture, &mut self.slots, &mut self.node)
+        {}
+        self.drained.close(&mut self.node);
         Counted::read(&mut self.capture)
     }
 
@@ -410,15 +435,10 @@ impl Prepared {
         request: &Request,
         counted: &Counted,
         ended: Ended,
-        opened_ns: u64,
-        closed_ns: u64,
+        (opened_ns, closed_ns): (u64, u64),
         clock: &Clock,
-    ) -> Result<(
-        procmon_profile::model::Node,
-        WindowReport,
-        Vec<procmon_profile::model::Container>,
-        summarize::Files,
-    )> {
+        chunks: Chunks,
+    ) -> Result<(procmon_profile::model::Node, WindowReport, Summary)> {
         let (kernel, machine, host) = sys::uname();
         let arch = architecture(&machine);
         let recursion = self.statistics();
@@ -431,24 +451,24 @@ impl Prepared {
             clock,
             listeners: &self.listeners,
             has_ring: self.has_ring,
+            unread_descriptors: self.unread_descriptors,
             taps: &self.taps,
             arch,
         };
-        let containers = summarize::containers(&facts)?;
-        let files = summarize::files(&facts)?;
+        let summary = summarize::summarize(&facts, chunks)?;
         let cut = match ended {
             Ended::Over | Ended::TargetGone | Ended::Stopped => None,
             Ended::Deadline => Some("the probe's own deadline ended the window"),
             Ended::ReaderGone => Some("the reader of the frames was gone"),
             Ended::Memory => Some("the memory limit was near: the window was ended"),
         };
-        let (dimensions, coverage) = summarize::completeness(&facts, &containers, &files, cut);
+        let dimensions = summarize::completeness(&facts, &summary, cut);
         let lost = Lost {
             ring_buffer: counted.lost_ring.values().sum(),
             maps: counted
                 .lost
                 .iter()
-                .map(|(map, count)| ((*map).to_owned(), *count))
+                .map(|(map, count)| ((*map).into(), *count))
                 .collect(),
             recursion: recursion.misses,
             frames: 0,
@@ -458,9 +478,9 @@ impl Prepared {
                 .values()
                 .all(|d| d.state != DimensionState::Partial);
         let node = procmon_profile::model::Node {
-            name: request.node.clone().unwrap_or(host),
-            kernel: Some(kernel),
-            arch: Some(arch.to_owned()),
+            name: request.node.clone().unwrap_or(host).into(),
+            kernel: Some(kernel.into()),
+            arch: Some(arch.to_owned().into()),
             cgroup: Some(label::cgroup_version()),
             tier: Some(self.capture.tier()),
             hooks: self.capture.document_hooks(),
@@ -481,8 +501,8 @@ impl Prepared {
             TargetSpec::Command { .. } | TargetSpec::Process { .. }
         );
         let report = WindowReport {
-            started_at: clock.time(opened_ns),
-            ended_at: clock.time(closed_ns),
+            started_at: clock.time(opened_ns).into(),
+            ended_at: clock.time(closed_ns).into(),
             seconds: Duration::from_nanos(closed_ns - opened_ns).as_secs_f64(),
             ended_early: !matches!(ended, Ended::Over | Ended::TargetGone),
             target_ended: ended == Ended::TargetGone,
@@ -497,10 +517,10 @@ impl Prepared {
                 LabelMode::Cgroup
             },
             dimensions,
-            coverage,
-            notes: Vec::new(),
+            coverage: summary.coverage.clone(),
+            notes: std::mem::take(&mut self.lock.notes),
         };
-        Ok((node, report, containers, files))
+        Ok((node, report, summary))
     }
 
     /// Asks the kernel how often each program ran, and how often it was skipped.
@@ -577,7 +597,7 @@ fn exit_code(command: Option<&Command>) -> i32 {
 struct Statistics {
     runs: Option<u64>,
     seconds: Option<f64>,
-    misses: BTreeMap<String, u64>,
+    misses: BTreeMap<Text, u64>,
 }
 
 /// Memory of all maps of this process, as /proc/self/fdinfo states it.
@@ -599,36 +619,99 @@ fn map_bytes() -> Option<u64> {
     total
 }
 
-/// The memory limit of the probe's own cgroup.
-struct Memory {
-    usage: PathBuf,
-    limit: u64,
+/// The memory limits that hold for the probe: that of its own cgroup, and those above it.
+struct Memory(Vec<Limit>);
+
+struct Limit {
+    folder: PathBuf,
+    version: MemoryFiles,
+    bytes: u64,
 }
+
+/// Names of a cgroup's files: limit and usage, and what of the usage the kernel would give back.
+#[derive(Clone, Copy)]
+struct MemoryFiles {
+    root: &'static str,
+    limit: &'static str,
+    usage: &'static str,
+    given_back: &'static [&'static str],
+}
+
+const MEMORY_V2: MemoryFiles = MemoryFiles {
+    root: "/sys/fs/cgroup",
+    limit: "memory.max",
+    usage: "memory.current",
+    given_back: &["file ", "slab_reclaimable "],
+};
+const MEMORY_V1: MemoryFiles = MemoryFiles {
+    root: "/sys/fs/cgroup/memory",
+    limit: "memory.limit_in_bytes",
+    usage: "memory.usage_in_bytes",
+    given_back: &["total_cache "],
+};
 
 impl Memory {
     fn find() -> Option<Self> {
-        [
-            ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
-            (
-                "/sys/fs/cgroup/memory/memory.limit_in_bytes",
-                "/sys/fs/cgroup/memory/memory.usage_in_bytes",
-            ),
-        ]
-        .iter()
-        .find_map(|(limit, usage)| {
-            let limit: u64 = std::fs::read_to_string(limit).ok()?.trim().parse().ok()?;
-            // v1 writes a number near 2^63 for "none".
-            (limit < 1 << 60).then(|| Self {
-                usage: PathBuf::from(usage),
-                limit,
-            })
-        })
+        let own = std::fs::read_to_string("/proc/self/cgroup").ok()?;
+        let mut limits = Vec::new();
+        for line in own.lines() {
+            let Some((controllers, path)) = line
+                .split_once(':')
+                .and_then(|(_, rest)| rest.split_once(':'))
+            else {
+                continue;
+            };
+            let version = match controllers {
+                "" => MEMORY_V2,
+                _ if controllers.split(',').any(|name| name == "memory") => MEMORY_V1,
+                _ => continue,
+            };
+            // A container may see its own cgroup as the root.
+            let mut folder = Path::new(version.root).join(path.trim_start_matches('/'));
+            while folder.starts_with(version.root) {
+                limits.extend(Limit::of(&folder, version));
+                folder.pop();
+            }
+        }
+        (!limits.is_empty()).then_some(Self(limits))
     }
 
     fn is_near_limit(&self) -> bool {
-        std::fs::read_to_string(&self.usage)
-            .ok()
-            .and_then(|text| text.trim().parse::<u64>().ok())
-            .is_some_and(|usage| usage as f64 > self.limit as f64 * MEMORY_SHARE)
+        self.0.iter().any(Limit::is_near)
     }
+}
+
+impl Limit {
+    fn of(folder: &Path, version: MemoryFiles) -> Option<Self> {
+        let bytes = read_number(&folder.join(version.limit))?;
+        // v1 writes a number near 2^63 for "none".
+        (bytes < 1 << 60).then(|| Self {
+            folder: folder.to_owned(),
+            version,
+            bytes,
+        })
+    }
+
+    fn is_near(&self) -> bool {
+        let most = self.bytes.saturating_sub(REPORT_BYTES.min(self.bytes / 4));
+        let is_above = |given_back: u64| {
+            read_number(&self.folder.join(self.version.usage))
+                .is_some_and(|usage| usage.saturating_sub(given_back) > most)
+        };
+        is_above(0) && is_above(self.given_back())
+    }
+
+    /// What the kernel takes back by itself before it ends a process.
+    fn given_back(&self) -> u64 {
+        let text = std::fs::read_to_string(self.folder.join("memory.stat")).unwrap_or_default();
+        let names = self.version.given_back;
+        text.lines()
+            .filter_map(|line| names.iter().find_map(|name| line.strip_prefix(name)))
+            .filter_map(|number| number.trim().parse::<u64>().ok())
+            .sum()
+    }
+}
+
+fn read_number(path: &Path) -> Option<u64> {
+    std::fs::read_to_string(path).ok()?.trim().parse().ok()
 }

@@ -26,8 +26,8 @@ fn profile(rows: usize, number: usize) -> Profile {
                 format!("file{row}")
             };
             File {
-                path: format!("/srv/d{folder}x/{name}"),
-                exe: format!("/usr/bin/program{}", row % 20),
+                path: format!("/srv/d{folder}x/{name}").into(),
+                exe: format!("/usr/bin/program{}", row % 20).into(),
                 operations: [(FileOperation::Open, 3), (FileOperation::Read, 9)].into(),
                 ..File::default()
             }
@@ -35,20 +35,20 @@ fn profile(rows: usize, number: usize) -> Profile {
         .collect();
     let processes = (0..20)
         .map(|exe| Process {
-            id: format!("p{exe}"),
-            exe: format!("/usr/bin/program{exe}"),
-            argv: vec!["program".to_owned()],
+            id: format!("p{exe}").into(),
+            exe: format!("/usr/bin/program{exe}").into(),
+            argv: vec!["program".into()],
             count: 1,
             ..Process::default()
         })
         .collect();
     let complete = DimensionCompleteness {
         state: DimensionState::Complete,
-        reasons: Vec::new(),
+        reasons: std::collections::BTreeSet::new(),
     };
     Profile {
         session: Session {
-            id: number.to_string(),
+            id: number.to_string().into(),
             window_seconds: Some(3.0),
             ..Session::default()
         },

@@ -1,7 +1,8 @@
 //! How far a profile can be relied on.
 
 use crate::model::{Dimension, DimensionCompleteness, DimensionState};
-use std::collections::BTreeMap;
+use crate::text::Text;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Coverage: 1 minus the Good–Turing estimate of the share of what is still unseen.
 /// `seen_once` is the number of rows seen once, `observations` the sum of all rows.
@@ -25,16 +26,40 @@ pub fn worsen(
     dimensions: &mut BTreeMap<Dimension, DimensionCompleteness>,
     dimension: Dimension,
     state: DimensionState,
-    reason: String,
+    reason: Text,
 ) {
     let entry = dimensions
         .entry(dimension)
         .or_insert_with(|| DimensionCompleteness {
             state: DimensionState::Complete,
-            reasons: Vec::new(),
+            reasons: BTreeSet::new(),
         });
     entry.state = entry.state.max(state);
-    if let Err(place) = entry.reasons.binary_search(&reason) {
-        entry.reasons.insert(place, reason);
+    entry.reasons.insert(reason);
+}
+
+/// Reasons that one line has room for, and bytes of each.
+const MAX_SAID: (usize, usize) = (16, 1024);
+
+/// Reasons in one line. It is repeated for each container and window, so it has bounds: of very many
+/// or very long reasons it says the beginning, and how many there are.
+///
+/// ```
+/// use procmon_profile::completeness::joined;
+/// assert_eq!(joined(&["b".into(), "a".into()].into()), "a; b");
+/// ```
+#[must_use]
+pub fn joined(reasons: &BTreeSet<Text>) -> String {
+    let said: Vec<&str> = reasons
+        .iter()
+        .take(MAX_SAID.0)
+        .map(|reason| reason.start(MAX_SAID.1))
+        .collect();
+    let more = reasons.len() - said.len();
+    let said = said.join("; ");
+    if more > 0 {
+        format!("{said}; and {more} more reasons")
+    } else {
+        said
     }
 }

@@ -1,11 +1,21 @@
 //! Reading documents that somebody saved: nothing about them is trusted.
 
-use crate::model::{API_VERSION, Baseline, Drift, Profile, SCHEMA_VERSION};
-use serde_json::Value;
+use crate::bounds::{MAX_COUNTS, MAX_DEEP_WILDCARDS, MAX_WINDOWS};
+use crate::merge;
+use crate::model::{
+    API_VERSION, Baseline, Change, Drift, DriftSummary, Profile, SCHEMA_VERSION, Severity,
+};
+use crate::text::{Text, escape};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// The largest document that is read.
 pub const MAX_DOCUMENT_BYTES: u64 = 512 << 20;
+
+/// Most characters of a document that an error repeats.
+const MAX_SAID: usize = 300;
 
 /// Why a document can't be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +30,16 @@ pub enum DocumentError {
     OtherKind(String),
     /// Made by a newer version whose fields mean something else.
     Newer(String),
+    /// A Baseline with two containers of this name.
+    Twice(String),
+}
+
+impl DocumentError {
+    /// Not a document, for a reason that may repeat some of it.
+    #[must_use]
+    pub fn malformed(reason: &impl fmt::Display) -> Self {
+        Self::Malformed(brief(&reason.to_string()))
+    }
 }
 
 impl fmt::Display for DocumentError {
@@ -29,6 +49,7 @@ impl fmt::Display for DocumentError {
             Self::Truncated(reason) => write!(f, "the document is truncated: {reason}"),
             Self::Malformed(reason) => write!(f, "it is no document of kubectl-procmon: {reason}"),
             Self::OtherKind(kind) => write!(f, "it is a {kind}, which is not what is wanted here"),
+            Self::Twice(name) => write!(f, "it has two containers named `{name}`"),
             Self::Newer(version) => {
                 write!(
                     f,
@@ -75,6 +96,36 @@ pub struct Document {
     pub newer_minor: bool,
 }
 
+/// What a document is written in. Each call reads it from its beginning, straight into the type:
+/// what does not fit is never held.
+pub trait Source {
+    /// Reads a value; fields that its type does not have are passed over.
+    fn read<T: DeserializeOwned>(&self) -> Result<T, DocumentError>;
+}
+
+struct Json<'a>(&'a [u8]);
+
+impl Source for Json<'_> {
+    fn read<T: DeserializeOwned>(&self) -> Result<T, DocumentError> {
+        serde_json::from_slice(self.0).map_err(|error| {
+            if error.is_eof() {
+                DocumentError::Truncated(error.to_string())
+            } else {
+                DocumentError::malformed(&error)
+            }
+        })
+    }
+}
+
+/// What says which type the rest has.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Head {
+    api_version: Text,
+    schema_version: Text,
+    kind: Text,
+}
+
 /// Reads a document from JSON.
 ///
 /// ```
@@ -86,43 +137,33 @@ pub struct Document {
 /// );
 /// ```
 pub fn parse(bytes: &[u8]) -> Result<Document, DocumentError> {
-    if bytes.iter().all(u8::is_ascii_whitespace) {
-        return Err(DocumentError::Empty);
+    match bytes.iter().find(|byte| !byte.is_ascii_whitespace()) {
+        None => Err(DocumentError::Empty),
+        Some(b'{') => read(&Json(bytes)),
+        Some(_) => Err(DocumentError::Malformed("it is no JSON object".to_owned())),
     }
-    let value: Value = serde_json::from_slice(bytes).map_err(|error| {
-        if error.is_eof() {
-            DocumentError::Truncated(error.to_string())
-        } else {
-            DocumentError::Malformed(error.to_string())
-        }
-    })?;
-    from_value(value)
 }
 
-/// Reads a document from a value, whatever it was written in.
-pub fn from_value(value: Value) -> Result<Document, DocumentError> {
-    let text = |name: &str| {
-        value
-            .get(name)
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-            .to_owned()
-    };
-    let api_version = text("apiVersion");
-    if api_version != API_VERSION {
-        return Err(if api_version.starts_with("procmon/") {
-            DocumentError::Newer(api_version)
-        } else if api_version.is_empty() {
+/// Reads a document, whatever it is written in, and brings it into its one order: behind this door
+/// it is as this program would have written it.
+pub fn read(source: &impl Source) -> Result<Document, DocumentError> {
+    let head: Head = source.read()?;
+    let brief = |text: &Text| brief(text);
+    if head.api_version != API_VERSION {
+        return Err(if head.api_version.starts_with("procmon/") {
+            DocumentError::Newer(brief(&head.api_version))
+        } else if head.api_version.is_empty() {
             DocumentError::Malformed("it has no apiVersion".to_owned())
         } else {
-            DocumentError::OtherKind(format!("{} of {api_version}", text("kind")))
+            let (kind, version) = (brief(&head.kind), brief(&head.api_version));
+            DocumentError::OtherKind(format!("{kind} of {version}"))
         });
     }
-    let kind = text("kind");
-    if !matches!(kind.as_str(), "Profile" | "Baseline" | "Drift") {
-        return Err(DocumentError::OtherKind(kind));
+    let kind = head.kind.as_str();
+    if !matches!(kind, "Profile" | "Baseline" | "Drift") {
+        return Err(DocumentError::OtherKind(brief(&head.kind)));
     }
-    let schema_version = text("schemaVersion");
+    let schema_version = brief(&head.schema_version);
     let (major, minor) = version(&schema_version).ok_or_else(|| {
         DocumentError::Malformed(format!("its schemaVersion is `{schema_version}`"))
     })?;
@@ -130,17 +171,82 @@ pub fn from_value(value: Value) -> Result<Document, DocumentError> {
     if major != own_major {
         return Err(DocumentError::Newer(schema_version));
     }
-    let malformed = |error: serde_json::Error| DocumentError::Malformed(error.to_string());
-    let content = match kind.as_str() {
-        "Profile" => Content::Profile(serde_json::from_value(value).map_err(malformed)?),
-        "Baseline" => Content::Baseline(serde_json::from_value(value).map_err(malformed)?),
-        _ => Content::Drift(serde_json::from_value(value).map_err(malformed)?),
+    let content = match kind {
+        "Profile" => {
+            let mut profile: Profile = source.read()?;
+            merge::normalize(&mut profile);
+            Content::Profile(Box::new(profile))
+        }
+        "Baseline" => Content::Baseline(Box::new(sound(source.read()?)?)),
+        _ => {
+            let mut drift: Drift = source.read()?;
+            recount(&mut drift);
+            Content::Drift(Box::new(drift))
+        }
     };
     Ok(Document {
         content,
         schema_version,
         newer_minor: minor > own_minor,
     })
+}
+
+/// A Baseline in its order, with what it learned. Each of its rows may come to have a count for
+/// each window, and each of its patterns is compared with each path.
+fn sound(baseline: Baseline) -> Result<Baseline, DocumentError> {
+    let mut windows: BTreeMap<&str, usize> = BTreeMap::new();
+    for window in &baseline.windows {
+        *windows.entry(&window.container).or_default() += 1;
+    }
+    for container in &baseline.containers {
+        let (name, rows) = (brief(&container.name), container.rows());
+        let windows = windows.get(container.name.as_str()).copied().unwrap_or(0);
+        if windows > MAX_WINDOWS || rows.saturating_mul(windows) > MAX_COUNTS {
+            return Err(DocumentError::Malformed(format!(
+                "container `{name}` has {rows} rows and {windows} windows: rows times windows may be {MAX_COUNTS}"
+            )));
+        }
+        let deep = |row: &&crate::model::FileRow| {
+            row.path.split('/').filter(|part| *part == "**").count() > MAX_DEEP_WILDCARDS
+        };
+        if let Some(row) = container.files.iter().find(deep) {
+            return Err(DocumentError::Malformed(format!(
+                "a path has more than {MAX_DEEP_WILDCARDS} `**`: {}",
+                brief(&row.path)
+            )));
+        }
+    }
+    #[cfg(feature = "compare")]
+    let baseline =
+        crate::baseline::normalize(baseline).map_err(|name| DocumentError::Twice(brief(&name)))?;
+    Ok(baseline)
+}
+
+/// The numbers of a Drift are those of its rows, whatever it says itself.
+fn recount(drift: &mut Drift) {
+    let mut summary = DriftSummary::default();
+    for severity in Severity::ALL {
+        summary.by_severity.insert(severity, 0);
+    }
+    for row in &drift.rows {
+        match row.change {
+            Change::New => summary.new += 1,
+            Change::Changed => summary.changed += 1,
+            Change::Gone => summary.gone += 1,
+        }
+        *summary.by_severity.entry(row.severity).or_insert(0) += 1;
+    }
+    drift.summary = summary;
+    drift.comparable &= drift.not_comparable.is_empty();
+}
+
+/// A text for an error of one line.
+fn brief(text: &str) -> String {
+    let escaped = escape(text);
+    match escaped.char_indices().nth(MAX_SAID) {
+        Some((end, _)) => format!("{}…", &escaped[..end]),
+        None => escaped.into_owned(),
+    }
 }
 
 fn version(text: &str) -> Option<(u32, u32)> {

@@ -6,14 +6,17 @@
 //! This crate is pure: it reads no file, no clock, no environment and no network, and it never
 //! panics on untrusted input. Equal facts give equal bytes.
 
+pub mod asked;
 #[cfg(feature = "compare")]
 pub mod baseline;
+pub mod bounds;
 pub mod completeness;
 #[cfg(feature = "compare")]
 pub mod diff;
 pub mod document;
 #[cfg(feature = "compare")]
 pub mod expression;
+#[cfg(feature = "mask")]
 pub mod mask;
 pub mod merge;
 pub mod model;

@@ -1,33 +1,63 @@
 //! Parts of several nodes to one Profile, in an order that depends on nothing but the facts.
 
+use crate::asked::{self, Asked, Unasked};
 use crate::completeness::worsen;
-use crate::mask::mask_argv;
+#[cfg(feature = "mask")]
+use crate::mask::{MaskLevel, mask_rows};
 use crate::model::{
     API_VERSION, Container, Dimension, DimensionState, Dns, File, Kind, Latency, NameSource,
     Network, Node, Process, Profile, SCHEMA_VERSION, Session, Syscall,
 };
-use crate::wire::{Failure, Part, WindowReport};
+use crate::text::Text;
+use crate::wire::{Decoder, Failure, Part, Refused, WindowReport};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// Everything that one node sent, or why it sent nothing.
 #[derive(Clone, Debug, Default)]
 pub struct NodeCapture {
     /// Name of the node.
-    pub node: String,
+    pub node: Text,
     /// What arrived.
     pub parts: Vec<Part>,
+    /// Frames that could not be used.
+    pub refused: Refused,
     /// What is wrong with the stream as a whole.
     pub fault: Option<String>,
     /// Why the probe gave up.
     pub failure: Option<Failure>,
+    /// How much of what it sent is made unreadable.
+    #[cfg(feature = "mask")]
+    pub mask: MaskLevel,
+    /// What the node was asked. None where no request is known: a machine's own probe, and a stream
+    /// that was kept.
+    pub asked: Option<Asked>,
+}
+
+impl NodeCapture {
+    /// What a decoder holds of a node's stream. `fault` is why reading ended before the stream did.
+    #[must_use]
+    pub fn read(node: Text, decoder: Decoder, fault: Option<String>) -> Self {
+        let failure = decoder.failure().cloned();
+        let received = decoder.finish();
+        Self {
+            node,
+            parts: received.parts,
+            refused: received.refused,
+            fault: fault.or_else(|| received.fault.map(|fault| fault.to_string())),
+            failure,
+            asked: None,
+            #[cfg(feature = "mask")]
+            mask: MaskLevel::default(),
+        }
+    }
 }
 
 /// One Profile of what all nodes sent. A node that failed is a row with its reason.
 #[must_use]
 pub fn merge(session: Session, captures: Vec<NodeCapture>) -> Profile {
     let mut profile = Profile {
-        api_version: API_VERSION.to_owned(),
-        schema_version: SCHEMA_VERSION.to_owned(),
+        api_version: API_VERSION.to_owned().into(),
+        schema_version: SCHEMA_VERSION.to_owned().into(),
         kind: Kind::Profile,
         session,
         ..Profile::default()
@@ -54,9 +84,12 @@ fn take(
     capture: NodeCapture,
     profile: &mut Profile,
 ) -> (Node, Option<WindowReport>, Vec<Container>) {
+    let asked = capture.asked.as_ref();
+    let mut unasked = Unasked::default();
     let mut node = None;
     let mut window = None;
-    let mut containers: Vec<Container> = Vec::new();
+    // One that was refused keeps its place, by which rows name it.
+    let mut containers: Vec<Option<Container>> = Vec::new();
     let mut strays = 0_u64;
     let (heads, rows): (Vec<Part>, Vec<Part>) = capture
         .parts
@@ -65,31 +98,26 @@ fn take(
     for part in heads {
         match part {
             Part::Node(part) => node = Some(*part),
-            Part::Window(part) => window = Some(part),
-            Part::Container(part) => containers.push(*part),
+            Part::Window(part) => window = asked::window(part, asked, &mut unasked),
+            Part::Container(mut part) => {
+                let is_own = asked::is_own(&mut part, &capture.node, asked, &mut unasked);
+                containers.push(is_own.then_some(*part));
+            }
             _ => {}
         }
     }
     macro_rules! add {
         ($container:ident, $field:ident, $rows:ident) => {
             match containers.get_mut($container as usize) {
-                Some(container) => container.$field.extend($rows),
+                Some(Some(container)) => container.$field.extend($rows),
+                Some(None) => {}
                 None => strays += $rows.len() as u64,
             }
         };
     }
     for part in rows {
         match part {
-            Part::Processes {
-                container,
-                mut rows,
-            } => {
-                // A recorded stream may be of a probe that knew fewer credentials.
-                for row in &mut rows {
-                    mask_argv(&mut row.argv);
-                }
-                add!(container, processes, rows);
-            }
+            Part::Processes { container, rows } => add!(container, processes, rows),
             Part::Syscalls { container, rows } => add!(container, syscalls, rows),
             Part::Files { container, rows } => add!(container, files, rows),
             Part::Network { container, rows } => add!(container, network, rows),
@@ -111,31 +139,69 @@ fn take(
     let error = capture.failure.map(|failure| failure.message);
     let mut row = node.unwrap_or_default();
     row.name = capture.node;
-    if let Some(fault) = &capture.fault {
+    #[cfg(feature = "mask")]
+    if capture.mask != MaskLevel::Default {
+        note(
+            profile,
+            format!(
+                "arguments are masked at the level `{}`",
+                capture.mask.name()
+            ),
+        );
+    }
+    let (window, span) = window.unzip();
+    let mut containers: Vec<Container> = containers.into_iter().flatten().collect();
+    for container in &mut containers {
+        container.node = Some(row.name.clone());
+        asked::retain_possible(container, asked, span, &mut unasked);
+        // Here and nowhere else: what follows sees no credential.
+        #[cfg(feature = "mask")]
+        mask_rows(container, capture.mask);
+    }
+    asked::retain_possible_cost(&mut row, &mut unasked);
+    for reason in unasked.reasons() {
+        note(profile, format!("node {}: {reason}", row.name));
+    }
+    let refused = capture.refused;
+    if refused.frames > 0 {
+        let lost = row.lost.get_or_insert_default();
+        lost.frames = lost.frames.saturating_add(refused.frames);
+    }
+    let refused = (refused.frames > 0).then(|| {
+        format!(
+            "{} frames of the capture can't be used: {}",
+            refused.frames, refused.reason
+        )
+    });
+    let faults = refused.into_iter().chain(capture.fault.clone());
+    for fault in faults.chain(unasked.reasons()) {
         row.complete = false;
-        for dimension in Dimension::ALL {
-            worsen(
-                &mut profile.completeness.dimensions,
-                dimension,
-                DimensionState::Partial,
-                format!("node {}: {fault}", row.name),
-            );
-        }
+        make_partial(profile, &format!("node {}: {fault}", row.name));
     }
     if error.is_some() || window.is_none() {
         row.complete = false;
         row.error = error
-            .or(capture.fault)
-            .or_else(|| Some("it sent no capture".to_owned()));
-    }
-    for container in &mut containers {
-        container.node.get_or_insert_with(|| row.name.clone());
+            .or(capture.fault.map(Text::from))
+            .or(unasked.reasons().next().map(Text::from))
+            .or_else(|| Some("it sent no capture".into()));
     }
     (row, window, containers)
 }
 
+fn make_partial(profile: &mut Profile, reason: &str) {
+    for dimension in Dimension::ALL {
+        let dimensions = &mut profile.completeness.dimensions;
+        worsen(
+            dimensions,
+            dimension,
+            DimensionState::Partial,
+            reason.into(),
+        );
+    }
+}
+
 fn note(profile: &mut Profile, sentence: String) {
-    profile.completeness.notes.push(sentence);
+    profile.completeness.notes.push(sentence.into());
 }
 
 fn merge_dimensions(profile: &mut Profile, window: &WindowReport, node: Option<&str>) {
@@ -152,9 +218,9 @@ fn merge_dimensions(profile: &mut Profile, window: &WindowReport, node: Option<&
                 Some(node) if part.state == DimensionState::Partial => {
                     format!("node {node}: {reason}")
                 }
-                _ => reason.clone(),
+                _ => reason.to_string(),
             };
-            worsen(dimensions, *dimension, part.state, reason);
+            worsen(dimensions, *dimension, part.state, reason.into());
         }
     }
     for (dimension, value) in &window.coverage {
@@ -166,10 +232,12 @@ fn merge_dimensions(profile: &mut Profile, window: &WindowReport, node: Option<&
             .and_modify(|least| *least = least.min(*value))
             .or_insert(*value);
     }
-    profile
-        .completeness
-        .notes
-        .extend(window.notes.iter().cloned());
+    // One node's sentences are not to be read as another's.
+    let notes = window.notes.iter().map(|note| match node {
+        Some(node) => format!("node {node}: {note}").into(),
+        None => note.clone(),
+    });
+    profile.completeness.notes.extend(notes);
 }
 
 fn merge_windows(profile: &mut Profile, windows: &[WindowReport]) {
@@ -223,10 +291,6 @@ pub fn normalize(profile: &mut Profile) {
         key(a).cmp(&key(b))
     });
     let completeness = &mut profile.completeness;
-    for dimension in completeness.dimensions.values_mut() {
-        dimension.reasons.sort();
-        dimension.reasons.dedup();
-    }
     completeness.notes.sort();
     completeness.notes.dedup();
     completeness.complete = !profile.nodes.is_empty()
@@ -280,9 +344,8 @@ fn normalize_container(container: &mut Container) {
         let equal = dns_key(next) == dns_key(kept);
         if equal {
             kept.count = kept.count.saturating_add(next.count);
-            kept.answers.append(&mut next.answers);
-            kept.answers.sort_unstable();
-            kept.answers.dedup();
+            add_names(&mut kept.answers, &mut next.answers);
+            add_names(&mut kept.resolvers, &mut next.resolvers);
         }
         equal
     });
@@ -316,7 +379,7 @@ fn dns_key(row: &Dns) -> (&str, &str, &str, Option<&str>) {
     (&row.name, &row.record_type, &row.exe, row.rcode.as_deref())
 }
 
-fn add_counts(to: &mut BTreeMap<String, u64>, from: &BTreeMap<String, u64>) {
+fn add_counts(to: &mut BTreeMap<Text, u64>, from: &BTreeMap<Text, u64>) {
     for (name, count) in from {
         let sum = to.entry(name.clone()).or_insert(0);
         *sum = sum.saturating_add(*count);
@@ -377,7 +440,18 @@ fn network_key(row: &Network) -> impl Ord + '_ {
     (&row.exe, row.protocol, row.direction, local, remote)
 }
 
-fn add_network(kept: &mut Network, next: &Network) {
+/// Adds sorted names.
+fn add_names(kept: &mut Vec<Text>, next: &mut Vec<Text>) {
+    kept.append(next);
+    kept.sort_unstable();
+    kept.dedup();
+}
+
+fn add_network(kept: &mut Network, next: &mut Network) {
+    if let (Some(kept), Some(next)) = (&mut kept.remote, &mut next.remote) {
+        add_names(&mut kept.names, &mut next.names);
+        add_names(&mut kept.claimed, &mut next.claimed);
+    }
     kept.connections = kept.connections.saturating_add(next.connections);
     kept.datagrams_sent = kept.datagrams_sent.saturating_add(next.datagrams_sent);
     kept.datagrams_received = kept
@@ -390,10 +464,10 @@ fn add_network(kept: &mut Network, next: &Network) {
 
 /// Sorts processes from the roots down, adds equal ones, and numbers them anew. Returns the new id
 /// by the old one. Parents that are absent, or that go in a circle, make a row a root.
-fn normalize_processes(processes: &mut Vec<Process>) -> HashMap<String, String> {
+fn normalize_processes(processes: &mut Vec<Process>) -> HashMap<Text, Text> {
     let rows = std::mem::take(processes);
     // Places of rows, by the id of their parent.
-    let mut children: HashMap<String, Vec<usize>> = HashMap::new();
+    let mut children: HashMap<Text, Vec<usize>> = HashMap::new();
     for (place, row) in rows.iter().enumerate() {
         if let Some(parent) = row.parent.as_ref().filter(|parent| **parent != row.id) {
             children.entry(parent.clone()).or_default().push(place);
@@ -408,13 +482,13 @@ fn normalize_processes(processes: &mut Vec<Process>) -> HashMap<String, String> 
             ..row
         }));
     }
-    let mut ids: HashMap<String, String> = HashMap::new();
+    let mut ids: HashMap<Text, Text> = HashMap::new();
     while !ready.is_empty() {
         ready.sort_by(|a, b| {
             (number(a.parent.as_deref()), own_key(a))
                 .cmp(&(number(b.parent.as_deref()), own_key(b)))
         });
-        let level: Vec<String> = ready.iter().map(|row| row.id.clone()).collect();
+        let level: Vec<Text> = ready.iter().map(|row| row.id.clone()).collect();
         for row in ready.drain(..) {
             let (old, id) = (row.id.clone(), place(processes, row));
             ids.insert(old, id);
@@ -432,7 +506,7 @@ fn normalize_processes(processes: &mut Vec<Process>) -> HashMap<String, String> 
 }
 
 /// Places of the rows without a parent, and of the smallest row of each circle.
-fn roots(rows: &[Process], children: &HashMap<String, Vec<usize>>) -> Vec<usize> {
+fn roots(rows: &[Process], children: &HashMap<Text, Vec<usize>>) -> Vec<usize> {
     let known: HashSet<&str> = rows.iter().map(|row| row.id.as_str()).collect();
     let mut reached = vec![false; rows.len()];
     let mut reach = |root: usize| {
@@ -461,7 +535,7 @@ fn roots(rows: &[Process], children: &HashMap<String, Vec<usize>>) -> Vec<usize>
 }
 
 /// Adds a row to an equal one before it, or behind all; its new id.
-fn place(processes: &mut Vec<Process>, row: Process) -> String {
+fn place(processes: &mut Vec<Process>, row: Process) -> Text {
     let number = processes.len() + 1;
     if let Some(last) = processes.last_mut()
         && last.parent == row.parent
@@ -472,10 +546,10 @@ fn place(processes: &mut Vec<Process>, row: Process) -> String {
     }
     let id = format!("p{number}");
     processes.push(Process {
-        id: id.clone(),
+        id: id.clone().into(),
         ..row
     });
-    id
+    id.into()
 }
 
 fn own_key(row: &Process) -> impl Ord + '_ {
@@ -669,6 +743,150 @@ mod tests {
         );
         assert_eq!(profile.nodes[1].error.as_deref(), Some("no BTF"));
         assert!(!profile.completeness.complete);
+    }
+
+    fn asked(uids: &[&str]) -> Asked {
+        let created = asked::seconds("2025-12-31T00:00:00Z");
+        let start = asked::seconds("2026-01-01T00:00:00Z").unwrap_or_default();
+        Asked {
+            pods: uids
+                .iter()
+                .map(|uid| ((*uid).to_owned(), created))
+                .collect(),
+            times: Some((start, start + 90)),
+            longest: 35.0,
+        }
+    }
+
+    /// A capture of node `a`, which was asked about pod `u1`, as the node changed it.
+    fn told(change: impl Fn(&mut Vec<Part>)) -> Profile {
+        let container = Container {
+            container: "x".into(),
+            pod_uid: Some("u1".into()),
+            started_at: Some("2025-12-31T00:00:05Z".into()),
+            processes: vec![process("p1", None, "/a")],
+            ..Container::default()
+        };
+        let mut capture = capture("a", container);
+        capture.asked = Some(asked(&["u1"]));
+        change(&mut capture.parts);
+        merge(Session::default(), vec![capture])
+    }
+
+    fn refused(profile: &Profile, what: &str) {
+        let text = profile.completeness.notes.join("; ");
+        assert!(text.contains("node a: ") && text.contains(what), "{text}");
+        assert!(!profile.completeness.complete);
+        for dimension in Dimension::ALL {
+            let state = profile.completeness.dimensions[&dimension].state;
+            assert_eq!(state, DimensionState::Partial, "{dimension:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_node_was_asked_is_kept_without_a_note() {
+        let profile = told(|_| {});
+        assert!(profile.completeness.complete);
+        assert_eq!(profile.completeness.notes, Vec::<String>::new());
+        assert_eq!(profile.containers[0].node.as_deref(), Some("a"));
+        assert!(profile.containers[0].started_at.is_some());
+    }
+
+    #[test]
+    fn a_pod_that_a_node_was_not_asked_about_is_not_its_to_tell_of() {
+        let profile = told(|parts| {
+            let stranger = Container {
+                pod_uid: Some("u2".into()),
+                ..Container::default()
+            };
+            // Before the own one, so that rows would move if places did.
+            parts.insert(0, Part::Container(Box::new(stranger)));
+            for container in [0, 1] {
+                parts.push(Part::Files {
+                    container,
+                    rows: vec![file(
+                        &format!("/{container}"),
+                        NameSource::Settled,
+                        FileOperation::Open,
+                    )],
+                });
+            }
+        });
+        refused(
+            &profile,
+            "containers of pods that it was not asked about: 1",
+        );
+        assert_eq!(profile.containers.len(), 1);
+        assert_eq!(profile.containers[0].pod_uid.as_deref(), Some("u1"));
+        assert_eq!(profile.containers[0].files[0].path, "/1");
+    }
+
+    #[test]
+    fn what_the_api_server_says_of_a_container_no_node_says() {
+        let profile = told(|parts| {
+            for part in parts {
+                if let Part::Container(container) = part {
+                    container.namespace = Some("other".into());
+                    container.image = Some("other".into());
+                }
+            }
+        });
+        assert_eq!(profile.containers[0].namespace, None);
+        assert_eq!(profile.containers[0].image, None);
+    }
+
+    #[test]
+    fn impossible_windows_are_refused() {
+        for (seconds, started_at, ended_at) in [
+            (-1.0, "2026-01-01T00:00:00Z", "2026-01-01T00:00:05Z"),
+            (3600.0, "2026-01-01T00:00:00Z", "2026-01-01T00:00:05Z"),
+            (5.0, "2024-01-01T00:00:00Z", "2024-01-01T00:00:05Z"),
+            (5.0, "2026-01-01T00:00:00Z", "2036-01-01T00:00:05Z"),
+            (5.0, "2026-01-01T01:00:00Z", "2026-01-01T00:00:00Z"),
+            (5.0, "yesterday", "2026-01-01T00:00:05Z"),
+        ] {
+            let profile = told(|parts| {
+                parts[1] = Part::Window(WindowReport {
+                    seconds,
+                    started_at: started_at.into(),
+                    ended_at: ended_at.into(),
+                    ..WindowReport::default()
+                });
+            });
+            refused(&profile, "windows with an impossible time or length: 1");
+            assert_eq!(profile.session.started_at, None);
+            assert_eq!(profile.session.window_seconds, None);
+        }
+    }
+
+    #[test]
+    fn impossible_numbers_and_times_are_left_out() {
+        let profile = told(|parts| {
+            let mut rows = vec![process("p2", None, "/b"), process("p3", None, "/c")];
+            rows[0].count = u64::MAX;
+            rows[1].first_seen = Some("2099-01-01T00:00:00Z".into());
+            parts.push(Part::Processes { container: 0, rows });
+            if let Part::Node(node) = &mut parts[0] {
+                node.cost = Some(crate::model::Cost {
+                    cpu_seconds: Some(-1.0),
+                    ..crate::model::Cost::default()
+                });
+            }
+        });
+        refused(&profile, "rows with impossible numbers or times: 2");
+        refused(&profile, "impossible costs: 1");
+        assert_eq!(profile.containers[0].processes.len(), 1);
+    }
+
+    #[test]
+    fn a_kept_stream_tells_of_its_own_node_only() {
+        let other = Container {
+            node: Some("b".into()),
+            ..Container::default()
+        };
+        let profile = merge(Session::default(), vec![capture("a", other)]);
+        refused(&profile, "containers of other nodes: 1");
+        assert!(profile.containers.is_empty());
     }
 
     #[test]

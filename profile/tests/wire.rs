@@ -8,14 +8,15 @@ use procmon_profile::model::{
     Abi, Container, Dimension, DimensionCompleteness, DimensionState, Dns, File, FileOperation,
     NameSource, Node, Process, Profile, Session, Syscall,
 };
-use procmon_profile::text;
+use procmon_profile::text::{self, Text};
 use procmon_profile::wire::{
-    Decoder, Frame, Hello, PROTOCOL, Part, StreamError, StreamWriter, WindowReport, encode_chunk,
+    Chunks, Decoder, Frame, Hello, MAX_ROW_BYTES, MAX_STREAM_BYTES, PROTOCOL, Packer, Part,
+    StreamError, StreamWriter, WindowReport,
 };
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
-fn word() -> impl Strategy<Value = String> {
+fn word() -> impl Strategy<Value = Text> {
     prop::collection::vec(any::<u8>(), 0..6).prop_map(|bytes| text::from_bytes(&bytes))
 }
 
@@ -26,10 +27,10 @@ fn processes() -> impl Strategy<Value = Vec<Process>> {
         rows.into_iter()
             .enumerate()
             .map(|(number, (exe, argument, parent, count, uid))| Process {
-                id: format!("p{}", number + 1),
+                id: format!("p{}", number + 1).into(),
                 parent: (parent > 0 && (parent <= number || parent > 10))
-                    .then(|| format!("p{parent}")),
-                exe: format!("/bin/{exe}"),
+                    .then(|| format!("p{parent}").into()),
+                exe: format!("/bin/{exe}").into(),
                 argv: vec!["x".into(), argument],
                 uid,
                 count,
@@ -44,16 +45,16 @@ fn files() -> impl Strategy<Value = Vec<File>> {
     prop::collection::vec(row, 0..12).prop_map(|rows| {
         rows.into_iter()
             .map(|(path, exe, bytes, settled)| File {
-                path: format!("/{path}"),
-                exe: format!("/bin/{exe}"),
+                path: format!("/{path}").into(),
+                exe: format!("/bin/{exe}").into(),
                 operations: [(FileOperation::Read, bytes >> 40)].into(),
-                bytes_read: bytes >> 12,
+                bytes_read: bytes >> 16,
                 name_source: if settled {
                     NameSource::Settled
                 } else {
                     NameSource::Argument
                 },
-                errors: [("ENOENT".to_owned(), bytes & 7)].into(),
+                errors: [("ENOENT".into(), bytes & 7)].into(),
                 ..File::default()
             })
             .collect()
@@ -61,13 +62,13 @@ fn files() -> impl Strategy<Value = Vec<File>> {
 }
 
 fn syscalls() -> impl Strategy<Value = Vec<Syscall>> {
-    let row = (0..4_u8, 0..3_u8, 0..1_u64 << 50);
+    let row = (0..4_u8, 0..3_u8, 0..1_u64 << 46);
     prop::collection::vec(row, 0..12).prop_map(|rows| {
         rows.into_iter()
             .map(|(name, exe, calls)| Syscall {
-                name: format!("call{name}"),
+                name: format!("call{name}").into(),
                 abi: Abi::X86_64,
-                exe: format!("/bin/{exe}"),
+                exe: format!("/bin/{exe}").into(),
                 calls,
                 errors: BTreeMap::new(),
                 restarted: 0,
@@ -87,9 +88,10 @@ fn dns() -> impl Strategy<Value = Vec<Dns>> {
         rows.into_iter()
             .map(|(name, rcode, answer)| Dns {
                 exe: "/bin/0".into(),
-                name: format!("n{name}"),
+                name: format!("n{name}").into(),
                 record_type: "A".into(),
-                rcode: rcode.map(|rcode| format!("R{rcode}")),
+                rcode: rcode.map(|rcode| format!("R{rcode}").into()),
+                resolvers: vec![format!("r{}", answer.len() % 2).into()],
                 answers: vec![answer],
                 count: 1,
             })
@@ -116,7 +118,7 @@ fn window() -> impl Strategy<Value = WindowReport> {
         Just(DimensionState::Partial),
         Just(DimensionState::Missing),
     ];
-    let dimension = (state, prop::collection::vec(word(), 0..2))
+    let dimension = (state, prop::collection::btree_set(word(), 0..2))
         .prop_map(|(state, reasons)| DimensionCompleteness { state, reasons });
     (
         prop::collection::vec(dimension, Dimension::ALL.len()),
@@ -147,7 +149,7 @@ fn capture(node: &'static str) -> impl Strategy<Value = NodeCapture> {
         .prop_map(move |(mut containers, window, complete)| {
             // A container is named once on a node.
             for (number, container) in containers.iter_mut().enumerate() {
-                container.container += &number.to_string();
+                container.container = format!("{}{number}", container.container).into();
             }
             let node_part = Part::Node(Box::new(Node {
                 name: node.into(),
@@ -215,16 +217,17 @@ fn of(captures: &[&NodeCapture]) -> Profile {
 fn stream(capture: &NodeCapture) -> Vec<u8> {
     let mut writer = StreamWriter::default();
     let mut text = writer.line(Frame::Hello(Hello {
-        protocol: PROTOCOL.to_owned(),
+        protocol: PROTOCOL.to_owned().into(),
         probe: "0".into(),
         session: "s".into(),
         node: capture.node.clone(),
         kernel: "k".into(),
         arch: "amd64".into(),
         hooks: Vec::new(),
+        key: None,
     }));
     for parts in capture.parts.chunks(2) {
-        text += &writer.line(Frame::Chunk(encode_chunk(parts)));
+        text += &writer.line(Packer::default().pack(parts));
     }
     text += &writer.end();
     text.into_bytes()
@@ -240,13 +243,7 @@ fn read(bytes: &[u8]) -> NodeCapture {
             break;
         }
     }
-    let (parts, cut) = decoder.finish();
-    NodeCapture {
-        node: "a".into(),
-        parts,
-        fault: fault.or(cut).map(|fault| fault.to_string()),
-        failure: None,
-    }
+    NodeCapture::read("a".into(), decoder, fault.map(|fault| fault.to_string()))
 }
 
 /// Bytes of a text of the document: the way back from `from_bytes`.
@@ -258,6 +255,12 @@ fn to_bytes(text: &str) -> Vec<u8> {
         if sign == '\\' {
             match rest.as_bytes()[1] {
                 b'x' => (length, one) = (4, vec![u8::from_str_radix(&rest[2..4], 16).unwrap()]),
+                b'u' => {
+                    let end = rest.find('}').unwrap();
+                    let code = u32::from_str_radix(&rest[3..end], 16).unwrap();
+                    let character = char::from_u32(code).unwrap();
+                    (length, one) = (end + 1, character.to_string().into_bytes());
+                }
                 other => (length, one) = (2, vec![other]),
             }
         }
@@ -265,6 +268,103 @@ fn to_bytes(text: &str) -> Vec<u8> {
         rest = &rest[length..];
     }
     bytes
+}
+
+/// Bytes that a target chose, up to as many as the kernel takes.
+fn hostile() -> impl Strategy<Value = Text> {
+    let byte = prop_oneof![Just(1_u8), Just(b'\\'), Just(0xff), Just(b'"'), any::<u8>()];
+    (prop::collection::vec(byte, 1..40), 1..100_usize)
+        .prop_map(|(bytes, times)| text::from_bytes(&bytes.repeat(times)))
+}
+
+/// What the plugin gets of rows that a probe packs, in so many bytes of the stream.
+fn pack(
+    processes: Vec<Process>,
+    files: Vec<File>,
+    written: usize,
+) -> (NodeCapture, BTreeMap<Dimension, (u64, u64)>) {
+    let mut chunks = Chunks::new(Packer::default(), written);
+    let room = chunks.room();
+    chunks.rows(0, room / 2, processes);
+    chunks.rows(0, room, files);
+    let losses = chunks.losses().clone();
+    let mut writer = StreamWriter::default();
+    let mut stream = String::new();
+    for frame in chunks.finish(&[Part::Container(Box::default())]) {
+        stream += &writer.line(frame);
+    }
+    stream += &writer.end();
+    assert!(stream.len() + written <= MAX_STREAM_BYTES);
+    (read(stream.as_bytes()), losses)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 24, ..ProptestConfig::default() })]
+
+    /// A target can't silence the report: each chunk is one that the reader takes, each row arrives, is cut, or is
+    /// counted, and a kind that is large leaves the other its room.
+    #[test]
+    fn whatever_a_target_chooses_is_taken_by_the_reader(
+        argument in hostile(),
+        path in hostile(),
+        n_processes in 0..3000_usize,
+        n_files in 0..3000_usize,
+        written in prop_oneof![Just(0), 0..MAX_STREAM_BYTES],
+    ) {
+        let processes = (0..n_processes).map(|number| Process {
+            id: format!("p{number}").into(),
+            argv: vec![number.to_string().into(), argument.clone()],
+            ..Process::default()
+        });
+        let files = (0..n_files).map(|number| File {
+            path: format!("/{number}{path}").into(),
+            ..File::default()
+        });
+        let (capture, losses) = pack(processes.collect(), files.collect(), written);
+        prop_assert_eq!(&capture.fault, &None);
+        prop_assert_eq!(capture.refused.frames, 0);
+        let count = |wanted: Dimension| capture.parts.iter().map(|part| match part {
+            Part::Processes { rows, .. } if wanted == Dimension::Processes => rows.len() as u64,
+            Part::Files { rows, .. } if wanted == Dimension::Files => rows.len() as u64,
+            _ => 0,
+        }).sum::<u64>();
+        let lost = |dimension| losses.get(&dimension).map_or(0, |(dropped, _)| *dropped);
+        for (dimension, n_rows) in [(Dimension::Processes, n_processes), (Dimension::Files, n_files)] {
+            prop_assert_eq!(count(dimension) + lost(dimension), n_rows as u64);
+        }
+        if written == 0 {
+            prop_assert_eq!(lost(Dimension::Processes) + lost(Dimension::Files), 0);
+        }
+    }
+
+    /// Links lead to paths that are longer than any that a call takes.
+    #[test]
+    fn a_path_above_the_limit_arrives_cut(part in hostile(), times in 500..4000_usize) {
+        let path = Text::from(format!("/{}", part.repeat(times)));
+        let row = File { path: path.clone(), exe: path, ..File::default() };
+        let (capture, _) = pack(Vec::new(), vec![row], 0);
+        prop_assert_eq!(capture.refused.frames, 0);
+        let is_file = |part: &Part| matches!(part, Part::Files { rows, .. } if rows.len() == 1);
+        prop_assert!(capture.parts.iter().any(is_file));
+    }
+
+    /// Also a row that no chunk could hold.
+    #[test]
+    fn a_row_above_the_limit_is_cut_and_says_so(argument in hostile(), times in 500..2000_usize) {
+        let row = Process { argv: vec!["x".into(), argument.repeat(times).into()], ..Process::default() };
+        let is_large = row.argv[1].len() > MAX_ROW_BYTES;
+        let (capture, losses) = pack(vec![row.clone()], Vec::new(), 0);
+        let rows: Vec<&Process> = capture.parts.iter().filter_map(|part| match part {
+            Part::Processes { rows, .. } => rows.first(),
+            _ => None,
+        }).collect();
+        prop_assert_eq!(rows.len(), 1);
+        if is_large {
+            prop_assert!(rows[0].argv_truncated);
+            prop_assert_eq!(losses.get(&Dimension::Processes), Some(&(0, 1)));
+        }
+        prop_assert!(rows[0].argv_truncated || *rows[0] == row);
+    }
 }
 
 proptest! {
@@ -351,7 +451,7 @@ proptest! {
             let mut changed = whole.clone();
             changed[place.index(whole.len())] ^= 1 << bit;
             let read = read(&changed);
-            prop_assert!(read.fault.is_some() || read.parts == a.parts);
+            prop_assert!(read.fault.is_some() || read.refused.frames > 0 || read.parts == a.parts);
         }
     }
 

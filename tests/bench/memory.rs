@@ -4,7 +4,7 @@ use crate::contender::Elsewhere;
 use crate::curves::{Curve, Line};
 use procmon_profile::merge::{NodeCapture, merge};
 use procmon_profile::model::Session;
-use procmon_profile::wire::{Decoder, Limits, PROTOCOL, Request, TargetSpec, Window};
+use procmon_profile::wire::{Decoder, Request, TargetSpec};
 use serde::Serialize;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -97,19 +97,12 @@ const GUEST: &str = "6.1";
 
 /// What the probe says that its maps take in a guest with so many possible CPUs.
 pub(crate) fn in_guest(cpus: u64) -> Result<u64, String> {
+    let argv = vec!["/bin/true".to_owned()];
     let request = Request {
-        protocol: PROTOCOL.to_owned(),
-        session: "bench".to_owned(),
         node: Some("guest".to_owned()),
-        target: TargetSpec::Command {
-            argv: vec!["/bin/true".to_owned()],
-        },
-        window: Window { seconds: None },
         deadline_seconds: Some(150.0),
-        limits: Limits::default(),
-        frames_fd: None,
-        latency: false,
-        verbose: false,
+        concurrent: true,
+        ..Request::new("bench", TargetSpec::Command { argv })
     };
     let request = serde_json::to_string(&request).map_err(|error| error.to_string())?;
     let output = Command::new(procmon_tests::root().join("tests/vm/run-in-vm.sh"))
@@ -128,12 +121,7 @@ pub(crate) fn in_guest(cpus: u64) -> Result<u64, String> {
             .line(line.as_bytes())
             .map_err(|error| error.to_string())?;
     }
-    let capture = NodeCapture {
-        node: "guest".to_owned(),
-        parts: decoder.finish().0,
-        fault: None,
-        failure: None,
-    };
+    let capture = NodeCapture::read("guest".into(), decoder, None);
     let profile = merge(Session::default(), vec![capture]);
     profile
         .nodes

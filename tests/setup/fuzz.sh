@@ -22,6 +22,8 @@ sanitizer=${FUZZ_SANITIZER:-none}
 if [ -z "${FUZZ_SANITIZER:-}" ] && [ -e "${runtime[0]}" ]; then sanitizer=address; fi
 
 say "building the fuzz targets with $(rustc --version), sanitizer: $sanitizer"
+# cargo-fuzz hands no --locked on; a lock file that is not up to date fails here.
+cargo fetch --quiet --locked --manifest-path fuzz/Cargo.toml
 cargo fuzz build --fuzz-dir fuzz --sanitizer "$sanitizer" >"$cache/log/fuzz-build" 2>&1 ||
   { tail -30 "$cache/log/fuzz-build" >&2; exit 1; }
 

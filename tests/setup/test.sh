@@ -33,10 +33,10 @@ if [ -n "$own" ]; then
   set +m
 fi
 
-cargo build --release
+tests/setup/build.sh
 # What the plugin carries is built; the test build of it takes the same probe.
 export PROCMON_PROBE_DIR=$PWD/target/probe
-cargo test --workspace --no-run
+cargo test --locked --workspace --no-run
 if [ -n "$install" ]; then
   say "waiting for the cluster's programs (log: $cache/log/cluster-install)"
   wait "$install" || { tail -20 "$cache/log/cluster-install" >&2; exit 1; }
@@ -47,11 +47,11 @@ say "set up; testing"
 export PROCMON_TEST_REQUIRE=${PROCMON_TEST_REQUIRE-bpf,cluster,kernels,servers}
 # Real servers are watched for minutes, mostly waiting: beside the others.
 set -m
-PROCMON_TEST_DRIFT=${PROCMON_TEST_DRIFT-here} cargo test --package procmon-tests --test drift >"$cache/log/drift" 2>&1 &
+PROCMON_TEST_DRIFT=${PROCMON_TEST_DRIFT-here} cargo test --locked --package procmon-tests --test drift >"$cache/log/drift" 2>&1 &
 drift=$!
 set +m
 code=0
-cargo test --workspace --no-fail-fast || code=$?
+cargo test --locked --workspace --no-fail-fast || code=$?
 say "waiting for the real servers"
 wait "$drift" || code=$?
 drift=''

@@ -4,41 +4,49 @@
 #   toolchain.sh            what a build needs
 #   toolchain.sh --lint     also cargo-deny, and where there is rustup the standard library of arm64
 #   toolchain.sh --fuzz     also cargo-fuzz
+#   toolchain.sh --package  also cargo-cyclonedx
 #
-# Where rustup has a nightly with rust-src, that builds the probe, and only bpf-linker and musl are
-# wanted. Elsewhere the distribution's compiler does (Debian's rustc-web, with a BPF core library);
-# rustup, where there is one, knows it as toolchain `bpf`. Everything comes from package registries;
-# what is built here is kept in the cache.
+# Where rustup has a nightly with rust-src (best the one whose date probe/toolchain.rs pins), that
+# builds the probe, and only bpf-linker, its LLVM and musl are wanted. Elsewhere the distribution's
+# compiler does (Debian's rustc-web, with a BPF core library); rustup, where there is one, knows it as
+# toolchain `bpf`. Everything comes from package registries; what is built here is kept in the cache.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
-linker_version=0.13.0
-deny_version=0.20.2
-fuzz_version=0.13.2
-lint='' fuzz=''
+source "$(dirname "${BASH_SOURCE[0]}")/versions.sh"
+pinned=$(sed -n 's/^pub(crate) const NIGHTLY: &str = "\(.*\)";$/\1/p' "$(dirname "${BASH_SOURCE[0]}")/../../probe/toolchain.rs")
+lint='' fuzz='' package=''
 for arg in "$@"; do
   case $arg in
     --lint) lint=1 ;;
     --fuzz) fuzz=1 ;;
+    --package) package=1 ;;
     *) echo "toolchain.sh: unknown option $arg" >&2; exit 2 ;;
   esac
 done
 export RUSTUP_AUTO_INSTALL=0
 unset CARGO_TARGET_DIR CARGO_BUILD_TARGET_DIR CARGO_BUILD_TARGET RUSTFLAGS
 
-has_nightly() {
-  local sysroot
+# is_able TOOLCHAIN: rustup has it, with rust-src, and its LLVM is one that bpf-linker can read
+is_able() {
+  local sysroot llvm
   command -v rustup >/dev/null || return 1
-  sysroot=$(rustup run nightly rustc --print sysroot 2>/dev/null) && [ -n "$sysroot" ] || return 1
-  [ -e "$sysroot/lib/rustlib/src/rust/library/Cargo.toml" ]
+  sysroot=$(rustup run "$1" rustc --print sysroot 2>/dev/null) && [ -n "$sysroot" ] || return 1
+  llvm=$(rustup run "$1" rustc -vV | awk '/^LLVM/{print $3}')
+  [ -e "$sysroot/lib/rustlib/src/rust/library/Cargo.toml" ] && [ "${llvm%%.*}" -le 22 ]
 }
 
 once toolchain
 if [ "$(uname -m)" != x86_64 ]; then say "only amd64 machines are prepared here"; fi
 apt_install gcc libc6-dev make git musl-tools musl-dev
-if has_nightly; then
+if is_able "$pinned"; then
   rm -f "$cache/distribution-toolchain"
+  apt_install llvm-22-dev libpolly-22-dev
+elif is_able nightly; then
+  rm -f "$cache/distribution-toolchain"
+  say "rustup's nightly is not $pinned: what it builds works, but its bytes are its own (rustup toolchain install $pinned --component rust-src)"
+  apt_install llvm-22-dev libpolly-22-dev
 else
-  command -v dpkg-query >/dev/null || { say "please run: rustup toolchain install nightly --component rust-src"; exit 1; }
+  command -v dpkg-query >/dev/null || { say "please run: rustup toolchain install $pinned --component rust-src"; exit 1; }
   apt_install rustc-web cargo-web rust-web-src libstd-rust-web-dev-bpf rustfmt-web rust-web-clippy llvm-22-dev libpolly-22-dev
   llvm=$(/usr/bin/rustc -vV | awk '/^LLVM/{print $3}')
   case $llvm in
@@ -64,13 +72,9 @@ cargo_install() {
   (cd / && cargo install "$name" --version "=$version" --locked --quiet --root "$cache" "$@") >"$cache/log/$name" 2>&1 ||
     { tail -20 "$cache/log/$name" >&2; exit 1; }
 }
-if [ ! -e "$cache/distribution-toolchain" ]; then
-  command -v bpf-linker >/dev/null || cargo_install bpf-linker "$linker_version"
-else
-  LLVM_SYS_221_PREFIX=/usr/lib/llvm-22 LLVM_PREFIX=/usr/lib/llvm-22 RUSTC_BOOTSTRAP='' \
-    RUSTFLAGS="-L /usr/lib/llvm-22/lib -C strip=symbols" \
-    cargo_install bpf-linker "$linker_version" --no-default-features --features llvm-22
-fi
+LLVM_SYS_221_PREFIX=/usr/lib/llvm-22 LLVM_PREFIX=/usr/lib/llvm-22 RUSTC_BOOTSTRAP='' \
+  RUSTFLAGS="-L /usr/lib/llvm-22/lib -C strip=symbols" \
+  cargo_install bpf-linker "$linker_version" --no-default-features --features llvm-22
 if [ -n "$lint" ]; then
   cargo_install cargo-deny "$deny_version" --no-default-features
   arm=aarch64-unknown-linux-musl
@@ -83,4 +87,5 @@ if [ -n "$fuzz" ]; then
   apt_install g++ # for libFuzzer, which libfuzzer-sys carries as source
   cargo_install cargo-fuzz "$fuzz_version"
 fi
+if [ -n "$package" ]; then cargo_install cargo-cyclonedx "$cyclonedx_version"; fi
 say "the toolchain is there: $(rustc --version)"

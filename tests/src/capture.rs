@@ -2,7 +2,7 @@
 
 use procmon_profile::merge::{NodeCapture, merge};
 use procmon_profile::model::Session;
-use procmon_profile::wire::{Decoder, Limits, PROTOCOL, Request, TargetSpec, Window};
+use procmon_profile::wire::{Decoder, Refused, Request, TargetSpec, Window};
 use serde_json::Value;
 use std::io::{BufRead as _, BufReader, Read};
 use std::process::{Child, Command, Stdio};
@@ -11,16 +11,11 @@ use std::process::{Child, Command, Stdio};
 #[must_use]
 pub fn request(target: TargetSpec, seconds: Option<f64>) -> Request {
     Request {
-        protocol: PROTOCOL.to_owned(),
-        session: "test".to_owned(),
         node: Some("here".to_owned()),
-        target,
         window: Window { seconds },
         deadline_seconds: Some(60.0),
-        limits: Limits::default(),
-        frames_fd: None,
-        latency: false,
-        verbose: false,
+        concurrent: true,
+        ..Request::new("test", target)
     }
 }
 
@@ -50,14 +45,9 @@ pub fn document(frames: impl Read, mut seen: impl FnMut(&str)) -> Value {
         decoder.line(line.as_bytes()).expect("a frame");
     }
     assert!(decoder.failure().is_none(), "{:?}", decoder.failure());
-    let (parts, cut) = decoder.finish();
-    assert!(cut.is_none(), "{cut:?}");
-    let capture = NodeCapture {
-        node: "here".to_owned(),
-        parts,
-        fault: None,
-        failure: None,
-    };
+    let capture = NodeCapture::read("here".into(), decoder, None);
+    assert_eq!(capture.fault, None);
+    assert_eq!(capture.refused, Refused::default());
     serde_json::to_value(merge(Session::default(), vec![capture])).expect("plain data")
 }
 

@@ -4,6 +4,7 @@
 pub mod capture;
 pub mod cluster;
 pub mod document;
+pub mod liar;
 mod process;
 pub mod servers;
 pub mod workload;

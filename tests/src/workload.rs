@@ -44,6 +44,7 @@ fn static_folder() -> &'static PathBuf {
             .current_dir(crate::root())
             .args([
                 "build",
+                "--locked",
                 "--quiet",
                 "--package",
                 "procmon-tests",

@@ -281,7 +281,7 @@ fn say(address: IpAddr, words: &[u8]) -> u16 {
 }
 
 fn row(name: &str, record_type: &str, rcode: &str, answers: &[&str], count: u64) -> Value {
-    json!({"name": name, "type": record_type, "rcode": rcode, "answers": answers, "count": count})
+    json!({"name": name, "type": record_type, "rcode": rcode, "answers": answers, "resolvers": ["127.0.0.1"], "count": count})
 }
 
 /// Everything that a resolver and TLS are asked.
@@ -310,14 +310,16 @@ fn everything() -> Value {
     let mut first: Vec<&str> = many.iter().map(String::as_str).collect();
     first.sort_unstable();
     first.truncate(16);
-    let peer = |address: &str, port: u16, names: &[&str]| {
+    let mut six = row("six.test", "AAAA", "NOERROR", &["2001:db8::1"], 1);
+    six["resolvers"] = json!(["::1"]);
+    let peer = |address: &str, port: u16, source: &str, names: &[&str]| {
         json!({"protocol": "tcp", "direction": "outbound", "connections": 1,
-            "remote": {"address": address, "port": port, "names": names}})
+            "remote": {"address": address, "port": port, source: names}})
     };
     json!({
         "dns": [
             row("plain.test", "A", "NOERROR", &["192.0.2.1"], 2),
-            row("six.test", "AAAA", "NOERROR", &["2001:db8::1"], 1),
+            six,
             row("1.2.0.192.in-addr.arpa", "PTR", "NOERROR", &["host.test"], 1),
             row("missing.test", "A", "NXDOMAIN", &[], 1),
             row("alias.test", "A", "NOERROR", &["127.0.0.9", "real.test"], 1),
@@ -328,8 +330,8 @@ fn everything() -> Value {
             silent,
         ],
         "network": [
-            peer("127.0.0.9", aliased, &["alias.test"]),
-            peer("127.0.0.1", greeted, &["shop.example"]),
+            peer("127.0.0.9", aliased, "names", &["alias.test"]),
+            peer("127.0.0.1", greeted, "claimed", &["shop.example"]),
         ],
     })
 }

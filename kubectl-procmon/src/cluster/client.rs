@@ -66,8 +66,8 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// The first of these flags that is given.
-    pub(crate) fn given(&self) -> Option<&'static str> {
+    /// These flags as far as they are given.
+    pub(crate) fn given(&self) -> impl Iterator<Item = &'static str> + use<> {
         [
             ("--namespace", self.namespace.is_some()),
             ("--kubeconfig", self.kubeconfig.is_some()),
@@ -91,7 +91,7 @@ impl Connection {
             ("--request-timeout", self.request_timeout.is_some()),
         ]
         .into_iter()
-        .find_map(|(name, given)| given.then_some(name))
+        .filter_map(|(name, given)| given.then_some(name))
     }
 }
 
@@ -364,7 +364,7 @@ fn root(error: &dyn std::error::Error) -> String {
 
 fn hint(message: &str, code: u16) -> Option<String> {
     if message.contains("violates PodSecurity") {
-        return Some("the namespace forbids privileged pods: name one that allows them with `--probe-namespace kube-system`".to_owned());
+        return Some("the namespace forbids pods that see their node: name one that allows them with `--probe-namespace kube-system`".to_owned());
     }
     if message.contains("exceeded quota") || message.contains("failed quota") {
         return Some("give the probe other sizes with `--requests` and `--limits`, or another namespace with `--probe-namespace`".to_owned());
@@ -376,7 +376,7 @@ fn hint(message: &str, code: u16) -> Option<String> {
         return Some("the LimitRange names the sizes that it takes: `--requests cpu=100m,memory=64Mi --limits …`".to_owned());
     }
     if message.contains("security context constraint") {
-        return Some("on OpenShift the user needs the `privileged` SCC: `oc adm policy add-scc-to-user privileged USER`".to_owned());
+        return Some("on OpenShift the user needs the `privileged` SCC, or one that allows hostPID and the capabilities of `--dry-run=client`: `oc adm policy add-scc-to-user privileged USER`".to_owned());
     }
     if code == 403 {
         return forbidden(message);

@@ -5,16 +5,16 @@
 use super::Options;
 use super::client::{explain, is_refusal};
 use super::pod::{self, Identity, Settings};
-use super::target::{NodeTarget, Plan, SESSION_LABEL};
-use crate::hint::advised;
+use super::target::{self, NodeTarget, Plan, SESSION_LABEL};
+use crate::hint::{Advised, advised};
+use crate::probes;
 use anyhow::{Context as _, Result};
 use futures::StreamExt as _;
-use k8s_openapi::ByteString;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
-use kube::{Api, Client};
-use procmon_profile::wire::Request;
+use kube::{Api, Client, Resource};
+use procmon_profile::wire::{Request, SessionKey};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -30,15 +30,56 @@ pub(crate) struct Delivery {
     pub(crate) seconds: f64,
     /// Seconds until the anchor takes everything away.
     pub(crate) deadline: u64,
+    /// What the probes seal their captures to: the log of a pod is read by others too, and kept.
+    pub(crate) key: SessionKey,
     expires: String,
     started: Instant,
     settings: Settings,
     anchor_uid: OnceLock<String>,
-    pods: Mutex<BTreeSet<String>>,
+    /// When the API server made the anchor, in seconds since 1970.
+    created: OnceLock<i64>,
+    made: Mutex<Made>,
     creating: Semaphore,
     /// One permit for each log that is followed.
     pub(crate) following: Semaphore,
 }
+
+/// What this session made, by name; with its uid once the API server has said it. Names and labels
+/// can be used by everybody, and again; a uid never is.
+#[derive(Default)]
+struct Made {
+    pods: Uids,
+    config_maps: Uids,
+}
+
+type Uids = BTreeMap<String, Option<String>>;
+
+/// Somebody put another object in the place of the probe's ConfigMap.
+#[derive(Debug)]
+pub(crate) struct ProbeReplaced {
+    /// Where it may have run.
+    node: Option<String>,
+    config_map: String,
+}
+
+impl std::fmt::Display for ProbeReplaced {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "somebody replaced the probe: ConfigMap `{}` is not the one that this session made",
+            self.config_map
+        )?;
+        match &self.node {
+            Some(node) => write!(
+                f,
+                "; another program may have run on node `{node}` with the probe's rights"
+            ),
+            None => f.write_str("; it did not run"),
+        }
+    }
+}
+
+impl std::error::Error for ProbeReplaced {}
 
 /// Requests that create pods, at once.
 const CREATIONS: usize = 16;
@@ -52,7 +93,9 @@ impl Delivery {
         session: &str,
         deadline: f64,
         options: &Options,
-    ) -> Self {
+    ) -> Result<Self> {
+        let mut random = [0; 32];
+        getrandom::fill(&mut random).context("cannot make a key")?;
         let expires = jiff::Timestamp::now()
             .checked_add(jiff::SignedDuration::from_secs_f64(deadline))
             .map(|time| time.to_string())
@@ -63,24 +106,26 @@ impl Delivery {
             reason = "at most a day"
         )]
         let deadline = deadline.ceil() as u64;
-        Self {
+        Ok(Self {
             client,
             namespace: plan.probe_namespace.clone(),
             session: session.to_owned(),
             seconds: options.seconds,
             deadline,
+            key: SessionKey::new(random),
             expires,
             started: Instant::now(),
             settings: options.pod.clone(),
             anchor_uid: OnceLock::new(),
-            pods: Mutex::default(),
+            created: OnceLock::new(),
+            made: Mutex::default(),
             creating: Semaphore::new(CREATIONS),
             following: Semaphore::new(FOLLOWED),
-        }
+        })
     }
 
     fn anchor_name(&self) -> String {
-        format!("procmon-{}", self.session)
+        target::anchor_name(&self.session)
     }
 
     fn config_map_name(&self, arch: &str) -> String {
@@ -156,6 +201,9 @@ impl Delivery {
         let _ = self
             .anchor_uid
             .set(anchor.metadata.uid.clone().unwrap_or_default());
+        if let Some(time) = &anchor.metadata.creation_timestamp {
+            let _ = self.created.set(time.0.as_second());
+        }
         let spec = anchor.spec.unwrap_or_default();
         if spec.suspend == Some(true)
             || spec.ttl_seconds_after_finished != Some(0)
@@ -171,7 +219,7 @@ impl Delivery {
 
     /// What carries the probe to all nodes of one architecture.
     pub(crate) fn config_map(&self, arch: &str) -> Result<ConfigMap> {
-        let bytes = crate::probes::probe(arch)
+        let bytes = probes::probe(arch)
             .with_context(|| format!("this build carries no probe for {arch}"))?;
         Ok(ConfigMap {
             metadata: serde_json::from_value(json!({
@@ -183,8 +231,8 @@ impl Delivery {
             }))?,
             immutable: Some(true),
             binary_data: Some(BTreeMap::from([(
-                "probe".to_owned(),
-                ByteString(bytes.to_vec()),
+                probes::KEY.to_owned(),
+                probes::delivered(bytes),
             )])),
             data: None,
         })
@@ -194,18 +242,93 @@ impl Delivery {
     pub(crate) async fn upload(&self, nodes: &[NodeTarget]) -> Result<()> {
         let maps: Api<ConfigMap> = self.api();
         for arch in architectures(nodes) {
-            maps.create(&PostParams::default(), &self.config_map(arch)?)
+            let name = self.config_map_name(arch);
+            self.made().config_maps.insert(name.clone(), None);
+            let map = maps
+                .create(&PostParams::default(), &self.config_map(arch)?)
                 .await
                 .map_err(explain)
                 .with_context(|| {
                     format!(
-                        "cannot create ConfigMap `{}` in namespace `{}`",
-                        self.config_map_name(arch),
+                        "cannot create ConfigMap `{name}` in namespace `{}`",
                         self.namespace
                     )
                 })?;
+            self.made().config_maps.insert(name, map.metadata.uid);
+        }
+        // Without the right to look again nothing could be proven later: no pod is made.
+        for arch in architectures(nodes) {
+            self.prove_probe(None, arch).await?;
         }
         Ok(())
+    }
+
+    /// The ConfigMap that carries the probe is still the one that this session made. An object is
+    /// deleted once and its uid is never given again, and an immutable one is never changed: asked
+    /// after the container runs, this proves which program the kubelet mounted.
+    ///
+    /// # Errors
+    /// [`ProbeReplaced`] when it is another one or gone; a refusal when the user may not look.
+    pub(crate) async fn prove_probe(&self, node: Option<&str>, arch: &str) -> Result<()> {
+        let name = self.config_map_name(arch);
+        let ours = self.made().config_maps.get(&name).cloned().flatten();
+        let maps: Api<ConfigMap> = self.api();
+        let cannot = || {
+            format!(
+                "cannot prove that ConfigMap `{name}` in namespace `{}` still holds the probe",
+                self.namespace
+            )
+        };
+        let uid = loop {
+            match maps.get_metadata(&name).await {
+                Ok(map) => break map.metadata.uid,
+                Err(kube::Error::Api(status)) if status.is_not_found() => break None,
+                Err(error) if is_refusal(&error) || self.is_over() => {
+                    return Err(explain(error)).with_context(cannot);
+                }
+                Err(_) => tokio::time::sleep(Duration::from_millis(200)).await,
+            }
+        };
+        if uid.is_some() && uid == ours {
+            return Ok(());
+        }
+        Err(anyhow::Error::from(ProbeReplaced {
+            node: node.map(str::to_owned),
+            config_map: name,
+        })
+        .context(Advised {
+            message: "the capture was stopped and nothing of it is kept".to_owned(),
+            hint: format!(
+                "{}look in the audit log for who deleted ConfigMaps in namespace `{}`, and name a namespace that only you can write to with `--probe-namespace`",
+                if node.is_some() {
+                    "treat the node as taken over, "
+                } else {
+                    ""
+                },
+                self.namespace
+            ),
+        }))
+    }
+
+    /// The pod whose log was read is still the one that this session made: what has its name now may be
+    /// somebody else's. None: it is, or the user may not look. `is_deleted`: the session itself may have
+    /// deleted it.
+    pub(crate) async fn doubt_pod(&self, name: &str, is_deleted: bool) -> Option<&'static str> {
+        match self.pods().get_metadata(name).await {
+            Ok(pod) if self.is_own_pod(name, pod.metadata.uid.as_deref()) => None,
+            Ok(_) => Some("somebody replaced the probe's pod: its log may be another's"),
+            Err(kube::Error::Api(status)) if status.is_not_found() && !is_deleted => {
+                Some("somebody deleted the probe's pod before its log was proven to be its own")
+            }
+            Err(_) => None,
+        }
+    }
+
+    /// Earliest and latest time of the session, in seconds since 1970 by the API server's clock. None
+    /// before the anchor is made.
+    pub(crate) fn times(&self) -> Option<(i64, i64)> {
+        let created = *self.created.get()?;
+        Some((created, created + i64::try_from(self.deadline).ok()?))
     }
 
     fn labels(&self) -> Value {
@@ -224,7 +347,8 @@ impl Delivery {
         })
     }
 
-    /// The pod for a node; a further attempt has a name of its own.
+    /// The pod for a node; a further attempt has a name of its own, with a dot, which ends of nodes'
+    /// names never have.
     pub(crate) fn pod(
         &self,
         node: &NodeTarget,
@@ -239,7 +363,7 @@ impl Delivery {
             if attempt == 0 {
                 String::new()
             } else {
-                format!("-{attempt}")
+                format!(".{attempt}")
             }
         );
         let identity = Identity {
@@ -277,19 +401,22 @@ impl Delivery {
     pub(crate) async fn create(&self, pod: &Pod) -> Result<String> {
         let name = pod.metadata.name.clone().unwrap_or_default();
         let _permit = self.creating.acquire().await;
-        self.names().insert(name.clone());
+        self.made().pods.insert(name.clone(), None);
         let made = self
             .pods()
             .create(&PostParams::default(), pod)
             .await
             .map_err(explain)?;
+        self.made()
+            .pods
+            .insert(name.clone(), made.metadata.uid.clone());
         let policy = made
             .spec
             .as_ref()
             .and_then(|spec| {
                 spec.containers
                     .iter()
-                    .find(|container| container.name == "procmon")
+                    .find(|container| container.name == pod::CONTAINER)
             })
             .and_then(|container| container.image_pull_policy.clone());
         if policy.as_deref() == Some("Always") {
@@ -301,14 +428,24 @@ impl Delivery {
         Ok(name)
     }
 
-    fn names(&self) -> std::sync::MutexGuard<'_, BTreeSet<String>> {
-        self.pods.lock().unwrap_or_else(PoisonError::into_inner)
+    fn made(&self) -> std::sync::MutexGuard<'_, Made> {
+        self.made.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Names of the pods.
+    fn names(&self) -> Vec<String> {
+        self.made().pods.keys().cloned().collect()
+    }
+
+    /// A pod of this name that the cluster has is the one that this session made.
+    pub(crate) fn is_own_pod(&self, name: &str, uid: Option<&str>) -> bool {
+        is_own(&self.made().pods, name, uid)
     }
 
     /// Ends all windows early: the probes get SIGTERM, and their logs stay. Without the right to
     /// change pods they are deleted with grace: what they still write comes over the open streams.
     pub(crate) async fn stop_windows(&self) -> Result<()> {
-        let names: Vec<String> = self.names().iter().cloned().collect();
+        let names = self.names();
         let patch = Patch::Merge(json!({"spec": {"activeDeadlineSeconds": 1}}));
         for name in names {
             let Err(refused) = self.patch_pod(&name, &patch).await else {
@@ -358,7 +495,7 @@ impl Delivery {
             let _ = self.delete_anchor().await;
             return Ok(());
         }
-        let names: Vec<String> = self.names().iter().cloned().collect();
+        let names = self.names();
         futures::stream::iter(&names)
             .for_each_concurrent(CREATIONS, |name| self.delete_pod(name))
             .await;
@@ -415,7 +552,8 @@ impl Delivery {
         }
     }
 
-    /// Nothing of the session is left. Without the right to look, the deletion has to be believed.
+    /// Nothing that the session made is left; what others labelled as the session's is theirs.
+    /// Without the right to look, the deletion has to be believed.
     async fn is_gone(&self) -> bool {
         let params = ListParams::default().labels(&format!("{SESSION_LABEL}={}", self.session));
         let (pods, maps, jobs): (Api<Pod>, Api<ConfigMap>, Api<Job>) =
@@ -425,16 +563,37 @@ impl Delivery {
             maps.list_metadata(&params),
             jobs.list_metadata(&params),
         );
-        let (pods, maps, jobs) = (
-            pods.map(|list| list.items.is_empty()),
-            maps.map(|list| list.items.is_empty()),
-            jobs.map(|list| list.items.is_empty()),
-        );
+        let anchor = Uids::from([(self.anchor_name(), self.anchor_uid.get().cloned())]);
+        let made = self.made();
+        let pods = pods.map(|list| has_none(&list.items, &made.pods));
+        let maps = maps.map(|list| has_none(&list.items, &made.config_maps));
+        let jobs = jobs.map(|list| has_none(&list.items, &anchor));
         [pods, maps, jobs].into_iter().all(|gone| match gone {
             Ok(gone) => gone,
             Err(kube::Error::Api(status)) => status.is_forbidden(),
             Err(_) => false,
         })
+    }
+}
+
+/// None of these objects is one that was made.
+fn has_none<K: Resource>(objects: &[K], made: &Uids) -> bool {
+    !objects.iter().any(|object| {
+        let meta = object.meta();
+        is_own(
+            made,
+            meta.name.as_deref().unwrap_or_default(),
+            meta.uid.as_deref(),
+        )
+    })
+}
+
+/// An object of this name and uid was made; where the API server's answer was lost, the name decides.
+fn is_own(made: &Uids, name: &str, uid: Option<&str>) -> bool {
+    match made.get(name) {
+        Some(Some(own)) => uid == Some(own.as_str()),
+        Some(None) => true,
+        None => false,
     }
 }
 
@@ -470,13 +629,49 @@ pub(crate) async fn renew(delivery: std::sync::Arc<Delivery>) {
     }
 }
 
-/// A node's name as the end of a pod's name: at most 40 characters, and distinct.
+/// A node's name as the end of a pod's name: at most 40 characters, and distinct. A digest follows
+/// where the name has to be changed.
 fn node_suffix(node: &str) -> String {
-    if node.len() <= 40 {
-        return node.replace('.', "-");
+    if node.len() <= 40 && !node.contains('.') {
+        return node.to_owned();
     }
-    let digest = node.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
-    format!("{}-{digest:016x}", node[..20].replace('.', "-"))
+    let kept: String = node.chars().take(23).collect();
+    let digest = crate::probes::digest(node.as_bytes());
+    format!("{}-{}", kept.replace('.', "-"), &digest[..16])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn nodes_whose_names_differ_in_a_dot_have_pods_of_their_own() {
+        assert_eq!(node_suffix("worker-1"), "worker-1");
+        assert_ne!(node_suffix("a.b"), node_suffix("a-b"));
+        assert_ne!(node_suffix("a.b-c"), node_suffix("a-b.c"));
+        let long = "n".repeat(60);
+        assert_ne!(node_suffix(&long), node_suffix(&format!("{long}x")));
+    }
+
+    proptest! {
+        #[test]
+        fn two_nodes_never_have_one_pod(a in "[a-z0-9]([a-z0-9.-]{0,60}[a-z0-9])?", b in "[a-z0-9]([a-z0-9.-]{0,60}[a-z0-9])?") {
+            let (one, other) = (node_suffix(&a), node_suffix(&b));
+            prop_assert_eq!(one == other, a == b);
+            prop_assert!(one.len() <= 40 && !one.contains('.'), "{}", one);
+        }
+    }
+
+    #[test]
+    fn only_what_was_made_is_waited_for() {
+        let made = Uids::from([
+            ("known".to_owned(), Some("u1".to_owned())),
+            ("lost".to_owned(), None),
+        ]);
+        assert!(is_own(&made, "known", Some("u1")));
+        assert!(!is_own(&made, "known", Some("u2")));
+        assert!(is_own(&made, "lost", Some("u3")));
+        assert!(!is_own(&made, "forged", Some("u4")));
+    }
 }

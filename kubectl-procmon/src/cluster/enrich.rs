@@ -1,5 +1,6 @@
 //! What the API server knows of what a probe saw: names of containers, volumes and peers.
 
+use super::peers::{Peers, name_of};
 use super::target::Plan;
 use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::batch::v1::Job;
@@ -11,13 +12,13 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference as ApiOwner,
 use kube::api::ListParams;
 use kube::{Api, Client, Resource};
 use procmon_profile::model::{
-    Container, File, Mount, MountKind, ObjectName, Origin, OwnerReference, Profile,
-    SecurityContext, Volume, Workload,
+    Container, File, Mount, MountKind, Origin, OwnerReference, Profile, Remote, SecurityContext,
+    Volume, Workload,
 };
+use procmon_profile::text::Text;
 use serde::de::DeserializeOwned;
 use std::collections::HashMap;
 use std::fmt::Debug;
-use std::net::IpAddr;
 
 /// What it costs when something can't be listed.
 const UNNAMED: &str = "peers have addresses only";
@@ -26,19 +27,45 @@ const OF_JOBS: &str = "pods are named by their Job, not by its CronJob";
 
 /// Names everything that the cluster has a name for. A right that lacks costs names, not the profile.
 pub(super) fn enrich(cluster: &Cluster, container: Option<&str>, profile: &mut Profile) {
-    profile.completeness.notes.extend(cluster.notes.clone());
+    profile
+        .completeness
+        .notes
+        .extend(cluster.notes.iter().map(Text::from));
     let mut kept = Vec::new();
     for mut row in std::mem::take(&mut profile.containers) {
-        let Some(known) = row.pod_uid.as_ref().and_then(|uid| cluster.pods.get(uid)) else {
-            profile.completeness.notes.push(format!(
-                "container `{}` belongs to a pod that is gone",
-                row.container
-            ));
+        let Some(known) = row
+            .pod_uid
+            .as_ref()
+            .and_then(|uid| cluster.pods.get(uid.as_str()))
+        else {
+            profile.completeness.notes.push(
+                format!(
+                    "container `{}` belongs to a pod that is gone",
+                    row.container
+                )
+                .into(),
+            );
             kept.push(row);
             continue;
         };
+        // A node tells of its own pods; the API server says which these are.
+        let node = known
+            .spec
+            .as_ref()
+            .and_then(|spec| spec.node_name.as_deref());
+        if node != row.node.as_deref() {
+            let teller = row.node.clone().unwrap_or_default();
+            profile.completeness.notes.push(
+                format!("node {teller}: left out, as it was not its to say: a container of a pod of another node")
+                    .into(),
+            );
+            continue;
+        }
         // The sandbox is no container of the pod.
-        let before = row.pod_uid.as_ref().and_then(|uid| cluster.before.get(uid));
+        let before = row
+            .pod_uid
+            .as_ref()
+            .and_then(|uid| cluster.before.get(uid.as_str()));
         if !name_container(&mut row, known, before, cluster) {
             continue;
         }
@@ -47,9 +74,9 @@ pub(super) fn enrich(cluster: &Cluster, container: Option<&str>, profile: &mut P
         }
     }
     if let Some(wanted) = container.filter(|_| kept.is_empty()) {
-        profile.completeness.notes.push(format!(
-            "container `{wanted}` did nothing within the window, or did not run"
-        ));
+        profile.completeness.notes.push(
+            format!("container `{wanted}` did nothing within the window, or did not run").into(),
+        );
     }
     for row in &mut kept {
         for peer in &mut row.network {
@@ -70,9 +97,9 @@ pub(super) struct Cluster {
     pods: HashMap<String, Pod>,
     /// The target's pods as they were before the window.
     before: HashMap<String, Pod>,
-    by_address: HashMap<String, Vec<Pod>>,
-    services: HashMap<String, ObjectName>,
-    nodes: HashMap<String, String>,
+    /// All pods that have been since the window opened, for `peers`.
+    all: Vec<Pod>,
+    peers: Peers,
     replica_sets: HashMap<(String, String), ApiOwner>,
     jobs: HashMap<(String, String), ApiOwner>,
 }
@@ -130,7 +157,7 @@ impl Cluster {
             .target
             .namespace
             .clone()
-            .unwrap_or_else(|| plan.probe_namespace.clone());
+            .unwrap_or_else(|| plan.probe_namespace.clone().into());
         let every = ListParams::default();
         let all_nodes = Api::<Node>::all(client.clone());
         let (now, services, sets, jobs, nodes) = tokio::join!(
@@ -150,47 +177,10 @@ impl Cluster {
                 pods.insert(uid.clone(), pod.clone());
             }
         }
-        let mut by_address: HashMap<String, Vec<Pod>> = HashMap::new();
-        for pod in pods.values() {
-            // Host-network pods share the node's address: the node is named instead.
-            let host = pod.spec.as_ref().and_then(|spec| spec.host_network) == Some(true);
-            let addresses = pod
-                .status
-                .iter()
-                .flat_map(|status| status.pod_ips.iter().flatten().map(|ip| ip.ip.clone()));
-            for address in addresses.filter(|_| !host) {
-                by_address.entry(address).or_default().push(pod.clone());
-            }
-        }
-        let services = services
-            .iter()
-            .flat_map(|service| {
-                let (namespace, name) = key(service);
-                let spec = service.spec.clone().unwrap_or_default();
-                spec.cluster_ips
-                    .unwrap_or_default()
-                    .into_iter()
-                    .chain(spec.external_ips.unwrap_or_default())
-                    .filter(|address| address != "None")
-                    .map(move |address| {
-                        (
-                            address,
-                            ObjectName {
-                                namespace: namespace.clone(),
-                                name: name.clone(),
-                            },
-                        )
-                    })
-            })
-            .collect();
-        let mut nodes = if let Ok(nodes) = nodes {
-            addresses(&nodes.items)
-        } else {
-            notes.push("no right to list nodes: their addresses have no names".to_owned());
-            HashMap::new()
-        };
-        // Some networks give the first address to a pod.
-        nodes.retain(|address, _| !by_address.contains_key(address));
+        let all: Vec<Pod> = pods.values().cloned().collect();
+        let nodes = nodes.ok().map(|list| list.items);
+        let mut peers = Peers::new(&all, &services, nodes.as_deref());
+        notes.append(&mut peers.notes);
         let owned = |meta: (String, String), owners: Option<&Vec<ApiOwner>>| {
             controller(owners).map(|owner| (meta, owner))
         };
@@ -202,9 +192,8 @@ impl Cluster {
                 .iter()
                 .filter_map(|pod| Some((pod.metadata.uid.clone()?, pod.clone())))
                 .collect(),
-            by_address,
-            services,
-            nodes,
+            all,
+            peers,
             replica_sets: sets
                 .iter()
                 .filter_map(|set| owned(key(set), set.metadata.owner_references.as_ref()))
@@ -230,70 +219,27 @@ impl Cluster {
             owner = above.clone();
         }
         Some(OwnerReference {
-            kind: owner.kind,
-            namespace: Some(namespace),
-            name: owner.name,
+            kind: owner.kind.into(),
+            namespace: Some(namespace.into()),
+            name: owner.name.into(),
         })
     }
 
-    fn name_peer(&self, address: &str, remote: &mut procmon_profile::model::Remote) {
-        remote.service = self.services.get(address).cloned();
-        remote.node = self.nodes.get(address).cloned();
-        let pods = self
-            .by_address
-            .get(address)
-            .map(Vec::as_slice)
-            .unwrap_or_default();
-        // An address that went from one pod to another names neither.
-        if let [pod] = pods {
-            let (namespace, name) = key(pod);
+    fn name_peer(&self, address: &str, remote: &mut Remote) {
+        let peer = self.peers.find(address);
+        remote.service = peer.service;
+        remote.external_ip_of = peer.external;
+        remote.node = peer.node.map(Text::from);
+        if let Some(pod) = peer.pod.and_then(|place| self.all.get(place)) {
+            let name = name_of(pod);
             remote.workload = self.owner(pod).map(|owner| Workload {
                 kind: owner.kind,
-                namespace: namespace.clone(),
+                namespace: name.namespace.clone(),
                 name: owner.name,
             });
-            remote.pod = Some(ObjectName { namespace, name });
+            remote.pod = Some(name);
         }
     }
-}
-
-/// Names of nodes by all addresses that they have.
-fn addresses(nodes: &[Node]) -> HashMap<String, String> {
-    let of = |node: &Node| {
-        let own = node
-            .status
-            .iter()
-            .flat_map(|status| status.addresses.iter().flatten())
-            .map(|address| address.address.clone());
-        gateways(node).chain(own).collect::<Vec<_>>()
-    };
-    nodes
-        .iter()
-        .flat_map(|node| {
-            let name = node.metadata.name.clone().unwrap_or_default();
-            of(node)
-                .into_iter()
-                .map(move |address| (address, name.clone()))
-        })
-        .collect()
-}
-
-/// Addresses that a node has in its pods' network: the first two of the range, which usual networks
-/// give to the tunnel and to the bridge.
-fn gateways(node: &Node) -> impl Iterator<Item = String> {
-    let spec = node.spec.clone().unwrap_or_default();
-    let ranges = spec.pod_cidrs.unwrap_or_default().into_iter();
-    ranges
-        .chain(spec.pod_cidr)
-        .filter_map(|range| {
-            let network: IpAddr = range.split('/').next()?.parse().ok()?;
-            let next = match network {
-                IpAddr::V4(address) => IpAddr::V4(u32::from(address).checked_add(1)?.into()),
-                IpAddr::V6(address) => IpAddr::V6(u128::from(address).checked_add(1)?.into()),
-            };
-            Some([network.to_string(), next.to_string()])
-        })
-        .flatten()
 }
 
 /// One run of a container that may have been started again.
@@ -358,21 +304,23 @@ fn name_container(row: &mut Container, pod: &Pod, before: Option<&Pod>, cluster:
     let Some((found, instance, debug)) = found else {
         return false;
     };
-    row.container.clone_from(&found.name);
-    row.namespace.clone_from(&pod.metadata.namespace);
-    row.pod.clone_from(&pod.metadata.name);
-    row.node.clone_from(&spec.node_name);
+    row.container = found.name.clone().into();
+    row.namespace = pod.metadata.namespace.clone().map(Text::from);
+    row.pod = pod.metadata.name.clone().map(Text::from);
     row.restarts = instance.restarts;
-    row.ended_at = instance.ended_at;
-    row.image_id = Some(found.image_id.clone()).filter(|id| !id.is_empty());
+    row.ended_at = instance.ended_at.map(Text::from);
+    row.image_id = Some(Text::from(&found.image_id)).filter(|id| !id.is_empty());
     row.image_digest = found
         .image_id
         .rsplit('@')
         .next()
         .filter(|digest| digest.starts_with("sha256:"))
-        .map(str::to_owned);
+        .map(Text::from);
     row.owner = cluster.owner(pod);
-    row.started_at = row.started_at.take().or(instance.started_at);
+    row.started_at = row
+        .started_at
+        .take()
+        .or(instance.started_at.map(Text::from));
     let named = spec
         .containers
         .iter()
@@ -380,7 +328,8 @@ fn name_container(row: &mut Container, pod: &Pod, before: Option<&Pod>, cluster:
         .find(|container| container.name == found.name);
     row.image = named
         .and_then(|container| container.image.clone())
-        .or_else(|| Some(found.image.clone()));
+        .or_else(|| Some(found.image.clone()))
+        .map(Text::from);
     if let Some(container) = named {
         let context = security_context(pod, container);
         for file in &mut row.files {
@@ -406,11 +355,11 @@ fn security_context(pod: &Pod, container: &PodContainer) -> SecurityContext {
         names
             .into_iter()
             .flatten()
-            .map(|name| format!("{sign}{name}"))
+            .map(|name| Text::from(format!("{sign}{name}")))
             .collect::<Vec<_>>()
     };
     let profile = |kind: String, file: Option<String>| {
-        file.map_or_else(|| kind.clone(), |file| format!("{kind}/{file}"))
+        Text::from(file.map_or_else(|| kind.clone(), |file| format!("{kind}/{file}")))
     };
     SecurityContext {
         privileged: own.privileged.unwrap_or(false),
@@ -439,10 +388,10 @@ fn security_context(pod: &Pod, container: &PodContainer) -> SecurityContext {
                     .find(|volume| volume.name == mount.name);
                 let (kind, source) = volume.map_or(("unknown", None), kind_of);
                 Volume {
-                    name: mount.name.clone(),
-                    kind: kind.to_owned(),
-                    mount_path: mount.mount_path.clone(),
-                    source,
+                    name: mount.name.clone().into(),
+                    kind: kind.to_owned().into(),
+                    mount_path: mount.mount_path.clone().into(),
+                    source: source.map(Text::from),
                     read_only: mount.read_only.unwrap_or(false),
                 }
             })
@@ -508,7 +457,7 @@ fn name_mount(file: &mut File, volumes: &[Volume]) {
                 volume
                     .source
                     .as_ref()
-                    .map(|source| format!("{}{rest}", source.trim_end_matches('/')))
+                    .map(|source| format!("{}{rest}", source.trim_end_matches('/')).into())
             })
             .flatten(),
     });
@@ -543,21 +492,5 @@ mod tests {
         check("new", Some(("10:00:09", None, 3)));
         check("old", Some(("10:00:01", Some("10:00:08"), 2)));
         check("sandbox", None);
-    }
-
-    #[test]
-    fn the_first_addresses_of_a_nodes_range_are_its_own() {
-        let node: Node = serde_json::from_value(json!({
-            "metadata": {"name": "n"},
-            "spec": {"podCIDR": "10.244.2.0/24", "podCIDRs": ["10.244.2.0/24", "fd00:2::/64"]},
-        }))
-        .unwrap_or_default();
-        let addresses: std::collections::BTreeSet<String> = gateways(&node).collect();
-        assert_eq!(
-            addresses,
-            ["10.244.2.0", "10.244.2.1", "fd00:2::", "fd00:2::1"]
-                .map(str::to_owned)
-                .into()
-        );
     }
 }

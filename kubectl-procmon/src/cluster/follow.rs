@@ -3,11 +3,12 @@
 
 use super::client::{advice, is_refusal};
 use super::deliver::Delivery;
+use super::pod::CONTAINER;
 use super::target::{NodeTarget, SESSION_LABEL};
 use crate::hint::{Advised, advised};
 use crate::progress::Window as ProgressWindow;
-use anyhow::{Context as _, Result, anyhow};
-use futures::{AsyncBufReadExt as _, StreamExt as _};
+use anyhow::{Result, anyhow};
+use futures::{AsyncBufRead, AsyncBufReadExt as _, StreamExt as _};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{LogParams, WatchEvent, WatchParams};
 use procmon_profile::merge::NodeCapture;
@@ -15,7 +16,7 @@ use procmon_profile::wire::{Decoder, MAX_LINE_BYTES, Progress, Request};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::watch::{Receiver, Sender, channel};
 
 /// What is known of a probe's pod.
@@ -81,6 +82,10 @@ async fn watch_once(delivery: &Delivery, sender: &Sender<Known>) -> Result<(), A
             WatchEvent::Bookmark(_) => continue,
         };
         let name = pod.metadata.name.clone().unwrap_or_default();
+        // Everybody can give a pod the session's label, and the name of one that is gone.
+        if !delivery.is_own_pod(&name, pod.metadata.uid.as_deref()) {
+            continue;
+        }
         sender.send_modify(|known| {
             known.pods.insert(
                 name,
@@ -107,7 +112,7 @@ fn state(pod: &Pod) -> State {
         .container_statuses
         .iter()
         .flatten()
-        .find(|container| container.name == "procmon")
+        .find(|container| container.name == CONTAINER)
         .and_then(|container| container.state.clone())
         .unwrap_or_default();
     State {
@@ -138,9 +143,12 @@ fn state(pod: &Pod) -> State {
 enum Started {
     /// Its log can be read.
     Yes,
-    /// The node does not have the image.
-    NoImage(String),
+    /// No container could be made of the image: why.
+    Unusable(CannotStart),
 }
+
+/// Images that are tried on one node: each attempt takes a second or two of the session's time.
+const MAX_IMAGES: usize = 8;
 
 /// Probes one node.
 pub(super) async fn node(
@@ -152,33 +160,69 @@ pub(super) async fn node(
     interrupts: Arc<AtomicU32>,
 ) -> Result<NodeCapture> {
     let mut tried = Vec::new();
-    for (attempt, image) in node.images.iter().enumerate() {
+    for (attempt, image) in node.images.iter().take(MAX_IMAGES).enumerate() {
         let pod = delivery.pod(&node, &request, image, attempt)?;
         progress.say(&node.name, "starting the probe");
-        let name = delivery
-            .create(&pod)
-            .await
-            .context("cannot create the probe's pod")?;
+        let name = match delivery.create(&pod).await {
+            Ok(name) => name,
+            // A policy may refuse one image and take another.
+            Err(refused) if attempt + 1 < node.images.len().min(MAX_IMAGES) => {
+                let reason = "Refused".to_owned();
+                let message = format!("{refused:#}");
+                tried.push((image, CannotStart { reason, message }));
+                continue;
+            }
+            Err(error) => return Err(error.context("cannot create the probe's pod")),
+        };
         match start(&delivery, &name, &mut states, &interrupts).await? {
             Started::Yes => {
+                // Only now is the program that runs known to be the one that was sent.
+                if let Err(error) = delivery.prove_probe(Some(&node.name), &node.arch).await {
+                    delivery.delete_pod(&name).await;
+                    return Err(error);
+                }
                 // Of very many nodes the later ones are read when the first are done: what they
                 // wrote is kept.
                 let _permit = delivery.following.acquire().await;
                 return follow(&delivery, &name, &node, &states, &progress, &interrupts).await;
             }
-            Started::NoImage(reason) => {
-                tried.push(format!("{image} ({reason})"));
+            Started::Unusable(why) => {
+                tried.push((image, why));
                 delivery.delete_pod(&name).await;
             }
         }
     }
-    Err(advised(
-        format!(
-            "the node has none of the images that were tried: {}",
-            tried.join(", ")
+    Err(no_image(&tried))
+}
+
+/// Why none of the images made a container.
+fn no_image(tried: &[(&String, CannotStart)]) -> anyhow::Error {
+    let absent = "ErrImageNeverPull";
+    match tried {
+        [(_, why)] if why.reason != absent => why.error(),
+        [.., (_, last)] if tried.iter().any(|(_, why)| why.reason != absent) => advised(
+            format!(
+                "no container could be made of any image: {}",
+                list(tried, |why| format!("{}: {}", why.reason, why.message))
+            ),
+            last.hint(),
         ),
-        "name an image that the node can pull or has with `--image`; any image does, the probe is static",
-    ))
+        _ => advised(
+            format!(
+                "the node has none of the images that were tried: {}",
+                list(tried, |why| why.reason.clone())
+            ),
+            "name an image that the node can pull or has with `--image`; any image does, the probe is static",
+        ),
+    }
+}
+
+fn list(tried: &[(&String, CannotStart)], text: impl Fn(&CannotStart) -> String) -> String {
+    let images: Vec<String> = tried
+        .iter()
+        .map(|(image, why)| format!("{image} ({})", text(why)))
+        .collect();
+    images.join(", ")
 }
 
 /// Waits until the pod's log can be read.
@@ -204,23 +248,18 @@ async fn start(
         {
             return Ok(Started::Yes);
         }
-        if let Some((_, reason, message)) = &state.ended {
-            return Err(cannot_start(reason, message));
-        }
-        if let Some((reason, message)) = &state.waiting {
-            match reason.as_str() {
-                "ErrImageNeverPull" => return Ok(Started::NoImage(reason.clone())),
-                "InvalidImageName"
-                | "ErrImagePull"
-                | "ImagePullBackOff"
-                | "CreateContainerConfigError"
-                | "CreateContainerError"
-                | "RunContainerError" => return Err(cannot_start(reason, message)),
-                _ => {}
-            }
+        let ended = state.ended.as_ref().map(|(_, reason, text)| (reason, text));
+        let waits = state.waiting.as_ref().map(|(reason, text)| (reason, text));
+        let failed = waits.filter(|(reason, _)| is_failure(reason));
+        if let Some((reason, message)) = ended.or(failed) {
+            return Ok(Started::Unusable(CannotStart {
+                reason: reason.clone(),
+                message: message.clone(),
+            }));
         }
         if state.phase == "Failed" {
-            return Err(cannot_start(&state.pod.0, &state.pod.1));
+            let (reason, message) = state.pod;
+            return Err(CannotStart { reason, message }.error());
         }
         if state.gone {
             return Err(anyhow!(
@@ -240,29 +279,93 @@ async fn start(
     }
 }
 
-/// Why a pod can't start, with the remedy.
-fn cannot_start(reason: &str, message: &str) -> anyhow::Error {
-    let text = format!("the probe's pod can't start: {reason}: {message}");
-    let hint = match reason {
-        "OutOfcpu" | "OutOfmemory" => {
-            "the node is full: ask for less with `--requests cpu=1m,memory=16Mi`"
+/// A waiting container's reason says that it can't be made. The others, `ContainerCreating` and
+/// `PodInitializing`, pass.
+fn is_failure(reason: &str) -> bool {
+    reason.starts_with("ErrImage")
+        || reason.ends_with("Error")
+        || reason.ends_with("BackOff")
+        || matches!(
+            reason,
+            "InvalidImageName" | "ImageInspectError" | "RegistryUnavailable"
+        )
+}
+
+/// Why a pod can't start.
+#[derive(Debug)]
+struct CannotStart {
+    reason: String,
+    message: String,
+}
+
+impl CannotStart {
+    fn error(&self) -> anyhow::Error {
+        let Self { reason, message } = self;
+        advised(
+            format!("the probe's pod can't start: {reason}: {message}"),
+            self.hint(),
+        )
+    }
+
+    fn hint(&self) -> &'static str {
+        match self.reason.as_str() {
+            "OutOfcpu" | "OutOfmemory" => {
+                "the node is full: ask for less with `--requests cpu=1m,memory=16Mi`"
+            }
+            "OutOfpods" => "the node has its full number of pods: free one",
+            "NodeAffinity" => {
+                "the namespace or a policy adds a node selector: use another with `--probe-namespace`"
+            }
+            "ErrImagePull" | "ImagePullBackOff" | "InvalidImageName" => {
+                "name an image that the node can pull with `--image`"
+            }
+            "CreateContainerConfigError" => {
+                "a policy of the cluster changed the pod: see `--dry-run=server`"
+            }
+            "StartError" | "ContainerCannotRun" if self.message.contains("exec format error") => {
+                "the node has another architecture than it reports: report this"
+            }
+            "StartError" | "ContainerCannotRun" | "CreateContainerError" | "RunContainerError" => {
+                "where the runtime does not know the capabilities or the profiles that the pod names, `--privileged` does without them; `kubectl describe pod` says more"
+            }
+            _ => {
+                "`kubectl describe pod` and `kubectl get events` in the probe's namespace say more"
+            }
         }
-        "OutOfpods" => "the node has its full number of pods: free one",
-        "NodeAffinity" => {
-            "the namespace or a policy adds a node selector: use another with `--probe-namespace`"
+    }
+}
+
+/// How long a log is read: until the deadline, and after the first interrupt only for as long as a
+/// probe needs for its last frame. A second interrupt ends it at once.
+struct Patience<'a> {
+    delivery: &'a Delivery,
+    interrupts: &'a AtomicU32,
+    /// When the first interrupt was noticed.
+    asked: Option<Instant>,
+}
+
+/// What a probe has for its last frame after it was asked to end: its grace period, and the time for
+/// the fetching of the capture.
+const AFTER_INTERRUPT: Duration = Duration::from_secs(30);
+
+impl Patience<'_> {
+    /// Why there is no more waiting.
+    fn end(&mut self) -> Option<Interrupted> {
+        let interrupts = self.interrupts.load(Ordering::SeqCst);
+        if interrupts > 1 {
+            return Some(Interrupted::Twice);
         }
-        "ErrImagePull" | "ImagePullBackOff" | "InvalidImageName" => {
-            "name an image that the node can pull with `--image`"
+        if interrupts == 1 {
+            let asked = self.asked.get_or_insert_with(Instant::now);
+            if asked.elapsed() > AFTER_INTERRUPT {
+                let text = "the probe did not end when it was asked to";
+                return Some(Interrupted::Fault(text.to_owned()));
+            }
         }
-        "CreateContainerConfigError" => {
-            "a policy of the cluster changed the pod: see `--dry-run=server`"
-        }
-        "StartError" | "ContainerCannotRun" if message.contains("exec format error") => {
-            "the node has another architecture than it reports: report this"
-        }
-        _ => "`kubectl describe pod` and `kubectl get events` in the probe's namespace say more",
-    };
-    advised(text, hint)
+        self.delivery
+            .is_over()
+            .then(|| Interrupted::Fault("the log did not end until the deadline".to_owned()))
+    }
 }
 
 /// Reads frames until the last one; reconnects while the pod lives.
@@ -274,12 +377,29 @@ async fn follow(
     progress: &ProgressWindow,
     interrupts: &AtomicU32,
 ) -> Result<NodeCapture> {
-    let mut decoder = Decoder::default();
+    let mut decoder = Decoder::sealed(delivery.key.clone());
     let mut fault = None;
     let mut reads_after_end = 0;
+    let mut patience = Patience {
+        delivery,
+        interrupts,
+        asked: None,
+    };
     while !decoder.ended() && fault.is_none() {
         let show = |totals| progress.show(&node.name, totals);
-        match read(delivery, name, &mut decoder, &show, interrupts).await {
+        decoder.again();
+        let begun = decoder.next_seq();
+        let read = match read(name, &mut decoder, &show, &mut patience).await {
+            Ok(()) if decoder.ended() => Ok(()),
+            // Nothing came: the API server may be away.
+            Ok(()) if delivery.is_over() && decoder.next_seq() == begun => {
+                let text = "the API server could not be reached until the deadline";
+                Err(Interrupted::Fault(text.to_owned()))
+            }
+            Ok(()) => patience.end().map_or(Ok(()), Err),
+            Err(end) => Err(end),
+        };
+        match read {
             Ok(()) => {}
             Err(Interrupted::Fault(text)) => fault = Some(text),
             Err(Interrupted::Refused(refused)) => {
@@ -300,28 +420,20 @@ async fn follow(
                     "the probe ended without its last frame (exit code {code}, {reason})"
                 ));
             }
-        } else if delivery.is_over() {
-            fault = Some("the API server could not be reached until the deadline".to_owned());
         }
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
-    let failure = decoder.failure().cloned();
     let fault = fault.map(|text| format!("{text}; {} frames arrived", decoder.next_seq()));
+    let mut capture = NodeCapture::read(node.name.clone().into(), decoder, fault);
     let was_asked = interrupts.load(Ordering::SeqCst) > 0;
-    let (parts, cut) = decoder.finish();
-    let fault = fault
-        .or_else(|| cut.map(|cut| cut.to_string()))
-        .or_else(|| {
-            (!was_asked)
-                .then(|| crate::session::cut_from_outside(&parts, Some(delivery.seconds)))
-                .flatten()
-        });
-    Ok(NodeCapture {
-        node: node.name.clone(),
-        parts,
-        fault,
-        failure,
-    })
+    if capture.fault.is_none() && !was_asked {
+        capture.fault = crate::session::cut_from_outside(&capture.parts, Some(delivery.seconds));
+    }
+    if capture.fault.is_none() {
+        capture.fault = delivery.doubt_pod(name, was_asked).await.map(str::to_owned);
+    }
+    capture.asked = Some(super::asked(delivery, node));
+    Ok(capture)
 }
 
 enum Interrupted {
@@ -335,18 +447,17 @@ enum Interrupted {
 
 /// Reads one stream of the log, until its end or the last frame.
 async fn read(
-    delivery: &Delivery,
     name: &str,
     decoder: &mut Decoder,
     show: &(impl Fn(Progress) + Sync),
-    interrupts: &AtomicU32,
+    patience: &mut Patience<'_>,
 ) -> Result<(), Interrupted> {
     let params = LogParams {
-        container: Some("procmon".to_owned()),
+        container: Some(CONTAINER.to_owned()),
         follow: true,
         ..LogParams::default()
     };
-    let stream = match delivery.pods().log_stream(name, &params).await {
+    let stream = match patience.delivery.pods().log_stream(name, &params).await {
         Ok(stream) => stream,
         Err(error) => {
             return refusal(error).map_or(Ok(()), |refused| Err(Interrupted::Refused(refused)));
@@ -355,30 +466,113 @@ async fn read(
     let mut stream = std::pin::pin!(stream);
     let mut line = Vec::new();
     loop {
-        let wait = tokio::time::timeout(
-            Duration::from_millis(500),
-            stream.read_until(b'\n', &mut line),
-        )
-        .await;
-        if interrupts.load(Ordering::SeqCst) > 1 {
-            return Err(Interrupted::Twice);
+        let wait =
+            tokio::time::timeout(Duration::from_millis(500), read_on(&mut stream, &mut line)).await;
+        if let Some(end) = patience.end() {
+            return Err(end);
         }
         match wait {
             // Silence: what has come of the line stays.
-            Err(_) if line.len() <= MAX_LINE_BYTES => continue,
-            Ok(Ok(1..)) if line.ends_with(b"\n") => {}
+            Err(_) => continue,
+            Ok(Ok(true)) => {}
             // The stream ended, or broke: read again from the start.
             Ok(_) => return Ok(()),
-            Err(_) => return Err(Interrupted::Fault("a line is above its limit".to_owned())),
         }
         match decoder.line(&line) {
             Ok(Some(totals)) => show(totals),
             Ok(None) => {}
             Err(error) => return Err(Interrupted::Fault(error.to_string())),
         }
+        let session = &patience.delivery.session;
+        if decoder
+            .hello()
+            .is_some_and(|hello| hello.session != *session)
+        {
+            let text = "the log is of another session";
+            return Err(Interrupted::Fault(text.to_owned()));
+        }
         line.clear();
         if decoder.ended() {
             return Ok(());
         }
+    }
+}
+
+/// Reads until the line is whole, or longer than the decoder takes; false when the stream has ended.
+/// What was read stays in `line` when the wait for more is given up.
+async fn read_on(
+    stream: &mut (impl AsyncBufRead + Unpin),
+    line: &mut Vec<u8>,
+) -> std::io::Result<bool> {
+    while line.len() <= MAX_LINE_BYTES {
+        let buffer = stream.fill_buf().await?;
+        if buffer.is_empty() {
+            return Ok(false);
+        }
+        let end = buffer.iter().position(|byte| *byte == b'\n');
+        let taken = end.map_or(buffer.len(), |end| end + 1);
+        line.extend_from_slice(&buffer[..taken]);
+        stream.consume_unpin(taken);
+        if end.is_some() {
+            break;
+        }
+    }
+    Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_waits_for_its_container_is_told_from_what_cannot_have_one() {
+        for reason in [
+            "ErrImageNeverPull",
+            "ErrImagePull",
+            "ImagePullBackOff",
+            "InvalidImageName",
+            "CreateContainerConfigError",
+            "CreateContainerError",
+            "RunContainerError",
+            "PreCreateHookError",
+            "PostStartHookError",
+            "CrashLoopBackOff",
+        ] {
+            assert!(is_failure(reason), "{reason}");
+        }
+        for reason in ["ContainerCreating", "PodInitializing", ""] {
+            assert!(!is_failure(reason), "{reason}");
+        }
+    }
+
+    #[test]
+    fn images_that_failed_are_all_named_with_their_reasons() {
+        let failed = |reason: &str, message: &str| CannotStart {
+            reason: reason.to_owned(),
+            message: message.to_owned(),
+        };
+        let (pause, own) = ("pause:1".to_owned(), "web:2".to_owned());
+        let text = format!(
+            "{:#}",
+            no_image(&[
+                (&pause, failed("ErrImageNeverPull", "absent")),
+                (&own, failed("CreateContainerError", "mkdir /procmon"))
+            ])
+        );
+        assert_eq!(
+            text,
+            "no container could be made of any image: pause:1 (ErrImageNeverPull: absent), web:2 (CreateContainerError: mkdir /procmon)"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_line_without_an_end_takes_no_more_memory_than_a_line_may() {
+        let endless = futures::io::repeat(b'x');
+        let mut stream = futures::io::BufReader::new(endless);
+        let mut line = Vec::new();
+        let is_more = read_on(&mut stream, &mut line).await;
+        assert!(is_more.is_ok_and(|more| more));
+        assert!(line.len() <= MAX_LINE_BYTES + (64 << 10), "{}", line.len());
+        assert!(Decoder::default().line(&line).is_err());
     }
 }

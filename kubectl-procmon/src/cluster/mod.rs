@@ -4,19 +4,24 @@ pub(crate) mod client;
 mod deliver;
 mod enrich;
 mod follow;
+mod peers;
 mod pod;
 pub(crate) mod store;
 mod target;
 
+use crate::interrupt::Interrupts;
 use crate::progress::Window as ProgressWindow;
 use crate::session;
 use anyhow::{Context as _, Result, bail};
 use client::Connection;
 use deliver::Delivery;
 use k8s_openapi::api::core::v1::Pod;
+use procmon_profile::asked::Asked;
+use procmon_profile::mask::MaskLevel;
 use procmon_profile::merge::{NodeCapture, merge, normalize};
 use procmon_profile::model::{LabelMode, Profile};
-use procmon_profile::wire::{Failure, Limits, PROTOCOL, Request, TargetSpec, Window};
+use procmon_profile::text::Text;
+use procmon_profile::wire::{Failure, Limits, Request, TargetSpec, Window};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -30,6 +35,10 @@ const PER_NODE: f64 = 0.05;
 const FETCH_ALLOWANCE: f64 = 30.0;
 
 /// What a user asks of a cluster.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "switches of the command line"
+)]
 #[derive(Debug)]
 pub(crate) struct Options {
     pub(crate) connection: Connection,
@@ -43,6 +52,10 @@ pub(crate) struct Options {
     pub(crate) quiet: bool,
     pub(crate) latency: bool,
     pub(crate) verbose: bool,
+    /// Beside captures of other sessions.
+    pub(crate) concurrent: bool,
+    /// How much of what the target chose is made unreadable.
+    pub(crate) mask: MaskLevel,
 }
 
 pub(crate) use pod::{Settings, parse_sizes};
@@ -82,10 +95,14 @@ pub(crate) fn run(options: Options) -> Result<Outcome> {
 async fn profile(options: Arc<Options>) -> Result<Outcome> {
     let (client, namespace) = client::connect(&options.connection).await?;
     let plan = target::plan(&client, &namespace, &options).await?;
+    for note in &plan.notes {
+        warn(&anyhow::anyhow!(note.clone()));
+    }
     let session = session::new(
         plan.target.clone(),
         LabelMode::Cgroup,
         Some(options.seconds),
+        options.mask,
     );
     let deadline =
         START_ALLOWANCE + PER_NODE * count(plan.nodes.len()) + options.seconds + FETCH_ALLOWANCE;
@@ -95,11 +112,11 @@ async fn profile(options: Arc<Options>) -> Result<Outcome> {
         &session.id,
         deadline,
         &options,
-    ));
+    )?);
     if let Some(dry_run) = options.dry_run {
         return manifests(&delivery, &plan, &options, dry_run).await;
     }
-    let interrupts = watch_interrupts();
+    let interrupts = Interrupts::watch().context("cannot watch for signals")?;
     let progress = Arc::new(ProgressWindow::new(
         Some(options.seconds),
         options.quiet,
@@ -143,7 +160,16 @@ async fn profile(options: Arc<Options>) -> Result<Outcome> {
             .iter()
             .map(|(node, reason)| failed(node, reason.clone())),
     );
+    for capture in &mut captures {
+        capture.mask = options.mask;
+    }
     let mut profile = merge(session, captures);
+    let notes = plan.notes.iter().map(Text::from);
+    profile.completeness.notes.extend(notes);
+    if options.pod.privileged {
+        let note = "the probe's pod was privileged, as `--privileged` asked for";
+        profile.completeness.notes.push(note.into());
+    }
     // Windows that somebody else ended are partial instead.
     profile.session.ended_early &= interrupts.load(Ordering::SeqCst) > 0;
     if let Some(names) = names {
@@ -178,10 +204,10 @@ fn warn(error: &anyhow::Error) {
 
 fn failed(node: &str, reason: String) -> NodeCapture {
     NodeCapture {
-        node: node.to_owned(),
+        node: node.to_owned().into(),
         failure: Some(Failure {
-            code: "other".to_owned(),
-            message: reason,
+            code: "other".into(),
+            message: reason.into(),
         }),
         ..NodeCapture::default()
     }
@@ -223,8 +249,12 @@ async fn capture(
             Ok(Ok(capture)) => capture,
             Ok(Err(error)) => {
                 let capture = failed(&name, format!("{error:#}"));
-                first_error
-                    .get_or_insert(error.context(format!("cannot profile on node `{name}`")));
+                let error = error.context(format!("cannot profile on node `{name}`"));
+                // A replaced probe is worth more than any other error.
+                let is_worse = error.downcast_ref::<deliver::ProbeReplaced>().is_some();
+                if is_worse || first_error.is_none() {
+                    first_error = Some(error);
+                }
                 capture
             }
             Err(_) => failed(&name, "a defect stopped it".to_owned()),
@@ -233,6 +263,8 @@ async fn capture(
     stopper.abort();
     renewer.abort();
     match first_error {
+        // Whoever replaced the probe on one node may have written what others sent.
+        Some(error) if error.downcast_ref::<deliver::ProbeReplaced>().is_some() => Err(error),
         // Nothing at all came of it: the error says more than an empty document.
         Some(error) if captures.iter().all(|capture| capture.parts.is_empty()) => Err(error),
         _ => Ok(captures),
@@ -247,11 +279,24 @@ async fn ask_and_prepare(
     options: &Options,
 ) -> Result<()> {
     let first = nodes.first().context("there is no node to profile")?;
-    let pod = first_pod(delivery, first, options)?;
-    let (asked, anchored) = tokio::join!(delivery.ask(&pod), delivery.anchor_down());
+    let (asked, anchored) = tokio::join!(ask(delivery, first, options), delivery.anchor_down());
     anchored?;
     asked.with_context(|| format!("cannot create the probe's pod on node `{}`", first.name))?;
     delivery.upload(nodes).await
+}
+
+/// Asks the API server whether it would admit the probe's pod on a node. A policy may refuse one image
+/// and take another, so that the first two are tried: a sandbox image, and one of the target's.
+async fn ask(delivery: &Delivery, node: &NodeTarget, options: &Options) -> Result<()> {
+    let refused = match delivery.ask(&first_pod(delivery, node, options)?).await {
+        Ok(()) => return Ok(()),
+        Err(refused) => refused,
+    };
+    let Some(image) = node.images.get(1) else {
+        return Err(refused);
+    };
+    let pod = delivery.pod(node, &request(delivery, node, options), image, 1)?;
+    delivery.ask(&pod).await.map_err(|_| refused)
 }
 
 /// The pod of a node with its most likely image.
@@ -261,13 +306,11 @@ fn first_pod(delivery: &Delivery, node: &NodeTarget, options: &Options) -> Resul
 }
 
 fn request(delivery: &Delivery, node: &NodeTarget, options: &Options) -> Request {
+    let target = TargetSpec::Pods {
+        uids: node.pod_uids.clone(),
+    };
     Request {
-        protocol: PROTOCOL.to_owned(),
-        session: delivery.session.clone(),
         node: Some(node.name.clone()),
-        target: TargetSpec::Pods {
-            uids: node.pod_uids.clone(),
-        },
         window: Window {
             seconds: Some(options.seconds),
         },
@@ -277,43 +320,26 @@ fn request(delivery: &Delivery, node: &NodeTarget, options: &Options) -> Request
             file_rows: 32_768,
             ..Limits::default()
         },
-        frames_fd: None,
         latency: options.latency,
         verbose: options.verbose,
+        concurrent: options.concurrent,
+        seal_to: Some(delivery.key.public()),
+        ..Request::new(&delivery.session, target)
     }
 }
 
-/// Counts Ctrl-C, SIGTERM and SIGHUP from now on.
-fn watch_interrupts() -> Arc<AtomicU32> {
-    let count = Arc::new(AtomicU32::new(0));
-    let counter = Arc::clone(&count);
-    tokio::spawn(async move {
-        loop {
-            if tokio::signal::ctrl_c().await.is_err() {
-                return;
-            }
-            counter.fetch_add(1, Ordering::SeqCst);
-        }
-    });
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        let mut kinds = vec![SignalKind::terminate()];
-        if !session::ignores_hangup() {
-            kinds.push(SignalKind::hangup());
-        }
-        for kind in kinds {
-            let counter = Arc::clone(&count);
-            tokio::spawn(async move {
-                if let Ok(mut signals) = signal(kind) {
-                    while signals.recv().await.is_some() {
-                        counter.fetch_add(1, Ordering::SeqCst);
-                    }
-                }
-            });
-        }
+/// What a node was asked, for the reader of what it sends.
+fn asked(delivery: &Delivery, node: &NodeTarget) -> Asked {
+    Asked {
+        pods: node
+            .pod_uids
+            .iter()
+            .cloned()
+            .zip(node.created.iter().copied())
+            .collect(),
+        times: delivery.times(),
+        longest: delivery.seconds + FETCH_ALLOWANCE,
     }
-    count
 }
 
 /// The first interrupt ends the windows through the API, so that their captures can be fetched.
@@ -345,14 +371,13 @@ async fn manifests(
     for arch in deliver::architectures(&plan.nodes) {
         let mut map = serde_json::to_value(delivery.config_map(arch)?)?;
         // A megabyte helps nobody who reads this.
-        map["binaryData"]["probe"] = crate::probes::describe(arch).into();
+        map["binaryData"][crate::probes::KEY] = crate::probes::describe(arch).into();
         add(map)?;
     }
     for node in &plan.nodes {
         let pod = first_pod(delivery, node, options)?;
         if dry_run == DryRun::Server {
-            delivery
-                .ask(&pod)
+            ask(delivery, node, options)
                 .await
                 .with_context(|| format!("cannot create the probe on node `{}`", node.name))?;
         }

@@ -69,7 +69,16 @@ pub(super) fn pod(
         .map(|name| json!({"name": name}))
         .collect();
     let mut labels = identity.labels.clone();
-    labels["sidecar.istio.io/inject"] = "false".into();
+    for (name, value) in KEEP_AWAY_LABELS {
+        labels[name] = value.into();
+    }
+    let mut annotations = json!({
+        "procmon/expires": identity.expires,
+        "cluster-autoscaler.kubernetes.io/safe-to-evict": "true",
+    });
+    for (name, value) in KEEP_AWAY {
+        annotations[name] = value.into();
+    }
     let value = json!({
         "apiVersion": "v1",
         "kind": "Pod",
@@ -77,19 +86,12 @@ pub(super) fn pod(
             "name": identity.name,
             "namespace": identity.namespace,
             "labels": labels,
-            "annotations": {
-                "procmon/expires": identity.expires,
-                "cluster-autoscaler.kubernetes.io/safe-to-evict": "true",
-                "sidecar.istio.io/inject": "false",
-                "linkerd.io/inject": "disabled",
-                "kuma.io/sidecar-injection": "disabled",
-            },
+            "annotations": annotations,
             "ownerReferences": [identity.owner],
         },
         "spec": {
             "nodeName": node.name,
             "hostPID": true,
-            "hostNetwork": settings.privileged,
             "dnsPolicy": "Default",
             "restartPolicy": "Never",
             "activeDeadlineSeconds": identity.deadline,
@@ -98,16 +100,18 @@ pub(super) fn pod(
             "enableServiceLinks": false,
             "tolerations": [{"operator": "Exists"}],
             "imagePullSecrets": pull_secrets,
-            "securityContext": {"runAsNonRoot": false, "runAsUser": 0},
+            "securityContext": {"runAsNonRoot": false, "runAsUser": 0, "runAsGroup": 0},
             "containers": [{
-                "name": "procmon",
+                "name": CONTAINER,
                 "image": image,
                 "imagePullPolicy": pull_policy,
                 "command": ["/procmon/probe", request],
                 "workingDir": "/",
                 "resources": {"requests": requests, "limits": limits},
-                "terminationMessagePolicy": "FallbackToLogsOnError",
-                "securityContext": security_context(settings.privileged),
+                // The other policy copies the end of the log, which are frames, into the pod's
+                // status. The probe never writes the file that this one reads.
+                "terminationMessagePolicy": "File",
+                "securityContext": security_context(settings.privileged, node),
                 "volumeMounts": [{"name": "probe", "mountPath": "/procmon", "readOnly": true}],
             }],
             "volumes": [{"name": "probe", "configMap": {"name": identity.config_map, "defaultMode": 0o555}}],
@@ -116,8 +120,64 @@ pub(super) fn pod(
     serde_json::from_value(value).context("cannot describe the probe's pod")
 }
 
-/// Privileged, or the four capabilities that a capture needs.
-fn security_context(privileged: bool) -> Value {
+/// Name of the probe's container.
+pub(super) const CONTAINER: &str = "procmon";
+
+/// Annotations that keep others out of the pod: sidecars of meshes, and collectors of logs, which
+/// would store the frames. Each is documented by the one that reads it.
+const KEEP_AWAY: [(&str, &str); 11] = [
+    ("sidecar.istio.io/inject", "false"),
+    ("linkerd.io/inject", "disabled"),
+    ("kuma.io/sidecar-injection", "disabled"),
+    // Fluent Bit's filter `kubernetes` with K8S-Logging.Exclude, and what is built on it.
+    ("fluentbit.io/exclude", "true"),
+    // Filebeat and the Elastic Agent, autodiscovery by hints.
+    ("co.elastic.logs/enabled", "false"),
+    // The Datadog agent, container discovery management.
+    ("ad.datadoghq.com/logs_exclude", "true"),
+    // Splunk's OpenTelemetry collector chart and Splunk Connect for Kubernetes.
+    ("splunk.com/exclude", "true"),
+    // Sumo Logic's collection for Kubernetes.
+    ("sumologic.com/exclude", "true"),
+    // Grafana's chart k8s-monitoring (Alloy, Loki).
+    ("k8s.grafana.com/logs.autogather", "false"),
+    // The OpenTelemetry collector's receiver_creator, discovery by annotations.
+    ("io.opentelemetry.discovery.logs/enabled", "false"),
+    // Vector's source `kubernetes_logs`, by container.
+    ("vector.dev/exclude-containers", CONTAINER),
+];
+
+/// The same where labels are read.
+const KEEP_AWAY_LABELS: [(&str, &str); 2] = [
+    ("sidecar.istio.io/inject", "false"),
+    // Vector's source `kubernetes_logs`, by pod.
+    ("vector.dev/exclude", "true"),
+];
+
+/// Capabilities without which a capture is not whole:
+/// - `BPF`: maps and programs; `PERFMON`: tracing programs, kprobes, perf events;
+/// - `SYS_PTRACE`: `/proc/PID/{exe,root,ns}` of the target's processes;
+/// - `DAC_READ_SEARCH`: names below folders that only their owner may search;
+/// - for names that are asked of resolvers: `SYS_ADMIN` to enter the target's network namespaces,
+///   `NET_RAW` for the packet sockets there.
+pub(super) const CAPABILITIES: [&str; 6] = [
+    "BPF",
+    "PERFMON",
+    "SYS_PTRACE",
+    "DAC_READ_SEARCH",
+    "SYS_ADMIN",
+    "NET_RAW",
+];
+
+/// Privileged on request, else the capabilities that a capture needs. Profiles of AppArmor and types
+/// of SELinux that runtimes give by default refuse to read what other containers are: none applies.
+fn security_context(privileged: bool, node: &NodeTarget) -> Value {
+    // What others call `spc_t` does not exist on Bottlerocket, which gives this to privileged pods.
+    let selinux_type = if node.os_image.starts_with("Bottlerocket") {
+        "control_t"
+    } else {
+        "spc_t"
+    };
     if privileged {
         return json!({"privileged": true, "runAsUser": 0, "runAsNonRoot": false, "readOnlyRootFilesystem": true});
     }
@@ -126,15 +186,72 @@ fn security_context(privileged: bool) -> Value {
         "runAsUser": 0,
         "runAsNonRoot": false,
         "readOnlyRootFilesystem": true,
+        // It adds `no_new_privs`; the probe starts with all that it needs.
         "allowPrivilegeEscalation": false,
+        // The default of containerd 2.4 would do (measured); older ones know neither `CAP_BPF` nor newer
+        // system calls, and who may trace all processes of the host is not held by any.
         "seccompProfile": {"type": "Unconfined"},
-        "capabilities": {"drop": ["ALL"], "add": ["BPF", "PERFMON", "SYS_PTRACE", "DAC_READ_SEARCH"]},
+        "appArmorProfile": {"type": "Unconfined"},
+        "seLinuxOptions": {"type": selinux_type},
+        "capabilities": {"drop": ["ALL"], "add": CAPABILITIES},
     })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::parse_sizes;
+    use super::*;
+
+    fn spec(privileged: bool) -> Value {
+        let identity = Identity {
+            name: "procmon-s-n",
+            namespace: "x",
+            labels: json!({"procmon/session": "s"}),
+            owner: json!({"apiVersion": "batch/v1", "kind": "Job", "name": "procmon-s", "uid": "u"}),
+            config_map: "procmon-s-amd64",
+            deadline: 90,
+            expires: "2026-01-01T00:00:00Z",
+        };
+        let settings = Settings {
+            privileged,
+            ..Settings::default()
+        };
+        let pod = pod(&identity, &NodeTarget::default(), "i", "{}", &settings).unwrap_or_default();
+        serde_json::to_value(pod).unwrap_or_default()
+    }
+
+    #[test]
+    fn the_pod_has_what_a_capture_needs_and_no_more() {
+        let pod = spec(false);
+        assert_eq!(pod["spec"]["hostNetwork"], Value::Null);
+        assert_eq!(pod["spec"]["automountServiceAccountToken"], false);
+        let container = &pod["spec"]["containers"][0];
+        assert_eq!(container["terminationMessagePolicy"], "File");
+        let context = &container["securityContext"];
+        assert_eq!(context["privileged"], false);
+        assert_eq!(context["allowPrivilegeEscalation"], false);
+        assert_eq!(context["readOnlyRootFilesystem"], true);
+        assert_eq!(context["capabilities"]["drop"], json!(["ALL"]));
+        assert_eq!(context["capabilities"]["add"], json!(CAPABILITIES));
+    }
+
+    #[test]
+    fn a_privileged_pod_is_one_on_request_only_and_never_in_the_hosts_network() {
+        let pod = spec(true);
+        assert_eq!(pod["spec"]["hostNetwork"], Value::Null);
+        assert_eq!(
+            pod["spec"]["containers"][0]["securityContext"]["privileged"],
+            true
+        );
+    }
+
+    #[test]
+    fn collectors_of_logs_are_told_to_keep_away() {
+        let pod = spec(false);
+        for (name, value) in KEEP_AWAY {
+            assert_eq!(pod["metadata"]["annotations"][name], value, "{name}");
+        }
+        assert_eq!(pod["metadata"]["labels"]["vector.dev/exclude"], "true");
+    }
 
     #[test]
     fn sizes_are_pairs() {

@@ -1,7 +1,7 @@
 //! From what the user names to pods and nodes.
 
 use super::Options;
-use super::client::explain;
+use super::client::{explain, is_refusal};
 use crate::hint::advised;
 use anyhow::{Context as _, Result, bail};
 use futures::StreamExt as _;
@@ -12,7 +12,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::api::ListParams;
 use kube::{Api, Client};
 use procmon_profile::model::Target;
-use std::collections::BTreeMap;
+use procmon_profile::text::Text;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Label of everything that a session makes.
 pub(crate) const SESSION_LABEL: &str = "procmon/session";
@@ -22,7 +23,11 @@ pub(crate) const SESSION_LABEL: &str = "procmon/session";
 pub(crate) struct NodeTarget {
     pub(crate) name: String,
     pub(crate) arch: String,
+    /// Name of the node's operating system, where nodes may be read.
+    pub(crate) os_image: String,
     pub(crate) pod_uids: Vec<String>,
+    /// When each of these pods was created, in seconds since 1970.
+    pub(crate) created: Vec<Option<i64>>,
     /// Images that the node has, best first.
     pub(crate) images: Vec<String>,
     /// Pull secrets of the target, for kubelets that ask for them.
@@ -39,6 +44,8 @@ pub(crate) struct Plan {
     pub(crate) nodes: Vec<NodeTarget>,
     /// Nodes that can't be probed, and why.
     pub(crate) refused: Vec<(String, String)>,
+    /// What the document has to say of how the target was found.
+    pub(crate) notes: Vec<String>,
 }
 
 /// Kinds and their other names.
@@ -94,11 +101,11 @@ async fn resolve(
     Ok(match (&options.selector, options.target.as_slice()) {
         (Some(selector), []) => {
             let target = Target {
-                kind: "Pod".to_owned(),
-                name: selector.clone(),
-                namespace: Some(namespace.to_owned()),
-                selector: Some(selector.clone()),
-                container: options.container.clone(),
+                kind: "Pod".into(),
+                name: selector.clone().into(),
+                namespace: Some(namespace.into()),
+                selector: Some(selector.clone().into()),
+                container: options.container.clone().map(Text::from),
             };
             (
                 target,
@@ -126,11 +133,11 @@ async fn resolve(
             let (kind, name) = parse(words)?;
             let found = find(client, namespace, kind, &name).await?;
             let target = Target {
-                kind: kind.to_owned(),
-                name,
-                namespace: (kind != "Node").then(|| namespace.to_owned()),
+                kind: kind.into(),
+                name: name.into(),
+                namespace: (kind != "Node").then(|| namespace.into()),
                 selector: None,
-                container: options.container.clone(),
+                container: options.container.clone().map(Text::from),
             };
             (target, found)
         }
@@ -139,18 +146,9 @@ async fn resolve(
 
 /// Resolves the target and looks at its nodes.
 pub(crate) async fn plan(client: &Client, namespace: &str, options: &Options) -> Result<Plan> {
-    let (target, pods) = resolve(client, namespace, options).await?;
-    let pods: Vec<Pod> = pods
-        .into_iter()
-        .filter(|pod| {
-            is_running(pod)
-                && !pod
-                    .metadata
-                    .labels
-                    .as_ref()
-                    .is_some_and(|labels| labels.contains_key(SESSION_LABEL))
-        })
-        .collect();
+    let (target, mut pods) = resolve(client, namespace, options).await?;
+    pods.retain(is_running);
+    let notes = leave_out_probes(client, &mut pods).await;
     if pods.is_empty() {
         return Err(advised(
             match &target.selector {
@@ -169,7 +167,7 @@ pub(crate) async fn plan(client: &Client, namespace: &str, options: &Options) ->
         .pod
         .probe_namespace
         .clone()
-        .or_else(|| target.namespace.clone())
+        .or_else(|| target.namespace.clone().map(String::from))
         .unwrap_or_else(|| {
             if namespace.is_empty() {
                 "default".to_owned()
@@ -194,7 +192,83 @@ pub(crate) async fn plan(client: &Client, namespace: &str, options: &Options) ->
         pods,
         nodes,
         refused,
+        notes,
     })
+}
+
+/// Takes the pods of other sessions from the target; what is to be said of each.
+async fn leave_out_probes(client: &Client, pods: &mut Vec<Pod>) -> Vec<String> {
+    let mut notes = Vec::new();
+    let mut left_out = BTreeSet::new();
+    for pod in pods.iter() {
+        let Some(anchor) = anchor_of(pod) else {
+            continue;
+        };
+        let (namespace, name) = (
+            pod.metadata.namespace.clone().unwrap_or_default(),
+            pod.metadata.name.clone().unwrap_or_default(),
+        );
+        if has_anchor(client, &namespace, &anchor).await {
+            notes.push(format!(
+                "pod `{namespace}/{name}` is the probe of session `{}` and was left out",
+                anchor.session
+            ));
+            left_out.insert(pod.metadata.uid.clone());
+        }
+    }
+    pods.retain(|pod| !left_out.contains(&pod.metadata.uid));
+    notes
+}
+
+/// The Job that a session's pod says it belongs to.
+struct Anchor {
+    session: String,
+    uid: String,
+}
+
+/// Whose probe a pod is by all that its own object says. Everybody who may create pods can write
+/// such a one, so the anchor has to be there as well.
+fn anchor_of(pod: &Pod) -> Option<Anchor> {
+    let session = pod.metadata.labels.as_ref()?.get(SESSION_LABEL)?;
+    let [container] = pod.spec.as_ref()?.containers.as_slice() else {
+        return None;
+    };
+    if container.name != super::pod::CONTAINER {
+        return None;
+    }
+    let owner = pod
+        .metadata
+        .owner_references
+        .iter()
+        .flatten()
+        .find(|owner| {
+            owner.api_version == "batch/v1"
+                && owner.kind == "Job"
+                && owner.name == anchor_name(session)
+        })?;
+    Some(Anchor {
+        session: session.clone(),
+        uid: owner.uid.clone(),
+    })
+}
+
+/// Name of a session's anchor.
+pub(super) fn anchor_name(session: &str) -> String {
+    format!("procmon-{session}")
+}
+
+/// The anchor is there. Without the right to read Jobs it is taken to be: the cluster deletes pods
+/// whose owner does not exist.
+async fn has_anchor(client: &Client, namespace: &str, anchor: &Anchor) -> bool {
+    let jobs: Api<Job> = Api::namespaced(client.clone(), namespace);
+    match jobs.get_metadata(&anchor_name(&anchor.session)).await {
+        Ok(job) => {
+            let labels = job.metadata.labels.unwrap_or_default();
+            job.metadata.uid.as_ref() == Some(&anchor.uid)
+                && labels.get(SESSION_LABEL) == Some(&anchor.session)
+        }
+        Err(error) => is_refusal(&error),
+    }
 }
 
 fn is_running(pod: &Pod) -> bool {
@@ -352,7 +426,7 @@ fn check_container(pods: &[Pod], container: Option<&str>) -> Result<()> {
 /// What has ended for good would give an empty profile.
 fn check_runs(pods: &[Pod], wanted: &str) -> Result<()> {
     let mut reason = None;
-    let mut running = std::collections::BTreeSet::new();
+    let mut running = BTreeSet::new();
     for pod in pods {
         let status = pod.status.clone().unwrap_or_default();
         let all = [
@@ -466,6 +540,7 @@ async fn nodes(
                 .and_then(|status| status.node_info.as_ref())
             {
                 target.arch.clone_from(&info.architecture);
+                target.os_image.clone_from(&info.os_image);
             }
             target.images = pause_images(&node);
         }
@@ -476,10 +551,14 @@ async fn nodes(
             ));
             continue;
         }
-        target.pod_uids = pods
-            .iter()
-            .filter_map(|pod| pod.metadata.uid.clone())
-            .collect();
+        for pod in &pods {
+            let Some(uid) = pod.metadata.uid.clone() else {
+                continue;
+            };
+            let created = pod.metadata.creation_timestamp.as_ref();
+            target.pod_uids.push(uid);
+            target.created.push(created.map(|time| time.0.as_second()));
+        }
         let mut own: Vec<String> = Vec::new();
         for pod in &pods {
             let same_namespace = pod.metadata.namespace.as_deref() == Some(probe_namespace);
@@ -498,14 +577,14 @@ async fn nodes(
                 );
             }
         }
-        // The target's own image runs there, so it is there; pause is the smallest of all.
-        own.append(&mut target.images);
+        // Whoever made the target's image decides its volumes, its links and the signal that stops
+        // it; a sandbox image has none of these. The target's runs there, so it is there.
+        target.images.append(&mut own);
         if let Some(image) = &options.pod.image {
-            own = vec![image.clone()];
+            target.images = vec![image.clone()];
         }
-        let mut seen = std::collections::BTreeSet::new();
-        own.retain(|image| seen.insert(image.clone()));
-        target.images = own;
+        let mut seen = BTreeSet::new();
+        target.images.retain(|image| seen.insert(image.clone()));
         target.pull_secrets.sort();
         target.pull_secrets.dedup();
         good.push(target);
@@ -539,25 +618,76 @@ fn refusal(node: &Node) -> Option<String> {
     (ready.status != "True").then(|| "it is not Ready".to_owned())
 }
 
-/// Sandbox images that a node reports.
+/// Sandbox images that a node reports, by a tag where they have one. A kubelet reports its 50 largest
+/// images, so that the list of a node with more may lack the smallest of all.
 fn pause_images(node: &Node) -> Vec<String> {
+    let is_pause = |name: &&String| {
+        let path = name.split('@').next().unwrap_or_default();
+        let last = path.rsplit('/').next().unwrap_or_default();
+        let name = last.split(':').next().unwrap_or_default();
+        name == "pause" || name.starts_with("pause-") || name == "mirrored-pause"
+    };
     node.status
         .iter()
         .flat_map(|status| status.images.iter().flatten())
         .filter_map(|image| {
-            image
-                .names
-                .as_ref()?
-                .iter()
-                .find(|name| name.contains("pause") && !name.contains('@'))
-                .cloned()
+            let names = image.names.iter().flatten().filter(is_pause);
+            names.min_by_key(|name| name.contains('@')).cloned()
         })
         .collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::parse;
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn sandbox_images_are_named_by_their_tag_and_nothing_else_is_one() {
+        let node: Node =
+            serde_json::from_value(json!({"metadata": {"name": "n"}, "status": {"images": [
+                {"names": ["registry.k8s.io/pause@sha256:aa", "registry.k8s.io/pause:3.10"]},
+                {"names": ["docker.io/rancher/mirrored-pause:3.6"]},
+                {"names": ["eks/pause@sha256:bb"]},
+                {"names": ["evil.example/pause/shell:1", "evil.example/not-pause:1"]},
+                {"names": []},
+            ]}}))
+            .unwrap_or_default();
+        assert_eq!(
+            pause_images(&node),
+            [
+                "registry.k8s.io/pause:3.10",
+                "docker.io/rancher/mirrored-pause:3.6",
+                "eks/pause@sha256:bb"
+            ]
+        );
+    }
+
+    /// A pod with the label of session `x`, which everybody can write.
+    fn labelled(container: &str, owner: &str) -> Pod {
+        serde_json::from_value(json!({
+            "metadata": {"name": "p", "labels": {SESSION_LABEL: "x"}, "ownerReferences": [
+                {"apiVersion": "batch/v1", "kind": "Job", "name": owner, "uid": "u"}
+            ]},
+            "spec": {"containers": [{"name": container}]},
+        }))
+        .unwrap_or_default()
+    }
+
+    #[test]
+    fn a_label_alone_makes_no_probe() {
+        assert!(anchor_of(&labelled("procmon", "procmon-x")).is_some());
+        assert!(anchor_of(&labelled("web", "procmon-x")).is_none());
+        assert!(anchor_of(&labelled("procmon", "procmon-y")).is_none());
+        let mut free = labelled("procmon", "procmon-x");
+        free.metadata.owner_references = None;
+        assert!(anchor_of(&free).is_none());
+        let mut two = labelled("procmon", "procmon-x");
+        if let Some(spec) = &mut two.spec {
+            spec.containers.extend(spec.containers.clone());
+        }
+        assert!(anchor_of(&two).is_none());
+    }
 
     #[test]
     fn targets_are_named_as_kubectl_names_them() {

@@ -9,7 +9,8 @@ use crate::render::{self, Style};
 use anyhow::{Context as _, Result};
 use procmon_profile::baseline::{self, from_profiles, workload_name};
 use procmon_profile::document::Content;
-use procmon_profile::model::{Baseline, Profile};
+use procmon_profile::model::{Baseline, Profile, RowValue};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 /// Keep what a workload is known to do
@@ -291,13 +292,15 @@ fn save(args: &Save) -> Result<Code> {
     let mut all = all.into_iter();
     let first = all.next().context("nothing was read")?;
     let mut made = all.try_fold(first, |one, other| merge(one, other, args.force.force))?;
-    made.metadata.name = name;
+    made.metadata.name = name.into();
     if let Some((old, _)) = old.as_ref().filter(|(old, _)| old.metadata.locked) {
         made.metadata.locked = true;
         made.metadata
             .notes
             .extend(old.metadata.notes.iter().cloned());
-        made.metadata.notes.insert(note("replaced", &args.force));
+        made.metadata
+            .notes
+            .insert(note("replaced", &args.force).into());
     }
     write(
         &place,
@@ -337,6 +340,33 @@ fn accept(args: &Accept) -> Result<Code> {
     take_rows(&args.baseline, &drift, &args.row, &args.live, &args.force)
 }
 
+/// The least that names a row: what tables show.
+const SHORT_ID: usize = 16;
+
+/// The id of the only row that a whole id or its beginning names.
+fn row_id<'a>(drift: &'a procmon_profile::model::Drift, wanted: &str) -> Result<&'a str> {
+    let fits = |id: &str| id == wanted || (wanted.len() >= SHORT_ID && id.starts_with(wanted));
+    let rows: Vec<_> = drift.rows.iter().filter(|row| fits(&row.id)).collect();
+    match rows.as_slice() {
+        [row] if matches!(row.value, RowValue::Incomplete(_)) => Err(advised(
+            format!("row `{wanted}` can't be accepted: {}", row.key),
+            "capture it as a whole, or add windows that are not complete to the baseline",
+        )),
+        [row] => Ok(&row.id),
+        [] => Err(advised(
+            format!("the drift has no row `{wanted}`"),
+            "ids stand in the drift: `-o json`, or the table's first column",
+        )),
+        several => Err(advised(
+            format!(
+                "{} rows have an id that begins with `{wanted}`",
+                several.len()
+            ),
+            "give all 32 digits, as `-o json` has them",
+        )),
+    }
+}
+
 /// Takes rows of a drift into a baseline: those with these ids, or all.
 pub(crate) fn take_rows(
     baseline: &str,
@@ -345,14 +375,10 @@ pub(crate) fn take_rows(
     live: &Live,
     force: &Force,
 ) -> Result<Code> {
-    for id in ids {
-        if !drift.rows.iter().any(|row| row.id == *id) {
-            return Err(advised(
-                format!("the drift has no row `{id}`"),
-                "ids stand in the drift: `-o json`, or the table's first column",
-            ));
-        }
-    }
+    let wanted = ids
+        .iter()
+        .map(|id| row_id(drift, id))
+        .collect::<Result<BTreeSet<&str>>>()?;
     let mut taken = 0;
     let code = change(baseline, live, force, "accepted rows", |mut known| {
         if known.metadata.workload != drift.baseline.workload && !force.force {
@@ -366,7 +392,7 @@ pub(crate) fn take_rows(
             ));
         }
         taken = baseline::accept(&mut known, drift, |id| {
-            ids.is_empty() || ids.iter().any(|wanted| wanted == id)
+            wanted.is_empty() || wanted.contains(id)
         });
         Ok(known)
     })?;
@@ -408,20 +434,18 @@ fn list(args: &List) -> Result<Code> {
         }
         None => {
             for map in store::list(&args.live.connection)? {
-                let known = Place::ConfigMap(map.name.clone()).read_baseline(&args.live, None);
+                let (windows, state) = match map.head {
+                    Ok((windows, locked)) => (
+                        windows.to_string(),
+                        if locked { "locked" } else { "" }.to_owned(),
+                    ),
+                    Err(reason) => ("?".to_owned(), format!("can't be read: {reason}")),
+                };
                 rows.push(vec![
                     format!("cm/{}", map.name),
                     map.workload,
-                    known
-                        .as_ref()
-                        .map_or_else(|_| "?".to_owned(), |known| known.windows.len().to_string()),
-                    match &known {
-                        Ok(known) if known.metadata.locked => "locked".to_owned(),
-                        Ok(_) => String::new(),
-                        Err(_) => {
-                            format!("unreadable ({} bytes in {} parts)", map.bytes, map.parts)
-                        }
-                    },
+                    windows,
+                    state,
                 ]);
             }
         }
@@ -551,16 +575,10 @@ fn change(
             ));
         };
         check_lock(&known, &place, force)?;
-        let known = baseline::normalize(known).map_err(|container| {
-            advised(
-                format!("`{}` has two containers named `{container}`", place.name()),
-                "give each container one entry",
-            )
-        })?;
         let was_locked = known.metadata.locked;
         let mut changed = work(known)?;
         if was_locked || force.force {
-            changed.metadata.notes.insert(note(done, force));
+            changed.metadata.notes.insert(note(done, force).into());
         }
         match write(&place, &changed, version.as_deref(), live) {
             Err(error) if error.downcast_ref::<store::Conflict>().is_some() && attempt < TRIES => {}

@@ -7,11 +7,13 @@ use crate::hint::advised;
 use crate::output::Output;
 use crate::render::Style;
 use crate::render::drift::{self, Form};
+use crate::render::shell_word;
 use anyhow::{Context as _, Result};
 use procmon_profile::diff::{self, Options};
 use procmon_profile::document::Content;
 use procmon_profile::expression::Condition;
-use procmon_profile::model::{Baseline, Change, Dimension, Drift, Profile, Severity};
+use procmon_profile::model::{Baseline, Change, Dimension, Drift, Profile, RowValue, Severity};
+use procmon_profile::text::Text;
 use std::path::PathBuf;
 
 /// Compare a profile, or what a target does now, with a baseline
@@ -24,11 +26,11 @@ use std::path::PathBuf;
   kubectl procmon diff cm/web deploy/web -n shop --duration 30s --fail-on medium
   kubectl procmon diff web.yaml --live -o sarif --output-file drift.sarif
   kubectl procmon diff web.yaml p.json --ignore \"path.startsWith('/var/cache/')\" --only files,network
-  kubectl procmon diff web.yaml p.json --accept --row 1f0c9a2b3d
+  kubectl procmon diff web.yaml p.json --accept --row 1f0c9a2b3d4e5f60
   kubectl procmon diff p.json --odd-one-out
 
-Exit codes: 0 no drift at or above --fail-on, 1 drift, 2 not done, 3 not everything was comparable
-(with --require-complete), 130 interrupted.")]
+Exit codes: 0 everything was compared and no drift is at or above --fail-on, 1 drift, 2 not done,
+3 no such drift, but not everything could be compared (--allow-incomplete makes it 0), 130 interrupted.")]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(crate) struct Args {
     /// What is known: a file, `-`, cm/NAME, or a target
@@ -63,8 +65,11 @@ pub(crate) struct Args {
     /// Rows that are gone count as well
     #[arg(long)]
     fail_on_gone: bool,
-    /// Exit with 3 when something could not be compared
+    /// Exit with 0 also when something could not be compared
     #[arg(long)]
+    allow_incomplete: bool,
+    /// What is done anyway
+    #[arg(long, hide = true, conflicts_with = "allow_incomplete")]
     require_complete: bool,
     /// Also tell what became significantly more or less frequent; never above info
     #[arg(long)]
@@ -156,7 +161,13 @@ pub(crate) fn run(args: &Args) -> Result<Code> {
         filter(drift, &ignore, &only)?;
         tell_how_to_accept(drift, args);
     }
-    let code = code(&drifts, args);
+    let mut code = code(&drifts, args);
+    if args.accept {
+        for drift in &drifts {
+            take_rows(&args.baseline, drift, &args.row, &args.window, &args.force)?;
+        }
+        code = Code::Done;
+    }
     let style = if output.is_stdout() {
         Style::of_stdout()
     } else {
@@ -169,12 +180,6 @@ pub(crate) fn run(args: &Args) -> Result<Code> {
         for drift in &drifts {
             say(&drift::summary(drift));
         }
-    }
-    if args.accept {
-        for drift in &drifts {
-            take_rows(&args.baseline, drift, &args.row, &args.window, &args.force)?;
-        }
-        return Ok(Code::Done);
     }
     Ok(code)
 }
@@ -211,10 +216,12 @@ fn compare(args: &Args, known: &Place) -> Result<Drift> {
     let profile = if args.live {
         let mut window = args.window.clone();
         if window.connection.namespace.is_none() {
-            window
-                .connection
+            window.connection.namespace = baseline
+                .metadata
+                .workload
                 .namespace
-                .clone_from(&baseline.metadata.workload.namespace);
+                .clone()
+                .map(String::from);
         }
         place.read_profile(&window)?
     } else {
@@ -262,15 +269,16 @@ fn check_images(
     known: &Place,
     place: &Place,
 ) -> Result<()> {
-    let before: std::collections::BTreeSet<&String> = baseline
+    let before: std::collections::BTreeSet<&str> = baseline
         .containers
         .iter()
         .flat_map(|container| &container.image_digests)
+        .map(Text::as_str)
         .collect();
-    let now: std::collections::BTreeSet<&String> = profile
+    let now: std::collections::BTreeSet<&str> = profile
         .containers
         .iter()
-        .filter_map(|container| container.image_digest.as_ref())
+        .filter_map(|container| container.image_digest.as_deref())
         .collect();
     if before.is_empty() || now.is_empty() {
         return Err(advised(
@@ -306,9 +314,9 @@ fn dimension(name: &str) -> Result<Dimension> {
 fn filter(drift: &mut Drift, ignore: &[Condition], only: &[Dimension]) -> Result<()> {
     if !only.is_empty() {
         drift.rows.retain(|row| only.contains(&row.dimension));
-        drift
-            .not_comparable
-            .retain(|row| only.contains(&row.dimension));
+        for list in [&mut drift.not_comparable, &mut drift.missing] {
+            list.retain(|row| only.contains(&row.dimension));
+        }
     }
     let mut kept = Vec::with_capacity(drift.rows.len());
     let all = drift.rows.len();
@@ -321,10 +329,9 @@ fn filter(drift: &mut Drift, ignore: &[Condition], only: &[Dimension]) -> Result
         kept.push(row);
     }
     if kept.len() < all {
-        drift.notes.push(format!(
-            "{} rows are left out by --ignore",
-            all - kept.len()
-        ));
+        drift
+            .notes
+            .push(format!("{} rows are left out by --ignore", all - kept.len()).into());
     }
     drift.rows = kept;
     diff::finish(drift);
@@ -339,38 +346,32 @@ fn tell_how_to_accept(drift: &mut Drift, args: &Args) {
             Place::of(&args.profile),
             Ok(Place::File(_) | Place::ConfigMap(_))
         );
-    for row in &mut drift.rows {
-        row.accept = if from_file {
-            format!(
-                "kubectl procmon diff {} {} --accept --row {}",
-                quote(&baseline),
-                quote(&profile),
-                row.id
-            )
-        } else if args.odd_one_out {
-            String::new()
-        } else {
-            format!(
-                "kubectl procmon baseline accept {} --drift DRIFT.json --row {}",
-                quote(&baseline),
-                row.id
-            )
-        };
-    }
-}
-
-/// A word for a shell.
-fn quote(word: &str) -> String {
-    let plain =
-        |character: char| character.is_ascii_alphanumeric() || "-_./:@%+=,".contains(character);
-    if !word.is_empty() && word.chars().all(plain) {
-        word.to_owned()
+    let command = if args.odd_one_out {
+        None
+    } else if from_file {
+        shell_word(&baseline)
+            .zip(shell_word(&profile))
+            .map(|(baseline, profile)| {
+                format!("kubectl procmon diff {baseline} {profile} --accept --row")
+            })
     } else {
-        format!("'{}'", word.replace('\'', "'\\''"))
+        shell_word(&baseline).map(|baseline| {
+            format!("kubectl procmon baseline accept {baseline} --drift DRIFT.json --row")
+        })
+    };
+    for row in &mut drift.rows {
+        // A dimension that is incomplete is no row of a baseline.
+        let is_row = !matches!(row.value, RowValue::Incomplete(_));
+        row.accept = command
+            .as_ref()
+            .filter(|_| is_row)
+            .map(|command| format!("{command} {}", row.id).into())
+            .unwrap_or_default();
     }
 }
 
-/// 1 for drift, 3 for what could not be compared.
+/// 1 for drift, whatever else could not be compared; 3 where there is none, but something could not
+/// be compared: that is no success.
 fn code(drifts: &[Drift], args: &Args) -> Code {
     let drifted = drifts.iter().flat_map(|drift| &drift.rows).any(|row| {
         if row.change == Change::Gone {
@@ -379,10 +380,13 @@ fn code(drifts: &[Drift], args: &Args) -> Code {
             args.fail_on.includes(row.severity)
         }
     });
-    if args.require_complete && drifts.iter().any(|drift| !drift.comparable) {
-        return Code::Incomplete;
+    if drifted {
+        Code::Drift
+    } else if !args.allow_incomplete && drifts.iter().any(|drift| !drift.comparable) {
+        Code::Incomplete
+    } else {
+        Code::Done
     }
-    if drifted { Code::Drift } else { Code::Done }
 }
 
 /// For people, on standard error.

@@ -1,6 +1,6 @@
 //! `kubectl procmon profile`: one window, one document.
 
-use crate::cli::Rendering;
+use crate::cli::{Capturing, Masking, Rendering};
 use crate::cluster::client::Connection;
 use crate::cluster::{self, Outcome};
 use crate::exit::Code;
@@ -11,7 +11,7 @@ use crate::session;
 use anyhow::{Context as _, Result};
 use procmon_profile::merge::merge;
 use procmon_profile::model::{LabelMode, Profile, Target};
-use procmon_profile::wire::{PROTOCOL, Request, TargetSpec, Window};
+use procmon_profile::wire::{Request, TargetSpec, Window};
 
 /// Capture what a target does, for a fixed time
 ///
@@ -21,12 +21,16 @@ use procmon_profile::wire::{PROTOCOL, Request, TargetSpec, Window};
 #[command(after_help = "Examples:
   kubectl procmon profile deploy/web -n shop --duration 30s
   kubectl procmon profile -l app=web -o json --output-file p.json
-  sudo kubectl procmon profile --local -- nginx -t
+  sudo kubectl procmon profile --local -- ./server --once
+  sudo kubectl procmon profile --local --as-root -- nginx -t
   sudo kubectl procmon profile --local --pid 4711 --duration 10s
   sudo kubectl procmon profile --local --duration 1m -o json --output-file p.json -- ./server
 
 Exit codes: 0 done, 2 not done, 3 incomplete (with --require-complete), 130 interrupted.
-With `-- CMD`, the command's own exit code is passed on.")]
+With `-- CMD`, the command's own exit code is passed on. Under sudo, CMD runs as the user that called
+sudo, with that user's groups, HOME, USER, LOGNAME and SHELL; `--user USER[:GROUP]` names another,
+`--as-root` keeps root.")]
+#[command(mut_arg("user", |user| user.help("User of the kubeconfig; with `-- CMD`, the USER[:GROUP] that CMD runs as")))]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(crate) struct Args {
     /// What to profile: `deploy/web`, `pod web-0`, `node/worker-1`, ...
@@ -50,11 +54,18 @@ pub(crate) struct Args {
     /// Start this command and follow it; by default the window ends with it
     #[arg(last = true, requires = "local", group = "what", value_name = "CMD")]
     argv: Vec<String>,
+    /// Run CMD as root, not as the user that called sudo
+    #[arg(long, requires = "local", conflicts_with = "user")]
+    as_root: bool,
     /// Length of the window [default: 30s, or until the command ends]
     #[arg(long, value_parser = session::parse_duration, allow_hyphen_values = true)]
     duration: Option<f64>,
     #[command(flatten)]
     rendering: Rendering,
+    #[command(flatten)]
+    capturing: Capturing,
+    #[command(flatten)]
+    masking: Masking,
     /// Measure how long system calls take: costs about as much again
     #[arg(long)]
     latency: bool,
@@ -79,8 +90,8 @@ pub(crate) struct Args {
     /// Limits of the probe's pod, as cpu=1,memory=192Mi
     #[arg(long, value_parser = parse_sizes, value_name = "SIZES", conflicts_with = "local")]
     limits: Option<Sizes>,
-    /// Run the probe's pod privileged; `false` gives it the four capabilities that it needs
-    #[arg(long, default_value_t = true, action = clap::ArgAction::Set, value_name = "BOOL", conflicts_with = "local")]
+    /// Run the probe's pod privileged, where the runtime or a policy does not take the capabilities that it asks for otherwise
+    #[arg(long, num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true", action = clap::ArgAction::Set, value_name = "BOOL", hide_possible_values = true, conflicts_with = "local")]
     privileged: bool,
     /// Print what would be created instead of creating it
     #[arg(long, value_enum, value_name = "WHERE", conflicts_with = "local")]
@@ -104,6 +115,7 @@ fn check_usage(args: &Args) -> Result<()> {
         ("--pid", args.pid.is_some()),
         ("--cgroup", args.cgroup.is_some()),
         ("-- CMD", !args.argv.is_empty()),
+        ("--as-root", args.as_root),
     ];
     if let Some((name, _)) = local_only.iter().find(|(_, given)| *given && !args.local) {
         return Err(crate::hint::advised(
@@ -127,7 +139,19 @@ fn check_usage(args: &Args) -> Result<()> {
             "name labels, as in `-l app=web`",
         ));
     }
-    match args.connection.given() {
+    // With `-- CMD`, kubectl's `--user` names a user of this machine.
+    let of_command = args.local && !args.argv.is_empty();
+    if args.as_root && !of_command {
+        return Err(crate::hint::advised(
+            "`--as-root` is about a command, and there is none",
+            "add `-- CMD`, or leave it out",
+        ));
+    }
+    match args
+        .connection
+        .given()
+        .find(|name| !(of_command && *name == "--user"))
+    {
         Some(name) if args.local => Err(crate::hint::advised(
             format!("`{name}` is for a cluster, and `--local` needs none"),
             "leave out one of the two",
@@ -164,6 +188,8 @@ fn run_cluster(args: &Args, output: Output) -> Result<Code> {
         quiet: args.quiet,
         latency: args.latency,
         verbose: args.verbose,
+        concurrent: args.capturing.concurrent,
+        mask: args.masking.level(),
     };
     match cluster::run(options)? {
         Outcome::Profile(profile) => finish(&profile, args, output),
@@ -188,8 +214,8 @@ fn container_id(text: &str) -> Option<String> {
 /// What to capture on this machine, and what the document calls it.
 fn local_target(args: &Args) -> Result<(TargetSpec, Target)> {
     let named = |kind: &str, name: String| Target {
-        kind: kind.to_owned(),
-        name,
+        kind: kind.to_owned().into(),
+        name: name.into(),
         ..Target::default()
     };
     if let Some(pid) = args.pid {
@@ -223,7 +249,7 @@ fn local_target(args: &Args) -> Result<(TargetSpec, Target)> {
         ));
     }
     let mut masked = args.argv.clone();
-    procmon_profile::mask::mask_argv(&mut masked);
+    procmon_profile::mask::mask_argv_at(&mut masked, args.masking.level());
     Ok((
         TargetSpec::Command {
             argv: args.argv.clone(),
@@ -250,23 +276,31 @@ fn run_local(args: &Args, output: Output) -> Result<Code> {
         TargetSpec::Command { .. } | TargetSpec::Process { .. } => LabelMode::Tree,
         _ => LabelMode::Cgroup,
     };
-    let session = session::new(target, label_mode, seconds);
+    let account = if is_command {
+        crate::user::choose(args.connection.user.as_deref(), args.as_root)?
+    } else {
+        None
+    };
+    if let Some(account) = account.as_ref().filter(|_| !args.quiet) {
+        tell(account);
+    }
+    let (run_as, environment) = account.map_or((None, Vec::new()), |account| {
+        (Some(account.ids), account.environment)
+    });
+    let session = session::new(target, label_mode, seconds, args.masking.level());
     let request = Request {
-        protocol: PROTOCOL.to_owned(),
-        session: session.id.clone(),
-        node: None,
-        target: spec,
         window: Window { seconds },
-        deadline_seconds: None,
-        limits: procmon_profile::wire::Limits::default(),
-        frames_fd: None,
         latency: args.latency,
         verbose: args.verbose,
+        concurrent: args.capturing.concurrent,
+        run_as,
+        ..Request::new(&session.id, spec)
     };
     let progress = ProgressWindow::new(seconds, args.quiet, args.verbose);
-    let mut run = local::run(request, output.is_stdout(), &progress)?;
+    let mut run = local::run(request, &environment, output.is_stdout(), &progress)?;
     let failure = run.failure();
-    let capture = std::mem::take(&mut run.capture);
+    let mut capture = std::mem::take(&mut run.capture);
+    capture.mask = args.masking.level();
     if let Some(failure) = failure {
         return match run.wait()? {
             Ended::Interrupted => Ok(Code::Interrupted),
@@ -298,6 +332,14 @@ fn run_local(args: &Args, output: Output) -> Result<Code> {
         Ended::Code(own) if is_command && own != 0 => Ok(Code::Command(own)),
         Ended::Code(_) => Ok(code),
     }
+}
+
+/// Says who a command runs as.
+#[cfg(target_os = "linux")]
+#[expect(clippy::print_stderr, reason = "standard output is the command's")]
+fn tell(account: &crate::user::Account) {
+    let text = format!("the command runs as {account}");
+    eprintln!("{}", crate::render::escape(&text));
 }
 
 /// Writes the document; says what it lacks.

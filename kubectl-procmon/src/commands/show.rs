@@ -1,19 +1,20 @@
 //! `kubectl procmon show`: a saved document, or a recorded stream, in any form.
 
-use crate::cli::Rendering;
+use crate::cli::{Masking, Rendering};
 use crate::documents::read_file;
 use crate::exit::Code;
 use crate::output::Output;
 use crate::render::drift::Form;
-use crate::render::{self, Format, Style};
+use crate::render::{self, Format, Style, shell_word};
 use anyhow::{Context as _, Result};
 use procmon_profile::document::Content;
+use procmon_profile::mask::MaskLevel;
 use procmon_profile::merge::{NodeCapture, merge};
-use procmon_profile::model::{Profile, Session, Tool};
+use procmon_profile::model::{Drift, Profile, Session, Tool};
 use procmon_profile::wire::{Decoder, MAX_STREAM_BYTES};
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Show a saved document in any form
 #[derive(Debug, clap::Args)]
@@ -33,11 +34,19 @@ pub(crate) struct Args {
     frames: Vec<PathBuf>,
     #[command(flatten)]
     rendering: Rendering,
+    #[command(flatten)]
+    masking: Masking,
 }
 
 pub(crate) fn run(args: &Args) -> Result<Code> {
     let output = Output::open(args.rendering.output_file.as_deref())?;
     let profile = match &args.file {
+        Some(_) if args.masking.level() != MaskLevel::Default => {
+            return Err(crate::hint::advised(
+                "a saved document stays as it was masked",
+                "leave out `--mask`, or give the stream of the probe by `--frames`",
+            ));
+        }
         Some(path) => {
             let read =
                 read_file(path).with_context(|| format!("cannot read `{}`", path.display()))?;
@@ -54,10 +63,10 @@ pub(crate) fn run(args: &Args) -> Result<Code> {
             }
             match read.content {
                 Content::Profile(profile) => *profile,
-                other => return show_other(&other, args.rendering.output, output),
+                other => return show_other(&other, path, args.rendering.output, output),
             }
         }
-        None => read_streams(&args.frames)?,
+        None => read_streams(&args.frames, args.masking.level())?,
     };
     let mut text = Vec::new();
     let style = if output.is_stdout() {
@@ -71,7 +80,7 @@ pub(crate) fn run(args: &Args) -> Result<Code> {
 }
 
 /// Baselines and drifts have screens of their own.
-fn show_other(content: &Content, format: Format, output: Output) -> Result<Code> {
+fn show_other(content: &Content, path: &Path, format: Format, output: Output) -> Result<Code> {
     let style = if output.is_stdout() {
         Style::of_stdout()
     } else {
@@ -86,7 +95,9 @@ fn show_other(content: &Content, format: Format, output: Output) -> Result<Code>
                 Format::Yaml => Form::Yaml,
                 Format::Table | Format::Name => Form::Table,
             };
-            render::drift::render(std::slice::from_ref(drift.as_ref()), form, style, &mut text)?;
+            let mut drift = drift.as_ref().clone();
+            tell_how_to_accept(&mut drift, path);
+            render::drift::render(&[drift], form, style, &mut text)?;
         }
         (Content::Baseline(baseline), Format::Json | Format::Yaml) => {
             text = super::baseline::text(baseline, format == Format::Json)?;
@@ -100,12 +111,29 @@ fn show_other(content: &Content, format: Format, output: Output) -> Result<Code>
     Ok(Code::Done)
 }
 
-fn read_streams(paths: &[PathBuf]) -> Result<Profile> {
+/// The commands of a Drift are this program's: one that a document brings may do anything.
+fn tell_how_to_accept(drift: &mut Drift, path: &Path) {
+    let command = shell_word(&drift.baseline.name)
+        .zip(path.to_str().and_then(shell_word))
+        .map(|(baseline, path)| {
+            format!("kubectl procmon baseline accept {baseline} --drift {path} --row")
+        });
+    for row in &mut drift.rows {
+        let is_id = !row.id.is_empty() && row.id.bytes().all(|byte| byte.is_ascii_hexdigit());
+        row.accept = command
+            .as_ref()
+            .filter(|_| is_id)
+            .map(|command| format!("{command} {}", row.id).into())
+            .unwrap_or_default();
+    }
+}
+
+fn read_streams(paths: &[PathBuf], mask: MaskLevel) -> Result<Profile> {
     let mut captures = Vec::new();
     let mut session = Session {
         tool: Tool {
-            name: "kubectl-procmon".to_owned(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
+            name: "kubectl-procmon".into(),
+            version: env!("CARGO_PKG_VERSION").to_owned().into(),
         },
         ..Session::default()
     };
@@ -125,21 +153,23 @@ fn read_streams(paths: &[PathBuf]) -> Result<Profile> {
         let Some(hello) = decoder.hello().cloned() else {
             return Err(match fault {
                 Some(fault) => anyhow::Error::from(fault),
-                None => anyhow::anyhow!("it is no stream of a probe"),
+                None if decoder.refused().frames > 0 => {
+                    anyhow::anyhow!(
+                        "it is not the stream of a probe: {}",
+                        decoder.refused().reason
+                    )
+                }
+                None => anyhow::anyhow!("it is not the stream of a probe"),
             }
             .context(format!("cannot read `{}`", path.display())));
         };
         session.id.clone_from(&hello.session);
-        "Stream".clone_into(&mut session.target.kind);
-        session.target.name = path.display().to_string();
-        let failure = decoder.failure().cloned();
-        let (parts, cut) = decoder.finish();
-        let fault = fault.or(cut).map(|fault| fault.to_string());
+        session.target.kind = "Stream".into();
+        session.target.name = path.display().to_string().into();
+        let fault = fault.map(|fault| fault.to_string());
         captures.push(NodeCapture {
-            node: hello.node,
-            parts,
-            fault,
-            failure,
+            mask,
+            ..NodeCapture::read(hello.node, decoder, fault)
         });
     }
     Ok(merge(session, captures))

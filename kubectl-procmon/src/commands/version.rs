@@ -2,6 +2,7 @@
 
 use crate::exit::Code;
 use crate::output::Output;
+use crate::probes;
 use anyhow::Result;
 use procmon_profile::model::{API_VERSION, SCHEMA_VERSION};
 use procmon_profile::wire::PROTOCOL;
@@ -23,19 +24,41 @@ enum Form {
     Json,
 }
 
+/// A probe, and what an admission policy can compare.
+struct Carried {
+    arch: &'static str,
+    bytes: usize,
+    /// SHA-256 of the executable.
+    sha256: String,
+    /// SHA-256 of its base64, as the ConfigMap holds it.
+    delivered: String,
+}
+
 pub(crate) fn run(args: &Args) -> Result<Code> {
-    let probes: Vec<(&str, usize, String)> = crate::probes::all()
+    let probes = probes::all()
         .iter()
-        .map(|(arch, bytes)| (*arch, bytes.len(), crate::probes::digest(bytes)))
-        .collect();
+        .map(|(arch, bytes)| {
+            Ok(Carried {
+                arch,
+                bytes: bytes.len(),
+                sha256: probes::digest(bytes),
+                delivered: probes::delivered_digest(bytes)?,
+            })
+        })
+        .collect::<Result<Vec<_>>>()?;
     let version = env!("CARGO_PKG_VERSION");
     let text = match args.output {
         Form::Json => {
             let probes: Vec<_> = probes
                 .iter()
-                .map(
-                    |(arch, bytes, sha256)| json!({"arch": arch, "bytes": bytes, "sha256": sha256}),
-                )
+                .map(|probe| {
+                    json!({
+                        "arch": probe.arch,
+                        "bytes": probe.bytes,
+                        "sha256": probe.sha256,
+                        "configMap": {"binaryData": {probes::KEY: {"base64Sha256": probe.delivered}}},
+                    })
+                })
                 .collect();
             let value = json!({
                 "version": version,
@@ -50,8 +73,15 @@ pub(crate) fn run(args: &Args) -> Result<Code> {
             let mut text = format!(
                 "kubectl-procmon {version}\ndocuments {API_VERSION}, schema {SCHEMA_VERSION}\nprotocol {PROTOCOL}\n"
             );
-            for (arch, bytes, sha256) in probes {
-                text += &format!("probe {arch}: {bytes} bytes, sha256 {sha256}\n");
+            for probe in probes {
+                text += &format!(
+                    "probe {}: {} bytes, sha256 {}\n  in a ConfigMap, base64 of binaryData.{}: sha256 {}\n",
+                    probe.arch,
+                    probe.bytes,
+                    probe.sha256,
+                    probes::KEY,
+                    probe.delivered
+                );
             }
             text
         }

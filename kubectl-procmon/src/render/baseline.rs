@@ -4,6 +4,7 @@ use super::{Style, escape, percent};
 use comfy_table::{ContentArrangement, Table, presets};
 use procmon_profile::baseline::{rows_of, workload_name};
 use procmon_profile::model::{Baseline, BaselineContainer, Dimension, ExplainedBy, Seen};
+use procmon_profile::text::Text;
 use std::io::{self, Write};
 
 fn rows(header: &[&str], rows: Vec<Vec<String>>, out: &mut dyn Write) -> io::Result<()> {
@@ -65,8 +66,9 @@ pub(crate) fn summary(baseline: &Baseline, place: &str) -> String {
                 word(*dimension),
                 percent(coverage.estimate),
                 coverage.verdict
-            ),
-            None => "nothing was seen".to_owned(),
+            )
+            .into(),
+            None => "nothing was seen".into(),
         };
         text += &format!("\n{}: {verdict}", container.name);
     }
@@ -133,7 +135,7 @@ pub(crate) fn table(
                     percent(coverage.estimate),
                     format!("{:.0}", coverage.unseen_rows),
                     trend.join(" "),
-                    coverage.verdict.clone(),
+                    coverage.verdict.clone().into(),
                 ]
             })
             .collect();
@@ -163,6 +165,12 @@ fn seen(seen: &Seen) -> String {
 
 #[expect(clippy::too_many_lines, reason = "one section for each dimension")]
 fn contents(container: &BaselineContainer, explain: bool, out: &mut dyn Write) -> io::Result<()> {
+    if !container.resolvers.is_empty() {
+        writeln!(out, "\n  Resolvers")?;
+        for resolver in &container.resolvers {
+            writeln!(out, "    {}", escape(resolver))?;
+        }
+    }
     let mut section = |title: &str, all: Vec<(&Seen, String)>| -> io::Result<()> {
         if all.is_empty() {
             return Ok(());
@@ -177,7 +185,7 @@ fn contents(container: &BaselineContainer, explain: bool, out: &mut dyn Write) -
                         (None, ExplainedBy::Learned) => "learned".to_owned(),
                         (None, ExplainedBy::Rule) => "rule".to_owned(),
                     };
-                    let values: Vec<&str> = wildcard.values.iter().map(String::as_str).collect();
+                    let values: Vec<&str> = wildcard.values.iter().map(Text::as_str).collect();
                     writeln!(
                         out,
                         "              part {} ({by}): {}",
@@ -218,7 +226,7 @@ fn contents(container: &BaselineContainer, explain: bool, out: &mut dyn Write) -
             "{} {} {}",
             row.exe,
             row.name,
-            join(&mut row.errors.iter().cloned())
+            join(&mut row.errors.iter().map(ToString::to_string))
         )),
     )?;
     section(
@@ -232,17 +240,25 @@ fn contents(container: &BaselineContainer, explain: bool, out: &mut dyn Write) -
                 "{} by {}: {}",
                 row.path,
                 row.exe,
-                join(&mut done.chain(row.errors.iter().cloned()))
+                join(&mut done.chain(row.errors.iter().map(ToString::to_string)))
             )
         }),
     )?;
     section(
         "Peers",
-        all!(network, |row| format!(
-            "{} {:?} {:?} {} {}",
-            row.exe, row.direction, row.protocol, row.peer, row.port
-        )
-        .to_lowercase()),
+        all!(network, |row| {
+            let text = format!(
+                "{} {:?} {:?} {} {}",
+                row.exe, row.direction, row.protocol, row.peer, row.port
+            )
+            .to_lowercase();
+            let claims = join(&mut row.claimed.iter().map(ToString::to_string));
+            if claims.is_empty() {
+                text
+            } else {
+                format!("{text} (claims {claims})")
+            }
+        }),
     )?;
     section(
         "Listeners",

@@ -1,15 +1,13 @@
 //! Values to text, one file per form. Renderers take values and a writer and compute nothing that
-//! the document does not say.
+//! the document does not say. A document's texts are escaped already (`procmon_profile::text`).
 
 pub(crate) mod baseline;
 pub(crate) mod drift;
 mod table;
 mod text;
-mod yaml;
 
-pub(crate) use text::{
-    bytes, count, duration, escape, escape_json, escape_lines, is_hostile, percent,
-};
+pub(crate) use procmon_profile::text::escape;
+pub(crate) use text::{bytes, count, duration, escape_lines, percent, shell_word};
 
 use anyhow::Result;
 use procmon_profile::model::Profile;
@@ -81,13 +79,9 @@ pub(crate) fn render(
     match format {
         Format::Table => table::render(profile, style, false, out)?,
         Format::Wide => table::render(profile, style, true, out)?,
-        Format::Json => writeln!(
-            out,
-            "{}",
-            escape_json(serde_json::to_string_pretty(profile)?)
-        )?,
-        Format::Yaml => write!(out, "{}", yaml::text(profile)?)?,
-        Format::Name => writeln!(out, "{}", escape(&name(profile)))?,
+        Format::Json => writeln!(out, "{}", serde_json::to_string_pretty(profile)?)?,
+        Format::Yaml => write!(out, "{}", serde_saphyr::to_string(profile)?)?,
+        Format::Name => writeln!(out, "{}", name(profile))?,
     }
     Ok(())
 }

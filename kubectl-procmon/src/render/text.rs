@@ -1,71 +1,32 @@
 //! Names and numbers as a person reads them.
 
+use procmon_profile::text::{acts, escape};
 use std::borrow::Cow;
 
-/// A name that a watched process chose, safe for a terminal: control characters and those that are
-/// invisible or turn the direction of writing stand as escapes.
-pub(crate) fn escape(text: &str) -> Cow<'_, str> {
-    if !text.chars().any(is_hostile) {
-        return Cow::Borrowed(text);
-    }
-    text.chars()
-        .map(|character| {
-            if is_hostile(character) {
-                character.escape_default().to_string()
-            } else {
-                character.to_string()
-            }
-        })
-        .collect::<String>()
-        .into()
-}
-
-/// JSON in which no name can act on a terminal: what [`escape`] escapes stands as `\uNNNN`, and means the same.
-pub(crate) fn escape_json(text: String) -> String {
-    let is_loud = |character: char| character != '\n' && is_hostile(character);
-    if !text.chars().any(is_loud) {
-        return text;
-    }
-    let mut escaped = String::with_capacity(text.len() + 64);
-    for character in text.chars() {
-        if is_loud(character) {
-            // Outside of strings there is none, and within them line ends are escaped already.
-            for unit in character.encode_utf16(&mut [0; 2]) {
-                escaped += &format!("\\u{unit:04x}");
-            }
-        } else {
-            escaped.push(character);
-        }
-    }
-    escaped
-}
-
-/// As [`escape`], for text of several lines.
+/// As [`escape`], for sentences of several lines that are this program's own.
 pub(crate) fn escape_lines(text: &str) -> String {
     text.lines().map(escape).collect::<Vec<_>>().join("\n")
+}
+
+/// A word as a shell takes it, to stand behind a command. None for one that would be an option, or
+/// that stands escaped here: the shell's word would be another.
+pub(crate) fn shell_word(word: &str) -> Option<String> {
+    let plain =
+        |character: char| character.is_ascii_alphanumeric() || "-_./:@%+=,".contains(character);
+    if word.is_empty() || word.starts_with('-') || word.contains('\\') || word.contains(acts) {
+        return None;
+    }
+    Some(if word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    })
 }
 
 /// A share, rounded down: 100 % is said of nothing less.
 pub(crate) fn percent(share: f64) -> String {
     let thousandths = (share * 1000.0 + 1e-9).floor() / 10.0;
     format!("{thousandths}%")
-}
-
-/// A character that acts on a terminal instead of standing there.
-pub(crate) fn is_hostile(character: char) -> bool {
-    character.is_control()
-        || matches!(
-            character,
-            '\u{ad}'
-                | '\u{61c}'
-                | '\u{180e}'
-                | '\u{200b}'..='\u{200f}'
-                | '\u{2028}'..='\u{202e}'
-                | '\u{2060}'..='\u{206f}'
-                | '\u{feff}'
-                | '\u{fff9}'..='\u{fffb}'
-                | '\u{e0000}'..='\u{e007f}'
-        )
 }
 
 /// A count with at most four digits: `1234`, `12.3k`, `4.5M`.
@@ -129,19 +90,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hostile_names_cannot_reach_a_terminal() {
-        assert_eq!(escape("/tmp/a\x1b[2Jb"), "/tmp/a\\u{1b}[2Jb");
-        assert_eq!(escape("a\nb\u{202e}c"), "a\\nb\\u{202e}c");
-        assert_eq!(escape("/tmp/ünï"), "/tmp/ünï");
-    }
-
-    #[test]
-    fn json_means_the_same_without_hostile_characters() {
-        let value = serde_json::json!({"a\u{9b}": ["\u{202e}\n\u{e0041}", "ü"]});
-        let text = escape_json(format!("{value:#}"));
-        assert!(!text.contains(|c| c != '\n' && is_hostile(c)), "{text}");
-        assert!(text.contains("\\u202e") && text.contains('ü'), "{text}");
-        assert!(serde_json::from_str::<serde_json::Value>(&text).is_ok_and(|read| read == value));
+    fn no_word_leaves_its_place_in_a_command() {
+        for (word, expected) in [
+            ("web.yaml", Some("web.yaml")),
+            ("cm/web", Some("cm/web")),
+            ("my file", Some("'my file'")),
+            ("a;b$(c)`d`", Some("'a;b$(c)`d`'")),
+            ("it's", Some(r"'it'\''s'")),
+            ("~root", Some("'~root'")),
+            ("!!", Some("'!!'")),
+            ("--output-file=/etc/passwd", None),
+            ("-", None),
+            ("", None),
+            (r"a\x0ab", None),
+            ("a\nb", None),
+        ] {
+            assert_eq!(shell_word(word).as_deref(), expected, "{word}");
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::{Exe, Processes, join};
 use crate::hooks::Capture;
-use crate::node::{Given, MountFacts, Node};
+use crate::node::{Given, MountFacts, Node, Question, Ticket};
 use crate::sys;
 use anyhow::{Context as _, Result};
 use aya::maps::Array;
@@ -10,7 +10,7 @@ use procmon_probe_ebpf::abi::{
     FILE_FOLDER, FILE_FOLLOWED, FILE_KERNEL_NAME, FILE_NAMED, FILE_TRUNCATED, FILE_UNREACHABLE,
     FileEvent, FileMeta, FileRow,
 };
-use procmon_profile::text;
+use procmon_profile::text::{self, Text};
 use std::collections::HashMap;
 use std::rc::Rc;
 
@@ -18,7 +18,7 @@ use std::rc::Rc;
 pub(crate) struct FileSample {
     pub(crate) row: u32,
     pub(crate) exe: u32,
-    /// Path, as text of the document.
+    /// Path, as text of the document; as it was given until the reader has said where it leads.
     pub(crate) path: Box<str>,
     pub(crate) meta: FileMeta,
     pub(crate) mount: Option<Rc<MountFacts>>,
@@ -29,29 +29,29 @@ pub(crate) struct FileSample {
 }
 
 /// Path of a walk, as text of the document.
-pub(crate) fn text(path: &[u8], flags: u32) -> String {
+pub(crate) fn text(path: &[u8], flags: u32) -> Text {
     // A memfd is a file without a directory on a mount of the kernel's own.
     if path.starts_with(b"/memfd:") {
         return text::from_bytes(&path[1..]);
     }
     let path = text::from_bytes(path);
     if flags & FILE_TRUNCATED != 0 {
-        format!("…{path}")
+        format!("…{path}").into()
     } else if flags & FILE_UNREACHABLE != 0 {
-        format!("(unreachable){path}")
+        format!("(unreachable){path}").into()
     } else {
         path
     }
 }
 
 impl FileSample {
-    /// Reads a record of the ring buffer.
+    /// Reads a record of the ring buffer. Also the path, as it was given where the reader was asked where it leads.
     pub(crate) fn new(
         bytes: &[u8],
         exes: &HashMap<u32, Exe>,
         processes: &Processes,
         node: &mut Node,
-    ) -> Option<Self> {
+    ) -> Option<(Self, Vec<u8>, Option<Ticket>)> {
         let event: FileEvent = sys::record(bytes)?;
         let rest = bytes.get(size_of::<FileEvent>()..)?;
         let (name, rest) = rest.split_at_checked(event.name_len as usize)?;
@@ -59,7 +59,16 @@ impl FileSample {
         let container = exes.get(&event.exe).map(|exe| exe.container)?;
         node.seen(container, event.tgid);
         let named = event.meta.flags & FILE_NAMED != 0;
-        let path = if named {
+        let mut sample = Self {
+            row: event.row,
+            exe: event.exe,
+            path: Box::default(),
+            meta: event.meta,
+            mount: None,
+            named,
+            settled: !named || event.meta.flags & FILE_KERNEL_NAME != 0,
+        };
+        if named {
             let end = name
                 .iter()
                 .position(|byte| *byte == 0)
@@ -71,32 +80,25 @@ impl FileSample {
                 directory: &join(names),
                 name: &name[..end],
                 follow: event.meta.flags & FILE_FOLLOWED != 0,
+                is_host: node.is_host(container),
             };
-            text(&node.resolve(&given), event.meta.flags)
-        } else {
-            text(&join(names), event.meta.flags)
-        };
-        let path = if event.meta.flags & FILE_FOLDER != 0 {
+            let ticket = node.reader.ask(&Question::Name(given));
+            return Some((sample, given.as_given(), Some(ticket)));
+        }
+        sample.mount = node.mount(container, event.meta.mount_id);
+        Some((sample, join(names), None))
+    }
+
+    /// Its path has become known.
+    pub(crate) fn leads_to(&mut self, path: &[u8]) {
+        let path = text(path, self.meta.flags);
+        self.path = if self.meta.flags & FILE_FOLDER != 0 {
             // The folder of the first of many files.
             let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
-            format!("{folder}/…")
+            format!("{folder}/…").into()
         } else {
-            path
+            String::from(path).into()
         };
-        let mount = if named {
-            None
-        } else {
-            node.mount(container, event.meta.mount_id)
-        };
-        Some(Self {
-            row: event.row,
-            exe: event.exe,
-            path: path.into_boxed_str(),
-            meta: event.meta,
-            mount,
-            named,
-            settled: !named || event.meta.flags & FILE_KERNEL_NAME != 0,
-        })
     }
 
     /// Its counts.

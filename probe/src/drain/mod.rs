@@ -3,6 +3,7 @@
 //! First sights come through the ring buffer while the window is open, and are looked up on the
 //! node at once, while the process is likely to live. Counts are read once, after it has closed.
 
+pub(crate) mod arguments;
 mod capability;
 pub(crate) mod event;
 mod file;
@@ -13,12 +14,12 @@ mod syscall;
 pub(crate) use event::RareSample;
 pub(crate) use file::FileSample;
 pub(crate) use network::PeerSample;
-pub(crate) use process::Processes;
+pub(crate) use process::{Processes, Row as ProcessRow};
 pub(crate) use syscall::{SyscallSample, total as total_calls};
 
 use crate::hooks::Capture;
 use crate::label::Slots;
-use crate::node::{Node, namespace};
+use crate::node::{Node, Ticket, namespace};
 use crate::sentinel::SENTENCE;
 use crate::sys;
 use crate::wire::Names;
@@ -32,8 +33,10 @@ use procmon_probe_ebpf::abi::{
     ProcessEvent, RARE_SETNS, RARE_SIGNAL, RARE_UNSHARE, RareEvent, RowErrno, SENTINEL_CONTAINER,
     SocketState, TASK_MAY_BE_IN_CALL,
 };
-use std::collections::{BTreeMap, HashMap};
+use procmon_profile::text::Text;
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::Ipv6Addr;
+use std::time::Duration;
 
 /// Place of the network namespace in [`NAMESPACES`](crate::node::NAMESPACES).
 const NETWORK_NAMESPACE: usize = 2;
@@ -41,6 +44,16 @@ const NETWORK_NAMESPACE: usize = 2;
 const EBADF: u16 = 9;
 /// What the sentinel's connection gives.
 const ECONNREFUSED: u16 = 111;
+
+/// Bytes of the paths of all files together.
+const MAX_PATH_BYTES: usize = 12 << 20;
+/// How long names are waited for when the window has closed. A child that waits for a file system is given up
+/// much sooner; one that has no CPU is slow.
+const LAST_NAMES: Duration = Duration::from_secs(2);
+/// A drain that takes longer than this goes on after a look at the clock.
+const MAX_DRAIN_NS: u64 = 20_000_000;
+/// Records between two looks at the clock.
+const RECORDS_AT_ONCE: u32 = 64;
 
 /// In place of the path of executables that found no slot.
 const OTHERS: &str = "(other executables)";
@@ -51,7 +64,7 @@ pub(crate) struct Exe {
     /// Container slot.
     pub(crate) container: u32,
     /// Path, as text of the document.
-    pub(crate) path: String,
+    pub(crate) path: Text,
     /// About its file.
     pub(crate) meta: FileMeta,
 }
@@ -69,6 +82,14 @@ pub(crate) struct Drained {
     pub(crate) processes: Processes,
     pub(crate) rare: Vec<RareSample>,
     pub(crate) names: Names,
+    /// Places of files whose names the reader was asked for.
+    asked: VecDeque<(Ticket, usize)>,
+    /// Names of files that stand as they were given, since nobody could say in time where they lead.
+    pub(crate) as_given: u64,
+    /// Bytes of the paths of files.
+    file_bytes: usize,
+    /// Files whose paths were cut, since all of them together are too long.
+    pub(crate) cut_paths: u64,
 }
 
 /// Everything counted, once the window has closed.
@@ -135,14 +156,70 @@ pub(crate) fn join(names: &[u8]) -> Vec<u8> {
 }
 
 impl Drained {
-    /// Takes everything that the ring buffer holds.
-    pub(crate) fn drain(&mut self, capture: &mut Capture, slots: &mut Slots, node: &mut Node) {
-        let now_ns = sys::monotonic_ns();
+    /// Takes what the ring buffer holds, for a short time. False: there is more.
+    pub(crate) fn drain(
+        &mut self,
+        capture: &mut Capture,
+        slots: &mut Slots,
+        node: &mut Node,
+    ) -> bool {
+        let begun_ns = sys::monotonic_ns();
+        let mut now_ns = begun_ns;
+        let mut is_all = true;
+        let mut n_records = 0_u32;
         while let Some(item) = capture.ring.next() {
             self.take(&item, slots, node, now_ns);
+            n_records += 1;
+            if n_records.is_multiple_of(RECORDS_AT_ONCE) {
+                now_ns = sys::monotonic_ns();
+                if now_ns - begun_ns > MAX_DRAIN_NS {
+                    is_all = false;
+                    break;
+                }
+            }
         }
         self.processes.settle(node);
+        self.name_files(node);
         self.names.tidy(now_ns);
+        is_all
+    }
+
+    /// Takes where names lead, as far as the reader knows by now.
+    fn name_files(&mut self, node: &mut Node) {
+        node.reader.look();
+        while let Some((ticket, place)) = self.asked.front().copied() {
+            let Some(answer) = node.reader.answer(ticket) else {
+                return;
+            };
+            self.asked.pop_front();
+            match answer.0 {
+                Some(path) => {
+                    let path = self.bounded(path);
+                    self.files[place].leads_to(&path);
+                }
+                None => self.as_given += 1,
+            }
+        }
+    }
+
+    /// A path, or the beginning of it when all paths together are too long.
+    fn bounded(&mut self, path: Vec<u8>) -> Vec<u8> {
+        if self.file_bytes + path.len() > MAX_PATH_BYTES {
+            self.cut_paths += 1;
+            return arguments::shortened(&path);
+        }
+        self.file_bytes += path.len();
+        path
+    }
+
+    /// The window has closed: names that lead nowhere by now stand as they were given.
+    pub(crate) fn close(&mut self, node: &mut Node) {
+        node.reader.close(LAST_NAMES);
+        self.name_files(node);
+        self.as_given += self.asked.len() as u64;
+        self.asked.clear();
+        self.processes.close();
+        self.names.close();
     }
 
     /// Takes one record of the ring buffer.
@@ -179,7 +256,13 @@ impl Drained {
                 node.seen(event.container, event.tgid);
             }
             EVENT_FILE => {
-                let sample = FileSample::new(bytes, &self.exes, &self.processes, node)?;
+                let (mut sample, path, ticket) =
+                    FileSample::new(bytes, &self.exes, &self.processes, node)?;
+                if let Some(ticket) = ticket {
+                    self.asked.push_back((ticket, self.files.len()));
+                }
+                let path = self.bounded(path);
+                sample.leads_to(&path);
                 self.files.push(sample);
             }
             EVENT_NETWORK => self.peers.push(PeerSample::new(bytes)?),
@@ -255,17 +338,18 @@ impl Drained {
     pub(crate) fn others_are_of(&mut self, container: u32) {
         let exe = Exe {
             container,
-            path: OTHERS.to_owned(),
+            path: OTHERS.to_owned().into(),
             meta: FileMeta::default(),
         };
         self.exes.insert(OTHER_EXE, exe);
     }
 
     /// Path of an executable slot.
-    pub(crate) fn path_of(&self, exe: u32) -> String {
+    pub(crate) fn path_of(&self, exe: u32) -> Text {
         self.exes
             .get(&exe)
-            .map_or_else(|| OTHERS.to_owned(), |exe| exe.path.clone())
+            .map_or_else(|| OTHERS.to_owned(), |exe| exe.path.clone().into())
+            .into()
     }
 
     /// Looks at what the sentinel left, and forgets it.

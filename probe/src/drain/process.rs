@@ -3,23 +3,26 @@
 //! An *image* is a program as it runs in some place of the tree: parent image, executable,
 //! arguments, origin. Processes of one image share a row when their ids are equal at their end.
 
-use crate::node::{Node, arguments_text};
+use super::arguments::{Arguments, Interner};
+use crate::node::{Answer, CommandLine, Node, Question, Ticket};
 use crate::sys;
 use procmon_probe_ebpf::abi::{
     ExecEvent, Privileges, ProcessEvent, SENTINEL_CONTAINER, TASK_ENTERED, TASK_MAY_BE_IN_CALL,
     TASK_RUNTIME,
 };
 use procmon_profile::model::Origin;
-use procmon_profile::text;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use procmon_profile::text::{self, Text};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::time::Duration;
 
 /// Images beyond this number share one: a fork bomb must not eat the probe's memory.
-const MAX_IMAGES: usize = 20_000;
+const MAX_IMAGES: usize = 32_768;
+/// Rows beyond this number are counted as lost: a process may change its ids as often as it likes.
+const MAX_ROWS: usize = 49_152;
+/// How long the command lines of processes that run when the window opens are waited for.
+const READ_FOUND: Duration = Duration::from_secs(1);
 /// Process ids kept of a row.
 const MAX_PIDS: usize = 16;
-
-/// Arguments, whether they were cut, and the working directory.
-type CommandLine = (Vec<String>, bool, Option<String>);
 
 /// A program in a place of the tree.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -27,8 +30,7 @@ pub(crate) struct Image {
     pub(crate) container: u32,
     pub(crate) parent: Option<usize>,
     pub(crate) exe: u32,
-    pub(crate) argv: Vec<String>,
-    pub(crate) truncated: bool,
+    pub(crate) arguments: Arguments,
     pub(crate) origin: Origin,
     /// A child that goes on with its parent's program.
     pub(crate) forked: bool,
@@ -41,10 +43,10 @@ pub(crate) struct Row {
     pub(crate) pids: Vec<u32>,
     pub(crate) first_ns: u64,
     pub(crate) last_ns: u64,
-    pub(crate) exits: BTreeMap<String, u64>,
+    pub(crate) exits: BTreeMap<Text, u64>,
     pub(crate) started_before: bool,
     pub(crate) privileges: Privileges,
-    pub(crate) cwd: Option<String>,
+    pub(crate) cwd: Option<Text>,
 }
 
 #[derive(Clone, Debug)]
@@ -56,7 +58,7 @@ struct Live {
     last_ns: u64,
     started_before: bool,
     privileges: Privileges,
-    cwd: Option<String>,
+    cwd: Option<Text>,
 }
 
 /// All processes of the target.
@@ -64,19 +66,22 @@ struct Live {
 pub(crate) struct Processes {
     pub(crate) images: Vec<Image>,
     index: HashMap<Image, usize>,
+    arguments: Interner,
     /// By image, uid and gid.
     pub(crate) rows: BTreeMap<(usize, u32, u32), Row>,
     live: HashMap<u32, Live>,
     /// Processes found running, until all of them are: parents come before their children then.
-    found: Vec<(ProcessEvent, CommandLine)>,
+    found: Vec<(ProcessEvent, Ticket)>,
     /// Containers whose first process was seen.
     entered: HashMap<u32, u32>,
     /// Containers whose first process is the first of a PID namespace.
     has_init: HashSet<u32>,
     /// Image of each process that ran at the end or last, for what is known by process only.
     pub(crate) held: HashMap<u32, usize>,
-    /// Images that found no place.
+    /// Images and rows that found no place.
     pub(crate) lost: u64,
+    /// Command lines that could not be read in time.
+    pub(crate) unread: u64,
     /// Processes seen.
     pub(crate) seen: u64,
     /// When the window opened; 0: it has not. What ended before is no part of it.
@@ -97,7 +102,9 @@ impl Processes {
         }
         if event.flags & TASK_MAY_BE_IN_CALL != 0 {
             // Now: it may end at any moment.
-            self.found.push((*event, Node::command_line(event.tgid)));
+            let tgid = event.tgid;
+            let ticket = node.lines.ask(&Question::CommandLine { tgid });
+            self.found.push((*event, ticket));
         } else {
             self.settle(node);
             self.began(event, None, node);
@@ -106,31 +113,30 @@ impl Processes {
 
     /// Takes in what was found running, from the roots down: ids say nothing of who came first.
     pub(crate) fn settle(&mut self, node: &mut Node) {
-        let mut waiting = std::mem::take(&mut self.found);
-        for (event, _) in &waiting {
+        if self.found.is_empty() {
+            return;
+        }
+        let found = std::mem::take(&mut self.found);
+        for (event, _) in &found {
             // A PID namespace of its own has a first process; others came from outside.
             if event.privileges.ns_pid == 1 {
                 self.entered.insert(event.container, event.tgid);
                 self.has_init.insert(event.container);
             }
         }
-        while !waiting.is_empty() {
-            let tgids: HashSet<u32> = waiting.iter().map(|(event, _)| event.tgid).collect();
-            let is_root =
-                |(event, _): &(ProcessEvent, CommandLine)| !tgids.contains(&event.parent_tgid);
-            let (mut roots, rest): (Vec<_>, Vec<_>) = waiting.into_iter().partition(is_root);
-            waiting = rest;
-            if roots.is_empty() {
-                // Parents that go in a circle: a process id was used again meanwhile.
-                roots.append(&mut waiting);
-            }
-            for (event, line) in roots {
+        node.lines.settle(READ_FOUND);
+        let mut waiting: Vec<Option<(ProcessEvent, Ticket)>> =
+            found.into_iter().map(Some).collect();
+        for place in from_the_roots(&waiting) {
+            if let Some((event, ticket)) = waiting[place].take() {
+                let line = node.lines.answer(ticket).unwrap_or(Answer(None));
                 self.began(&event, Some(line), node);
             }
         }
     }
 
-    fn began(&mut self, event: &ProcessEvent, line: Option<CommandLine>, node: &mut Node) {
+    /// `line` is what the reader said of its command line, where it was asked already.
+    fn began(&mut self, event: &ProcessEvent, line: Option<Answer>, node: &mut Node) {
         node.seen(event.container, event.tgid);
         if event.flags & TASK_RUNTIME == 0 {
             node.entered(event.container, event.tgid);
@@ -146,16 +152,22 @@ impl Processes {
         let image = match parent {
             Some(parent) if !found => self.fork_image(parent, event.exe),
             _ => {
-                let (argv, truncated, directory) =
-                    line.unwrap_or_else(|| Node::command_line(event.tgid));
-                cwd = directory;
+                let tgid = event.tgid;
+                let line = line.map_or_else(
+                    || node.lines.ask_now(&Question::CommandLine { tgid }),
+                    |answer| answer.0,
+                );
+                self.unread += u64::from(line.is_none());
+                let line = line.and_then(|line| CommandLine::decode(&line));
+                let line = line.unwrap_or_default();
+                cwd = line.cwd.map(|path| text::from_bytes(&path));
+                let arguments = self.arguments.keep(&line.argv, line.truncated);
                 let origin = self.origin(event, parent);
                 self.image(Image {
                     container: event.container,
                     parent,
                     exe: event.exe,
-                    argv,
-                    truncated,
+                    arguments,
                     origin,
                     forked: false,
                 })
@@ -232,7 +244,7 @@ impl Processes {
             .flatten()
             .map(|names| text::from_bytes(&super::join(names)));
         let truncated = event.argv_full > event.argv_len;
-        let argv = arguments_text(arguments, truncated);
+        let arguments = self.arguments.keep(arguments, truncated);
         let before = self.live.remove(&process.tgid);
         let was_runtime = process.flags & TASK_RUNTIME != 0;
         let (parent, origin) = match &before {
@@ -279,8 +291,7 @@ impl Processes {
             container: process.container,
             parent,
             exe: process.exe,
-            argv,
-            truncated,
+            arguments,
             origin,
             forked: false,
         });
@@ -326,10 +337,12 @@ impl Processes {
         if live.started_before {
             self.held.insert(tgid, live.image);
         }
-        let row = self
-            .rows
-            .entry((live.image, live.privileges.uid, live.privileges.gid))
-            .or_default();
+        let key = (live.image, live.privileges.uid, live.privileges.gid);
+        if self.rows.len() >= MAX_ROWS && !self.rows.contains_key(&key) {
+            self.lost += 1;
+            return;
+        }
+        let row = self.rows.entry(key).or_default();
         if row.count == 0 || live.first_ns < row.first_ns {
             row.first_ns = live.first_ns;
         }
@@ -344,7 +357,7 @@ impl Processes {
             row.pids.push(tgid);
         }
         if let Some(status) = status {
-            *row.exits.entry(exit_key(status)).or_insert(0) += 1;
+            *row.exits.entry(exit_key(status).into()).or_insert(0) += 1;
         }
     }
 
@@ -396,6 +409,31 @@ impl Processes {
         self.index.insert(image, self.images.len() - 1);
         self.images.len() - 1
     }
+}
+
+/// The places of processes, parents before their children. Parents that go in a circle, as when a process id was
+/// used again meanwhile, come last.
+fn from_the_roots(found: &[Option<(ProcessEvent, Ticket)>]) -> Vec<usize> {
+    let events = || found.iter().flatten().map(|(event, _)| event).enumerate();
+    let tgids: HashSet<u32> = events().map(|(_, event)| event.tgid).collect();
+    let mut children: HashMap<u32, Vec<usize>> = HashMap::new();
+    let mut ready = VecDeque::new();
+    for (place, event) in events() {
+        if event.parent_tgid != event.tgid && tgids.contains(&event.parent_tgid) {
+            children.entry(event.parent_tgid).or_default().push(place);
+        } else {
+            ready.push_back(place);
+        }
+    }
+    let mut order = Vec::with_capacity(found.len());
+    while let Some(place) = ready.pop_front() {
+        order.push(place);
+        if let Some((event, _)) = &found[place] {
+            ready.extend(children.remove(&event.tgid).unwrap_or_default());
+        }
+    }
+    order.extend(children.into_values().flatten());
+    order
 }
 
 /// Key of `exits`: exit code, or the signal's name.

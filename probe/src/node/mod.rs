@@ -4,21 +4,20 @@
 
 pub(crate) mod mounts;
 pub(crate) mod names;
+pub(crate) mod reader;
 pub(crate) mod sockets;
 
 pub(crate) use mounts::MountFacts;
-pub(crate) use names::Given;
-pub(crate) use sockets::{Listener, holds_ring, listeners};
+pub(crate) use reader::{Answer, CommandLine, Given, Question, Reader, Ticket};
+pub(crate) use sockets::{Descriptors, Listener};
 
+use crate::sys;
 use procmon_probe_ebpf::abi::Privileges;
-use procmon_profile::mask::mask_argv;
 use procmon_profile::model::NamespaceOwner;
-use procmon_profile::text;
+use procmon_profile::text::Text;
 use std::collections::{BTreeMap, HashMap};
-use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Read as _;
-use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::rc::Rc;
 
@@ -28,8 +27,9 @@ pub(crate) const NAMESPACES: [&str; 7] = ["mnt", "pid", "net", "ipc", "uts", "us
 const MAX_MOUNT_READS: u32 = 64;
 /// Most bytes read of a status: its longest line has the supplementary groups.
 const MAX_STATUS: u64 = 1 << 20;
-/// Most bytes read of a command line.
-const MAX_COMMAND_LINE: u64 = 4096;
+/// Time that reading mounts may take: so much, and a share of the time since the start.
+const MOUNTS_LEAST_NS: u64 = 50_000_000;
+const MOUNTS_SHARE: u64 = 20;
 
 /// What is known of one container.
 #[derive(Default)]
@@ -37,7 +37,7 @@ struct Known {
     processes: Vec<u32>,
     mounts: HashMap<u32, Rc<MountFacts>>,
     mount_reads: u32,
-    root: Option<File>,
+    has_root: bool,
     namespaces: Option<[u32; 7]>,
 }
 
@@ -48,11 +48,19 @@ pub(crate) struct Node {
     containers: BTreeMap<u32, Known>,
     /// Namespaces are shared by the containers of one pod.
     pub(crate) has_pods: bool,
+    /// What a target can hold up is asked of children: where names lead, and
+    pub(crate) reader: Reader,
+    /// command lines, which no flood of names may keep waiting.
+    pub(crate) lines: Reader,
+    started_ns: u64,
+    mounts_ns: u64,
+    /// Mounts that were not read, since others took too long.
+    pub(crate) unread_mounts: u64,
 }
 
 impl Node {
     /// Looks at the node's own namespaces.
-    pub(crate) fn new(has_pods: bool) -> Self {
+    pub(crate) fn new(has_pods: bool, seconds: Option<f64>) -> Self {
         let mut host = [0; 7];
         for (place, name) in NAMESPACES.iter().enumerate() {
             // Process 1 may be out of reach; process 2 is the kernel's.
@@ -64,6 +72,9 @@ impl Node {
         Self {
             host,
             has_pods,
+            reader: Reader::new(seconds),
+            lines: Reader::new(seconds),
+            started_ns: sys::monotonic_ns(),
             ..Self::default()
         }
     }
@@ -92,6 +103,11 @@ impl Node {
     pub(crate) fn mount(&mut self, container: u32, id: u32) -> Option<Rc<MountFacts>> {
         let known = self.containers.get_mut(&container)?;
         if !known.mounts.contains_key(&id) && known.mount_reads < MAX_MOUNT_READS {
+            let begun_ns = sys::monotonic_ns();
+            if self.mounts_ns > MOUNTS_LEAST_NS + (begun_ns - self.started_ns) / MOUNTS_SHARE {
+                self.unread_mounts += 1;
+                return None;
+            }
             known.mount_reads += 1;
             for process in known.processes.iter().rev() {
                 if let Some(mounts) = mounts::read(*process) {
@@ -101,6 +117,7 @@ impl Node {
                     break;
                 }
             }
+            self.mounts_ns += sys::monotonic_ns() - begun_ns;
         }
         known.mounts.get(&id).cloned()
     }
@@ -109,87 +126,10 @@ impl Node {
     /// since processes may be gone when names have to be resolved.
     pub(crate) fn entered(&mut self, container: u32, tgid: u32) {
         let known = self.containers.entry(container).or_default();
-        if known.root.is_none() {
-            known.root = File::open(format!("/proc/{tgid}/root")).ok();
+        if !known.has_root {
+            known.has_root = true;
+            self.reader.ask(&Question::Root { container, tgid });
         }
-    }
-
-    /// The path that a name leads to, as the mount namespace of the caller has it.
-    pub(crate) fn resolve(&self, given: &Given<'_>) -> Vec<u8> {
-        let (base, prefix) = self.root_of(given);
-        let start = given
-            .directory
-            .strip_prefix(prefix.as_slice())
-            .unwrap_or(given.directory);
-        let mut path = prefix;
-        path.extend(names::walk(
-            start,
-            given.name,
-            given.follow,
-            given.pid,
-            |path| {
-                let path = [base.as_slice(), path].concat();
-                let target = std::fs::read_link(OsStr::from_bytes(&path)).ok()?;
-                Some(target.into_os_string().into_encoded_bytes())
-            },
-        ));
-        path
-    }
-
-    /// A way to the root of a caller, or of its container when it is gone; and where that root lies
-    /// when it is a directory of its mount namespace.
-    fn root_of(&self, given: &Given<'_>) -> (Vec<u8>, Vec<u8>) {
-        let own = format!("/proc/{}/root", given.tgid).into_bytes();
-        let not_root = |path: Vec<u8>| if path == b"/" { Vec::new() } else { path };
-        let link = std::fs::read_link(OsStr::from_bytes(&own))
-            .ok()
-            .map(|link| not_root(link.into_os_string().into_encoded_bytes()));
-        // The kernel has told where an absolute name begins.
-        let prefix = given
-            .name
-            .starts_with(b"/")
-            .then(|| not_root(given.directory.to_vec()));
-        match (link, prefix.as_deref()) {
-            (Some(link), Some(prefix)) if link == prefix => return (own, link),
-            // A process may hold a directory outside of its root.
-            (Some(link), None) if given.directory.starts_with(&link) => return (own, link),
-            (Some(link), Some(prefix)) if link.is_empty() => {
-                return ([own.as_slice(), prefix].concat(), prefix.to_vec());
-            }
-            _ => {}
-        }
-        let prefix = prefix.unwrap_or_default();
-        let known = self
-            .containers
-            .get(&given.container)
-            .and_then(|known| known.root.as_ref());
-        let base = match known {
-            Some(root) => {
-                use std::os::fd::AsRawFd as _;
-                format!("/proc/self/fd/{}", root.as_raw_fd())
-            }
-            None if self.is_host(given.container) => "/proc/1/root".to_owned(),
-            None => "/nowhere".to_owned(),
-        };
-        ([base.as_bytes(), prefix.as_slice()].concat(), prefix)
-    }
-
-    /// Arguments of a running process, whether they were cut, and its working directory.
-    pub(crate) fn command_line(tgid: u32) -> (Vec<String>, bool, Option<String>) {
-        let mut bytes = Vec::new();
-        if let Ok(file) = File::open(format!("/proc/{tgid}/cmdline")) {
-            let _ = file.take(MAX_COMMAND_LINE).read_to_end(&mut bytes);
-        }
-        let truncated = bytes.len() as u64 == MAX_COMMAND_LINE;
-        // Programs that write their own title leave a tail of NULs.
-        while bytes.ends_with(b"\0\0") {
-            bytes.pop();
-        }
-        let argv = arguments_text(&bytes, truncated);
-        let cwd = std::fs::read_link(format!("/proc/{tgid}/cwd"))
-            .ok()
-            .map(|path| text::from_bytes(path.as_os_str().as_bytes()));
-        (argv, truncated, cwd)
     }
 
     /// What a running process is allowed now.
@@ -234,7 +174,7 @@ impl Node {
         &self,
         container: u32,
         privileges: &Privileges,
-    ) -> BTreeMap<String, NamespaceOwner> {
+    ) -> BTreeMap<Text, NamespaceOwner> {
         let own = self
             .containers
             .get(&container)
@@ -257,7 +197,7 @@ impl Node {
                 } else {
                     NamespaceOwner::Other
                 };
-                ((*name).to_owned(), owner)
+                ((*name).into(), owner)
             })
             .collect()
     }
@@ -289,24 +229,6 @@ pub(crate) fn namespace_inode(link: &str) -> Option<u32> {
     link.split_once('[')?.1.strip_suffix(']')?.parse().ok()
 }
 
-/// Arguments as text, credentials masked.
-pub(crate) fn arguments_text(bytes: &[u8], truncated: bool) -> Vec<String> {
-    let bytes = if truncated {
-        bytes
-    } else {
-        bytes.strip_suffix(b"\0").unwrap_or(bytes)
-    };
-    if bytes.is_empty() {
-        return Vec::new();
-    }
-    let mut argv: Vec<String> = bytes
-        .split(|byte| *byte == 0)
-        .map(text::from_bytes)
-        .collect();
-    mask_argv(&mut argv);
-    argv
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -324,13 +246,5 @@ mod tests {
         assert_eq!((privileges.permitted, privileges.effective), (255, 1));
         assert_eq!((privileges.bounding, privileges.no_new_privs), (7, 1));
         assert_eq!(privileges.seccomp, 2);
-    }
-
-    #[test]
-    fn arguments_keep_empty_ones_and_lose_credentials() {
-        assert_eq!(
-            arguments_text(b"a\0\0--token=x\0", false),
-            ["a", "", "--token=***"]
-        );
     }
 }

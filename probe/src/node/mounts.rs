@@ -1,7 +1,7 @@
 //! Mounts, from /proc/PID/mountinfo (proc_pid_mountinfo(5)).
 
 use procmon_profile::model::{Mount, MountKind};
-use procmon_profile::text;
+use procmon_profile::text::{self, Text};
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::Read as _;
@@ -55,7 +55,7 @@ fn line(line: &[u8]) -> Option<(u32, MountFacts)> {
 }
 
 /// A field as text of the document. The kernel writes blanks and backslashes as `\NNN`, octal.
-fn plain(field: &[u8]) -> String {
+fn plain(field: &[u8]) -> Text {
     let mut bytes = Vec::with_capacity(field.len());
     let mut rest = field;
     while let Some((first, after)) = rest.split_first() {
@@ -70,7 +70,7 @@ fn plain(field: &[u8]) -> String {
 }
 
 /// What a mount is: by its type, else by the volume directory of the kubelet that it shows.
-fn kind(fs_type: &str, root: &str, source: &str) -> (MountKind, Option<String>) {
+fn kind(fs_type: &str, root: &str, source: &str) -> (MountKind, Option<Text>) {
     let device = || (!matches!(source, "" | "none")).then(|| source.to_owned());
     if let Some((_, volume)) = root.split_once("/volumes/kubernetes.io~") {
         let mut parts = volume.split('/');
@@ -83,7 +83,7 @@ fn kind(fs_type: &str, root: &str, source: &str) -> (MountKind, Option<String>) 
             "empty-dir" => MountKind::EmptyDir,
             _ => MountKind::Pvc,
         };
-        return (kind, name);
+        return (kind, name.map(Text::from));
     }
     match fs_type {
         "overlay" => (MountKind::Overlay, None),
@@ -93,8 +93,8 @@ fn kind(fs_type: &str, root: &str, source: &str) -> (MountKind, Option<String>) 
         }
         "devtmpfs" | "devpts" | "mqueue" => (MountKind::Device, None),
         "tmpfs" | "ramfs" => (MountKind::Tmpfs, None),
-        _ if root != "/" => (MountKind::Bind, Some(root.to_owned())),
-        _ => (MountKind::Other, device()),
+        _ if root != "/" => (MountKind::Bind, Some(root.to_owned().into())),
+        _ => (MountKind::Other, device().map(Text::from)),
     }
 }
 

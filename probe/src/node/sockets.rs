@@ -1,5 +1,6 @@
 //! Sockets that listen when the window opens, from /proc/PID/net and /proc/PID/fd.
 
+use crate::sys;
 use procfs_core::net::{TcpNetEntries, TcpState};
 use procfs_core::{ExplicitSystemInfo, FromBufReadSI as _};
 use std::collections::{HashMap, HashSet};
@@ -10,6 +11,9 @@ use std::path::{Path, PathBuf};
 
 /// Most bytes read of one table of sockets.
 const MAX_BYTES: u64 = 64 << 20;
+
+/// Time that all descriptors together may take before the window opens.
+const MAX_NS: u64 = 700_000_000;
 
 /// Only the order of bytes matters to the tables of sockets.
 const SYSTEM: ExplicitSystemInfo = ExplicitSystemInfo {
@@ -46,15 +50,59 @@ pub(crate) enum Listener {
     },
 }
 
-/// Everything that listens in the network namespaces of these processes.
-pub(crate) fn listeners(processes: &[u32]) -> Vec<Listener> {
-    let mut namespaces = HashSet::new();
-    let mut holders: HashMap<u64, u32> = HashMap::new();
-    for process in processes {
-        for inode in sockets_of(*process) {
-            holders.entry(inode).or_insert(*process);
+/// Looks at what processes hold open, for a short time in all: a process may hold a million descriptors.
+pub(crate) struct Descriptors {
+    /// By the monotonic clock.
+    end_ns: u64,
+    is_cut: bool,
+}
+
+impl Descriptors {
+    /// From now on.
+    pub(crate) fn new() -> Self {
+        Self {
+            end_ns: sys::monotonic_ns() + MAX_NS,
+            is_cut: false,
         }
     }
+
+    /// The time was over before all was looked at.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.is_cut
+    }
+
+    /// A process has an io_uring open.
+    pub(crate) fn holds_ring(&mut self, process: u32) -> bool {
+        self.of(process)
+            .any(|link| link.as_os_str() == "anon_inode:[io_uring]")
+    }
+
+    /// What the descriptors of a process lead to.
+    fn of(&mut self, process: u32) -> impl Iterator<Item = PathBuf> {
+        let entries = std::fs::read_dir(Path::new("/proc").join(process.to_string()).join("fd"));
+        let entries = entries.into_iter().flatten();
+        let entries = entries.take_while(|_| {
+            self.is_cut |= sys::monotonic_ns() > self.end_ns;
+            !self.is_cut
+        });
+        entries.filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok())
+    }
+
+    /// Everything that listens in the network namespaces of these processes.
+    pub(crate) fn listeners(&mut self, processes: &[u32]) -> Vec<Listener> {
+        let mut holders: HashMap<u64, u32> = HashMap::new();
+        for process in processes {
+            let inodes = self.of(*process).filter_map(|link| inode(link.to_str()?));
+            for inode in inodes {
+                holders.entry(inode).or_insert(*process);
+            }
+        }
+        listeners(processes, &holders)
+    }
+}
+
+fn listeners(processes: &[u32], holders: &HashMap<u64, u32>) -> Vec<Listener> {
+    let mut namespaces = HashSet::new();
     let mut all = Vec::new();
     for process in processes {
         let Some(netns) = super::namespace(&process.to_string(), "net") else {
@@ -132,26 +180,6 @@ fn unix_line(line: &[u8], holder: &impl Fn(u64) -> Option<u32>) -> Option<Listen
 fn open(process: u32, table: &str) -> Option<BufReader<std::io::Take<File>>> {
     let file = File::open(format!("/proc/{process}/net/{table}")).ok()?;
     Some(BufReader::new(file.take(MAX_BYTES)))
-}
-
-/// What the descriptors of a process lead to.
-fn descriptors(process: u32) -> impl Iterator<Item = PathBuf> {
-    std::fs::read_dir(Path::new("/proc").join(process.to_string()).join("fd"))
-        .into_iter()
-        .flatten()
-        .filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok())
-}
-
-/// A process has an io_uring open.
-pub(crate) fn holds_ring(process: u32) -> bool {
-    descriptors(process).any(|link| link.as_os_str() == "anon_inode:[io_uring]")
-}
-
-/// Inode numbers of the sockets that a process holds.
-fn sockets_of(process: u32) -> Vec<u64> {
-    descriptors(process)
-        .filter_map(|link| inode(link.to_str()?))
-        .collect()
 }
 
 /// The inode number in `socket:[N]`.

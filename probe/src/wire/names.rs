@@ -94,6 +94,8 @@ pub(crate) struct Row {
     pub(crate) rcode: Option<String>,
     /// Sorted.
     pub(crate) answers: Vec<String>,
+    /// Who answered; sorted.
+    pub(crate) resolvers: Vec<String>,
     pub(crate) count: u64,
 }
 
@@ -103,8 +105,10 @@ pub(crate) struct Used {
     /// Executable slot.
     pub(crate) exe: u32,
     pub(crate) address: IpAddr,
-    /// Sorted.
+    /// Those that a resolver answered; sorted.
     pub(crate) names: Vec<String>,
+    /// Those that the executable wrote into greetings; sorted.
+    pub(crate) claimed: Vec<String>,
 }
 
 /// What is missing, by count.
@@ -249,29 +253,40 @@ impl Names {
     /// The first bytes of a TLS connection.
     fn greeting(&mut self, exe: u32, remote: IpAddr, payload: &[u8]) {
         match tls::server_name(payload) {
-            Hello::Name(name) => self.name(exe, remote, &name),
+            Hello::Name(name) => self.name(exe, remote, &name, true),
             Hello::Cut => self.gaps.cut += 1,
             Hello::Nameless | Hello::Other => {}
         }
     }
 
-    fn name(&mut self, exe: u32, address: IpAddr, name: &str) {
+    fn name(&mut self, exe: u32, address: IpAddr, name: &str, is_claim: bool) {
         let found = self
             .used
             .binary_search_by(|used| (used.exe, used.address).cmp(&(exe, address)));
-        match found {
-            Ok(place) => keep(&mut self.used[place].names, name.to_owned()),
+        let place = match found {
+            Ok(place) => place,
             Err(place) if self.used.len() < MAX_ADDRESSES => {
-                let names = vec![name.to_owned()];
                 let used = Used {
                     exe,
                     address,
-                    names,
+                    names: Vec::new(),
+                    claimed: Vec::new(),
                 };
                 self.used.insert(place, used);
+                place
             }
-            Err(_) => self.gaps.questions += 1,
-        }
+            Err(_) => {
+                self.gaps.questions += 1;
+                return;
+            }
+        };
+        let used = &mut self.used[place];
+        let names = if is_claim {
+            &mut used.claimed
+        } else {
+            &mut used.names
+        };
+        keep(names, name.to_owned());
     }
 
     /// Whole messages that a segment of TCP completes.
@@ -421,7 +436,7 @@ impl Names {
             What::Other => return,
         };
         for address in asked.answer.iter().flat_map(|answer| &answer.addresses) {
-            self.name(exe, *address, &question.name);
+            self.name(exe, *address, &question.name, false);
         }
         let (rcode, values) = match asked.answer {
             Some(answer) => (Some(answer.rcode), answer.values),
@@ -447,15 +462,20 @@ impl Names {
                     record_type: question.record_type,
                     rcode,
                     answers: Vec::new(),
+                    resolvers: Vec::new(),
                     count: 0,
                 };
                 self.rows.insert(place, row);
                 place
             }
         };
-        self.rows[place].count += asked.owned;
+        let row = &mut self.rows[place];
+        row.count += asked.owned;
         for value in values {
-            keep(&mut self.rows[place].answers, value);
+            keep(&mut row.answers, value);
+        }
+        if row.rcode.is_some() {
+            keep(&mut row.resolvers, asked.ends.resolver.to_string());
         }
     }
 
@@ -664,6 +684,11 @@ mod tests {
             let address = IpAddr::from([192, 0, 2, 1]);
             assert_eq!((names.used[0].exe, names.used[0].address), (3, address));
             assert_eq!(names.used[0].names, ["a.test"]);
+            assert_eq!(names.rows[0].resolvers, ["10.0.0.53"]);
+            // What the client says of an address is kept apart from what a resolver answered.
+            names.name(3, address, "b.test", true);
+            assert_eq!(names.used[0].names, ["a.test"]);
+            assert_eq!(names.used[0].claimed, ["b.test"]);
             // A port that somebody else has taken since.
             names.packet(&packet(true, 4000, udp, &question), 0);
             names.close();

@@ -9,6 +9,7 @@ use aya::Ebpf;
 use aya::maps::{Map, ProgramArray};
 use aya::programs::SocketFilter;
 use procmon_profile::model::{DimensionState, Hook, HookState, Tier};
+use procmon_profile::text::Text;
 use std::fs::File;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::os::unix::fs::MetadataExt as _;
@@ -18,6 +19,8 @@ pub(crate) const HOOK: &str = "socket_filter";
 const PROGRAM: &str = "on_packet";
 /// Network namespaces tapped at a time.
 const MAX_TAPS: usize = 512;
+/// Time that opening taps may take at once: a target makes namespaces as fast as it likes.
+const MAX_FOLLOW_NS: u64 = 10_000_000;
 /// Looks for a process that lives in a namespace.
 const MAX_LOOKS: u32 = 50;
 
@@ -45,11 +48,11 @@ pub(crate) fn load(ebpf: &mut Ebpf) -> Hook {
         Err(error) => (HookState::Missing, Some(format!("{error:#}"))),
     };
     Hook {
-        name: HOOK.to_owned(),
+        name: HOOK.to_owned().into(),
         tier: Tier::Base,
         state,
         missed: None,
-        reason,
+        reason: reason.map(Text::from),
     }
 }
 
@@ -68,7 +71,12 @@ fn try_load(ebpf: &mut Ebpf) -> Result<()> {
 impl Taps {
     /// Opens taps in the namespaces that were found since; `processes` are those of the target.
     pub(crate) fn follow(&mut self, capture: &Capture, names: &mut Names, processes: &[u32]) {
+        let end_ns = sys::monotonic_ns() + MAX_FOLLOW_NS;
         for (netns, process) in std::mem::take(&mut names.untapped) {
+            if sys::monotonic_ns() > end_ns {
+                names.untapped.push((netns, process));
+                continue;
+            }
             if self.refused.iter().any(|(known, _)| *known == netns) {
                 continue;
             }

@@ -113,7 +113,7 @@ fn extensions(mut bytes: Bytes<'_>) -> Option<Option<String>> {
             let name = list.vector(2)?.0;
             if kind == HOST_NAME && !name.is_empty() && name.len() <= MAX_NAME {
                 let name = name.strip_suffix(b".").unwrap_or(name);
-                return Some(Some(text::from_bytes(&name.to_ascii_lowercase())));
+                return Some(Some(text::from_bytes(&name.to_ascii_lowercase()).into()));
             }
         }
     }

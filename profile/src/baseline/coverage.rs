@@ -102,10 +102,12 @@ struct Estimate {
 
 fn estimate(rows: &[&[u64]], n_windows: usize) -> Estimate {
     let known = |row: &&&[u64]| row.iter().take(n_windows).any(|count| *count > 0);
-    let sums = rows
-        .iter()
-        .filter(known)
-        .map(|row| row.iter().take(n_windows).sum::<u64>());
+    let sums = rows.iter().filter(known).map(|row| {
+        row.iter()
+            .take(n_windows)
+            .copied()
+            .fold(0, u64::saturating_add)
+    });
     let by_count = Rarity::of(sums);
     let mut coverage = by_count.coverage(by_count.all);
     let mut unseen = by_count.unseen(by_count.all);
@@ -192,7 +194,7 @@ fn describe(counts: &[&[u64]], n_windows: usize, seconds: f64) -> Coverage {
         trend,
         rows: counts.len() as u64,
         unseen_rows: (whole.unseen * 10.0).round() / 10.0,
-        verdict: verdict(&whole, n_windows, seconds),
+        verdict: verdict(&whole, n_windows, seconds).into(),
     }
 }
 

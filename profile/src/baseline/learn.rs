@@ -12,6 +12,7 @@ use super::shape::{is_extension, is_protected};
 use crate::model::{
     DnsRow, Explain, ExplainedBy, FileOperation, FileRow, ListenRow, PeerRow, ProcessRow, Seen,
 };
+use crate::text::Text;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
@@ -25,7 +26,7 @@ const MAX_DEPTH: usize = 24;
 const EPHEMERAL: u16 = 32_768;
 
 /// Replaces numbers. None without any.
-fn numbers(name: &str) -> Option<String> {
+fn numbers(name: &str) -> Option<Text> {
     let mut pattern = String::with_capacity(name.len());
     let mut in_digits = false;
     let mut any = false;
@@ -41,7 +42,7 @@ fn numbers(name: &str) -> Option<String> {
             pattern.push(character);
         }
     }
-    (any && pattern != name).then_some(pattern)
+    (any && pattern != name).then_some(pattern.into())
 }
 
 /// Its extension alone.
@@ -70,13 +71,13 @@ fn is_learned(seen: &Seen, part: usize) -> bool {
 /// A file, and its path in parts.
 #[derive(Clone)]
 struct Item {
-    parts: Vec<String>,
+    parts: Vec<Text>,
     row: FileRow,
 }
 
 /// Generalizes paths, one executable at a time, from the root down.
 pub(super) fn files(rows: Vec<FileRow>) -> Vec<FileRow> {
-    let mut by_exe: BTreeMap<String, Vec<Item>> = BTreeMap::new();
+    let mut by_exe: BTreeMap<Text, Vec<Item>> = BTreeMap::new();
     let mut kept = Vec::new();
     for row in rows {
         // Programs are known by their names, and what somebody accepted is what he accepted.
@@ -88,7 +89,7 @@ pub(super) fn files(rows: Vec<FileRow>) -> Vec<FileRow> {
             kept.push(row);
             continue;
         }
-        let parts = row.path.split('/').map(str::to_owned).collect();
+        let parts = row.path.split('/').map(Text::from).collect();
         by_exe
             .entry(row.exe.clone())
             .or_default()
@@ -97,7 +98,7 @@ pub(super) fn files(rows: Vec<FileRow>) -> Vec<FileRow> {
     for items in by_exe.into_values() {
         let learned = below(items, 1).into_iter();
         kept.extend(learned.map(|item| FileRow {
-            path: item.parts.join("/"),
+            path: item.parts.join("/").into(),
             ..item.row
         }));
     }
@@ -105,7 +106,7 @@ pub(super) fn files(rows: Vec<FileRow>) -> Vec<FileRow> {
 }
 
 /// Files and folders of one name are two things.
-type Named = BTreeMap<(bool, String), Vec<Item>>;
+type Named = BTreeMap<(bool, Text), Vec<Item>>;
 
 /// Generalizes the parts from `depth` on, where all parts before are equal.
 ///
@@ -139,15 +140,15 @@ fn below(items: Vec<Item>, depth: usize) -> Vec<Item> {
         named = classes(
             named,
             depth,
-            |name| Some(extension(name)),
+            |name| Some(extension(name).into()),
             |_, distinct, varying| any_names(distinct, varying),
         );
         // What has no extension took in all names: those with one as well.
-        let all = [true, false].map(|is_file| named.contains_key(&(is_file, "*".to_owned())));
+        let all = [true, false].map(|is_file| named.contains_key(&(is_file, "*".into())));
         named = classes(
             named,
             depth,
-            |_| Some("*".to_owned()),
+            |_| Some("*".into()),
             |is_file, _, _| {
                 if is_file { all[0] } else { all[1] }
             },
@@ -161,10 +162,10 @@ fn below(items: Vec<Item>, depth: usize) -> Vec<Item> {
 fn classes(
     mut named: Named,
     depth: usize,
-    class: impl Fn(&str) -> Option<String>,
+    class: impl Fn(&str) -> Option<Text>,
     enough: impl Fn(bool, usize, usize) -> bool,
 ) -> Named {
-    let mut members: BTreeMap<(bool, String), Vec<String>> = BTreeMap::new();
+    let mut members: BTreeMap<(bool, Text), Vec<Text>> = BTreeMap::new();
     for (is_file, name) in named.keys() {
         if let Some(class) = class(name).filter(|class| class != name) {
             members
@@ -207,14 +208,14 @@ fn classes(
         let rows = taken
             .into_iter()
             .map(|item| FileRow {
-                path: item.parts.join("/"),
+                path: item.parts.join("/").into(),
                 ..item.row
             })
             .collect();
         let taken = unite(rows)
             .into_iter()
             .map(|row| Item {
-                parts: row.path.split('/').map(str::to_owned).collect(),
+                parts: row.path.split('/').map(Text::from).collect(),
                 row,
             })
             .collect();
@@ -228,12 +229,12 @@ fn learned(part: usize, value: &str) -> Explain {
         part: u32::try_from(part).unwrap_or(u32::MAX),
         by: ExplainedBy::Learned,
         rule: None,
-        values: BTreeSet::from([value.to_owned()]),
+        values: BTreeSet::from([value.into()]),
     }
 }
 
 /// A row with its key replaced by its class's, and which value of which part is replaced.
-type General<R> = (R, Vec<(usize, String)>);
+type General<R> = (R, Vec<(usize, Text)>);
 
 /// Puts rows under the row of their class, where `enough` of (distinct, varying) says so or that
 /// row is there already.
@@ -307,7 +308,7 @@ fn any_names(_: usize, varying: usize) -> bool {
 
 /// Generalizes arguments: their numbers, then all but options.
 pub(super) fn processes(rows: Vec<ProcessRow>) -> Vec<ProcessRow> {
-    let replace = |row: &ProcessRow, with: &dyn Fn(&str) -> Option<String>| {
+    let replace = |row: &ProcessRow, with: &dyn Fn(&str) -> Option<Text>| {
         let mut general = row.clone();
         let mut replaced = Vec::new();
         for (part, argument) in general.argv.iter_mut().enumerate().skip(1) {
@@ -321,7 +322,7 @@ pub(super) fn processes(rows: Vec<ProcessRow>) -> Vec<ProcessRow> {
         Some((general, replaced))
     };
     let rows = generalize(rows, |row| replace(row, &numbers), numbered);
-    let any = |argument: &str| (!argument.starts_with('-')).then(|| "*".to_owned());
+    let any = |argument: &str| (!argument.starts_with('-')).then(|| "*".into());
     generalize(rows, |row| replace(row, &any), any_names)
 }
 
@@ -334,7 +335,7 @@ pub(super) fn network(rows: Vec<PeerRow>) -> Vec<PeerRow> {
     let port = |row: &PeerRow| {
         is_ephemeral(&row.port).then(|| {
             let general = PeerRow {
-                port: "*".to_owned(),
+                port: "*".into(),
                 ..row.clone()
             };
             (general, vec![(1, row.port.clone())])
@@ -346,7 +347,7 @@ pub(super) fn network(rows: Vec<PeerRow>) -> Vec<PeerRow> {
         let replaced = vec![(0, row.peer.clone())];
         Some((
             PeerRow {
-                peer,
+                peer: peer.into(),
                 ..row.clone()
             },
             replaced,
@@ -363,7 +364,7 @@ pub(super) fn network(rows: Vec<PeerRow>) -> Vec<PeerRow> {
         let replaced = vec![(0, row.peer.clone())];
         Some((
             PeerRow {
-                peer: pattern,
+                peer: pattern.into(),
                 ..row.clone()
             },
             replaced,
@@ -377,7 +378,7 @@ pub(super) fn listen(rows: Vec<ListenRow>) -> Vec<ListenRow> {
     let port = |row: &ListenRow| {
         is_ephemeral(&row.port).then(|| {
             let general = ListenRow {
-                port: "*".to_owned(),
+                port: "*".into(),
                 ..row.clone()
             };
             (general, vec![(1, row.port.clone())])
@@ -396,10 +397,10 @@ pub(super) fn dns(rows: Vec<DnsRow>) -> Vec<DnsRow> {
             .split_once('.')
             .filter(|(_, rest)| rest.contains('.'))?;
         let general = DnsRow {
-            name: format!("*.{rest}"),
+            name: format!("*.{rest}").into(),
             ..row.clone()
         };
-        Some((general, vec![(0, first.to_owned())]))
+        Some((general, vec![(0, first.into())]))
     };
     generalize(rows, label, any_names)
 }

@@ -9,23 +9,30 @@
 
 mod coverage;
 mod learn;
+mod names;
 mod observe;
 mod rows;
 mod shape;
 
 pub use coverage::assess;
 pub(crate) use learn::network_of;
+pub(crate) use names::{class, covers_address, has_address};
 pub(crate) use observe::{Fact, Facts, LOCAL, observe, workload};
-pub(crate) use rows::{Row, event_word};
+pub(crate) use rows::{MAX_NAMES, Row, event_word};
 pub use shape::is_protected;
 pub(crate) use shape::{is_credential, is_temporary};
 
 use crate::model::{
     API_VERSION, Baseline, BaselineContainer, BaselineKind, BaselineMetadata, BaselineWindow,
-    BaselineWorkload, Dimension, Drift, Phase, Profile, RowValue, SCHEMA_VERSION, Seen,
+    BaselineWorkload, Change, Dimension, Drift, DriftRow, Phase, Profile, RowValue, SCHEMA_VERSION,
+    Seen,
 };
+use crate::text::Text;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+
+/// Workloads that an error names.
+const MAX_SAID: usize = 10;
 
 /// Why documents can't become one Baseline.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,16 +44,16 @@ pub enum BaselineError {
     /// Two documents are of different workloads.
     OtherWorkload(String, String),
     /// Two documents are of different architectures.
-    OtherArchitecture(BTreeSet<String>, BTreeSet<String>),
+    OtherArchitecture(BTreeSet<Text>, BTreeSet<Text>),
     /// The workload asked for is not in the profile.
-    NoSuchWorkload(String),
+    NoSuchWorkload(Text),
 }
 
 /// `Deployment/shop/web`, or `/usr/sbin/nginx`.
 #[must_use]
 pub fn workload_name(workload: &BaselineWorkload) -> String {
     match (&workload.namespace, workload.kind.as_str()) {
-        (_, "Program") => workload.name.clone(),
+        (_, "Program") => workload.name.clone().into(),
         (Some(namespace), kind) => format!("{kind}/{namespace}/{}", workload.name),
         (None, kind) => format!("{kind}/{}", workload.name),
     }
@@ -57,19 +64,24 @@ impl fmt::Display for BaselineError {
         match self {
             Self::Nothing => write!(f, "the profile holds no container"),
             Self::SeveralWorkloads(all) => {
-                let names: Vec<String> = all.iter().map(workload_name).collect();
+                let names: Vec<String> = all.iter().take(MAX_SAID).map(workload_name).collect();
+                let more = all.len() - names.len();
                 write!(
                     f,
                     "the profile holds several workloads: {}",
                     names.join(", ")
-                )
+                )?;
+                if more > 0 {
+                    write!(f, " and {more} more")?;
+                }
+                Ok(())
             }
             Self::OtherWorkload(one, other) => {
                 write!(f, "they are of different workloads: {one} and {other}")
             }
             Self::OtherArchitecture(one, other) => {
                 let list =
-                    |all: &BTreeSet<String>| all.iter().cloned().collect::<Vec<_>>().join(", ");
+                    |all: &BTreeSet<Text>| all.iter().cloned().collect::<Vec<_>>().join(", ");
                 write!(
                     f,
                     "they are of different architectures: {} and {}",
@@ -85,7 +97,7 @@ impl fmt::Display for BaselineError {
 impl std::error::Error for BaselineError {}
 
 /// The architectures of a profile's nodes.
-pub(crate) fn architectures(profile: &Profile) -> BTreeSet<String> {
+pub(crate) fn architectures(profile: &Profile) -> BTreeSet<Text> {
     profile
         .nodes
         .iter()
@@ -105,7 +117,7 @@ pub fn select(profile: &Profile, wanted: Option<&str>) -> Result<BaselineWorkloa
     let fitting: Vec<&BaselineWorkload> = all.iter().filter(fits).collect();
     match (fitting.as_slice(), wanted) {
         ([one], _) => Ok((*one).clone()),
-        ([], Some(wanted)) => Err(BaselineError::NoSuchWorkload(wanted.to_owned())),
+        ([], Some(wanted)) => Err(BaselineError::NoSuchWorkload(wanted.into())),
         ([], None) => Err(BaselineError::Nothing),
         (several, _) => Err(BaselineError::SeveralWorkloads(
             several.iter().map(|workload| (*workload).clone()).collect(),
@@ -144,16 +156,16 @@ pub fn from_profiles(
 fn unlearned(name: &str, workload: BaselineWorkload, profile: &Profile) -> Baseline {
     let mut windows = Vec::new();
     let mut containers = Vec::new();
-    for (name, facts) in observe(profile, &workload) {
+    for (name, facts) in observe(profile, &workload, None) {
         windows.extend(facts.windows.iter().cloned());
         containers.push(facts.into_container(name));
     }
     let mut baseline = Baseline {
-        api_version: API_VERSION.to_owned(),
-        schema_version: SCHEMA_VERSION.to_owned(),
+        api_version: API_VERSION.into(),
+        schema_version: SCHEMA_VERSION.into(),
         kind: BaselineKind::Baseline,
         metadata: BaselineMetadata {
-            name: name.to_owned(),
+            name: name.into(),
             workload,
             architectures: architectures(profile),
             ..BaselineMetadata::default()
@@ -193,7 +205,7 @@ fn is_same(one: &Baseline, other: &Baseline) -> bool {
     if a.kind != "Program" || b.kind != "Program" {
         return false;
     }
-    let programs = |baseline: &Baseline| -> BTreeSet<String> {
+    let programs = |baseline: &Baseline| -> BTreeSet<Text> {
         let containers = baseline.containers.iter();
         containers
             .flat_map(|container| container.processes.iter().map(|row| row.exe.clone()))
@@ -246,7 +258,7 @@ fn join(one: Baseline, other: Baseline) -> Baseline {
         windows.entry(key(window)).or_insert_with(|| window.clone());
     }
     let windows: Vec<BaselineWindow> = windows.into_values().collect();
-    let mut containers: BTreeMap<String, BaselineContainer> = BTreeMap::new();
+    let mut containers: BTreeMap<Text, BaselineContainer> = BTreeMap::new();
     for half in [one, other] {
         for mut container in half.containers {
             let places = places(&half.windows, &windows, &container.name, key);
@@ -264,6 +276,7 @@ fn join(one: Baseline, other: Baseline) -> Baseline {
                 }
                 Some(kept) => {
                     kept.image_digests.append(&mut container.image_digests);
+                    rows::extend(&mut kept.resolvers, &container.resolvers);
                     macro_rules! append {
                         ($container:expr, $field:ident) => {
                             kept.$field.append(&mut $container.$field);
@@ -275,8 +288,8 @@ fn join(one: Baseline, other: Baseline) -> Baseline {
         }
     }
     Baseline {
-        api_version: API_VERSION.to_owned(),
-        schema_version: SCHEMA_VERSION.to_owned(),
+        api_version: API_VERSION.into(),
+        schema_version: SCHEMA_VERSION.into(),
         kind: BaselineKind::Baseline,
         metadata,
         windows,
@@ -299,20 +312,17 @@ fn join_metadata(one: &BaselineMetadata, other: &BaselineMetadata) -> BaselineMe
 }
 
 /// New places of a container's windows, by their old ones.
-fn places<K: PartialEq>(
+fn places<K: Ord>(
     old: &[BaselineWindow],
     new: &[BaselineWindow],
     container: &str,
     key: impl Fn(&BaselineWindow) -> K,
 ) -> Vec<usize> {
     let own = |window: &&BaselineWindow| window.container == container;
-    let new: Vec<K> = new.iter().filter(own).map(&key).collect();
+    let new: BTreeMap<K, usize> = new.iter().filter(own).map(&key).zip(0..).collect();
     old.iter()
         .filter(own)
-        .filter_map(|window| {
-            let wanted = key(window);
-            new.iter().position(|window| *window == wanted)
-        })
+        .filter_map(|window| new.get(&key(window)).copied())
         .collect()
 }
 
@@ -339,6 +349,10 @@ fn sort_windows(baseline: &mut Baseline) {
 /// Learns what varies, and fills in all that follows from the rows.
 fn finish(baseline: &mut Baseline) {
     for container in &mut baseline.containers {
+        for row in &mut container.dns {
+            rows::extend(&mut container.resolvers, &row.resolvers);
+            row.resolvers.clear();
+        }
         container.processes =
             learn::processes(rows::unite(std::mem::take(&mut container.processes)));
         container.edges = rows::unite(std::mem::take(&mut container.edges));
@@ -391,8 +405,8 @@ fn describe<R: Row>(row: &mut R, windows: &[&BaselineWindow]) {
             last = last.into_iter().chain([window.started_at.as_str()]).max();
         }
     }
-    first.unwrap_or_default().clone_into(&mut seen.first_seen);
-    last.unwrap_or_default().clone_into(&mut seen.last_seen);
+    seen.first_seen = first.unwrap_or_default().into();
+    seen.last_seen = last.unwrap_or_default().into();
     seen.phase = match (start, steady) {
         (true, true) => Phase::Both,
         (true, false) => Phase::Start,
@@ -406,7 +420,7 @@ pub fn normalize(baseline: Baseline) -> Result<Baseline, String> {
     let mut names = BTreeSet::new();
     for container in &baseline.containers {
         if !names.insert(container.name.as_str()) {
-            return Err(container.name.clone());
+            return Err(container.name.clone().into());
         }
     }
     let mut baseline = baseline;
@@ -416,15 +430,24 @@ pub fn normalize(baseline: Baseline) -> Result<Baseline, String> {
 }
 
 /// Takes rows of a Drift into a Baseline: those whose id `wanted` says. Returns how many.
-/// Rows that are gone are taken out.
+/// Rows that are gone are taken out; one that says that a dimension is incomplete stays.
 pub fn accept(baseline: &mut Baseline, drift: &Drift, wanted: impl Fn(&str) -> bool) -> usize {
     let mut taken = 0;
-    for row in drift.rows.iter().filter(|row| wanted(&row.id)) {
-        let place = baseline
-            .containers
-            .iter()
-            .position(|known| known.name == row.container);
-        let place = place.unwrap_or_else(|| {
+    let mut places: BTreeMap<Text, usize> = baseline
+        .containers
+        .iter()
+        .map(|known| known.name.clone())
+        .zip(0..)
+        .collect();
+    let mut gone: BTreeMap<usize, Vec<&RowValue>> = BTreeMap::new();
+    let is_row = |row: &&DriftRow| !matches!(row.value, RowValue::Incomplete(_));
+    for row in drift
+        .rows
+        .iter()
+        .filter(is_row)
+        .filter(|row| wanted(&row.id))
+    {
+        let place = *places.entry(row.container.clone()).or_insert_with(|| {
             baseline.containers.push(BaselineContainer {
                 name: row.container.clone(),
                 ..BaselineContainer::default()
@@ -433,47 +456,99 @@ pub fn accept(baseline: &mut Baseline, drift: &Drift, wanted: impl Fn(&str) -> b
         });
         let container = &mut baseline.containers[place];
         taken += 1;
+        if row.change == Change::Gone {
+            gone.entry(place).or_default().push(&row.value);
+            continue;
+        }
         macro_rules! take {
             ($field:ident, $value:expr) => {
-                if row.change == crate::model::Change::Gone {
-                    let key = $value.key();
-                    container.$field.retain(|known| known.key() != key);
-                } else {
-                    let mut value = $value.clone();
-                    *value.seen_mut() = Seen {
-                        accepted: true,
-                        explain: value.seen().explain.clone(),
-                        ..Seen::default()
-                    };
-                    container.$field.push(value);
-                }
+                let mut value = $value.clone();
+                *value.seen_mut() = Seen {
+                    accepted: true,
+                    explain: value.seen().explain.clone(),
+                    ..Seen::default()
+                };
+                container.$field.push(value);
             };
         }
         match &row.value {
-            RowValue::Process(value) => take!(processes, value),
-            RowValue::Edge(value) => take!(edges, value),
-            RowValue::Syscall(value) => take!(syscalls, value),
-            RowValue::File(value) => take!(files, value),
-            RowValue::Peer(value) => take!(network, value),
-            RowValue::Listen(value) => take!(listen, value),
-            RowValue::Dns(value) => take!(dns, value),
-            RowValue::Capability(value) => take!(capabilities, value),
-            RowValue::Event(value) => take!(events, value),
+            RowValue::Process(value) => {
+                take!(processes, value);
+            }
+            RowValue::Edge(value) => {
+                take!(edges, value);
+            }
+            RowValue::Syscall(value) => {
+                take!(syscalls, value);
+            }
+            RowValue::File(value) => {
+                take!(files, value);
+            }
+            RowValue::Peer(value) => {
+                take!(network, value);
+            }
+            RowValue::Listen(value) => {
+                take!(listen, value);
+            }
+            RowValue::Dns(value) => {
+                take!(dns, value);
+            }
+            RowValue::Capability(value) => {
+                take!(capabilities, value);
+            }
+            RowValue::Event(value) => {
+                take!(events, value);
+            }
+            // A baseline has no row for it: the capture is what has to change.
+            RowValue::Incomplete(_) => {}
         }
+    }
+    for (place, values) in gone {
+        take_out(&mut baseline.containers[place], &values);
     }
     sort_windows(baseline);
     finish(baseline);
     taken
 }
 
+/// Takes rows with these keys out.
+fn take_out(container: &mut BaselineContainer, values: &[&RowValue]) {
+    macro_rules! take_out {
+        ($field:ident, $variant:ident) => {
+            let keys: BTreeSet<_> = values
+                .iter()
+                .filter_map(|value| match value {
+                    RowValue::$variant(value) => Some(value.key()),
+                    _ => None,
+                })
+                .collect();
+            if !keys.is_empty() {
+                container
+                    .$field
+                    .retain(|known| !keys.contains(&known.key()));
+            }
+        };
+    }
+    take_out!(processes, Process);
+    take_out!(edges, Edge);
+    take_out!(syscalls, Syscall);
+    take_out!(files, File);
+    take_out!(network, Peer);
+    take_out!(listen, Listen);
+    take_out!(dns, Dns);
+    take_out!(capabilities, Capability);
+    take_out!(events, Event);
+}
+
 impl Facts {
-    fn into_container(self, name: String) -> BaselineContainer {
+    fn into_container(self, name: Text) -> BaselineContainer {
         fn rows<R>(facts: Vec<Fact<R>>) -> Vec<R> {
             facts.into_iter().map(|fact| fact.row).collect()
         }
         BaselineContainer {
             name,
             image_digests: self.image_digests,
+            resolvers: BTreeSet::new(),
             processes: rows(self.processes),
             edges: rows(self.edges),
             syscalls: rows(self.syscalls),

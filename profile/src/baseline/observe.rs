@@ -1,14 +1,17 @@
 //! A Profile as rows of a Baseline: names instead of addresses, shapes instead of what varies by
 //! its nature, and for each row where in the Profile it stands.
 
+use super::names::{Proofs, class, is_public, object_name};
 use super::rows::{Row, add_explain, add_seen};
 use super::shape::{self, Context};
+use crate::completeness::joined;
 use crate::model::{
-    BaselineWindow, BaselineWorkload, CapabilityRow, Container, Dimension, DimensionState,
-    Direction, DnsRow, EdgeRow, EventRow, EventType, Explain, ExplainedBy, FileRow, ListenRow,
-    Network, PeerRow, ProcessRow, Profile, Remote, SeccompMode, Seen, Support, SyscallRow,
-    WindowCounts,
+    Baseline, BaselineContainer, BaselineWindow, BaselineWorkload, CapabilityRow, Container,
+    Dimension, DimensionState, Direction, DnsRow, EdgeRow, EventRow, EventType, Explain,
+    ExplainedBy, FileRow, ListenRow, Network, PeerRow, ProcessRow, Profile, SeccompMode, Seen,
+    Support, SyscallRow, WindowCounts,
 };
+use crate::text::Text;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 
@@ -26,9 +29,11 @@ pub(crate) struct Fact<R> {
 /// Rows of all instances of one container.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Facts {
-    pub(crate) image_digests: BTreeSet<String>,
+    pub(crate) image_digests: BTreeSet<Text>,
     pub(crate) from_start: bool,
     pub(crate) windows: Vec<BaselineWindow>,
+    /// Resolvers that answered and that the baseline does not know.
+    pub(crate) unknown_resolvers: BTreeSet<Text>,
     pub(crate) processes: Vec<Fact<ProcessRow>>,
     pub(crate) edges: Vec<Fact<EdgeRow>>,
     pub(crate) syscalls: Vec<Fact<SyscallRow>>,
@@ -41,9 +46,9 @@ pub(crate) struct Facts {
 }
 
 /// The name under which a container's rows are kept.
-pub(crate) fn container_name(container: &Container) -> String {
+pub(crate) fn container_name(container: &Container) -> Text {
     if container.pod.is_none() {
-        LOCAL.to_owned()
+        LOCAL.into()
     } else {
         container.container.clone()
     }
@@ -63,12 +68,12 @@ pub(crate) fn workload(container: &Container) -> BaselineWorkload {
     }
     match &container.pod {
         Some(pod) => BaselineWorkload {
-            kind: "Pod".to_owned(),
+            kind: "Pod".into(),
             namespace: container.namespace.clone(),
             name: pod.clone(),
         },
         None => BaselineWorkload {
-            kind: "Program".to_owned(),
+            kind: "Program".into(),
             namespace: None,
             name: container
                 .processes
@@ -79,23 +84,43 @@ pub(crate) fn workload(container: &Container) -> BaselineWorkload {
     }
 }
 
-/// The rows of a workload's containers in a Profile, by container name.
-pub(crate) fn observe(profile: &Profile, of: &BaselineWorkload) -> BTreeMap<String, Facts> {
-    let incomplete: BTreeMap<Dimension, String> = profile
-        .completeness
-        .dimensions
+/// Why each dimension of a Profile can't be relied on, of those that can't. One of which a Profile
+/// that is not complete says nothing is missing.
+fn incomplete(profile: &Profile) -> BTreeMap<Dimension, Text> {
+    let completeness = &profile.completeness;
+    let mut incomplete = BTreeMap::new();
+    for dimension in Dimension::ALL {
+        let reason = match completeness.dimensions.get(&dimension) {
+            None if completeness.complete => continue,
+            None => "missing: the profile does not say how complete it is".to_owned(),
+            Some(state) => {
+                let word = match state.state {
+                    DimensionState::Complete => continue,
+                    DimensionState::Partial => "partial",
+                    DimensionState::Missing => "missing",
+                };
+                format!("{word}: {}", joined(&state.reasons))
+            }
+        };
+        incomplete.insert(dimension, reason.into());
+    }
+    incomplete
+}
+
+/// The rows of a workload's containers in a Profile, by container name. With a baseline, names of
+/// peers are proven by resolvers that it knows; without one, by all.
+pub(crate) fn observe(
+    profile: &Profile,
+    of: &BaselineWorkload,
+    known: Option<&Baseline>,
+) -> BTreeMap<Text, Facts> {
+    let incomplete = incomplete(profile);
+    let known: HashMap<&Text, &BaselineContainer> = known
         .iter()
-        .filter(|(_, state)| state.state != DimensionState::Complete)
-        .map(|(dimension, state)| {
-            let word = if state.state == DimensionState::Missing {
-                "missing"
-            } else {
-                "partial"
-            };
-            (*dimension, format!("{word}: {}", state.reasons.join("; ")))
-        })
+        .flat_map(|known| &known.containers)
+        .map(|known| (&known.name, known))
         .collect();
-    let mut all: BTreeMap<String, Facts> = BTreeMap::new();
+    let mut all: BTreeMap<Text, Facts> = BTreeMap::new();
     for (number, container) in profile.containers.iter().enumerate() {
         if workload(container) != *of {
             continue;
@@ -110,7 +135,8 @@ pub(crate) fn observe(profile: &Profile, of: &BaselineWorkload) -> BTreeMap<Stri
                 .pod
                 .as_ref()
                 .map(|pod| format!("{pod}/{}", id.get(..12).unwrap_or(id)))
-                .unwrap_or_default(),
+                .unwrap_or_default()
+                .into(),
             window_seconds: profile.session.window_seconds.unwrap_or(0.0),
             from_start: container.from_start,
             complete: profile.completeness.complete,
@@ -120,8 +146,15 @@ pub(crate) fn observe(profile: &Profile, of: &BaselineWorkload) -> BTreeMap<Stri
         facts.image_digests.extend(container.image_digest.clone());
         let place = facts.windows.len();
         facts.windows.push(window);
+        // Of a container that the baseline does not have everything is new anyway.
+        let known = known.get(&container_name(container)).copied();
+        let proofs = Proofs::new(container, known);
+        facts
+            .unknown_resolvers
+            .append(&mut proofs.unknown_resolvers(&container.dns));
         let observer = Observer {
             container,
+            proofs,
             number: u32::try_from(number).unwrap_or(u32::MAX),
             window: place,
             context: context(container),
@@ -153,6 +186,7 @@ fn context(container: &Container) -> Context {
 
 struct Observer<'a> {
     container: &'a Container,
+    proofs: Proofs<'a>,
     number: u32,
     window: usize,
     context: Context,
@@ -199,15 +233,16 @@ impl Observer<'_> {
         for (index, question) in self.container.dns.iter().enumerate() {
             let row = DnsRow {
                 exe: self.exe(&question.exe),
-                name: question.name.to_ascii_lowercase(),
+                name: question.name.to_ascii_lowercase().into(),
                 record_type: question.record_type.clone(),
+                resolvers: question.resolvers.iter().cloned().collect(),
                 seen: self.seen(question.count, Vec::new()),
             };
             facts.dns.push(self.fact(row, index));
         }
         let capabilities = self.container.capabilities.iter().enumerate();
         // What was only probed for was not needed.
-        for (index, capability) in capabilities.filter(|(_, row)| row.used + row.denied > 0) {
+        for (index, capability) in capabilities.filter(|(_, row)| row.used > 0 || row.denied > 0) {
             let row = CapabilityRow {
                 exe: self.exe(&capability.exe),
                 name: capability.name.clone(),
@@ -221,8 +256,8 @@ impl Observer<'_> {
     }
 
     /// An executable's path: only what a rule knows to vary is left out.
-    fn exe(&self, exe: &str) -> String {
-        shape::path(exe, &self.context).pattern
+    fn exe(&self, exe: &str) -> Text {
+        shape::path(exe, &self.context).pattern.into()
     }
 
     fn processes(&self, facts: &mut Facts) {
@@ -233,10 +268,10 @@ impl Observer<'_> {
                 explain.push(Explain {
                     part: 0,
                     by: ExplainedBy::Rule,
-                    rule: Some("process-title".to_owned()),
-                    values: BTreeSet::from([title]),
+                    rule: Some("process-title".into()),
+                    values: BTreeSet::from([title.into()]),
                 });
-                argv.push(pattern);
+                argv.push(pattern.into());
             }
             for (part, argument) in process.argv.iter().enumerate().skip(argv.len()) {
                 let (pattern, rule) = shape::argument(argument, &self.context);
@@ -246,12 +281,12 @@ impl Observer<'_> {
                         Explain {
                             part: u32::try_from(part).unwrap_or(u32::MAX),
                             by: ExplainedBy::Rule,
-                            rule: Some(rule.to_owned()),
+                            rule: Some(rule.into()),
                             values: BTreeSet::from([argument.clone()]),
                         },
                     );
                 }
-                argv.push(pattern);
+                argv.push(pattern.into());
             }
             let exe = self.exe(&process.exe);
             if let Some(parent) = process.parent.as_deref().and_then(|id| self.exes.get(id)) {
@@ -283,14 +318,15 @@ impl Observer<'_> {
     fn files(&self, facts: &mut Facts) {
         for (index, file) in self.container.files.iter().enumerate() {
             let shape = shape::path(&file.path, &self.context);
-            let count = file.operations.values().chain(file.errors.values()).sum();
+            let counts = file.operations.values().chain(file.errors.values());
+            let count = counts.copied().fold(0, u64::saturating_add);
             let mut operations: BTreeSet<_> = file.operations.keys().copied().collect();
             if file.mmap_write > 0 {
                 operations.insert(crate::model::FileOperation::Write);
             }
             let row = FileRow {
                 exe: self.exe(&file.exe),
-                path: shape.pattern,
+                path: shape.pattern.into(),
                 operations,
                 errors: file.errors.keys().cloned().collect(),
                 seen: self.seen(count, shape.explain),
@@ -314,7 +350,13 @@ impl Observer<'_> {
                 facts.listen.push(self.fact(row, index));
                 continue;
             }
-            let (peer, explain) = self.peer(network);
+            let Peer {
+                peer,
+                explain,
+                names,
+                claimed,
+                addresses,
+            } = self.peer(network);
             let port = match network.direction {
                 Direction::Inbound => network.local.as_ref().and_then(|end| end.port),
                 _ => network.remote.as_ref().and_then(|end| end.port),
@@ -324,38 +366,54 @@ impl Observer<'_> {
                 protocol: network.protocol,
                 direction: network.direction,
                 peer,
-                port: port.map(|port| port.to_string()).unwrap_or_default(),
+                port: port.map(|port| port.to_string()).unwrap_or_default().into(),
                 reached: count > 0 || network.bytes_sent > 0 || network.bytes_received > 0,
                 failures: network.failures.keys().cloned().collect(),
-                seen: self.seen(count + network.failures.values().sum::<u64>(), explain),
+                names,
+                claimed,
+                addresses,
+                seen: self.seen(
+                    network
+                        .failures
+                        .values()
+                        .copied()
+                        .fold(count, u64::saturating_add),
+                    explain,
+                ),
             };
             facts.network.push(self.fact(row, index));
         }
     }
 
-    fn listener(&self, network: &Network) -> (String, String) {
+    fn listener(&self, network: &Network) -> (Text, Text) {
         let Some(end) = &network.local else {
-            return (String::new(), String::new());
+            return (Text::default(), Text::default());
         };
         if let Some(path) = &end.path {
-            return (shape::path(path, &self.context).pattern, String::new());
+            return (
+                shape::path(path, &self.context).pattern.into(),
+                Text::default(),
+            );
         }
         let address = end.address.clone().unwrap_or_default();
         let own = address
             .parse::<IpAddr>()
             .is_ok_and(|address| !address.is_loopback() && !address.is_unspecified());
         let address = if own && self.container.pod.is_some() {
-            "pod".to_owned()
+            "pod".into()
         } else {
             address
         };
         (
             address,
-            end.port.map(|port| port.to_string()).unwrap_or_default(),
+            end.port
+                .map(|port| port.to_string())
+                .unwrap_or_default()
+                .into(),
         )
     }
 
-    fn peer(&self, network: &Network) -> (String, Vec<Explain>) {
+    fn peer(&self, network: &Network) -> Peer {
         let path = network
             .remote
             .as_ref()
@@ -363,27 +421,62 @@ impl Observer<'_> {
             .or_else(|| network.local.as_ref().and_then(|end| end.path.as_ref()));
         if let Some(path) = path {
             let shape = shape::path(path, &self.context);
-            return (shape.pattern, shape.explain);
+            return Peer {
+                peer: shape.pattern.into(),
+                explain: shape.explain,
+                ..Peer::default()
+            };
         }
+        let is_inbound = network.direction == Direction::Inbound;
         let Some(remote) = &network.remote else {
-            return (
-                if network.direction == Direction::Inbound {
-                    "any"
-                } else {
-                    ""
-                }
-                .to_owned(),
-                Vec::new(),
-            );
+            return Peer {
+                peer: if is_inbound { "any" } else { "" }.into(),
+                ..Peer::default()
+            };
         };
-        let name = name(remote).unwrap_or_else(|| {
-            let address = remote.address.clone().unwrap_or_default();
-            match network.direction {
-                Direction::Inbound => class(&address).to_owned(),
-                _ => address,
-            }
-        });
-        (name, Vec::new())
+        let Some(address) = &remote.address else {
+            // Of all peers of a network that found no row of their own, the network is known.
+            let cidr = remote.cidr.clone().unwrap_or_default();
+            return Peer {
+                peer: object_name(remote).unwrap_or_else(|| {
+                    if is_inbound {
+                        class(cidr.split('/').next().unwrap_or_default()).into()
+                    } else {
+                        cidr
+                    }
+                }),
+                ..Peer::default()
+            };
+        };
+        let lower = |names: &[Text]| -> BTreeSet<Text> {
+            names
+                .iter()
+                .map(|name| name.to_ascii_lowercase().into())
+                .collect()
+        };
+        let (names, mut claimed): (BTreeSet<Text>, BTreeSet<Text>) = lower(&remote.names)
+            .into_iter()
+            .partition(|name| self.proofs.is_proven(name, address));
+        claimed.extend(
+            lower(&remote.claimed)
+                .into_iter()
+                .filter(|name| !names.contains(name)),
+        );
+        let own = BTreeSet::from([address.clone()]);
+        let (peer, addresses) = match (object_name(remote), names.first()) {
+            (Some(object), _) if is_public(address) && object != "node" => (object, own),
+            (Some(object), _) => (object, BTreeSet::new()),
+            (None, Some(name)) => (format!("name/{name}").into(), own),
+            (None, None) if is_inbound => (class(address).into(), BTreeSet::new()),
+            (None, None) => (address.clone(), BTreeSet::new()),
+        };
+        Peer {
+            peer,
+            names,
+            claimed,
+            addresses,
+            ..Peer::default()
+        }
     }
 
     fn events(&self, facts: &mut Facts) {
@@ -411,44 +504,21 @@ impl Observer<'_> {
 }
 
 /// A process that writes what it does over its arguments: `postgres: walwriter`, as one argument.
-fn title(argv: &[String]) -> Option<(String, String)> {
+fn title(argv: &[Text]) -> Option<(String, String)> {
     let [only] = argv else { return None };
     let (name, rest) = only.split_once(": ")?;
     let is_name = !name.is_empty() && !name.contains([' ', '/']);
     (is_name && !rest.is_empty()).then(|| (format!("{name}: *"), rest.to_owned()))
 }
 
-/// What the cluster or a resolver calls a peer.
-fn name(remote: &Remote) -> Option<String> {
-    if let Some(workload) = &remote.workload {
-        return Some(format!(
-            "{}/{}/{}",
-            workload.kind, workload.namespace, workload.name
-        ));
-    }
-    if let Some(service) = &remote.service {
-        return Some(format!("service/{}/{}", service.namespace, service.name));
-    }
-    if let Some(pod) = &remote.pod {
-        return Some(format!("Pod/{}/{}", pod.namespace, pod.name));
-    }
-    if remote.node.is_some() {
-        return Some("node".to_owned());
-    }
-    remote.names.first().map(|name| format!("name/{name}"))
-}
-
-/// What kind of address it is.
-fn class(address: &str) -> &'static str {
-    match address.parse::<IpAddr>() {
-        Ok(address) if address.is_loopback() => "loopback",
-        Ok(IpAddr::V4(address)) if address.is_private() || address.is_link_local() => "private",
-        Ok(IpAddr::V6(address)) if address.is_unique_local() || address.is_unicast_link_local() => {
-            "private"
-        }
-        Ok(_) => "public",
-        Err(_) => "any",
-    }
+/// Who a peer is, and the evidence.
+#[derive(Debug, Default)]
+struct Peer {
+    peer: Text,
+    explain: Vec<Explain>,
+    names: BTreeSet<Text>,
+    claimed: BTreeSet<Text>,
+    addresses: BTreeSet<Text>,
 }
 
 /// Details that say what was done, not to whom or by which number.

@@ -4,15 +4,18 @@ use crate::model::{
     Abi, CapabilityRow, Dimension, Direction, DnsRow, EdgeRow, EventRow, EventType, Explain,
     FileRow, ListenRow, Origin, PeerRow, ProcessRow, Protocol, RowValue, Seen, SyscallRow,
 };
+use crate::text::Text;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Values kept of what a wildcard stands for.
 const MAX_VALUES: usize = 10;
+/// Names and addresses kept of one peer, and resolvers of one container.
+pub(crate) const MAX_NAMES: usize = 256;
 
 /// A row of a Baseline.
 pub(crate) trait Row: Clone {
     /// What makes two rows the same.
-    type Key: Ord;
+    type Key: Ord + std::fmt::Debug;
     /// Where it belongs.
     const DIMENSION: Dimension;
     fn key(&self) -> Self::Key;
@@ -20,13 +23,15 @@ pub(crate) trait Row: Clone {
     fn seen_mut(&mut self) -> &mut Seen;
     /// Takes over what another row of the same thing did besides.
     fn add(&mut self, other: &Self);
+    /// The executable that the row is of.
+    fn exe(&self) -> &str;
     /// What it is, in words that stay the same.
     fn text(&self) -> String;
     fn value(self) -> RowValue;
 }
 
 macro_rules! row {
-    ($row:ident, $dimension:ident, $variant:ident, $key:ty, |$this:ident| $make:expr) => {
+    ($row:ident, $dimension:ident, $variant:ident, $exe:ident, $key:ty, |$this:ident| $make:expr) => {
         type Key = $key;
         const DIMENSION: Dimension = Dimension::$dimension;
         fn key(&self) -> $key {
@@ -42,6 +47,9 @@ macro_rules! row {
         fn value(self) -> RowValue {
             RowValue::$variant(self)
         }
+        fn exe(&self) -> &str {
+            &self.$exe
+        }
     };
 }
 
@@ -50,7 +58,8 @@ impl Row for ProcessRow {
         ProcessRow,
         Processes,
         Process,
-        (String, Vec<String>, u32, Origin),
+        exe,
+        (Text, Vec<Text>, u32, Origin),
         |row| (row.exe.clone(), row.argv.clone(), row.uid, row.origin)
     );
     fn add(&mut self, other: &Self) {
@@ -87,7 +96,7 @@ fn weaker(one: Option<bool>, other: Option<bool>) -> Option<bool> {
 }
 
 impl Row for EdgeRow {
-    row!(EdgeRow, Processes, Edge, (String, String), |row| (
+    row!(EdgeRow, Processes, Edge, parent, (Text, Text), |row| (
         row.parent.clone(),
         row.child.clone()
     ));
@@ -102,7 +111,8 @@ impl Row for SyscallRow {
         SyscallRow,
         Syscalls,
         Syscall,
-        (String, Abi, String),
+        exe,
+        (Text, Abi, Text),
         |row| (row.exe.clone(), row.abi, row.name.clone())
     );
     fn add(&mut self, other: &Self) {
@@ -120,7 +130,7 @@ impl Row for SyscallRow {
 }
 
 impl Row for FileRow {
-    row!(FileRow, Files, File, (String, String), |row| (
+    row!(FileRow, Files, File, exe, (Text, Text), |row| (
         row.exe.clone(),
         row.path.clone()
     ));
@@ -138,7 +148,8 @@ impl Row for PeerRow {
         PeerRow,
         Network,
         Peer,
-        (String, Protocol, Direction, String, String),
+        exe,
+        (Text, Protocol, Direction, Text, Text),
         |row| (
             row.exe.clone(),
             row.protocol,
@@ -150,6 +161,9 @@ impl Row for PeerRow {
     fn add(&mut self, other: &Self) {
         self.reached |= other.reached;
         self.failures.extend(other.failures.iter().cloned());
+        extend(&mut self.names, &other.names);
+        extend(&mut self.claimed, &other.claimed);
+        extend(&mut self.addresses, &other.addresses);
     }
     fn text(&self) -> String {
         let protocol = protocol(self.protocol);
@@ -195,7 +209,8 @@ impl Row for ListenRow {
         ListenRow,
         Network,
         Listen,
-        (String, Protocol, String, String),
+        exe,
+        (Text, Protocol, Text, Text),
         |row| (
             row.exe.clone(),
             row.protocol,
@@ -208,7 +223,7 @@ impl Row for ListenRow {
         let address = if self.address.contains(':') && !self.port.is_empty() {
             format!("[{}]", self.address)
         } else {
-            self.address.clone()
+            self.address.clone().into()
         };
         let port = if self.port.is_empty() {
             String::new()
@@ -224,12 +239,14 @@ impl Row for ListenRow {
 }
 
 impl Row for DnsRow {
-    row!(DnsRow, Dns, Dns, (String, String, String), |row| (
+    row!(DnsRow, Dns, Dns, exe, (Text, Text, Text), |row| (
         row.exe.clone(),
         row.name.clone(),
         row.record_type.clone()
     ));
-    fn add(&mut self, _: &Self) {}
+    fn add(&mut self, other: &Self) {
+        extend(&mut self.resolvers, &other.resolvers);
+    }
     fn text(&self) -> String {
         format!("{} asks for {} {}", self.exe, self.name, self.record_type)
     }
@@ -240,7 +257,8 @@ impl Row for CapabilityRow {
         CapabilityRow,
         Capabilities,
         Capability,
-        (String, String),
+        exe,
+        (Text, Text),
         |row| (row.exe.clone(), row.name.clone())
     );
     fn add(&mut self, other: &Self) {
@@ -257,7 +275,8 @@ impl Row for EventRow {
         EventRow,
         Events,
         Event,
-        (String, EventType, BTreeMap<String, String>),
+        exe,
+        (Text, EventType, BTreeMap<Text, Text>),
         |row| (row.exe.clone(), row.event_type, row.details.clone())
     );
     fn add(&mut self, _: &Self) {}
@@ -289,6 +308,14 @@ pub(crate) fn event_word(event_type: EventType) -> &'static str {
         EventType::Keyctl => "keyctl",
         EventType::Userfaultfd => "userfaultfd",
         EventType::Perf => "perf",
+    }
+}
+
+/// Adds names, and keeps the first of many: the order of additions does not matter.
+pub(super) fn extend(to: &mut BTreeSet<Text>, from: &BTreeSet<Text>) {
+    to.extend(from.iter().cloned());
+    while to.len() > MAX_NAMES {
+        to.pop_last();
     }
 }
 

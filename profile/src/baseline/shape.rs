@@ -2,13 +2,14 @@
 //! name, which `explain` gives, and looks at one name only.
 
 use crate::model::{Explain, ExplainedBy};
+use crate::text::Text;
 use std::collections::BTreeSet;
 
 /// What is known of a container besides its rows.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Context {
     /// Names that are its own: of the pod, its uid, the container's id. Long ones only.
-    pub(crate) own_names: Vec<String>,
+    pub(crate) own_names: Vec<Text>,
 }
 
 /// A name with wildcards.
@@ -116,24 +117,23 @@ pub(crate) fn path(text: &str, context: &Context) -> Shape {
     let text = text.replace('*', "\\*");
     let temporary = is_temporary(&text);
     let mut shape = Shape::default();
-    let mut folder = String::new();
     for (part, name) in text.split('/').enumerate() {
+        let made = component(&shape.pattern, name, temporary, context);
         if part > 0 {
             shape.pattern.push('/');
         }
-        match component(&folder, name, temporary, context) {
+        match made {
             Some((pattern, rule)) => {
                 shape.explain.push(Explain {
                     part: u32::try_from(part).unwrap_or(u32::MAX),
                     by: ExplainedBy::Rule,
-                    rule: Some(rule.to_owned()),
-                    values: BTreeSet::from([name.to_owned()]),
+                    rule: Some(rule.into()),
+                    values: BTreeSet::from([name.into()]),
                 });
                 shape.pattern += &pattern;
             }
             None => shape.pattern += name,
         }
-        folder.clone_from(&shape.pattern);
     }
     shape
 }

@@ -2,9 +2,10 @@
 
 use super::matcher::Paths;
 use super::severity::{self, Access, FileContext};
-use super::{Comparison, list};
+use super::{Comparison, OTHERS, is_exe, list, matcher};
 use crate::baseline::{Fact, Row};
 use crate::model::{Change, FileOperation, FileRow, MountKind, Severity};
+use crate::text::Text;
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 impl Comparison<'_> {
@@ -44,11 +45,18 @@ impl Comparison<'_> {
             .filter(|fact| severity::accesses(&fact.row).contains(&Access::Write))
             .map(|fact| (fact.row.exe.as_str(), folder_of(&fact.row.path)))
             .collect();
+        let exes: BTreeSet<&str> = folders.keys().map(|(exe, _)| *exe).collect();
         let mut used: HashSet<*const FileRow> = HashSet::new();
         for Fact { row, at } in &facts.files {
-            let covering = paths.covering(&row.exe, &row.path);
+            let covering = if row.exe == OTHERS {
+                exes.iter()
+                    .flat_map(|exe| paths.covering(exe, &row.path))
+                    .collect()
+            } else {
+                paths.covering(&row.exe, &row.path)
+            };
             let mut known: BTreeSet<Access> = BTreeSet::new();
-            let mut errors: BTreeSet<&String> = BTreeSet::new();
+            let mut errors: BTreeSet<&Text> = BTreeSet::new();
             for other in &covering {
                 used.insert(std::ptr::from_ref(*other));
                 known.extend(severity::accesses(other));
@@ -57,9 +65,15 @@ impl Comparison<'_> {
             let folder = folder_of(&row.path);
             let usual = folders.get(&(row.exe.as_str(), folder));
             let own = severity::accesses(row);
+            // Which files of the folder is not known: those that the baseline has may be meant.
+            let below = self
+                .is_shared(row, at)
+                .then(|| below(folder, row, &folders));
+            known.extend(below.iter().flatten());
+            let is_known = !covering.is_empty() || below.is_some_and(|below| !below.is_empty());
             for access in own.difference(&known) {
                 // Whoever is known to get a file may fail to, and once more asked for may be read.
-                if *access == Access::Attempt && !covering.is_empty() {
+                if *access == Access::Attempt && is_known {
                     continue;
                 }
                 let context = FileContext {
@@ -78,25 +92,25 @@ impl Comparison<'_> {
                 let judgement = self.start(&row.exe, judgement, hard);
                 let value = one_access(row, *access);
                 let key = format!("{} {} {}", row.exe, access.verb(), row.path);
-                let (change, uncovered, nearest) = if covering.is_empty() {
+                let (change, uncovered, nearest) = if is_known {
+                    (
+                        Change::Changed,
+                        "the baseline has the path, with other operations",
+                        covering.first().map(|row| row.text()),
+                    )
+                } else {
                     let nearest = nearest_path(&self.known.files, row);
                     (
                         Change::New,
                         "no row of the baseline covers the path for this executable",
                         nearest,
                     )
-                } else {
-                    (
-                        Change::Changed,
-                        "the baseline has the path, with other operations",
-                        covering.first().map(|row| row.text()),
-                    )
                 };
                 self.report(
                     change, &value, at, "files", judgement, &key, uncovered, nearest,
                 );
             }
-            let refused: BTreeSet<String> = row
+            let refused: BTreeSet<Text> = row
                 .errors
                 .iter()
                 .filter(|name| {
@@ -131,6 +145,21 @@ impl Comparison<'_> {
         self.gone::<FileRow>(&self.known.files, |row| {
             used.contains(&std::ptr::from_ref(row))
         });
+    }
+
+    /// A row of all files of a folder that found no row of their own. The target can name a file
+    /// so, but then the kernel knows its mode.
+    fn is_shared(&self, row: &FileRow, at: &[(u32, u32)]) -> bool {
+        row.path.ends_with("/…")
+            && at.iter().all(|(container, row)| {
+                self.profile
+                    .containers
+                    .get(*container as usize)
+                    .and_then(|container| container.files.get(*row as usize))
+                    .is_some_and(|file| {
+                        file.mode.is_none() && file.owner.is_none() && file.layer.is_none()
+                    })
+            })
     }
 
     /// What the profile says of a file besides its path.
@@ -186,6 +215,28 @@ fn one_access(row: &FileRow, access: Access) -> FileRow {
 
 fn folder_of(path: &str) -> &str {
     path.rsplit_once('/').map_or("", |(folder, _)| folder)
+}
+
+/// What the baseline has done to files of a folder, and of folders in it.
+fn below(
+    folder: &str,
+    row: &FileRow,
+    folders: &HashMap<(&str, &str), BTreeSet<Access>>,
+) -> BTreeSet<Access> {
+    let parts: Vec<&str> = folder.split('/').collect();
+    let is_within = |known: &str| {
+        let mut known = known.split('/');
+        parts.iter().all(|part| {
+            known
+                .next()
+                .is_some_and(|name| name == *part || matcher::matches(name, part))
+        })
+    };
+    folders
+        .iter()
+        .filter(|((exe, known), _)| is_exe(exe, &row.exe) && is_within(known))
+        .flat_map(|(_, accesses)| accesses.iter().copied())
+        .collect()
 }
 
 /// Whoever writes files in a folder also names them, and throws them away.

@@ -36,8 +36,8 @@ pub(super) fn test(
     }
     let time_before: f64 = seconds_before.iter().sum();
     let time_now: f64 = seconds_now.iter().sum();
-    let count_before = before.iter().sum::<u64>() as f64;
-    let count_now = now.iter().sum::<u64>() as f64;
+    let count_before = before.iter().copied().fold(0, u64::saturating_add) as f64;
+    let count_now = now.iter().copied().fold(0, u64::saturating_add) as f64;
     if time_before <= 0.0 || time_now <= 0.0 || count_before + count_now <= 0.0 {
         return None;
     }

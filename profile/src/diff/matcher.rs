@@ -7,12 +7,14 @@ use crate::baseline::is_protected;
 use crate::model::{ExplainedBy, FileRow};
 use std::collections::HashMap;
 
+/// Nodes refer to each other by their place in one list: a pattern may have thousands of parts, too
+/// many to be built, followed or dropped one within another.
 #[derive(Default)]
 struct Node<'a> {
-    names: HashMap<&'a str, Node<'a>>,
-    patterns: Vec<(&'a str, Node<'a>)>,
+    names: HashMap<&'a str, usize>,
+    patterns: HashMap<&'a str, usize>,
     /// `**`: any components, also none.
-    any: Option<Box<Node<'a>>>,
+    any: Option<usize>,
     /// Behind a `**`: takes any part and stays.
     repeats: bool,
     rows: Vec<&'a FileRow>,
@@ -21,20 +23,67 @@ struct Node<'a> {
 /// File rows of one container, by executable.
 #[derive(Default)]
 pub(super) struct Paths<'a> {
-    by_exe: HashMap<&'a str, Node<'a>>,
+    nodes: Vec<Node<'a>>,
+    by_exe: HashMap<&'a str, usize>,
 }
 
 impl<'a> Paths<'a> {
     pub(super) fn new(rows: &'a [FileRow]) -> Self {
         let mut paths = Self::default();
         for row in rows {
-            let mut node = paths.by_exe.entry(row.exe.as_str()).or_default();
+            let known = paths.by_exe.get(row.exe.as_str()).copied();
+            let mut node = known.unwrap_or_else(|| {
+                let node = paths.add(Node::default());
+                paths.by_exe.insert(&row.exe, node);
+                node
+            });
             for part in row.path.split('/') {
-                node = node.step(part);
+                node = paths.step(node, part);
             }
-            node.rows.push(row);
+            paths.nodes[node].rows.push(row);
         }
         paths
+    }
+
+    fn add(&mut self, node: Node<'a>) -> usize {
+        self.nodes.push(node);
+        self.nodes.len() - 1
+    }
+
+    /// The node behind a part of a pattern.
+    fn step(&mut self, from: usize, part: &'a str) -> usize {
+        let known = &self.nodes[from];
+        let there = if part != "**" {
+            known.names.get(part).or(known.patterns.get(part)).copied()
+        } else if known.repeats {
+            // Two in a row stand for what one stands for.
+            Some(from)
+        } else {
+            known.any
+        };
+        if let Some(there) = there {
+            return there;
+        }
+        let repeats = part == "**";
+        let made = self.add(Node {
+            repeats,
+            ..Node::default()
+        });
+        let node = &mut self.nodes[from];
+        if repeats {
+            node.any = Some(made);
+        } else if has_wildcard(part) {
+            node.patterns.insert(part, made);
+        } else {
+            node.names.insert(part, made);
+        }
+        made
+    }
+
+    /// A node, and the one behind a `**` that stands for nothing.
+    fn enter(&self, node: usize, nodes: &mut Vec<usize>) {
+        nodes.push(node);
+        nodes.extend(self.nodes[node].any);
     }
 
     /// The rows that cover a path of an executable. A protected path is covered only by a row of
@@ -43,21 +92,35 @@ impl<'a> Paths<'a> {
         let Some(root) = self.by_exe.get(exe) else {
             return Vec::new();
         };
-        let mut nodes: Vec<&Node<'a>> = Vec::new();
-        root.enter(&mut nodes);
+        let mut nodes = Vec::new();
+        self.enter(*root, &mut nodes);
         for part in path.split('/') {
-            let mut next: Vec<&Node<'a>> = Vec::new();
-            for node in nodes {
-                node.follow(part, &mut next);
+            let mut next = Vec::new();
+            for place in nodes {
+                let node = &self.nodes[place];
+                if let Some(named) = node.names.get(part) {
+                    self.enter(*named, &mut next);
+                }
+                for (pattern, behind) in &node.patterns {
+                    if matches(pattern, part) {
+                        self.enter(*behind, &mut next);
+                    }
+                }
+                if node.repeats {
+                    self.enter(place, &mut next);
+                }
             }
-            next.sort_by_key(|node| std::ptr::from_ref(*node));
-            next.dedup_by_key(|node| std::ptr::from_ref(*node));
+            next.sort_unstable();
+            next.dedup();
             nodes = next;
+            if nodes.is_empty() {
+                break;
+            }
         }
         let protected = is_protected(path);
         let mut rows: Vec<&FileRow> = nodes
             .into_iter()
-            .flat_map(|node| &node.rows)
+            .flat_map(|node| &self.nodes[node].rows)
             .copied()
             .filter(|row| !protected || row.path == path || !was_learned(row))
             .collect();
@@ -78,50 +141,6 @@ fn was_learned(row: &FileRow) -> bool {
         .any(|explain| explain.by == ExplainedBy::Learned)
 }
 
-impl<'a> Node<'a> {
-    fn step(&mut self, part: &'a str) -> &mut Self {
-        if part == "**" {
-            let any = self.any.get_or_insert_default();
-            any.repeats = true;
-            return any;
-        }
-        if !has_wildcard(part) {
-            return self.names.entry(part).or_default();
-        }
-        let place = self
-            .patterns
-            .iter()
-            .position(|(pattern, _)| *pattern == part);
-        let place = place.unwrap_or_else(|| {
-            self.patterns.push((part, Self::default()));
-            self.patterns.len() - 1
-        });
-        &mut self.patterns[place].1
-    }
-
-    /// This node, and those behind a `**` that stands for nothing.
-    fn enter<'b>(&'b self, nodes: &mut Vec<&'b Self>) {
-        nodes.push(self);
-        if let Some(any) = &self.any {
-            any.enter(nodes);
-        }
-    }
-
-    fn follow<'b>(&'b self, part: &str, next: &mut Vec<&'b Self>) {
-        if let Some(node) = self.names.get(part) {
-            node.enter(next);
-        }
-        for (pattern, node) in &self.patterns {
-            if matches(pattern, part) {
-                node.enter(next);
-            }
-        }
-        if self.repeats {
-            self.enter(next);
-        }
-    }
-}
-
 fn has_wildcard(part: &str) -> bool {
     let mut escaped = false;
     for character in part.chars() {
@@ -135,64 +154,59 @@ fn has_wildcard(part: &str) -> bool {
 }
 
 /// One part of a path fits one part of a pattern. A star of the pattern stands for any text that is
-/// not empty; a backslash before one in either is part of the name. Takes at most length × length steps.
+/// not empty; a backslash before one in either is part of the name. Takes time in proportion to both:
+/// what stands between two stars is looked for once, from the left.
 pub(super) fn matches(pattern: &str, part: &str) -> bool {
-    let (pattern, part) = (tokens(pattern), tokens(part));
-    let (mut p, mut t) = (0, 0);
-    let mut retry: Option<(usize, usize)> = None;
-    while t < part.len() {
-        match pattern.get(p) {
-            Some(Token::Star) => {
-                p += 1;
-                // One at least.
-                t += 1;
-                retry = Some((p, t));
-            }
-            Some(token) if *token == part[t] => {
-                p += 1;
-                t += 1;
-            }
-            _ => match retry {
-                Some((after, from)) if from < part.len() => {
-                    p = after;
-                    t = from + 1;
-                    retry = Some((after, t));
-                }
-                _ => return false,
-            },
-        }
+    if !pattern.contains('*') {
+        return pattern == part;
     }
-    // A name that ends inside a star's text: the star had its one character.
-    p == pattern.len()
+    let (pattern, part) = (marked(pattern), marked(part));
+    let mut texts = pattern.split(STAR);
+    let first = texts.next().unwrap_or_default();
+    let Some(mut rest) = part.strip_prefix(first) else {
+        return false;
+    };
+    let Some(last) = texts.next_back() else {
+        return rest.is_empty();
+    };
+    // A star takes one character at least.
+    let behind_one = |text: &'_ str| text.chars().next().map(char::len_utf8);
+    for text in texts {
+        let Some(one) = behind_one(rest) else {
+            return false;
+        };
+        let Some(place) = rest[one..].find(text) else {
+            return false;
+        };
+        rest = &rest[one + place + text.len()..];
+    }
+    behind_one(rest).is_some_and(|one| rest[one..].ends_with(last))
 }
 
-#[derive(Clone, Copy, PartialEq)]
-enum Token {
-    Star,
-    Char(char),
-}
+/// Stands for a star that is a wildcard. No text has it.
+const STAR: char = '\0';
 
-/// In a part of a path a star is a wildcard that a rule put there: it fits a star only.
-fn tokens(text: &str) -> Vec<Token> {
-    let mut tokens = Vec::with_capacity(text.len());
-    let mut characters = text.chars();
-    while let Some(character) = characters.next() {
-        match character {
-            '*' => tokens.push(Token::Star),
-            '\\' => {
-                tokens.push(Token::Char('\\'));
-                tokens.extend(characters.next().map(Token::Char));
-            }
-            _ => tokens.push(Token::Char(character)),
-        }
+/// A text whose wildcards are told from the stars of names. In a part of a path a star is a wildcard
+/// that a rule put there: it fits a star only.
+fn marked(text: &str) -> String {
+    let mut marked = String::with_capacity(text.len());
+    let mut escaped = false;
+    for character in text.chars() {
+        marked.push(if character == '*' && !escaped {
+            STAR
+        } else {
+            character
+        });
+        escaped = character == '\\' && !escaped;
     }
-    tokens
+    marked
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::model::{Explain, Seen};
+    use proptest::prelude::*;
 
     fn row(path: &str) -> FileRow {
         FileRow {
@@ -224,6 +238,30 @@ mod tests {
         }
     }
 
+    /// The same, as it is defined: a star takes one character, then itself again or nothing.
+    fn matches_slowly(pattern: &str, part: &str) -> bool {
+        let mut pattern_rest = pattern.chars();
+        let mut part_rest = part.chars();
+        match (pattern_rest.next(), part_rest.next()) {
+            (None, None) => true,
+            (Some(STAR), Some(_)) => {
+                matches_slowly(pattern_rest.as_str(), part_rest.as_str())
+                    || matches_slowly(pattern, part_rest.as_str())
+            }
+            (Some(one), Some(other)) if one == other => {
+                matches_slowly(pattern_rest.as_str(), part_rest.as_str())
+            }
+            _ => false,
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn quick_matching_is_matching(pattern in r"[ab*\\]{0,8}", part in r"[ab*\\]{0,10}") {
+            prop_assert_eq!(matches(&pattern, &part), matches_slowly(&marked(&pattern), &marked(&part)));
+        }
+    }
+
     #[test]
     fn two_stars_stand_for_any_parts() {
         let rows = [row("/data/**/x"), row("/all/**")];
@@ -241,8 +279,8 @@ mod tests {
 
     #[test]
     fn patterns_made_to_be_slow_are_not() {
-        let pattern = "*a".repeat(200);
-        let text = "a".repeat(4000) + "b";
+        let pattern = "*a".repeat(20_000);
+        let text = "a".repeat(400_000) + "b";
         assert!(!matches(&pattern, &text));
         let path = "/**/a".repeat(50);
         let rows = [row(&path)];
@@ -251,6 +289,11 @@ mod tests {
                 .covering("/x", &("/a".repeat(500) + "/b"))
                 .is_empty()
         );
+        let deep = ["/a".repeat(400_000), "/**".repeat(100_000)];
+        let rows: Vec<FileRow> = deep.iter().map(|path| row(path)).collect();
+        let paths = Paths::new(&rows);
+        assert_eq!(paths.covering("/x", &deep[0]).len(), 2);
+        assert_eq!(paths.covering("/x", "/b").len(), 1);
     }
 
     #[test]
@@ -259,7 +302,7 @@ mod tests {
             part: 2,
             by: ExplainedBy::Learned,
             rule: None,
-            values: ["a".to_owned()].into(),
+            values: ["a".into()].into(),
         };
         let mut wide = row("/home/*/*/*");
         wide.seen = Seen {

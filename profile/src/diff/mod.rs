@@ -1,13 +1,17 @@
 //! A Baseline and a Profile to a Drift: what is new, what changed, what is gone, and what it means.
 //!
-//! Nothing is concluded from what is missing: a dimension that either side can't be relied on for
-//! is named under `notComparable` and gives no rows.
+//! What was seen was seen: a row that the baseline does not have is told whether or not the profile
+//! is complete. Nothing is concluded from what is missing: rows are gone only where the profile is
+//! complete, and a dimension that no window of the baseline has as a whole gives no rows. Both are
+//! named under `notComparable`. A dimension that was complete and is not any more is a row of its
+//! own: a target can make a capture partial, and then hides something.
 
 mod calls;
 mod files;
 mod frequency;
 mod matcher;
 mod network;
+mod peers;
 mod processes;
 mod rights;
 mod severity;
@@ -19,9 +23,10 @@ use crate::baseline::{
 };
 use crate::model::{
     API_VERSION, Baseline, BaselineContainer, BaselineWindow, Change, Container, Dimension, Drift,
-    DriftKind, DriftRow, DriftSide, DriftSummary, FileOperation, FileRow, NotComparable, Phase,
-    ProcessRow, Profile, RowValue, SCHEMA_VERSION, Severity,
+    DriftKind, DriftRow, DriftSide, DriftSummary, FileOperation, FileRow, IncompleteRow,
+    NotComparable, Phase, ProcessRow, Profile, RowValue, SCHEMA_VERSION, Severity,
 };
+use crate::text::Text;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 /// A severity and why.
@@ -31,6 +36,10 @@ type Judgement = (Severity, &'static str);
 const MAX_EVIDENCE: usize = 8;
 /// Values named in a reason.
 const MAX_NAMED: usize = 6;
+/// Bytes of an id: a name that is made to have the id of another row takes 2^64 tries at least.
+const ID_BYTES: usize = 16;
+/// Stands for executables that found no slot of their own: any of them may be meant.
+const OTHERS: &str = "(other executables)";
 
 /// How to compare.
 #[derive(Clone, Debug, Default)]
@@ -89,36 +98,39 @@ pub fn diff(
         check_same(baseline, &other)?;
     }
     let mut drift = Drift {
-        api_version: API_VERSION.to_owned(),
-        schema_version: SCHEMA_VERSION.to_owned(),
+        api_version: API_VERSION.into(),
+        schema_version: SCHEMA_VERSION.into(),
         kind: DriftKind::Drift,
         baseline: DriftSide {
-            name: options.baseline_name.clone(),
+            name: options.baseline_name.clone().into(),
             workload: baseline.metadata.workload.clone(),
             sessions: sessions(&baseline.windows),
         },
         profile: DriftSide {
-            name: options.profile_name.clone(),
+            name: options.profile_name.clone().into(),
             workload,
             sessions: vec![profile.session.id.clone()],
         },
         ..Drift::default()
     };
     for node in profile.nodes.iter().filter(|node| node.error.is_some()) {
-        drift.notes.push(format!(
-            "node {} has no part in the profile: nothing is said of what runs there",
-            node.name
-        ));
+        drift.notes.push(
+            format!(
+                "node {} has no part in the profile: nothing is said of what runs there",
+                node.name
+            )
+            .into(),
+        );
     }
     let whole = drift.notes.is_empty();
-    let observed = observe(profile, &drift.profile.workload);
+    let observed = observe(profile, &drift.profile.workload, Some(baseline));
     for (name, facts) in &observed {
         let nothing = BaselineContainer::default();
         let known = baseline.containers.iter().find(|known| known.name == *name);
         if known.is_none() {
-            drift.notes.push(format!(
-                "the baseline has no container {name}: it is compared with nothing"
-            ));
+            drift.notes.push(
+                format!("the baseline has no container {name}: it is compared with nothing").into(),
+            );
         }
         let windows: Vec<&BaselineWindow> = match known {
             Some(_) => baseline
@@ -145,7 +157,7 @@ pub fn diff(
     {
         drift
             .notes
-            .push(format!("container {} is not in the profile", known.name));
+            .push(format!("container {} is not in the profile", known.name).into());
     }
     finish(&mut drift);
     Ok(drift)
@@ -165,8 +177,8 @@ pub fn between(one: &Profile, other: &Profile, options: &Options) -> Result<Drif
 pub fn odd_one_out(
     profile: &Profile,
     options: &Options,
-) -> Result<BTreeMap<String, Drift>, BaselineError> {
-    let pods: BTreeSet<String> = profile
+) -> Result<BTreeMap<Text, Drift>, BaselineError> {
+    let pods: BTreeSet<Text> = profile
         .containers
         .iter()
         .filter_map(|container| container.pod.clone())
@@ -185,7 +197,7 @@ pub fn odd_one_out(
         let own = part(&|container| container.pod.as_ref() == Some(pod));
         let options = Options {
             baseline_name: "the other pods".to_owned(),
-            profile_name: pod.clone(),
+            profile_name: pod.clone().into(),
             force: true,
             ..options.clone()
         };
@@ -194,8 +206,8 @@ pub fn odd_one_out(
     Ok(all)
 }
 
-fn sessions(windows: &[BaselineWindow]) -> Vec<String> {
-    let all: BTreeSet<String> = windows
+fn sessions(windows: &[BaselineWindow]) -> Vec<Text> {
+    let all: BTreeSet<Text> = windows
         .iter()
         .map(|window| window.session.clone())
         .collect();
@@ -214,7 +226,7 @@ fn programs(profile: &Profile) -> Vec<BaselineContainer> {
         })
         .collect();
     vec![BaselineContainer {
-        name: LOCAL.to_owned(),
+        name: LOCAL.into(),
         processes,
         ..BaselineContainer::default()
     }]
@@ -235,8 +247,10 @@ pub fn finish(drift: &mut Drift) {
         key(a).cmp(&key(b))
     });
     drift.rows.dedup_by(|next, kept| next.id == kept.id);
-    drift.not_comparable.sort();
-    drift.not_comparable.dedup();
+    for list in [&mut drift.not_comparable, &mut drift.missing] {
+        list.sort();
+        list.dedup();
+    }
     drift.notes.sort();
     drift.comparable = drift.not_comparable.is_empty()
         && !drift.notes.iter().any(|note| note.starts_with("node "));
@@ -255,6 +269,19 @@ pub fn finish(drift: &mut Drift) {
     drift.summary = summary;
 }
 
+/// How far one dimension of both sides can be compared.
+enum Standing {
+    /// As a whole.
+    Whole,
+    /// Neither side has it, for this reason: nothing is lost.
+    Neither(Text),
+    /// No window of the baseline has it as a whole, for this reason.
+    Unknown(Text),
+    /// The profile does not have it as a whole, for this reason. The windows of the baseline that
+    /// have it, of how many.
+    Cut(Text, usize, usize),
+}
+
 /// One container of both sides.
 struct Comparison<'a> {
     known: &'a BaselineContainer,
@@ -269,6 +296,8 @@ struct Comparison<'a> {
     /// Every node answered.
     whole: bool,
     known_exes: HashSet<&'a str>,
+    /// Dimensions of the profile that lack nothing.
+    complete: BTreeSet<Dimension>,
     rows: Vec<DriftRow>,
     /// Rows that may belong to a start.
     n_start: usize,
@@ -295,6 +324,7 @@ impl<'a> Comparison<'a> {
             profile,
             whole,
             known_exes,
+            complete: BTreeSet::new(),
             rows: Vec::new(),
             n_start: 0,
         }
@@ -303,14 +333,31 @@ impl<'a> Comparison<'a> {
     fn run(mut self, drift: &mut Drift, options: &Options) {
         let mut comparable = Vec::new();
         for dimension in Dimension::ALL {
-            match self.reason_not_to(dimension) {
-                None => comparable.push(dimension),
-                Some(reason) if reason.is_empty() => {}
-                Some(reason) => drift.not_comparable.push(NotComparable {
-                    container: self.name.to_owned(),
-                    dimension,
-                    reason,
-                }),
+            let entry = |reason: String| NotComparable {
+                container: self.name.into(),
+                dimension,
+                reason: reason.into(),
+            };
+            match self.standing(dimension) {
+                Standing::Whole => {
+                    comparable.push(dimension);
+                    self.complete.insert(dimension);
+                }
+                Standing::Neither(reason) => {
+                    let reason = format!("on both sides it is {reason}");
+                    drift.missing.push(entry(reason));
+                }
+                Standing::Unknown(reason) => {
+                    let reason = format!("in every window of the baseline it is {reason}");
+                    drift.not_comparable.push(entry(reason));
+                }
+                Standing::Cut(reason, whole, windows) => {
+                    comparable.push(dimension);
+                    drift
+                        .not_comparable
+                        .push(entry(format!("in the profile it is {reason}")));
+                    self.incomplete(dimension, reason, whole, windows);
+                }
             }
         }
         for dimension in comparable {
@@ -326,7 +373,7 @@ impl<'a> Comparison<'a> {
                 Dimension::Capabilities => self.capabilities(),
                 Dimension::Events => self.events(),
             }
-            if options.frequency {
+            if options.frequency && self.complete.contains(&dimension) {
                 self.frequency(dimension);
             }
         }
@@ -334,61 +381,84 @@ impl<'a> Comparison<'a> {
             drift.notes.push(format!(
                 "container {}: the baseline never saw the start of what starts here: {} rows that may belong to it are info only; add a window with a start to the baseline",
                 self.name, self.n_start
-            ));
+            ).into());
         }
-        let new_digests: Vec<&String> = self
+        let new_digests: Vec<&Text> = self
             .facts
             .image_digests
             .difference(&self.known.image_digests)
             .collect();
         if !self.known.image_digests.is_empty() && !new_digests.is_empty() {
-            drift.notes.push(format!(
-                "container {}: the image is another one ({}) than the baseline's",
-                self.name,
-                new_digests
-                    .iter()
-                    .map(|digest| digest.as_str())
-                    .collect::<Vec<_>>()
-                    .join(", ")
-            ));
+            drift.notes.push(
+                format!(
+                    "container {}: the image is another one ({}) than the baseline's",
+                    self.name,
+                    new_digests
+                        .iter()
+                        .map(|digest| digest.as_str())
+                        .collect::<Vec<_>>()
+                        .join(", ")
+                )
+                .into(),
+            );
         }
         drift.rows.append(&mut self.rows);
     }
 
-    /// Why a dimension gives no rows: empty when neither side has it, so that nothing is lost.
-    fn reason_not_to(&self, dimension: Dimension) -> Option<String> {
-        let here: BTreeSet<&String> = self
-            .facts
-            .windows
-            .iter()
-            .filter_map(|window| window.incomplete.get(&dimension))
-            .collect();
-        let there: Vec<Option<&String>> = self
-            .windows
-            .iter()
-            .map(|window| window.incomplete.get(&dimension))
-            .collect();
+    /// How far a dimension can be compared.
+    fn standing(&self, dimension: Dimension) -> Standing {
+        let here: Vec<Option<&Text>> = reasons(self.facts.windows.iter(), dimension);
+        let there: Vec<Option<&Text>> = reasons(self.windows.iter().copied(), dimension);
         let none_there = !there.is_empty() && there.iter().all(Option::is_some);
-        let is_missing = |reason: &&String| reason.starts_with("missing");
-        if !here.is_empty()
-            && here.iter().all(is_missing)
-            && none_there
-            && there.iter().flatten().all(is_missing)
-        {
-            return Some(String::new());
+        let is_missing =
+            |reason: Option<&Text>| reason.is_some_and(|reason| reason.starts_with("missing"));
+        let first = |all: &[Option<&Text>]| all.iter().copied().flatten().min().cloned();
+        match (first(&here), first(&there)) {
+            (Some(reason), Some(_))
+                if none_there && here.iter().chain(&there).copied().all(is_missing) =>
+            {
+                Standing::Neither(reason)
+            }
+            (_, Some(reason)) if none_there => Standing::Unknown(reason),
+            (Some(reason), _) => {
+                let whole = there.iter().filter(|reason| reason.is_none()).count();
+                Standing::Cut(reason, whole, there.len())
+            }
+            (None, _) => Standing::Whole,
         }
-        if let Some(reason) = here.first() {
-            return Some(format!("in the profile it is {reason}"));
+    }
+
+    /// A dimension that windows of the baseline have as a whole, and the profile does not.
+    fn incomplete(&mut self, dimension: Dimension, reason: Text, whole: usize, windows: usize) {
+        if whole == 0 {
+            return;
         }
-        if none_there {
-            let reason = there
-                .into_iter()
-                .flatten()
-                .next()
-                .map_or("", String::as_str);
-            return Some(format!("in every window of the baseline it is {reason}"));
-        }
-        None
+        let word = dimension_word(dimension);
+        let (severity, before) = if whole == windows {
+            (
+                Severity::Medium,
+                "in every window of the baseline it is complete".to_owned(),
+            )
+        } else {
+            let before = format!("in {whole} of {windows} windows of the baseline it is complete");
+            (Severity::Low, before)
+        };
+        let state = reason.split(':').next().unwrap_or_default();
+        let key = format!("{word} can't be seen as a whole");
+        self.rows.push(DriftRow {
+            id: id(self.name, dimension, Change::Changed, "", &key).into(),
+            change: Change::Changed,
+            dimension,
+            container: self.name.into(),
+            severity,
+            key: key.into(),
+            reason: format!("{before}, now it is {state}: somebody may be blinding the capture")
+                .into(),
+            value: RowValue::Incomplete(IncompleteRow { reason }),
+            nearest: None,
+            evidence: vec![format!("/completeness/dimensions/{word}").into()],
+            accept: Text::default(),
+        });
     }
 
     /// A key with the names of the profile in place of patterns: what a person looks for.
@@ -422,7 +492,7 @@ impl<'a> Comparison<'a> {
         let mut key = key.to_owned();
         for (pattern, name) in names.into_iter().flatten() {
             if pattern.contains('*') && pattern != *name {
-                key = key.replacen(&pattern, name, 1);
+                key = key.replacen(&*pattern, name, 1);
             }
         }
         key
@@ -448,21 +518,27 @@ impl<'a> Comparison<'a> {
         } else {
             format!("{uncovered}: {why}")
         };
-        let id = id(self.name, R::DIMENSION, change, key);
+        // The words of a whole row may be those of another row, too: `a b` may be one name or two.
+        let identity = if row.text() == key {
+            format!("{:?}", row.key())
+        } else {
+            row.exe().to_owned()
+        };
+        let id = id(self.name, R::DIMENSION, change, &identity, key);
         let value = row.clone().value();
         let key = self.with_names(key, &value, at);
         self.rows.push(DriftRow {
-            id,
+            id: id.into(),
             change,
             dimension: R::DIMENSION,
-            container: self.name.to_owned(),
+            container: self.name.into(),
             severity,
-            key,
+            key: key.into(),
             value,
-            reason,
-            nearest,
+            reason: reason.into(),
+            nearest: nearest.map(Text::from),
             evidence: evidence(at, list),
-            accept: String::new(),
+            accept: Text::default(),
         });
     }
 
@@ -478,7 +554,7 @@ impl<'a> Comparison<'a> {
 
     /// Rows of the baseline that the profile lacks: only those of every window can be gone.
     fn gone<R: Row>(&mut self, known: &[R], has: impl Fn(&R) -> bool) {
-        if !self.whole {
+        if !self.whole || !self.complete.contains(&R::DIMENSION) {
             return;
         }
         for row in known {
@@ -602,24 +678,51 @@ fn started_anew<'a>(
 }
 
 /// Where rows stand in the profile.
-fn evidence(at: &[(u32, u32)], list: &str) -> Vec<String> {
+fn evidence(at: &[(u32, u32)], list: &str) -> Vec<Text> {
     at.iter()
         .take(MAX_EVIDENCE)
-        .map(|(container, row)| format!("/containers/{container}/{list}/{row}"))
+        .map(|(container, row)| format!("/containers/{container}/{list}/{row}").into())
         .collect()
 }
 
-/// A name for a difference.
-fn id(container: &str, dimension: Dimension, change: Change, key: &str) -> String {
+/// What windows say of a dimension that they do not have as a whole.
+fn reasons<'a>(
+    windows: impl Iterator<Item = &'a BaselineWindow>,
+    dimension: Dimension,
+) -> Vec<Option<&'a Text>> {
+    windows
+        .map(|window| window.incomplete.get(&dimension))
+        .collect()
+}
+
+/// The document's word of a dimension.
+fn dimension_word(dimension: Dimension) -> &'static str {
+    match dimension {
+        Dimension::Processes => "processes",
+        Dimension::Syscalls => "syscalls",
+        Dimension::Files => "files",
+        Dimension::Network => "network",
+        Dimension::Dns => "dns",
+        Dimension::Capabilities => "capabilities",
+        Dimension::Events => "events",
+    }
+}
+
+/// An executable of the profile may be this one of the baseline.
+fn is_exe(known: &str, exe: &str) -> bool {
+    known == exe || exe == OTHERS
+}
+
+/// A name for a difference: of parts with their lengths, so that no other parts make the same text.
+fn id(container: &str, dimension: Dimension, change: Change, identity: &str, key: &str) -> String {
     use sha2::Digest as _;
     let mut hash = sha2::Sha256::new();
-    hash.update(format!("{container}\0{dimension:?}\0{change:?}\0{key}"));
-    let digest = hash.finalize();
-    let digits = digest
-        .iter()
-        .take(5)
-        .fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
-    format!("{digits:010x}")
+    let kind = format!("{dimension:?} {change:?}");
+    for part in [container, &kind, identity, key] {
+        hash.update((part.len() as u64).to_le_bytes());
+        hash.update(part);
+    }
+    crate::wire::hex(&hash.finalize()[..ID_BYTES])
 }
 
 fn list<T: ToString>(values: &BTreeSet<T>) -> String {

@@ -1,17 +1,25 @@
 //! Peers, listeners and names.
 
-use super::{Comparison, matcher, severity};
-use crate::baseline::{self, Fact, Row};
-use crate::model::{Change, Direction, DnsRow, ListenRow, PeerRow, Severity};
-use std::collections::{HashMap, HashSet};
+use super::peers::{
+    Known, claim_text, covers_peer, covers_port, find, is_below, is_shared, names_of, nearest,
+};
+use super::{Comparison, is_exe, severity};
+use crate::baseline::{Fact, MAX_NAMES, Row};
+use crate::model::{
+    BaselineContainer, Change, Dimension, Direction, DnsRow, ListenRow, PeerRow, Severity,
+};
+use crate::text::Text;
+use std::collections::{BTreeSet, HashMap, HashSet};
 
-impl Comparison<'_> {
+impl<'a> Comparison<'a> {
     pub(super) fn network(&mut self) {
         let facts = self.facts;
         let mut by_exe: HashMap<&str, Vec<&PeerRow>> = HashMap::new();
         for row in &self.known.network {
             by_exe.entry(row.exe.as_str()).or_default().push(row);
+            by_exe.entry(super::OTHERS).or_default().push(row);
         }
+        let known_names = self.known_names();
         let mut used: HashSet<*const PeerRow> = HashSet::new();
         for Fact { row, at } in &facts.network {
             let same = |known: &&&PeerRow| {
@@ -24,39 +32,68 @@ impl Comparison<'_> {
                 .filter(same)
                 .copied()
                 .collect();
-            let port_fits = |known: &PeerRow| covers_port(&known.port, &row.port);
-            let covering: Vec<&&PeerRow> = rows
+            let shared = is_shared(row);
+            let at_port: Vec<&PeerRow> = rows
                 .iter()
-                .filter(|known| port_fits(known) && covers_peer(&known.peer, &row.peer))
+                .filter(|known| shared || covers_port(&known.port, &row.port))
+                .copied()
                 .collect();
-            for known in &covering {
-                used.insert(std::ptr::from_ref(**known));
+            let known = if shared {
+                Known {
+                    covering: at_port
+                        .iter()
+                        .filter(|known| is_below(row, known))
+                        .copied()
+                        .collect(),
+                    elsewhere: None,
+                }
+            } else {
+                find(row, &at_port)
+            };
+            for known in &known.covering {
+                used.insert(std::ptr::from_ref(*known));
             }
             // One that was only tried is not one that was reached.
-            let reached_before = covering.iter().any(|known| known.reached);
-            if !covering.is_empty() && (reached_before || !row.reached) {
+            let reached_before = known.covering.iter().any(|known| known.reached);
+            if !known.covering.is_empty() && (reached_before || !row.reached) {
+                self.claims(row, at, &known.covering, known_names.as_ref());
                 continue;
             }
             let known_peer = match row.direction {
-                Direction::Inbound => rows.iter().any(|known| port_fits(known)),
-                _ => rows.iter().any(|known| covers_peer(&known.peer, &row.peer)),
+                Direction::Inbound => !at_port.is_empty(),
+                _ => !find(row, &rows).covering.is_empty(),
             };
-            let judgement = severity::peer(row, known_peer);
-            // A new peer is no part of a start, what is on this machine may be.
-            let hard = row.direction != Direction::Inbound && judgement.0 >= Severity::High;
-            let judgement = self.start(&row.exe, judgement, hard);
-            let nearest = rows.iter().max_by_key(|known| {
-                u8::from(port_fits(known)) + 2 * u8::from(covers_peer(&known.peer, &row.peer))
-            });
-            let nearest = nearest.map(|known| known.text());
-            let (change, uncovered) = if covering.is_empty() {
-                (
+            let elsewhere = known.elsewhere.as_ref().map(|(known, _)| *known);
+            let nearest = elsewhere.or_else(|| nearest(row, &rows));
+            let claim = claim_text(row);
+            let (change, uncovered, judgement) = match &known.elsewhere {
+                Some((_, name)) => (
+                    Change::Changed,
+                    format!(
+                        "the baseline has {name} in other networks, and no resolver that it knows answered it for this address{claim}"
+                    ),
+                    (
+                        Severity::Medium,
+                        "a known name at an address that it never had",
+                    ),
+                ),
+                None if known.covering.is_empty() => (
                     Change::New,
-                    "no row of the baseline has this peer and port for the executable",
-                )
-            } else {
-                (Change::Changed, "in the baseline every attempt failed")
+                    format!(
+                        "no row of the baseline has this peer and port for the executable{claim}"
+                    ),
+                    severity::peer(row, known_peer),
+                ),
+                None => (
+                    Change::Changed,
+                    "in the baseline every attempt failed".to_owned(),
+                    severity::peer(row, known_peer),
+                ),
             };
+            // A new peer is not part of a start, what is on this machine may be.
+            let hard = known.elsewhere.is_some()
+                || (row.direction != Direction::Inbound && judgement.0 >= Severity::High);
+            let judgement = self.start(&row.exe, judgement, hard);
             self.report(
                 change,
                 row,
@@ -64,8 +101,8 @@ impl Comparison<'_> {
                 "network",
                 judgement,
                 &row.text(),
-                uncovered,
-                nearest,
+                &uncovered,
+                nearest.map(Row::text),
             );
         }
         self.gone::<PeerRow>(&self.known.network, |row| {
@@ -73,12 +110,78 @@ impl Comparison<'_> {
         });
     }
 
+    /// All names of peers that the baseline has, proven or not. None when it can't have them all.
+    fn known_names(&self) -> Option<BTreeSet<&'a str>> {
+        let saw_names = self.windows.is_empty()
+            || self
+                .windows
+                .iter()
+                .any(|window| !window.incomplete.contains_key(&Dimension::Dns));
+        let known: &'a BaselineContainer = self.known;
+        let is_full = |row: &PeerRow| row.names.len().max(row.claimed.len()) >= MAX_NAMES;
+        if !saw_names || known.network.iter().any(is_full) {
+            return None;
+        }
+        let peers = known.network.iter().flat_map(names_of);
+        let asked = known.dns.iter().map(|row| row.name.as_str());
+        Some(peers.chain(asked).collect())
+    }
+
+    /// A known peer that is greeted by a name which no peer of the baseline has.
+    fn claims(
+        &mut self,
+        row: &PeerRow,
+        at: &[(u32, u32)],
+        covering: &[&PeerRow],
+        known: Option<&BTreeSet<&str>>,
+    ) {
+        // Where the baseline saw no greeting at all, it may not have been able to.
+        let Some(known) = known.filter(|_| covering.iter().any(|row| names_of(row).count() > 0))
+        else {
+            return;
+        };
+        let is_known =
+            |name: &str| known.contains(name) || known.iter().any(|known| covers_name(known, name));
+        let new: BTreeSet<Text> = row
+            .claimed
+            .iter()
+            .filter(|name| !is_known(name))
+            .cloned()
+            .collect();
+        if new.is_empty() {
+            return;
+        }
+        let key = format!("{} as {}", row.text(), super::list(&new));
+        let value = PeerRow {
+            claimed: new,
+            ..row.clone()
+        };
+        let judgement = self.start(
+            &row.exe,
+            (
+                Severity::Medium,
+                "a server that is shared may pass on what is meant for another",
+            ),
+            false,
+        );
+        self.report(
+            Change::Changed,
+            &value,
+            at,
+            "network",
+            judgement,
+            &key,
+            "the baseline has the peer, and greets it by other names",
+            covering.first().map(|row| row.text()),
+        );
+    }
+
     pub(super) fn listen(&mut self) {
         let facts = self.facts;
         let mut used: HashSet<*const ListenRow> = HashSet::new();
         for Fact { row, at } in &facts.listen {
             let covers = |known: &&ListenRow| {
-                known.exe == row.exe
+                is_exe(&known.exe, &row.exe)
                     && known.protocol == row.protocol
                     && covers_peer(&known.address, &row.address)
                     && covers_port(&known.port, &row.port)
@@ -95,7 +198,7 @@ impl Comparison<'_> {
                 .map(Row::text);
             // Whoever took connections there did listen, whether or not that was seen.
             let served = self.known.network.iter().any(|known| {
-                known.exe == row.exe
+                is_exe(&known.exe, &row.exe)
                     && known.protocol == row.protocol
                     && known.direction == Direction::Inbound
                     && !row.port.is_empty()
@@ -124,11 +227,12 @@ impl Comparison<'_> {
     }
 
     pub(super) fn dns(&mut self) {
+        self.resolvers();
         let facts = self.facts;
         let mut used: HashSet<*const DnsRow> = HashSet::new();
         for Fact { row, at } in &facts.dns {
             let covers = |known: &&DnsRow| {
-                known.exe == row.exe
+                is_exe(&known.exe, &row.exe)
                     && known.record_type == row.record_type
                     && covers_name(&known.name, &row.name)
             };
@@ -136,11 +240,10 @@ impl Comparison<'_> {
                 used.insert(std::ptr::from_ref(known));
                 continue;
             }
-            let other_type = self
-                .known
-                .dns
-                .iter()
-                .find(|known| known.exe == row.exe && covers_name(&known.name, &row.name));
+            let other_type =
+                self.known.dns.iter().find(|known| {
+                    is_exe(&known.exe, &row.exe) && covers_name(&known.name, &row.name)
+                });
             let judgement = if other_type.is_some() {
                 (Severity::Low, "another type of record of a known name")
             } else {
@@ -148,9 +251,14 @@ impl Comparison<'_> {
             };
             let judgement = self.start(&row.exe, judgement, false);
             let nearest = other_type.map(Row::text);
+            // Who accepts the name accepts no resolver with it.
+            let mut value = row.clone();
+            value
+                .resolvers
+                .retain(|resolver| !facts.unknown_resolvers.contains(resolver));
             self.report(
                 Change::New,
-                row,
+                &value,
                 at,
                 "dns",
                 judgement,
@@ -163,30 +271,41 @@ impl Comparison<'_> {
             used.contains(&std::ptr::from_ref(row))
         });
     }
-}
 
-fn covers_port(known: &str, port: &str) -> bool {
-    known == port || (known == "*" && !port.is_empty())
-}
-
-/// An address is covered by itself and by its network; a path by its pattern.
-fn covers_peer(known: &str, peer: &str) -> bool {
-    if known == peer {
-        return true;
+    /// Resolvers that the baseline does not know: what they answer proves nothing.
+    fn resolvers(&mut self) {
+        let facts = self.facts;
+        let mut told: BTreeSet<(&str, &str)> = BTreeSet::new();
+        for Fact { row, at } in &facts.dns {
+            for resolver in row.resolvers.intersection(&facts.unknown_resolvers) {
+                if !told.insert((row.exe.as_str(), resolver.as_str())) {
+                    continue;
+                }
+                let nearest = self
+                    .known
+                    .resolvers
+                    .first()
+                    .map(|resolver| format!("the baseline asks {resolver}"));
+                let value = DnsRow {
+                    resolvers: BTreeSet::from([resolver.clone()]),
+                    ..row.clone()
+                };
+                self.report(
+                    Change::New,
+                    &value,
+                    at,
+                    "dns",
+                    (
+                        Severity::Medium,
+                        "whoever answers there decides what a name leads to",
+                    ),
+                    &format!("{} asks the resolver {resolver}", row.exe),
+                    "the baseline never saw this resolver answer",
+                    nearest,
+                );
+            }
+        }
     }
-    if known.starts_with('/') {
-        return known.split('/').count() == peer.split('/').count()
-            && known
-                .split('/')
-                .zip(peer.split('/'))
-                .all(|(pattern, part)| pattern == part || matcher::matches(pattern, part));
-    }
-    known
-        .rsplit_once('/')
-        .and_then(|(_, prefix)| prefix.parse::<u8>().ok())
-        .is_some_and(|prefix| {
-            baseline::network_of(peer, (prefix, prefix)).as_deref() == Some(known)
-        })
 }
 
 fn covers_name(known: &str, name: &str) -> bool {

@@ -3,6 +3,7 @@
 use super::{Comparison, list, matcher, severity};
 use crate::baseline::{Fact, Row};
 use crate::model::{Change, EdgeRow, Layer, ProcessRow, Severity};
+use crate::text::Text;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 impl Comparison<'_> {
@@ -44,8 +45,13 @@ impl Comparison<'_> {
             }
             self.privileges(row, at, rows);
         }
+        // Rows of the baseline by the last part of their path: the first of each.
+        let mut namesakes: HashMap<&str, &ProcessRow> = HashMap::new();
+        for known in self.known.processes.iter().filter(|_| !new_exes.is_empty()) {
+            namesakes.entry(last_part(&known.exe)).or_insert(known);
+        }
         for (exe, places) in new_exes {
-            self.new_program(exe, &places);
+            self.new_program(exe, &places, &namesakes);
         }
         let present: HashSet<&str> = facts
             .processes
@@ -59,7 +65,7 @@ impl Comparison<'_> {
     }
 
     /// A program that the baseline does not know: its worst row tells of it, the others are info.
-    fn new_program(&mut self, exe: &str, places: &[usize]) {
+    fn new_program(&mut self, exe: &str, places: &[usize], namesakes: &HashMap<&str, &ProcessRow>) {
         let facts = self.facts;
         let rows = || places.iter().map(|place| &facts.processes[*place]);
         let worst = |fact: &&Fact<ProcessRow>| severity::new_program(&fact.row).0;
@@ -70,13 +76,7 @@ impl Comparison<'_> {
         let uncovered = format!("the baseline never saw it run (`{}`)", list(&commands));
         let judged = severity::new_program(&first.row);
         let judgement = self.start(exe, judged, judged.0 > Severity::High);
-        let last_part = |path: &str| path.rsplit('/').next().unwrap_or_default().to_owned();
-        let nearest = self
-            .known
-            .processes
-            .iter()
-            .find(|known| last_part(&known.exe) == last_part(exe))
-            .map(Row::text);
+        let nearest = namesakes.get(last_part(exe)).map(|known| known.text());
         let key = format!("{exe} runs");
         self.report(
             Change::New,
@@ -132,12 +132,12 @@ impl Comparison<'_> {
             return;
         }
         let same_uid = || known.iter().filter(|known| known.uid == row.uid);
-        let held: BTreeSet<&String> = same_uid().flat_map(|known| &known.capabilities).collect();
+        let held: BTreeSet<&Text> = same_uid().flat_map(|known| &known.capabilities).collect();
         let more: Vec<&str> = row
             .capabilities
             .iter()
             .filter(|name| !held.contains(name))
-            .map(String::as_str)
+            .map(Text::as_str)
             .collect();
         let all =
             |get: fn(&ProcessRow) -> Option<bool>| same_uid().all(|known| get(known) == Some(true));
@@ -203,6 +203,10 @@ impl Comparison<'_> {
             .iter()
             .map(|row| (row.parent.as_str(), row.child.as_str()))
             .collect();
+        let mut by_child: HashMap<&str, &EdgeRow> = HashMap::new();
+        for edge in &self.known.edges {
+            by_child.entry(&edge.child).or_insert(edge);
+        }
         for Fact { row, at } in &self.facts.edges {
             let pair = (row.parent.as_str(), row.child.as_str());
             if known.contains(&pair) || pair.0 == pair.1 {
@@ -214,12 +218,7 @@ impl Comparison<'_> {
             } else {
                 (Severity::Info, "the program is new, and told as such")
             };
-            let nearest = self
-                .known
-                .edges
-                .iter()
-                .find(|edge| edge.child == row.child)
-                .map(Row::text);
+            let nearest = by_child.get(row.child.as_str()).map(|edge| edge.text());
             self.report(
                 Change::New,
                 row,
@@ -243,7 +242,11 @@ impl Comparison<'_> {
     }
 }
 
-fn covers_arguments(known: &[String], argv: &[String]) -> bool {
+fn last_part(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or_default()
+}
+
+fn covers_arguments(known: &[Text], argv: &[Text]) -> bool {
     known.len() == argv.len()
         && known
             .iter()
@@ -252,7 +255,7 @@ fn covers_arguments(known: &[String], argv: &[String]) -> bool {
 }
 
 /// Arguments that two command lines share.
-fn common(known: &[String], argv: &[String]) -> usize {
+fn common(known: &[Text], argv: &[Text]) -> usize {
     known
         .iter()
         .zip(argv)

@@ -1,6 +1,6 @@
 //! Capabilities and events.
 
-use super::{Comparison, severity};
+use super::{Comparison, OTHERS, severity};
 use crate::baseline::{Fact, Row, event_word};
 use crate::model::{CapabilityRow, Change, EventRow, Severity};
 use std::collections::{HashMap, HashSet};
@@ -8,12 +8,14 @@ use std::collections::{HashMap, HashSet};
 impl Comparison<'_> {
     pub(super) fn capabilities(&mut self) {
         let facts = self.facts;
-        let known: HashMap<(&str, &str), &CapabilityRow> = self
-            .known
-            .capabilities
-            .iter()
-            .map(|row| ((row.exe.as_str(), row.name.as_str()), row))
-            .collect();
+        let mut known: HashMap<(&str, &str), &CapabilityRow> = HashMap::new();
+        for row in &self.known.capabilities {
+            known.insert((row.exe.as_str(), row.name.as_str()), row);
+            let any = known.entry((OTHERS, row.name.as_str())).or_insert(row);
+            if row.used {
+                *any = row;
+            }
+        }
         for Fact { row, at } in &facts.capabilities {
             let found = known.get(&(row.exe.as_str(), row.name.as_str()));
             if found.is_some_and(|known| known.used || !row.used) {

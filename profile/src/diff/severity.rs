@@ -7,6 +7,7 @@ use crate::model::{
     CapabilityRow, Direction, EventRow, EventType, FileOperation, FileRow, Layer, ListenRow,
     Origin, PeerRow, ProcessRow, Protocol, Severity, SyscallRow,
 };
+use crate::text::Text;
 use std::collections::BTreeSet;
 
 fn base_name(path: &str) -> &str {
@@ -242,7 +243,7 @@ pub(super) fn new_call(
 }
 
 /// A failure of a known call.
-pub(super) fn new_errors(errors: &BTreeSet<String>) -> Judgement {
+pub(super) fn new_errors(errors: &BTreeSet<Text>) -> Judgement {
     if errors
         .iter()
         .any(|name| name == "EPERM" || name == "ENOSYS")
@@ -664,7 +665,7 @@ pub(super) fn peer(row: &PeerRow, known_peer: bool) -> Judgement {
             )
         };
     }
-    if is_metadata(&row.peer) {
+    if is_metadata(&row.peer) || row.addresses.iter().any(|address| is_metadata(address)) {
         return (
             Severity::Critical,
             "the cloud's metadata service hands out credentials",

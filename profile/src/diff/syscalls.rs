@@ -1,8 +1,9 @@
 //! System calls.
 
-use super::{Comparison, list, severity};
+use super::{Comparison, OTHERS, list, severity};
 use crate::baseline::{Fact, Row};
 use crate::model::{Abi, Change, Severity, SyscallRow};
+use crate::text::Text;
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 impl Comparison<'_> {
@@ -10,10 +11,12 @@ impl Comparison<'_> {
         let facts = self.facts;
         let mut by_exe: HashMap<&str, HashMap<(&str, Abi), &SyscallRow>> = HashMap::new();
         for row in &self.known.syscalls {
-            by_exe
-                .entry(row.exe.as_str())
-                .or_default()
-                .insert((row.name.as_str(), row.abi), row);
+            for exe in [row.exe.as_str(), OTHERS] {
+                by_exe
+                    .entry(exe)
+                    .or_default()
+                    .insert((row.name.as_str(), row.abi), row);
+            }
         }
         let all_known: BTreeSet<&str> = self
             .known
@@ -61,7 +64,7 @@ impl Comparison<'_> {
                 );
                 continue;
             };
-            let more: BTreeSet<String> = row.errors.difference(&known.errors).cloned().collect();
+            let more: BTreeSet<Text> = row.errors.difference(&known.errors).cloned().collect();
             if !more.is_empty() {
                 let judgement = self.start(&row.exe, severity::new_errors(&more), false);
                 let key = format!("{} with {}", row.text(), list(&more));

@@ -1,6 +1,8 @@
 //! The Baseline document: what several windows of one workload showed, generalized.
 
 use super::{Abi, Dimension, Direction, EventType, FileOperation, Layer, Origin, Protocol};
+use crate::bounds::MAX_WINDOWS;
+use crate::text::Text;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,16 +12,18 @@ use std::collections::{BTreeMap, BTreeSet};
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Baseline {
     /// Always `procmon/v1`.
-    pub api_version: String,
+    pub api_version: Text,
     /// Version of the fields.
-    pub schema_version: String,
+    pub schema_version: Text,
     /// Always `Baseline`.
     pub kind: BaselineKind,
     /// Whose it is.
     pub metadata: BaselineMetadata,
     /// What it was made from, sorted by container, start, session and instance.
+    #[serde(deserialize_with = "crate::bounds::rows")]
     pub windows: Vec<BaselineWindow>,
     /// By container name.
+    #[serde(deserialize_with = "crate::bounds::rows")]
     pub containers: Vec<BaselineContainer>,
 }
 
@@ -38,18 +42,22 @@ pub enum BaselineKind {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct BaselineMetadata {
     /// Its name.
-    pub name: String,
+    pub name: Text,
     /// The workload.
     pub workload: BaselineWorkload,
     /// Architectures of the nodes, in Kubernetes' words.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    pub architectures: BTreeSet<String>,
+    pub architectures: BTreeSet<Text>,
     /// Changes only by force.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub locked: bool,
     /// Who did what by force, who accepted what.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    pub notes: BTreeSet<String>,
+    #[serde(
+        default,
+        skip_serializing_if = "BTreeSet::is_empty",
+        deserialize_with = "crate::bounds::entries"
+    )]
+    pub notes: BTreeSet<Text>,
 }
 
 /// The topmost controller of the pods; on one machine, the program that was begun with.
@@ -57,12 +65,12 @@ pub struct BaselineMetadata {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct BaselineWorkload {
     /// `Deployment`, …, `Pod`; `Program` on one machine.
-    pub kind: String,
+    pub kind: Text,
     /// Its namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub namespace: Option<String>,
+    pub namespace: Option<Text>,
     /// Its name; the path of an executable on one machine.
-    pub name: String,
+    pub name: Text,
 }
 
 /// One window of one instance of one container.
@@ -71,15 +79,16 @@ pub struct BaselineWorkload {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct BaselineWindow {
     /// Name of the container.
-    pub container: String,
+    pub container: Text,
     /// When it opened; empty when the profile does not say.
-    pub started_at: String,
+    pub started_at: Text,
     /// The session.
-    pub session: String,
+    pub session: Text,
     /// The pod and the container's id, where there are such.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub instance: String,
+    #[serde(default, skip_serializing_if = "str::is_empty")]
+    pub instance: Text,
     /// Its length.
+    #[serde(deserialize_with = "crate::bounds::numbers")]
     pub window_seconds: f64,
     /// The container started within it.
     pub from_start: bool,
@@ -87,7 +96,7 @@ pub struct BaselineWindow {
     pub complete: bool,
     /// Dimensions that can't be relied on, and why.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub incomplete: BTreeMap<Dimension, String>,
+    pub incomplete: BTreeMap<Dimension, Text>,
 }
 
 /// What one container, by its name, is known to do.
@@ -96,40 +105,64 @@ pub struct BaselineWindow {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct BaselineContainer {
     /// Its name; `local` on one machine.
-    pub name: String,
+    pub name: Text,
     /// Digests of the images that it was seen with.
-    #[serde(default)]
-    pub image_digests: BTreeSet<String>,
+    #[serde(default, deserialize_with = "crate::bounds::entries")]
+    pub image_digests: BTreeSet<Text>,
+    /// Addresses of the resolvers that answered: what they answer proves the names of peers. At
+    /// most 256, the first in their order.
+    #[serde(
+        default,
+        skip_serializing_if = "BTreeSet::is_empty",
+        deserialize_with = "crate::bounds::entries"
+    )]
+    pub resolvers: BTreeSet<Text>,
     /// Programs with the shapes of their arguments.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::bounds::rows")]
     pub processes: Vec<ProcessRow>,
     /// Which program executes which.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::bounds::rows")]
     pub edges: Vec<EdgeRow>,
     /// System calls.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::bounds::rows")]
     pub syscalls: Vec<SyscallRow>,
     /// Files.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::bounds::rows")]
     pub files: Vec<FileRow>,
     /// Peers.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::bounds::rows")]
     pub network: Vec<PeerRow>,
     /// Listening sockets.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::bounds::rows")]
     pub listen: Vec<ListenRow>,
     /// Names asked of a resolver.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::bounds::rows")]
     pub dns: Vec<DnsRow>,
     /// Capabilities asked for.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::bounds::rows")]
     pub capabilities: Vec<CapabilityRow>,
     /// Rare and telling operations.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::bounds::rows")]
     pub events: Vec<EventRow>,
     /// Whether the windows were long enough, by dimension.
     #[serde(default)]
     pub coverage: BTreeMap<Dimension, Coverage>,
+}
+
+impl BaselineContainer {
+    /// Number of its rows, of all dimensions.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.processes.len()
+            + self.edges.len()
+            + self.syscalls.len()
+            + self.files.len()
+            + self.network.len()
+            + self.listen.len()
+            + self.dns.len()
+            + self.capabilities.len()
+            + self.events.len()
+    }
 }
 
 /// In which windows a row was seen.
@@ -140,18 +173,22 @@ pub struct Seen {
     /// In how many of how many windows.
     pub support: Support,
     /// Start of the first window that has it.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub first_seen: String,
+    #[serde(default, skip_serializing_if = "str::is_empty")]
+    pub first_seen: Text,
     /// Start of the last window that has it.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub last_seen: String,
+    #[serde(default, skip_serializing_if = "str::is_empty")]
+    pub last_seen: Text,
     /// Whether it belongs to the start.
     pub phase: Phase,
     /// Somebody said that it is right; no window shows it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub accepted: bool,
     /// What its wildcards stand for.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "crate::bounds::wildcards"
+    )]
     pub explain: Vec<Explain>,
 }
 
@@ -185,13 +222,18 @@ impl From<WindowCounts> for String {
 }
 
 impl TryFrom<String> for WindowCounts {
-    type Error = std::num::ParseIntError;
+    type Error = String;
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
-        text.split_ascii_whitespace()
+        let words = || text.split_ascii_whitespace();
+        if words().nth(MAX_WINDOWS).is_some() {
+            return Err(format!("counts of more than {MAX_WINDOWS} windows"));
+        }
+        words()
             .map(str::parse)
             .collect::<Result<_, _>>()
             .map(Self)
+            .map_err(|error| format!("counts that are no numbers: {error}"))
     }
 }
 
@@ -219,9 +261,10 @@ pub struct Explain {
     pub by: ExplainedBy,
     /// Name of the rule, of one that a rule made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rule: Option<String>,
+    pub rule: Option<Text>,
     /// Up to 10 of the values, the first in their order.
-    pub values: BTreeSet<String>,
+    #[serde(deserialize_with = "crate::bounds::entries")]
+    pub values: BTreeSet<Text>,
 }
 
 /// What made a wildcard.
@@ -241,16 +284,18 @@ pub enum ExplainedBy {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ProcessRow {
     /// Path of the executable.
-    pub exe: String,
+    #[serde(deserialize_with = "crate::bounds::path")]
+    pub exe: Text,
     /// Arguments, with `*` for what varies.
-    pub argv: Vec<String>,
+    #[serde(deserialize_with = "crate::bounds::arguments")]
+    pub argv: Vec<Text>,
     /// Effective user id.
     pub uid: u32,
     /// How it came into the container.
     pub origin: Origin,
     /// Effective capabilities that some of them had.
     #[serde(default)]
-    pub capabilities: BTreeSet<String>,
+    pub capabilities: BTreeSet<Text>,
     /// All of them had `no_new_privs`; absent when unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub no_new_privs: Option<bool>,
@@ -270,9 +315,11 @@ pub struct ProcessRow {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct EdgeRow {
     /// Path of the parent's executable.
-    pub parent: String,
+    #[serde(deserialize_with = "crate::bounds::path")]
+    pub parent: Text,
     /// Path of the child's executable.
-    pub child: String,
+    #[serde(deserialize_with = "crate::bounds::path")]
+    pub child: Text,
     /// In which windows.
     #[serde(flatten)]
     pub seen: Seen,
@@ -283,14 +330,15 @@ pub struct EdgeRow {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SyscallRow {
     /// Path of the executable.
-    pub exe: String,
+    #[serde(deserialize_with = "crate::bounds::path")]
+    pub exe: Text,
     /// The calling convention.
     pub abi: Abi,
     /// Its name.
-    pub name: String,
+    pub name: Text,
     /// Names of the errnos that it failed with.
-    #[serde(default)]
-    pub errors: BTreeSet<String>,
+    #[serde(default, deserialize_with = "crate::bounds::entries")]
+    pub errors: BTreeSet<Text>,
     /// In which windows.
     #[serde(flatten)]
     pub seen: Seen,
@@ -302,15 +350,21 @@ pub struct SyscallRow {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct FileRow {
     /// Path of the executable.
-    pub exe: String,
+    #[serde(deserialize_with = "crate::bounds::path")]
+    pub exe: Text,
     /// Path; `*` stands for what varies within a component, `**` for any components, `\*` for a star.
-    pub path: String,
+    #[serde(deserialize_with = "crate::bounds::path")]
+    pub path: Text,
     /// What is done to it.
     #[serde(default)]
     pub operations: BTreeSet<FileOperation>,
     /// Names of the errnos that calls on it failed with.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    pub errors: BTreeSet<String>,
+    #[serde(
+        default,
+        skip_serializing_if = "BTreeSet::is_empty",
+        deserialize_with = "crate::bounds::entries"
+    )]
+    pub errors: BTreeSet<Text>,
     /// In which windows.
     #[serde(flatten)]
     pub seen: Seen,
@@ -322,23 +376,51 @@ pub struct FileRow {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PeerRow {
     /// Path of the executable.
-    pub exe: String,
+    #[serde(deserialize_with = "crate::bounds::path")]
+    pub exe: Text,
     /// Protocol of the socket.
     pub protocol: Protocol,
     /// Who began.
     pub direction: Direction,
-    /// `Deployment/NAMESPACE/NAME`, `service/NAMESPACE/NAME`, `node/NAME`, `name/DNS`, an address, a
-    /// CIDR, a path; of inbound rows without such a name `loopback`, `private` or `public`.
-    pub peer: String,
+    /// `Deployment/NAMESPACE/NAME`, `service/NAMESPACE/NAME`, `node`, `name/DNS`, an address, a
+    /// CIDR, a path; of inbound rows without such a name `loopback`, `private` or `public`. A DNS name
+    /// stands there only when a resolver that the baseline knows answered it.
+    pub peer: Text,
     /// Port of the service: the remote one of outbound rows, the local one of inbound rows; `*` for
     /// ephemeral ones; empty without ports.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub port: String,
+    #[serde(default, skip_serializing_if = "str::is_empty")]
+    pub port: Text,
     /// Connections were made or payload moved.
     pub reached: bool,
     /// Names of the errnos of what failed.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    pub failures: BTreeSet<String>,
+    #[serde(
+        default,
+        skip_serializing_if = "BTreeSet::is_empty",
+        deserialize_with = "crate::bounds::entries"
+    )]
+    pub failures: BTreeSet<Text>,
+    /// Names that resolvers answered for it: at most 256, the first in their order.
+    #[serde(
+        default,
+        skip_serializing_if = "BTreeSet::is_empty",
+        deserialize_with = "crate::bounds::entries"
+    )]
+    pub names: BTreeSet<Text>,
+    /// Names that nothing proves, such as those in TLS greetings: at most 256.
+    #[serde(
+        default,
+        skip_serializing_if = "BTreeSet::is_empty",
+        deserialize_with = "crate::bounds::entries"
+    )]
+    pub claimed: BTreeSet<Text>,
+    /// Addresses of a peer that has a name: at most 256. Those of objects of the cluster are left
+    /// out, except public ones.
+    #[serde(
+        default,
+        skip_serializing_if = "BTreeSet::is_empty",
+        deserialize_with = "crate::bounds::entries"
+    )]
+    pub addresses: BTreeSet<Text>,
     /// In which windows.
     #[serde(flatten)]
     pub seen: Seen,
@@ -349,14 +431,15 @@ pub struct PeerRow {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ListenRow {
     /// Path of the executable.
-    pub exe: String,
+    #[serde(deserialize_with = "crate::bounds::path")]
+    pub exe: Text,
     /// Protocol of the socket.
     pub protocol: Protocol,
     /// Address, or path of a Unix socket; the pod's own address is `pod`.
-    pub address: String,
+    pub address: Text,
     /// Port; `*` for ephemeral ones; empty without ports.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub port: String,
+    #[serde(default, skip_serializing_if = "str::is_empty")]
+    pub port: Text,
     /// In which windows.
     #[serde(flatten)]
     pub seen: Seen,
@@ -367,12 +450,21 @@ pub struct ListenRow {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct DnsRow {
     /// Path of the executable.
-    pub exe: String,
+    #[serde(deserialize_with = "crate::bounds::path")]
+    pub exe: Text,
     /// The name; a `*` for a first label that varies.
-    pub name: String,
+    pub name: Text,
     /// `A`, `AAAA`, …
     #[serde(rename = "type")]
-    pub record_type: String,
+    pub record_type: Text,
+    /// In a Drift, addresses of the resolvers that answered. A baseline keeps those of all names in
+    /// one list.
+    #[serde(
+        default,
+        skip_serializing_if = "BTreeSet::is_empty",
+        deserialize_with = "crate::bounds::entries"
+    )]
+    pub resolvers: BTreeSet<Text>,
     /// In which windows.
     #[serde(flatten)]
     pub seen: Seen,
@@ -383,9 +475,10 @@ pub struct DnsRow {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CapabilityRow {
     /// Path of the executable.
-    pub exe: String,
+    #[serde(deserialize_with = "crate::bounds::path")]
+    pub exe: Text,
     /// `CAP_…`.
-    pub name: String,
+    pub name: Text,
     /// A check was granted.
     pub used: bool,
     /// A check was refused.
@@ -400,13 +493,14 @@ pub struct CapabilityRow {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct EventRow {
     /// Path of the executable; empty when it is not known.
-    pub exe: String,
+    #[serde(deserialize_with = "crate::bounds::path")]
+    pub exe: Text,
     /// What it was.
     #[serde(rename = "type")]
     pub event_type: EventType,
     /// What matters of its details.
-    #[serde(default)]
-    pub details: BTreeMap<String, String>,
+    #[serde(default, deserialize_with = "crate::bounds::entries")]
+    pub details: BTreeMap<Text, Text>,
     /// In which windows.
     #[serde(flatten)]
     pub seen: Seen,
@@ -419,13 +513,16 @@ pub struct EventRow {
 pub struct Coverage {
     /// The estimated share of what happens that the baseline holds, 0 to 1: the smaller of two
     /// Good–Turing estimates, by observations and by windows.
+    #[serde(deserialize_with = "crate::bounds::numbers")]
     pub estimate: f64,
     /// The same after each window more.
+    #[serde(deserialize_with = "crate::bounds::numbers")]
     pub trend: Vec<f64>,
     /// Rows that the baseline holds.
     pub rows: u64,
     /// At least so many rows are still unseen: Chao's lower bound.
+    #[serde(deserialize_with = "crate::bounds::numbers")]
     pub unseen_rows: f64,
     /// That it is long enough, or how much more to record.
-    pub verdict: String,
+    pub verdict: Text,
 }

@@ -1,5 +1,6 @@
 //! Capabilities asked for.
 
+use crate::text::Text;
 use serde::{Deserialize, Serialize};
 
 /// One capability that one executable was asked about by the kernel.
@@ -7,9 +8,10 @@ use serde::{Deserialize, Serialize};
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CapabilityUse {
     /// Path of the executable.
-    pub exe: String,
+    #[serde(deserialize_with = "crate::bounds::path")]
+    pub exe: Text,
     /// `CAP_…`.
-    pub name: String,
+    pub name: Text,
     /// Checks that were granted.
     pub used: u64,
     /// Checks that were refused.

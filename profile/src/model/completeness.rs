@@ -1,7 +1,8 @@
 //! What a profile can be relied on for.
 
+use crate::text::Text;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What the whole document can be relied on for.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -12,16 +13,28 @@ pub struct Completeness {
     /// missing, since this kernel or version cannot show it, says so under `dimensions`.
     pub complete: bool,
     /// The share of the window asked for that was captured, 0 to 1; absent without a fixed window.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "crate::bounds::numbers"
+    )]
     pub window_covered: Option<f64>,
     /// By dimension.
     pub dimensions: BTreeMap<Dimension, DimensionCompleteness>,
     /// 1 minus the Good–Turing estimate of what is still unseen, by dimension.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(
+        default,
+        skip_serializing_if = "BTreeMap::is_empty",
+        deserialize_with = "crate::bounds::numbers"
+    )]
     pub coverage: BTreeMap<Dimension, f64>,
     /// Sentences for the reader, sorted.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub notes: Vec<String>,
+    #[serde(
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "crate::bounds::entries"
+    )]
+    pub notes: Vec<Text>,
 }
 
 /// A family of facts.
@@ -65,8 +78,8 @@ pub struct DimensionCompleteness {
     /// How complete it is.
     pub state: DimensionState,
     /// Why it is not complete, sorted.
-    #[serde(default)]
-    pub reasons: Vec<String>,
+    #[serde(default, deserialize_with = "crate::bounds::entries")]
+    pub reasons: BTreeSet<Text>,
 }
 
 /// How complete a dimension is. The order is from best to worst.

@@ -1,6 +1,7 @@
 //! A container: who it is, and everything it did.
 
 use super::{CapabilityUse, Dns, Event, File, Network, Process, Syscall};
+use crate::text::Text;
 use serde::{Deserialize, Serialize};
 
 /// One container of the target. In local mode there is exactly one, without pod and namespace.
@@ -10,43 +11,43 @@ use serde::{Deserialize, Serialize};
 pub struct Container {
     /// Namespace of the pod.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub namespace: Option<String>,
+    pub namespace: Option<Text>,
     /// Name of the pod.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pod: Option<String>,
+    pub pod: Option<Text>,
     /// UID of the pod.
     #[serde(default, rename = "podUID", skip_serializing_if = "Option::is_none")]
-    pub pod_uid: Option<String>,
+    pub pod_uid: Option<Text>,
     /// Name of the container; in local mode the command, pid, cgroup or container id.
-    pub container: String,
+    pub container: Text,
     /// Node on which it ran.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub node: Option<String>,
+    pub node: Option<Text>,
     /// Image as the pod names it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub image: Option<String>,
+    pub image: Option<Text>,
     /// `sha256:…` of the image's manifest, where the runtime reports one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub image_digest: Option<String>,
+    pub image_digest: Option<Text>,
     /// The runtime's own id of the image.
     #[serde(default, rename = "imageID", skip_serializing_if = "Option::is_none")]
-    pub image_id: Option<String>,
+    pub image_id: Option<Text>,
     /// The runtime's id of the container, 64 hexadecimal digits, without a scheme.
     #[serde(
         default,
         rename = "containerID",
         skip_serializing_if = "Option::is_none"
     )]
-    pub container_id: Option<String>,
+    pub container_id: Option<Text>,
     /// The topmost controller of the pod.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<OwnerReference>,
     /// When the container started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub started_at: Option<String>,
+    pub started_at: Option<Text>,
     /// When the container ended, where the kubelet says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ended_at: Option<String>,
+    pub ended_at: Option<Text>,
     /// True when it started inside the window and was seen from its first instruction.
     pub from_start: bool,
     /// The kubelet's count of restarts.
@@ -56,26 +57,40 @@ pub struct Container {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub security_context: Option<SecurityContext>,
     /// Processes, sorted by id.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::bounds::rows")]
     pub processes: Vec<Process>,
     /// System calls, sorted by name, abi and executable.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::bounds::rows")]
     pub syscalls: Vec<Syscall>,
     /// Files, sorted by path and executable.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::bounds::rows")]
     pub files: Vec<File>,
     /// Network peers and listeners, sorted by all that names them.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::bounds::rows")]
     pub network: Vec<Network>,
     /// Names asked of a resolver.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::bounds::rows")]
     pub dns: Vec<Dns>,
     /// Capabilities asked for.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::bounds::rows")]
     pub capabilities: Vec<CapabilityUse>,
     /// Rare and telling operations, in the order of time.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::bounds::rows")]
     pub events: Vec<Event>,
+}
+
+impl Container {
+    /// Number of its rows, of all dimensions.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.processes.len()
+            + self.syscalls.len()
+            + self.files.len()
+            + self.network.len()
+            + self.dns.len()
+            + self.capabilities.len()
+            + self.events.len()
+    }
 }
 
 /// A Kubernetes object that owns a pod.
@@ -83,12 +98,12 @@ pub struct Container {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct OwnerReference {
     /// Its kind, `Deployment` for instance.
-    pub kind: String,
+    pub kind: Text,
     /// Its namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub namespace: Option<String>,
+    pub namespace: Option<Text>,
     /// Its name.
-    pub name: String,
+    pub name: Text,
 }
 
 /// What a pod grants to a container: the effective values, container over pod.
@@ -106,14 +121,14 @@ pub struct SecurityContext {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<i64>,
     /// Capabilities added as `+NAME`, dropped as `-NAME`.
-    #[serde(default)]
-    pub capabilities: Vec<String>,
+    #[serde(default, deserialize_with = "crate::bounds::entries")]
+    pub capabilities: Vec<Text>,
     /// `RuntimeDefault`, `Unconfined` or `Localhost/PROFILE`; absent where the kubelet decides.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub seccomp: Option<String>,
+    pub seccomp: Option<Text>,
     /// `RuntimeDefault`, `Unconfined` or `Localhost/PROFILE`; absent where the runtime decides.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub apparmor: Option<String>,
+    pub apparmor: Option<Text>,
     /// The root file system can't be written.
     pub read_only_root_filesystem: bool,
     /// Shares the node's network namespace.
@@ -122,7 +137,7 @@ pub struct SecurityContext {
     #[serde(rename = "hostPID")]
     pub host_pid: bool,
     /// What is mounted into it.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::bounds::entries")]
     pub volumes: Vec<Volume>,
 }
 
@@ -132,14 +147,19 @@ pub struct SecurityContext {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Volume {
     /// Name of the volume in the pod.
-    pub name: String,
+    pub name: Text,
     /// `configMap`, `secret`, `projected`, `emptyDir`, `persistentVolumeClaim`, `hostPath`, … as the API names it.
-    pub kind: String,
+    pub kind: Text,
     /// Where it is mounted.
-    pub mount_path: String,
+    #[serde(deserialize_with = "crate::bounds::path")]
+    pub mount_path: Text,
     /// Name of the ConfigMap, Secret or claim, or the path on the host.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub source: Option<String>,
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "crate::bounds::path"
+    )]
+    pub source: Option<Text>,
     /// Mounted read-only.
     pub read_only: bool,
 }

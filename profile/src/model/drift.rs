@@ -4,6 +4,7 @@ use super::{
     BaselineWorkload, CapabilityRow, Dimension, DnsRow, EdgeRow, EventRow, FileRow, ListenRow,
     PeerRow, ProcessRow, SyscallRow,
 };
+use crate::text::Text;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -13,25 +14,37 @@ use std::collections::BTreeMap;
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Drift {
     /// Always `procmon/v1`.
-    pub api_version: String,
+    pub api_version: Text,
     /// Version of the fields.
-    pub schema_version: String,
+    pub schema_version: Text,
     /// Always `Drift`.
     pub kind: DriftKind,
     /// What was compared with.
     pub baseline: DriftSide,
     /// What was compared.
     pub profile: DriftSide,
-    /// Every dimension could be compared.
+    /// Every dimension that one side has could be compared, on every node.
     pub comparable: bool,
     /// Differences: by container, then the most severe first.
+    #[serde(deserialize_with = "crate::bounds::rows")]
     pub rows: Vec<DriftRow>,
-    /// What could not be compared. Nothing is concluded from it.
-    #[serde(default)]
+    /// What could not be compared as a whole: rows there are true, what is missing is not known.
+    #[serde(default, deserialize_with = "crate::bounds::rows")]
     pub not_comparable: Vec<NotComparable>,
+    /// Dimensions that neither side has, since no kernel of theirs can show them: nothing is lost.
+    #[serde(
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "crate::bounds::rows"
+    )]
+    pub missing: Vec<NotComparable>,
     /// Sentences for the reader.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub notes: Vec<String>,
+    #[serde(
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "crate::bounds::rows"
+    )]
+    pub notes: Vec<Text>,
     /// Numbers of rows.
     pub summary: DriftSummary,
 }
@@ -51,11 +64,12 @@ pub enum DriftKind {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct DriftSide {
     /// File, `cm/NAME` or target, as the user named it.
-    pub name: String,
+    pub name: Text,
     /// The workload.
     pub workload: BaselineWorkload,
     /// Sessions that it was made from.
-    pub sessions: Vec<String>,
+    #[serde(deserialize_with = "crate::bounds::rows")]
+    pub sessions: Vec<Text>,
 }
 
 /// One difference.
@@ -63,31 +77,33 @@ pub struct DriftSide {
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct DriftRow {
-    /// Ten hexadecimal digits that name this difference: equal for equal differences.
-    pub id: String,
+    /// 32 hexadecimal digits that name this difference: equal for equal differences. The first 16
+    /// are enough for `--row`.
+    pub id: Text,
     /// What kind of difference.
     pub change: Change,
     /// The dimension.
     pub dimension: Dimension,
     /// Name of the container.
-    pub container: String,
+    pub container: Text,
     /// What it means.
     pub severity: Severity,
     /// What differs, in words that stay the same.
-    pub key: String,
-    /// The row that accepting adds; of a row that is gone, the baseline's.
+    pub key: Text,
+    /// The row that accepting adds; of a row that is gone, the baseline's. A dimension that is
+    /// incomplete is not a row of a baseline: it can't be accepted.
     pub value: RowValue,
     /// Why the baseline does not cover it, and why it matters.
-    pub reason: String,
+    pub reason: Text,
     /// Key of the baseline's row that comes nearest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub nearest: Option<String>,
+    pub nearest: Option<Text>,
     /// JSON pointers into the profile.
-    #[serde(default)]
-    pub evidence: Vec<String>,
+    #[serde(default, deserialize_with = "crate::bounds::entries")]
+    pub evidence: Vec<Text>,
     /// The command that accepts it.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub accept: String,
+    #[serde(default, skip_serializing_if = "str::is_empty")]
+    pub accept: Text,
 }
 
 /// A kind of difference.
@@ -169,6 +185,16 @@ pub enum RowValue {
     Capability(CapabilityRow),
     /// Of `events`.
     Event(EventRow),
+    /// Of no list: a dimension that was complete in the baseline is not in the profile.
+    Incomplete(IncompleteRow),
+}
+
+/// A dimension that the profile does not show as a whole.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct IncompleteRow {
+    /// `partial` or `missing`, and why.
+    pub reason: Text,
 }
 
 /// What could not be compared, and why.
@@ -176,11 +202,11 @@ pub enum RowValue {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct NotComparable {
     /// Name of the container.
-    pub container: String,
+    pub container: Text,
     /// The dimension.
     pub dimension: Dimension,
     /// Why.
-    pub reason: String,
+    pub reason: Text,
 }
 
 /// Numbers of rows.

@@ -1,5 +1,6 @@
 //! Rare and telling operations.
 
+use crate::text::Text;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -8,18 +9,18 @@ use std::collections::BTreeMap;
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Event {
     /// When it was first seen.
-    pub time: String,
+    pub time: Text,
     /// What it was.
     #[serde(rename = "type")]
     pub event_type: EventType,
     /// Id of the process row.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub process: Option<String>,
+    pub process: Option<Text>,
     /// How often.
     pub count: u64,
     /// What docs/profile.md lists for the type.
-    #[serde(default)]
-    pub details: BTreeMap<String, String>,
+    #[serde(default, deserialize_with = "crate::bounds::entries")]
+    pub details: BTreeMap<Text, Text>,
 }
 
 /// Types of events.

@@ -1,6 +1,7 @@
 //! Files, by resolved path.
 
 use super::{Counts, Layer, Package};
+use crate::text::Text;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -10,9 +11,11 @@ use std::collections::BTreeMap;
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct File {
     /// Path within the container.
-    pub path: String,
+    #[serde(deserialize_with = "crate::bounds::path")]
+    pub path: Text,
     /// Path of the executable that used it.
-    pub exe: String,
+    #[serde(deserialize_with = "crate::bounds::path")]
+    pub exe: Text,
     /// Calls that succeeded; an open that creates counts `open` and `create`, a rename counts at
     /// both names, a link at the new one.
     pub operations: BTreeMap<FileOperation, u64>,
@@ -23,12 +26,13 @@ pub struct File {
     /// Shared writable mappings made: what went through them is not counted in bytes.
     pub mmap_write: u64,
     /// Failed calls by errno name.
+    #[serde(deserialize_with = "crate::bounds::entries")]
     pub errors: Counts,
     /// Whether the kernel's own objects gave the path, or an argument of the call.
     pub name_source: NameSource,
     /// Permission bits, four octal digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub mode: Option<String>,
+    pub mode: Option<Text>,
     /// Owner of the file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<Owner>,
@@ -117,11 +121,19 @@ pub struct Mount {
     /// What it is to Kubernetes.
     pub kind: MountKind,
     /// Device, volume or name of what is mounted.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub source: Option<String>,
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "crate::bounds::path"
+    )]
+    pub source: Option<Text>,
     /// The path on the node, for a hostPath volume.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub host_path: Option<String>,
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "crate::bounds::path"
+    )]
+    pub host_path: Option<Text>,
 }
 
 /// What a mount is.

@@ -26,7 +26,8 @@ pub use capability::{CapabilityMethod, CapabilityUse};
 pub use completeness::{Completeness, Dimension, DimensionCompleteness, DimensionState};
 pub use container::{Container, OwnerReference, SecurityContext, Volume};
 pub use drift::{
-    Change, Drift, DriftKind, DriftRow, DriftSide, DriftSummary, NotComparable, RowValue, Severity,
+    Change, Drift, DriftKind, DriftRow, DriftSide, DriftSummary, IncompleteRow, NotComparable,
+    RowValue, Severity,
 };
 pub use event::{Event, EventType};
 pub use file::{File, FileOperation, Mount, MountKind, NameSource, Owner};
@@ -38,16 +39,17 @@ pub use process::{CapabilitySets, Layer, NamespaceOwner, Origin, Package, Proces
 pub use session::{LabelMode, Session, Target, Tool};
 pub use syscall::{Abi, Latency, Syscall};
 
+use crate::text::Text;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// The `apiVersion` of every document this crate writes.
 pub const API_VERSION: &str = "procmon/v1";
 /// The `schemaVersion` of every document this crate writes.
-pub const SCHEMA_VERSION: &str = "1.0";
+pub const SCHEMA_VERSION: &str = "1.1";
 
 /// A name to a number of times; a name that is absent was seen 0 times while the dimension is complete.
-pub type Counts = BTreeMap<String, u64>;
+pub type Counts = BTreeMap<Text, u64>;
 
 /// The `kind` of a document.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,16 +66,18 @@ pub enum Kind {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Profile {
     /// Always `procmon/v1`.
-    pub api_version: String,
+    pub api_version: Text,
     /// Version of the fields: readers accept any minor of the major they know.
-    pub schema_version: String,
+    pub schema_version: Text,
     /// Always `Profile`.
     pub kind: Kind,
     /// When, of what and by what.
     pub session: Session,
     /// One row per node that was asked, sorted by name; one that failed says why.
+    #[serde(deserialize_with = "crate::bounds::rows")]
     pub nodes: Vec<Node>,
     /// One row per container, sorted by namespace, pod, container and id.
+    #[serde(deserialize_with = "crate::bounds::rows")]
     pub containers: Vec<Container>,
     /// What the document can and cannot be relied on for.
     pub completeness: Completeness,

@@ -1,6 +1,7 @@
 //! Network peers and listeners.
 
 use super::Counts;
+use crate::text::Text;
 use serde::{Deserialize, Serialize};
 
 /// All traffic of one executable with one peer, or one listening socket.
@@ -10,7 +11,8 @@ use serde::{Deserialize, Serialize};
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Network {
     /// Path of the executable.
-    pub exe: String,
+    #[serde(deserialize_with = "crate::bounds::path")]
+    pub exe: Text,
     /// Protocol of the socket.
     pub protocol: Protocol,
     /// Who began.
@@ -28,13 +30,18 @@ pub struct Network {
     /// Datagrams received.
     pub datagrams_received: u64,
     /// Failed connections and transfers by errno name.
+    #[serde(deserialize_with = "crate::bounds::entries")]
     pub failures: Counts,
     /// Payload bytes sent.
     pub bytes_sent: u64,
     /// Payload bytes received.
     pub bytes_received: u64,
     /// The devices that carried it, innermost first.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "crate::bounds::entries"
+    )]
     pub path: Vec<PathHop>,
 }
 
@@ -86,13 +93,17 @@ pub enum Direction {
 pub struct Endpoint {
     /// IP address; an IPv4 address mapped into IPv6 stands as IPv4.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub address: Option<String>,
+    pub address: Option<Text>,
     /// Port.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub port: Option<u16>,
     /// Path of a Unix socket; an abstract name begins with `@`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub path: Option<String>,
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "crate::bounds::path"
+    )]
+    pub path: Option<Text>,
 }
 
 /// The other end, and what it is to the cluster.
@@ -101,16 +112,31 @@ pub struct Endpoint {
 pub struct Remote {
     /// IP address; an IPv4 address mapped into IPv6 stands as IPv4.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub address: Option<String>,
+    pub address: Option<Text>,
     /// Port.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub port: Option<u16>,
     /// Path of a Unix socket; an abstract name begins with `@`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub path: Option<String>,
-    /// Names that a resolver gave for the address, or that TLS asked for.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub names: Vec<String>,
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "crate::bounds::path"
+    )]
+    pub path: Option<Text>,
+    /// Names for which a resolver answered the address. Before schema 1.1 also those of `claimed`.
+    #[serde(
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "crate::bounds::entries"
+    )]
+    pub names: Vec<Text>,
+    /// Names that the container itself wrote into TLS greetings: they prove nothing.
+    #[serde(
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "crate::bounds::entries"
+    )]
+    pub claimed: Vec<Text>,
     /// The pod that has the address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pod: Option<ObjectName>,
@@ -120,12 +146,20 @@ pub struct Remote {
     /// The service that has the address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service: Option<ObjectName>,
+    /// The service that lists the address among its `externalIPs`: a claim of whoever wrote the
+    /// service, and no name of the peer.
+    #[serde(
+        default,
+        rename = "externalIPOf",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub external_ip_of: Option<ObjectName>,
     /// The node that has the address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub node: Option<String>,
+    pub node: Option<Text>,
     /// The network that the address belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cidr: Option<String>,
+    pub cidr: Option<Text>,
 }
 
 /// A namespaced object.
@@ -133,9 +167,9 @@ pub struct Remote {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ObjectName {
     /// Its namespace.
-    pub namespace: String,
+    pub namespace: Text,
     /// Its name.
-    pub name: String,
+    pub name: Text,
 }
 
 /// A workload.
@@ -143,11 +177,11 @@ pub struct ObjectName {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Workload {
     /// Its kind, `Deployment` for instance.
-    pub kind: String,
+    pub kind: Text,
     /// Its namespace.
-    pub namespace: String,
+    pub namespace: Text,
     /// Its name.
-    pub name: String,
+    pub name: Text,
 }
 
 /// One device that carried the traffic.
@@ -155,15 +189,15 @@ pub struct Workload {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PathHop {
     /// Name of the device.
-    pub device: String,
+    pub device: Text,
     /// Its kind: `veth`, `bridge`, `vxlan`, …
-    pub kind: String,
+    pub kind: Text,
     /// `vxlan`, `geneve`, `ipip`, `wireguard`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub encapsulation: Option<String>,
+    pub encapsulation: Option<Text>,
     /// The outer addresses, as `FROM > TO`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub outer: Option<String>,
+    pub outer: Option<Text>,
 }
 
 /// A question to a resolver.
@@ -171,18 +205,26 @@ pub struct PathHop {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Dns {
     /// Path of the executable.
-    pub exe: String,
+    #[serde(deserialize_with = "crate::bounds::path")]
+    pub exe: Text,
     /// The name asked for.
-    pub name: String,
+    pub name: Text,
     /// `A`, `AAAA`, …
     #[serde(rename = "type")]
-    pub record_type: String,
+    pub record_type: Text,
     /// `NOERROR`, `NXDOMAIN`, …; absent without an answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rcode: Option<String>,
+    pub rcode: Option<Text>,
     /// The answers.
-    #[serde(default)]
-    pub answers: Vec<String>,
+    #[serde(default, deserialize_with = "crate::bounds::entries")]
+    pub answers: Vec<Text>,
+    /// Addresses of the resolvers that answered; before schema 1.1 absent.
+    #[serde(
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "crate::bounds::entries"
+    )]
+    pub resolvers: Vec<Text>,
     /// How often.
     pub count: u64,
 }

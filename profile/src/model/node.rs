@@ -1,6 +1,7 @@
 //! A node: its kernel, the hooks that worked there, what was lost and what the capture cost.
 
 use super::Counts;
+use crate::text::Text;
 use serde::{Deserialize, Serialize};
 
 /// One node that was asked for its part. With `error`, everything the node would have said is absent.
@@ -9,13 +10,13 @@ use serde::{Deserialize, Serialize};
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Node {
     /// Kubernetes' name of the node; the host name in local mode.
-    pub name: String,
+    pub name: Text,
     /// Kernel release, as `uname -r`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub kernel: Option<String>,
+    pub kernel: Option<Text>,
     /// Machine architecture in Kubernetes' words: `amd64`, `arm64`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub arch: Option<String>,
+    pub arch: Option<Text>,
     /// Layout of the cgroup file systems.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cgroup: Option<CgroupVersion>,
@@ -23,7 +24,11 @@ pub struct Node {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tier: Option<Tier>,
     /// Every hook wanted, sorted by name.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "crate::bounds::entries"
+    )]
     pub hooks: Vec<Hook>,
     /// What did not reach the document.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -35,7 +40,7 @@ pub struct Node {
     pub complete: bool,
     /// Why the node has no part in the profile.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub error: Option<String>,
+    pub error: Option<Text>,
 }
 
 /// Layout of the cgroup file systems of a node.
@@ -70,7 +75,7 @@ pub enum Tier {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Hook {
     /// The tracepoint or kernel function.
-    pub name: String,
+    pub name: Text,
     /// How it is attached.
     pub tier: Tier,
     /// Whether it works.
@@ -80,7 +85,7 @@ pub struct Hook {
     pub missed: Option<u64>,
     /// Why it is not proven.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
+    pub reason: Option<Text>,
 }
 
 /// How sure it is that a hook works.
@@ -104,8 +109,10 @@ pub struct Lost {
     /// Records that found the ring buffer full.
     pub ring_buffer: u64,
     /// Entries that found a map full, by map.
+    #[serde(deserialize_with = "crate::bounds::entries")]
     pub maps: Counts,
     /// Runs of a program that the kernel skipped, by hook.
+    #[serde(deserialize_with = "crate::bounds::entries")]
     pub recursion: Counts,
     /// Rows dropped to keep the stream below its limit.
     pub frames: u64,
@@ -117,10 +124,18 @@ pub struct Lost {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Cost {
     /// CPU time of the probe itself, in seconds.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "crate::bounds::numbers"
+    )]
     pub cpu_seconds: Option<f64>,
     /// CPU time of the programs in the kernel, in seconds; only where the kernel keeps statistics.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "crate::bounds::numbers"
+    )]
     pub bpf_seconds: Option<f64>,
     /// Runs of the programs in the kernel; only where the kernel keeps statistics.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,6 +1,7 @@
 //! Processes: programs that ran, with their privileges.
 
 use super::Counts;
+use crate::text::Text;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -11,25 +12,32 @@ use std::collections::BTreeMap;
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Process {
     /// `p1`, `p2`, …: unique within the container.
-    pub id: String,
+    pub id: Text,
     /// Id of the parent's row; absent when the parent is outside the container.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub parent: Option<String>,
+    pub parent: Option<Text>,
     /// Path of the executable within the container, resolved by the kernel.
-    pub exe: String,
+    #[serde(deserialize_with = "crate::bounds::path")]
+    pub exe: Text,
     /// Arguments, credentials masked.
-    pub argv: Vec<String>,
+    #[serde(deserialize_with = "crate::bounds::arguments")]
+    pub argv: Vec<Text>,
     /// The arguments were longer than the capture takes.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub argv_truncated: bool,
     /// Working directory at the start of the program.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cwd: Option<String>,
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "crate::bounds::path"
+    )]
+    pub cwd: Option<Text>,
     /// Effective user id, as the initial user namespace knows it.
     pub uid: u32,
     /// Effective group id, as the initial user namespace knows it.
     pub gid: u32,
     /// The node's process ids, at most 16.
+    #[serde(deserialize_with = "crate::bounds::entries")]
     pub pids: Vec<u32>,
     /// Capability sets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -41,8 +49,8 @@ pub struct Process {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seccomp: Option<SeccompMode>,
     /// Whose namespaces it lives in, by `mnt`, `pid`, `net`, `ipc`, `uts`, `user`, `cgroup`.
-    #[serde(default)]
-    pub namespaces: BTreeMap<String, NamespaceOwner>,
+    #[serde(default, deserialize_with = "crate::bounds::entries")]
+    pub namespaces: BTreeMap<Text, NamespaceOwner>,
     /// How it came into the container.
     pub origin: Origin,
     /// Where the executable's bytes come from.
@@ -52,7 +60,7 @@ pub struct Process {
     pub deleted: bool,
     /// Digest of the executable, hexadecimal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sha256: Option<String>,
+    pub sha256: Option<Text>,
     /// The package that owns the executable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub package: Option<Package>,
@@ -62,11 +70,12 @@ pub struct Process {
     pub count: u64,
     /// When the first of them was first seen in this row.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub first_seen: Option<String>,
+    pub first_seen: Option<Text>,
     /// When the last of them was last seen to start, change or end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub last_seen: Option<String>,
+    pub last_seen: Option<Text>,
     /// How they ended: exit code as a decimal number, or the signal's name.
+    #[serde(deserialize_with = "crate::bounds::entries")]
     pub exits: Counts,
 }
 
@@ -75,11 +84,14 @@ pub struct Process {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CapabilitySets {
     /// Used by permission checks.
-    pub effective: Vec<String>,
+    #[serde(deserialize_with = "crate::bounds::entries")]
+    pub effective: Vec<Text>,
     /// Limit of what can become effective.
-    pub permitted: Vec<String>,
+    #[serde(deserialize_with = "crate::bounds::entries")]
+    pub permitted: Vec<Text>,
     /// Limit of what an executable can grant.
-    pub bounding: Vec<String>,
+    #[serde(deserialize_with = "crate::bounds::entries")]
+    pub bounding: Vec<Text>,
 }
 
 /// The seccomp mode of a process.
@@ -152,11 +164,11 @@ pub enum Layer {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Package {
     /// Its name.
-    pub name: String,
+    pub name: Text,
     /// Its version.
-    pub version: String,
+    pub version: Text,
     /// `dpkg`, `rpm` or `apk`.
-    pub manager: String,
+    pub manager: Text,
     /// The file differs from what the package holds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub modified: Option<bool>,

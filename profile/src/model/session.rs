@@ -1,5 +1,6 @@
 //! The session: who asked for what, and for how long.
 
+use crate::text::Text;
 use serde::{Deserialize, Serialize};
 
 /// One invocation over all its nodes.
@@ -8,25 +9,37 @@ use serde::{Deserialize, Serialize};
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Session {
     /// Random, lower-case hexadecimal; also the label of what was created in the cluster.
-    pub id: String,
+    pub id: Text,
     /// What made the document.
     pub tool: Tool,
     /// What was profiled.
     pub target: Target,
     /// The arguments of the plugin as given, credentials masked.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub command: Vec<String>,
+    #[serde(
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "crate::bounds::entries"
+    )]
+    pub command: Vec<Text>,
     /// When the first window opened; absent when none did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub started_at: Option<String>,
+    pub started_at: Option<Text>,
     /// When the last window closed; absent when none did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ended_at: Option<String>,
+    pub ended_at: Option<Text>,
     /// The window asked for, in seconds; absent when it was to end with the command.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "crate::bounds::numbers"
+    )]
     pub requested_seconds: Option<f64>,
     /// The shortest window of all nodes that answered, in seconds.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "crate::bounds::numbers"
+    )]
     pub window_seconds: Option<f64>,
     /// True when the user ended the window before its time. A window that somebody else cut is
     /// partial instead.
@@ -43,9 +56,9 @@ pub struct Session {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Tool {
     /// `kubectl-procmon`.
-    pub name: String,
+    pub name: Text,
     /// Its version, without a leading v.
-    pub version: String,
+    pub version: Text,
 }
 
 /// What the user named.
@@ -53,18 +66,18 @@ pub struct Tool {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Target {
     /// A Kubernetes kind (`Pod`, `Deployment`, …) or, in local mode, `Command`, `Process`, `Cgroup`, `Container`.
-    pub kind: String,
+    pub kind: Text,
     /// Its name; the command line, pid, path or id in local mode.
-    pub name: String,
+    pub name: Text,
     /// Its namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub namespace: Option<String>,
+    pub namespace: Option<Text>,
     /// The label selector that named it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub selector: Option<String>,
+    pub selector: Option<Text>,
     /// The only container asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub container: Option<String>,
+    pub container: Option<Text>,
 }
 
 /// How a task is known to belong to the target.

@@ -1,6 +1,7 @@
 //! System calls, counted.
 
 use super::Counts;
+use crate::text::Text;
 use serde::{Deserialize, Serialize};
 
 /// One system call of one executable.
@@ -11,14 +12,16 @@ use serde::{Deserialize, Serialize};
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Syscall {
     /// Its name on that abi, or `unknown(NUMBER)`.
-    pub name: String,
+    pub name: Text,
     /// The calling convention.
     pub abi: Abi,
     /// Path of the executable that called.
-    pub exe: String,
+    #[serde(deserialize_with = "crate::bounds::path")]
+    pub exe: Text,
     /// Kernel entries within the window.
     pub calls: u64,
     /// Failures by errno name.
+    #[serde(deserialize_with = "crate::bounds::entries")]
     pub errors: Counts,
     /// Entries that a signal interrupted and that the kernel began anew.
     pub restarted: u64,
@@ -32,7 +35,11 @@ pub struct Syscall {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub latency_ns: Option<Latency>,
     /// Arguments worth knowing, as `facet=value`, with how often.
-    #[serde(default, skip_serializing_if = "Counts::is_empty")]
+    #[serde(
+        default,
+        skip_serializing_if = "Counts::is_empty",
+        deserialize_with = "crate::bounds::entries"
+    )]
     pub arguments: Counts,
 }
 

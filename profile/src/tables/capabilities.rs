@@ -1,5 +1,7 @@
 //! Capabilities, from `include/uapi/linux/capability.h`.
 
+use crate::text::Text;
+
 /// Names by number.
 pub const CAPABILITIES: [&str; 41] = [
     "CAP_CHOWN",
@@ -52,11 +54,11 @@ pub const CAPABILITIES: [&str; 41] = [
 /// assert_eq!(capability_names(0b101), ["CAP_CHOWN", "CAP_DAC_READ_SEARCH"]);
 /// ```
 #[must_use]
-pub fn capability_names(set: u64) -> Vec<String> {
+pub fn capability_names(set: u64) -> Vec<Text> {
     CAPABILITIES
         .iter()
         .enumerate()
         .filter(|(number, _)| set >> number & 1 == 1)
-        .map(|(_, name)| (*name).to_owned())
+        .map(|(_, name)| Text::from(*name))
         .collect()
 }

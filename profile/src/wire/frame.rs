@@ -4,6 +4,7 @@ use crate::model::{
     CapabilityUse, Container, Dimension, DimensionCompleteness, Dns, Event, File, Hook, LabelMode,
     Network, Node, Process, Syscall,
 };
+use crate::text::Text;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -26,6 +27,8 @@ pub enum Frame {
     Progress(Progress),
     /// Raw deflate, then base64, of a JSON array of [`Part`]s.
     Chunk(String),
+    /// The same, sealed to the key of the session before base64: see [`super::Sealer`].
+    Sealed(String),
     /// The probe could not do it. An `end` follows.
     Failed(Failure),
     /// Last.
@@ -37,19 +40,23 @@ pub enum Frame {
 #[serde(rename_all = "camelCase")]
 pub struct Hello {
     /// [`super::PROTOCOL`] of the probe.
-    pub protocol: String,
+    pub protocol: Text,
     /// Version of the probe.
-    pub probe: String,
+    pub probe: Text,
     /// Id of the session, as requested.
-    pub session: String,
+    pub session: Text,
     /// Name of the node.
-    pub node: String,
+    pub node: Text,
     /// Kernel release.
-    pub kernel: String,
+    pub kernel: Text,
     /// `amd64`, `arm64`.
-    pub arch: String,
+    pub arch: Text,
     /// What was attached.
+    #[serde(deserialize_with = "crate::bounds::entries")]
     pub hooks: Vec<Hook>,
+    /// Public key of the probe, base64: chunks are sealed with it to the key of the request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<Text>,
 }
 
 /// Totals so far, for a person who waits.
@@ -57,6 +64,7 @@ pub struct Hello {
 #[serde(rename_all = "camelCase")]
 pub struct Progress {
     /// Seconds since the window opened.
+    #[serde(deserialize_with = "crate::bounds::numbers")]
     pub seconds: f64,
     /// System calls.
     pub calls: u64,
@@ -74,9 +82,9 @@ pub struct Progress {
 pub struct Failure {
     /// A short word that the plugin knows a remedy for: `notRoot`, `noBtf`, `bpfForbidden`,
     /// `targetNotFound`, `commandNotFound`, `commandNotExecutable`, `badRequest`, `other`.
-    pub code: String,
+    pub code: Text,
     /// What failed and why, outermost first.
-    pub message: String,
+    pub message: Text,
 }
 
 /// The end of the stream.
@@ -86,7 +94,7 @@ pub struct End {
     /// Number of frames before this one.
     pub frames: u64,
     /// SHA-256 of their lines, hexadecimal.
-    pub sha256: String,
+    pub sha256: Text,
 }
 
 /// A piece of the capture. `container` is the position of a `Container` part among its kind, from 0.
@@ -154,7 +162,13 @@ impl Part {
     /// Rows in it, at least one: it is a row itself.
     pub(super) fn rows(&self) -> usize {
         let rows = match self {
-            Self::Node(_) | Self::Window(_) | Self::Container(_) => 0,
+            Self::Node(node) => node.hooks.len(),
+            Self::Window(window) => {
+                let reasons = window.dimensions.values().map(|state| state.reasons.len());
+                window.notes.len() + reasons.sum::<usize>()
+            }
+            // It should have none; rows count wherever they stand.
+            Self::Container(container) => container.rows(),
             Self::Processes { rows, .. } => rows.len(),
             Self::Syscalls { rows, .. } => rows.len(),
             Self::Files { rows, .. } => rows.len(),
@@ -172,10 +186,11 @@ impl Part {
 #[serde(rename_all = "camelCase")]
 pub struct WindowReport {
     /// When it opened, RFC 3339.
-    pub started_at: String,
+    pub started_at: Text,
     /// When it closed, RFC 3339.
-    pub ended_at: String,
+    pub ended_at: Text,
     /// Its length by the monotonic clock.
+    #[serde(deserialize_with = "crate::bounds::numbers")]
     pub seconds: f64,
     /// It was ended before its time.
     pub ended_early: bool,
@@ -190,9 +205,9 @@ pub struct WindowReport {
     /// What this node's rows can be relied on for.
     pub dimensions: BTreeMap<Dimension, DimensionCompleteness>,
     /// Coverage by dimension.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::bounds::numbers")]
     pub coverage: BTreeMap<Dimension, f64>,
     /// Sentences for the reader.
-    #[serde(default)]
-    pub notes: Vec<String>,
+    #[serde(default, deserialize_with = "crate::bounds::entries")]
+    pub notes: Vec<Text>,
 }

@@ -1,4 +1,5 @@
-//! The only thing a probe is told: one JSON argument. A running window takes no order but "stop".
+//! The only thing a probe is told: one line of JSON, as its argument or, where other programs could
+//! read that, through a descriptor. A running window takes no order but "stop".
 
 use crate::model::Tier;
 use serde::{Deserialize, Serialize};
@@ -28,12 +29,77 @@ pub struct Request {
     /// An open file descriptor for the frames; standard output when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub frames_fd: Option<i32>,
+    /// Public key of the session, base64: chunks are sealed to it. Plain when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seal_to: Option<String>,
     /// Measure how long system calls take.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub latency: bool,
     /// Show what the verifier said of refused programs.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub verbose: bool,
+    /// Other sessions may capture on this kernel meanwhile.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub concurrent: bool,
+    /// Who a command runs as; the probe's own user when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_as: Option<RunAs>,
+}
+
+/// A user that a command runs as; in JSON the numbers in a row: user, group, supplementary groups.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Vec<u32>", into = "Vec<u32>")]
+pub struct RunAs {
+    /// User id.
+    pub uid: u32,
+    /// Group id.
+    pub gid: u32,
+    /// Supplementary groups.
+    pub groups: Vec<u32>,
+}
+
+impl TryFrom<Vec<u32>> for RunAs {
+    type Error = &'static str;
+
+    fn try_from(mut ids: Vec<u32>) -> Result<Self, Self::Error> {
+        if ids.len() < 2 {
+            return Err("a user needs its number and that of its group");
+        }
+        let groups = ids.split_off(2);
+        Ok(Self {
+            uid: ids[0],
+            gid: ids[1],
+            groups,
+        })
+    }
+}
+
+impl From<RunAs> for Vec<u32> {
+    fn from(user: RunAs) -> Self {
+        [vec![user.uid, user.gid], user.groups].concat()
+    }
+}
+
+impl Request {
+    /// A request with the defaults: until the command has ended, frames to standard output.
+    #[must_use]
+    pub fn new(session: &str, target: TargetSpec) -> Self {
+        Self {
+            protocol: super::PROTOCOL.to_owned(),
+            session: session.to_owned(),
+            node: None,
+            target,
+            window: Window::default(),
+            deadline_seconds: None,
+            limits: Limits::default(),
+            frames_fd: None,
+            seal_to: None,
+            latency: false,
+            verbose: false,
+            concurrent: false,
+            run_as: None,
+        }
+    }
 }
 
 /// What to capture.

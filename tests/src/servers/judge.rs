@@ -47,7 +47,8 @@ pub fn drift(baseline: &Path, profile: &Path) -> Value {
         .output()
         .expect("the plugin runs");
     assert!(
-        matches!(output.status.code(), Some(0 | 1)),
+        // A window that is not complete is told by a row of its own, where the baseline's are.
+        matches!(output.status.code(), Some(0 | 1 | 3)),
         "{}: {}",
         profile.display(),
         String::from_utf8_lossy(&output.stderr)

@@ -1,25 +1,43 @@
 //! For pull requests: Markdown, with names that can't break it.
 
-use super::{change, summary, word};
-use crate::render::escape;
+use super::{change, short, summary, word};
 use anyhow::Result;
 use procmon_profile::baseline::workload_name;
 use procmon_profile::model::{Drift, DriftRow, Severity};
 use std::io::Write;
 
-/// A cell of a Markdown table.
+/// A text in which nothing acts: no markup, link, mention, HTML or end of a cell. Sentences stand as
+/// they are; everything else is code, in which Markdown reads nothing but its end.
 fn cell(text: &str) -> String {
-    let mut safe = String::new();
-    for character in escape(text).chars() {
-        match character {
-            '|' | '\\' | '`' | '*' | '_' | '<' | '>' | '[' | ']' | '#' | '@' | '!' => {
-                safe.push('\\');
-                safe.push(character);
-            }
-            _ => safe.push(character),
-        }
+    let plain = |c: char| c.is_alphanumeric() || " ,.;()%'/-".contains(c);
+    let is_sentence = text.starts_with(char::is_alphanumeric)
+        && !text.contains("www.")
+        && text.replace(": ", " ").chars().all(plain);
+    if is_sentence || text.is_empty() {
+        return text.to_owned();
     }
-    safe
+    let mut code = String::with_capacity(text.len() + 2);
+    let mut longest = 0;
+    let mut run = 0;
+    let mut before = ' ';
+    for character in text.chars() {
+        run = if character == '`' { run + 1 } else { 0 };
+        longest = longest.max(run);
+        match character {
+            // A table takes the backslash away, where there is not another before it.
+            '|' if before == '\\' => code.push_str("\\x7c"),
+            '|' => code.push_str("\\|"),
+            _ => code.push(character),
+        }
+        before = character;
+    }
+    let fence = "`".repeat(longest + 1);
+    let blank = if code.starts_with('`') || code.ends_with('`') {
+        " "
+    } else {
+        ""
+    };
+    format!("{fence}{blank}{code}{blank}{fence}")
 }
 
 pub(super) fn render(drift: &Drift, out: &mut dyn Write) -> Result<()> {
@@ -33,6 +51,15 @@ pub(super) fn render(drift: &Drift, out: &mut dyn Write) -> Result<()> {
         writeln!(
             out,
             "- **not comparable:** {} of {}: {}",
+            word(row.dimension),
+            cell(&row.container),
+            cell(&row.reason)
+        )?;
+    }
+    for row in &drift.missing {
+        writeln!(
+            out,
+            "- in neither: {} of {}: {}",
             word(row.dimension),
             cell(&row.container),
             cell(&row.reason)
@@ -87,7 +114,40 @@ fn markdown_row(row: &DriftRow, out: &mut dyn Write) -> Result<()> {
         cell(&row.container),
         cell(&row.key),
         cell(&row.reason),
-        row.id
+        cell(short(&row.id))
     )?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::cell;
+
+    #[test]
+    fn nothing_in_a_name_acts() {
+        for (name, expected) in [
+            (
+                "web.yaml: no row covers it, yet",
+                "web.yaml: no row covers it, yet",
+            ),
+            (
+                "see :x: http://evil.example",
+                "`see :x: http://evil.example`",
+            ),
+            ("- item", "`- item`"),
+            ("a|b", "`a\\|b`"),
+            (r"a\\|b", r"`a\\\x7cb`"),
+            ("`x`", "`` `x` ``"),
+            ("a``b", "```a``b```"),
+            ("<img src=x>", "`<img src=x>`"),
+            ("[x](http://evil.example)", "`[x](http://evil.example)`"),
+            ("www.evil.example", "`www.evil.example`"),
+            ("@somebody", "`@somebody`"),
+            ("&lt;b&gt;", "`&lt;b&gt;`"),
+            (r"two\x0alines", r"`two\x0alines`"),
+            ("", ""),
+        ] {
+            assert_eq!(cell(name), expected);
+        }
+    }
 }

@@ -5,11 +5,11 @@ mod markdown;
 mod sarif;
 mod table;
 
-use super::{Style, escape_json};
-use crate::render::yaml;
+use super::Style;
 use anyhow::Result;
-use procmon_profile::model::{Change, Dimension, Drift, Severity};
+use procmon_profile::model::{Change, Dimension, Drift, NotComparable, Severity};
 use serde_json::json;
+use std::collections::BTreeSet;
 use std::io::Write;
 
 /// Form of a Drift.
@@ -45,10 +45,9 @@ pub(crate) fn render(
             }
         }
         Form::Json => {
-            let text = serde_json::to_string_pretty(&document(drifts)?)?;
-            writeln!(out, "{}", escape_json(text))?;
+            writeln!(out, "{}", serde_json::to_string_pretty(&document(drifts)?)?)?;
         }
-        Form::Yaml => write!(out, "{}", yaml::text(&document(drifts)?)?)?,
+        Form::Yaml => write!(out, "{}", serde_saphyr::to_string(&document(drifts)?)?)?,
         Form::Markdown => {
             for drift in drifts {
                 markdown::render(drift, out)?;
@@ -86,10 +85,11 @@ pub(crate) fn summary(drift: &Drift) -> String {
             (count > 0).then(|| format!("{count} {}", severity.word()))
         })
         .collect();
-    let counts = if counts.is_empty() {
-        "no drift".to_owned()
-    } else {
-        counts.join(", ")
+    // Nothing was found is one thing, nothing is there another.
+    let counts = match (counts.is_empty(), is_whole(drift)) {
+        (false, _) => counts.join(", "),
+        (true, true) => "no drift".to_owned(),
+        (true, false) => "nothing new in what was compared".to_owned(),
     };
     let rows = &drift.summary;
     let mut text = format!(
@@ -103,16 +103,30 @@ pub(crate) fn summary(drift: &Drift) -> String {
         );
     }
     if !drift.not_comparable.is_empty() {
-        let mut dimensions: Vec<&str> = drift
-            .not_comparable
-            .iter()
-            .map(|row| word(row.dimension))
-            .collect();
-        dimensions.sort_unstable();
-        dimensions.dedup();
-        text += &format!("; NOT comparable: {}", dimensions.join(", "));
+        text += &format!("; NOT comparable: {}", dimensions(&drift.not_comparable));
+    } else if !drift.comparable {
+        text += "; NOT comparable: what runs on nodes that did not answer";
+    }
+    if !drift.missing.is_empty() {
+        text += &format!("; in neither: {}", dimensions(&drift.missing));
     }
     text
+}
+
+/// Every dimension was compared.
+fn is_whole(drift: &Drift) -> bool {
+    drift.comparable && drift.missing.is_empty()
+}
+
+/// Each dimension once.
+fn dimensions(all: &[NotComparable]) -> String {
+    let words: BTreeSet<&str> = all.iter().map(|row| word(row.dimension)).collect();
+    words.into_iter().collect::<Vec<_>>().join(", ")
+}
+
+/// What a person is shown of an id: enough to name a row, not to prove that it is the same.
+fn short(id: &str) -> &str {
+    id.get(..16).unwrap_or(id)
 }
 
 fn word(dimension: Dimension) -> &'static str {

@@ -3,7 +3,7 @@
 use super::{change, word};
 use anyhow::{Context as _, Result};
 use procmon_profile::baseline::workload_name;
-use procmon_profile::model::{Drift, DriftRow, Severity};
+use procmon_profile::model::{Drift, DriftRow, NotComparable, Severity};
 use serde_json::json;
 
 /// One result for each row above info; the rules are the kinds of difference.
@@ -26,8 +26,8 @@ pub(super) fn report(drifts: &[Drift]) -> Result<serde_sarif::sarif::Sarif> {
                             Severity::Medium => "warning",
                             _ => "note",
                         },
-                        "message": {"text": format!("{}: {}", row.key, row.reason)},
-                        "partialFingerprints": {"drift/v1": row.id},
+                        "message": {"text": plain(&format!("{}: {}", row.key, row.reason))},
+                        "partialFingerprints": {"drift/v2": row.id},
                         // Code scanning wants a file: what was learned is what is to be changed.
                         "locations": [{
                             "physicalLocation": {"artifactLocation": {"uri": uri(&drift.baseline.name)}, "region": {"startLine": 1}},
@@ -54,11 +54,8 @@ pub(super) fn report(drifts: &[Drift]) -> Result<serde_sarif::sarif::Sarif> {
                     "rules": rules.iter().map(|id| json!({"id": id, "shortDescription": {"text": format!("{} differ from the baseline", id.split('/').nth(1).unwrap_or_default())}})).collect::<Vec<_>>(),
                 }},
                 "invocations": [{
-                    "executionSuccessful": true,
-                    "toolExecutionNotifications": drift.not_comparable.iter().map(|row| json!({
-                        "level": "warning",
-                        "message": {"text": format!("{} of {} can't be compared: {}", word(row.dimension), row.container, row.reason)},
-                    })).collect::<Vec<_>>(),
+                    "executionSuccessful": drift.comparable,
+                    "toolExecutionNotifications": notifications(drift),
                 }],
                 "results": results,
             })
@@ -72,8 +69,45 @@ pub(super) fn report(drifts: &[Drift]) -> Result<serde_sarif::sarif::Sarif> {
     .context("the report is no SARIF")
 }
 
-/// A relative reference: what has no place in one is percent-encoded.
+/// A message in which `[text](destination)`, which is a link there, stands as it is.
+fn plain(text: &str) -> String {
+    if text.contains("](") {
+        text.replace('[', "\\[").replace(']', "\\]")
+    } else {
+        text.to_owned()
+    }
+}
+
+/// What the reader of no results has to know: errors for what could not be compared.
+fn notifications(drift: &Drift) -> Vec<serde_json::Value> {
+    let notification =
+        |level: &str, text: String| json!({"level": level, "message": {"text": plain(&text)}});
+    let of = |row: &NotComparable| format!("{} of {}", word(row.dimension), row.container);
+    let incomplete = drift.not_comparable.iter().map(|row| {
+        let text = format!("{} can't be compared as a whole: {}", of(row), row.reason);
+        notification("error", text)
+    });
+    let missing = drift.missing.iter().map(|row| {
+        let text = format!("{} is in neither document: {}", of(row), row.reason);
+        notification("note", text)
+    });
+    // Nodes that did not answer, containers that are not there.
+    let notes = drift.notes.iter().map(|note| {
+        notification(
+            if drift.comparable { "note" } else { "warning" },
+            note.to_string(),
+        )
+    });
+    incomplete.chain(missing).chain(notes).collect()
+}
+
+/// A relative reference: what has no place in one is percent-encoded. Two slashes at its beginning
+/// would name a host.
 fn uri(name: &str) -> String {
+    let name = match name.trim_start_matches('/') {
+        rest if rest.len() + 1 < name.len() => &name[name.len() - rest.len() - 1..],
+        _ => name,
+    };
     name.bytes()
         .map(|byte| {
             if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {

@@ -1,12 +1,12 @@
 //! For a person: the most severe first.
 
-use super::{sign, summary, word};
-use crate::render::{Style, escape};
+use super::{short, sign, summary, word};
+use crate::render::Style;
 use anyhow::Result;
 use comfy_table::{ContentArrangement, Table, presets};
 use procmon_profile::baseline::workload_name;
 use procmon_profile::model::{Drift, DriftRow, Severity};
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::io::Write;
 
 /// Rows of info shown before "and more".
@@ -21,18 +21,12 @@ pub(super) fn render(drift: &Drift, style: Style, wide: bool, out: &mut dyn Writ
         }
     };
     header(drift, &bold, out)?;
-    let containers: BTreeSet<&str> = drift
-        .rows
-        .iter()
-        .map(|row| row.container.as_str())
-        .collect();
-    for container in containers {
-        let rows: Vec<&DriftRow> = drift
-            .rows
-            .iter()
-            .filter(|row| row.container == container)
-            .collect();
-        writeln!(out, "\n{}", bold(&escape(container)))?;
+    let mut containers: BTreeMap<&str, Vec<&DriftRow>> = BTreeMap::new();
+    for row in &drift.rows {
+        containers.entry(&row.container).or_default().push(row);
+    }
+    for (container, rows) in containers {
+        writeln!(out, "\n{}", bold(container))?;
         section(&rows, style, wide, out)?;
     }
     let next = drift
@@ -40,20 +34,14 @@ pub(super) fn render(drift: &Drift, style: Style, wide: bool, out: &mut dyn Writ
         .iter()
         .find(|row| row.severity > Severity::Info && !row.accept.is_empty());
     if let Some(row) = next {
-        writeln!(out, "\nNext\n  {}", escape(&row.accept))?;
+        writeln!(out, "\nNext\n  {}", row.accept)?;
     }
     Ok(())
 }
 
 fn header(drift: &Drift, bold: &dyn Fn(&str) -> String, out: &mut dyn Write) -> Result<()> {
-    writeln!(
-        out,
-        "\n{}",
-        bold(&escape(&workload_name(&drift.profile.workload)))
-    )?;
-    let line = |out: &mut dyn Write, name: &str, text: &str| {
-        writeln!(out, "  {name:<14} {}", escape(text))
-    };
+    writeln!(out, "\n{}", bold(&workload_name(&drift.profile.workload)))?;
+    let line = |out: &mut dyn Write, name: &str, text: &str| writeln!(out, "  {name:<14} {text}");
     line(
         out,
         "compared",
@@ -68,6 +56,18 @@ fn header(drift: &Drift, bold: &dyn Fn(&str) -> String, out: &mut dyn Write) -> 
         line(
             out,
             "not comparable",
+            &format!(
+                "{} of {}: {}",
+                word(row.dimension),
+                row.container,
+                row.reason
+            ),
+        )?;
+    }
+    for row in &drift.missing {
+        line(
+            out,
+            "in neither",
             &format!(
                 "{} of {}: {}",
                 word(row.dimension),
@@ -100,11 +100,11 @@ fn section(rows: &[&DriftRow], style: Style, wide: bool, out: &mut dyn Write) ->
     let shown = if wide { info.len() } else { INFO_ROWS };
     for row in telling.into_iter().chain(info.iter().take(shown).copied()) {
         table.add_row(vec![
-            row.id.clone(),
+            short(&row.id).to_owned(),
             colour(row.severity, style),
             sign(row.change).to_owned(),
-            escape(&row.key).into_owned(),
-            escape(&row.reason).into_owned(),
+            row.key.to_string(),
+            row.reason.to_string(),
         ]);
         if wide {
             for text in details(row) {
@@ -112,7 +112,7 @@ fn section(rows: &[&DriftRow], style: Style, wide: bool, out: &mut dyn Write) ->
                     String::new(),
                     String::new(),
                     String::new(),
-                    escape(&text).into_owned(),
+                    text,
                     String::new(),
                 ]);
             }

@@ -21,7 +21,7 @@ const TIMES: [Time; 4] = [
 /// The name; of calls that are not the node's own kind with their abi.
 fn call_name(call: &Syscall) -> String {
     match call.abi {
-        Abi::X86_64 | Abi::Aarch64 => call.name.clone(),
+        Abi::X86_64 | Abi::Aarch64 => call.name.clone().into(),
         other => format!("{} ({})", call.name, document_name(&other)),
     }
 }
@@ -79,7 +79,7 @@ pub(super) fn capabilities(
 ) -> io::Result<()> {
     let row = |row: &CapabilityUse| {
         vec![
-            row.name.clone(),
+            row.name.to_string(),
             count(row.used),
             count(row.denied),
             short_exe(&row.exe),
@@ -87,7 +87,9 @@ pub(super) fn capabilities(
     };
     // What was only probed for was not needed.
     let needed = container.capabilities.iter();
-    let needed = needed.filter(|row| row.used + row.denied > 0).collect();
+    let needed = needed
+        .filter(|row| row.used > 0 || row.denied > 0)
+        .collect();
     let (own, its) = runtime.split(needed, |row: &&CapabilityUse| row.exe.as_str());
     let mut rows = Rows {
         rows: own.into_iter().map(row).collect(),
@@ -116,7 +118,7 @@ pub(super) fn events(
             event.time.get(11..23).unwrap_or(&event.time).to_owned(),
             document_name(&event.event_type),
             count(event.count),
-            event.process.clone().unwrap_or_else(|| "-".to_owned()),
+            event.process.clone().unwrap_or_else(|| "-".into()).into(),
             details.join(" "),
         ]
     };

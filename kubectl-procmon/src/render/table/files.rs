@@ -91,7 +91,7 @@ pub(super) fn changes(
             if !done.is_empty() {
                 done.push(' ');
             }
-            done += &join(&Counts::from([("mmapWrite".to_owned(), file.mmap_write)]));
+            done += &join(&Counts::from([("mmapWrite".into(), file.mmap_write)]));
         }
         vec![
             bytes(file.bytes_written),
@@ -112,7 +112,7 @@ fn path(screen: &Screen<'_>, file: &File) -> String {
     if screen.wide && file.name_source == NameSource::Argument {
         format!("{}  [argument]", file.path)
     } else {
-        file.path.clone()
+        file.path.clone().into()
     }
 }
 
@@ -164,7 +164,9 @@ pub(super) fn failures(
         .iter()
         .filter(|file| !file.errors.is_empty())
         .collect();
-    failed.sort_by_key(|file| std::cmp::Reverse(file.errors.values().sum::<u64>()));
+    failed.sort_by_key(|file| {
+        std::cmp::Reverse(file.errors.values().copied().fold(0, u64::saturating_add))
+    });
     let rows = files(screen, failed, runtime, |screen, file| {
         vec![join(&file.errors), short_exe(&file.exe), path(screen, file)]
     });

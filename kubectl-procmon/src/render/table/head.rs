@@ -2,6 +2,7 @@
 
 use super::screen::Screen;
 use crate::render::name;
+use procmon_profile::completeness::joined;
 use procmon_profile::model::{Container, DimensionState, HookState, Profile};
 use std::io;
 
@@ -25,7 +26,7 @@ pub(super) fn header(screen: &mut Screen<'_>, profile: &Profile) -> io::Result<(
         .iter()
         .map(|node| match &node.kernel {
             Some(kernel) => format!("{} (Linux {kernel})", node.name),
-            None => node.name.clone(),
+            None => node.name.clone().into(),
         })
         .collect();
     if !nodes.is_empty() {
@@ -59,7 +60,7 @@ pub(super) fn header(screen: &mut Screen<'_>, profile: &Profile) -> io::Result<(
             let dimension = format!("{dimension:?}").to_lowercase();
             screen.line(
                 "partial",
-                &format!("{dimension}: {}", state.reasons.join("; ")),
+                &format!("{dimension}: {}", joined(&state.reasons)),
             )?;
         }
     }
@@ -106,24 +107,16 @@ fn completeness(profile: &Profile) -> String {
 /// Containers in the order of the screen, with their titles: of one that was started again the older
 /// instance first, and each with what tells it from the other.
 pub(super) fn titles(containers: &[Container]) -> Vec<(&Container, String)> {
-    let key = |container: &Container| {
-        (
-            container.namespace.clone(),
-            container.pod.clone(),
-            container.container.clone(),
-        )
-    };
+    fn key(container: &Container) -> impl Ord + '_ {
+        (&container.namespace, &container.pod, &container.container)
+    }
     let mut sorted: Vec<&Container> = containers.iter().collect();
-    sorted.sort_by_key(|container| (key(container), container.started_at.clone()));
+    sorted.sort_by(|a, b| (key(a), &a.started_at).cmp(&(key(b), &b.started_at)));
     sorted
-        .iter()
-        .map(|container| {
-            let twice = sorted
-                .iter()
-                .filter(|other| key(other) == key(container))
-                .count()
-                > 1;
-            (*container, title(container, twice))
+        .chunk_by(|a, b| key(a) == key(b))
+        .flat_map(|same| {
+            same.iter()
+                .map(|container| (*container, title(container, same.len() > 1)))
         })
         .collect()
 }
@@ -131,10 +124,10 @@ pub(super) fn titles(containers: &[Container]) -> Vec<(&Container, String)> {
 fn title(container: &Container, twice: bool) -> String {
     let mut text = match &container.pod {
         Some(pod) => format!("{pod}/{}", container.container),
-        None => container.container.clone(),
+        None => container.container.clone().into(),
     };
     if twice && let Some(id) = &container.container_id {
-        let time = |at: &String| at.get(11..19).unwrap_or(at).to_owned();
+        let time = |at: &str| at.get(11..19).unwrap_or(at).to_owned();
         text += &format!(" ({}", id.get(..12).unwrap_or(id));
         if let Some(at) = &container.started_at {
             text += &format!(", started {}", time(at));

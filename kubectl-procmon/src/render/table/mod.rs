@@ -161,7 +161,7 @@ mod tests {
         let text = screen(
             Container {
                 files: vec![File {
-                    path: path.clone(),
+                    path: path.clone().into(),
                     operations: [(FileOperation::Unlink, 1)].into(),
                     ..File::default()
                 }],
@@ -335,9 +335,9 @@ mod tests {
         let instance = |id: &str, started: &str, ended: Option<&str>| Container {
             pod: Some("web".into()),
             container: "main".into(),
-            container_id: Some(id.repeat(64)),
-            started_at: Some(format!("2026-01-01T{started}Z")),
-            ended_at: ended.map(|ended| format!("2026-01-01T{ended}Z")),
+            container_id: Some(id.repeat(64).into()),
+            started_at: Some(format!("2026-01-01T{started}Z").into()),
+            ended_at: ended.map(|ended| format!("2026-01-01T{ended}Z").into()),
             ..Container::default()
         };
         let profile = Profile {

@@ -17,7 +17,7 @@ pub(super) fn network(
         (
             peer.direction != Direction::Listen,
             peer.direction,
-            std::cmp::Reverse(peer.bytes_sent + peer.bytes_received),
+            std::cmp::Reverse(peer.bytes_sent.saturating_add(peer.bytes_received)),
         )
     });
     // In the container's own namespace names need none.
@@ -80,10 +80,13 @@ pub(super) fn questions(
     let row = |row: &Dns| {
         vec![
             count(row.count),
-            row.record_type.clone(),
-            row.rcode.clone().unwrap_or_else(|| "no answer".to_owned()),
+            row.record_type.clone().into(),
+            row.rcode
+                .clone()
+                .unwrap_or_else(|| "no answer".into())
+                .into(),
             short_exe(&row.exe),
-            row.name.clone(),
+            row.name.clone().into(),
             if row.answers.is_empty() {
                 "-".to_owned()
             } else {
@@ -192,9 +195,16 @@ fn remote_name(remote: &Remote, namespace: Option<&str>) -> String {
     } else if let Some(node) = &remote.node {
         format!("node/{node}")
     } else if let Some(name) = remote.names.first() {
-        name.clone()
+        name.to_string()
+    } else if let Some(claim) = remote.claimed.first() {
+        // What the client alone says is no name of the peer.
+        return format!("{address}{DROPPABLE} (claims {claim}){DROPPABLE}");
     } else if let Some(cidr) = remote.cidr.as_ref().filter(|_| remote.address.is_none()) {
-        return cidr.clone();
+        return cidr.clone().into();
+    } else if let Some(service) = &remote.external_ip_of {
+        // Not in place of the address: anybody who writes a service can claim it.
+        let name = of(&service.name, &service.namespace);
+        return format!("{address}{DROPPABLE} (external IP of svc/{name}){DROPPABLE}");
     } else {
         return address;
     };

@@ -87,7 +87,7 @@ pub(super) fn processes(screen: &mut Screen<'_>, container: &Container) -> io::R
 
 fn command(process: &Process) -> String {
     let mut text = if process.argv.is_empty() {
-        process.exe.clone()
+        process.exe.to_string()
     } else {
         process.argv.join(" ")
     };

@@ -309,7 +309,7 @@ pub(super) fn join(counts: &Counts) -> String {
             if *times == 1 {
                 name.clone()
             } else {
-                format!("{name}×{}", count(*times))
+                format!("{name}×{}", count(*times)).into()
             }
         })
         .collect::<Vec<_>>()
