@@ -11,11 +11,19 @@ use procmon_profile::model::{
     Change, Dimension, DriftRow, FileOperation, FileRow, Profile, RowValue, Session, Severity,
 };
 use procmon_profile::text::{self, Text};
-use procmon_profile::wire::{Decoder, MAX_STREAM_BYTES, Part};
+use procmon_profile::wire::{Decoder, MAX_STREAM_BYTES, Part, SessionKey};
 
 /// The stream of a probe, up to the Profile that is made of it.
 pub fn frames(bytes: &[u8]) {
-    let mut decoder = Decoder::default();
+    stream(Decoder::default(), bytes);
+}
+
+/// The same, where chunks are sealed to the key of a session: that of 32 bytes 7.
+pub fn sealed(bytes: &[u8]) {
+    stream(Decoder::sealed(SessionKey::new([7; 32])), bytes);
+}
+
+fn stream(mut decoder: Decoder, bytes: &[u8]) {
     let mut fault = None;
     for line in bytes.split_inclusive(|byte| *byte == b'\n') {
         match decoder.line(line) {

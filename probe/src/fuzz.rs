@@ -6,7 +6,7 @@ use crate::drain::Drained;
 use crate::drain::arguments::Interner;
 use crate::label::{self, Slots};
 use crate::node::names::{self, Found, Tree};
-use crate::node::{Node, mounts, namespace_inode, sockets};
+use crate::node::{Node, mounts, namespace_inode, reader, sockets};
 use crate::offsets;
 use procmon_probe_ebpf::abi::Privileges;
 use std::collections::BTreeSet;
@@ -94,6 +94,14 @@ pub fn names(bytes: &[u8]) {
         assert!(path.starts_with(b"/"), "{path:?}");
         assert!(!path.split(|byte| *byte == b'/').any(|part| part == b".."));
     }
+}
+
+/// What goes between the probe and the child that reads for it: a question behind its length, and answers.
+///
+/// # Panics
+/// When a question or an answer is not read as it was written.
+pub fn reader(bytes: &[u8]) {
+    reader::read_as_both_ends(bytes);
 }
 
 /// A tree in which every part is there, and a function tells which paths are links.
@@ -197,6 +205,11 @@ mod tests {
     #[test]
     fn names_lead_to_paths() {
         inputs::feed("names", super::names);
+    }
+
+    #[test]
+    fn questions_and_answers_are_read_or_refused() {
+        inputs::feed("reader", super::reader);
     }
 
     #[test]

@@ -13,6 +13,11 @@ fn streams_are_read_or_refused() {
 }
 
 #[test]
+fn sealed_streams_are_read_or_refused() {
+    inputs::feed("sealed", entries::sealed);
+}
+
+#[test]
 fn captures_are_read_or_refused() {
     inputs::feed("parts", entries::parts);
 }

@@ -7,6 +7,8 @@
 mod question;
 mod serve;
 
+#[cfg(any(test, fuzzing))]
+pub(crate) use question::read_as_both_ends;
 pub(crate) use question::{CommandLine, Given, Question};
 pub(crate) use serve::{ARGUMENT, serve};
 

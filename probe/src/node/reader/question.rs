@@ -1,7 +1,7 @@
 //! What is asked and answered, as bytes. Both ends are this program.
 
 /// A name as a process gave it.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Given<'a> {
     /// Container slot.
     pub(crate) container: u32,
@@ -35,6 +35,7 @@ impl Given<'_> {
 }
 
 /// A question.
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Question<'a> {
     /// Keep the root of this process, for names of the container when its processes are gone. Has no answer.
     Root {
@@ -186,6 +187,24 @@ impl CommandLine {
             truncated: flags & 1 != 0,
             cwd: (flags & 2 != 0).then(|| cwd.to_vec()),
         })
+    }
+}
+
+/// Reads bytes as each end does, for a fuzz target.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn read_as_both_ends(bytes: &[u8]) {
+    if let Some((ticket, question)) = bytes.get(4..).and_then(Question::decode) {
+        let again = question.encode(ticket);
+        assert_eq!(Question::decode(&again[4..]), Some((ticket, question)));
+    }
+    let mut rest = bytes;
+    while let Some((ticket, answer)) = Frame::decode(rest) {
+        let length = HEAD + answer.map_or(0, <[u8]>::len);
+        if let Some(line) = answer.and_then(CommandLine::decode) {
+            assert_eq!(CommandLine::decode(&line.encode()), Some(line));
+        }
+        assert_eq!(Frame::decode(&Frame::encode(ticket, answer)), Some((ticket, answer)));
+        rest = &rest[length..];
     }
 }
 
