@@ -24,7 +24,10 @@ pub(crate) fn nothing_captured(capture: &NodeCapture) -> Option<anyhow::Error> {
     Some(match (&capture.failure, &capture.fault) {
         (Some(failure), _) => ProbeFailed(failure.clone()).into(),
         (None, Some(fault)) => anyhow::anyhow!(fault.clone()),
-        (None, None) => anyhow::anyhow!("the probe sent nothing"),
+        (None, None) => match capture.refused.sentence() {
+            Some(sentence) => anyhow::anyhow!(sentence),
+            None => anyhow::anyhow!("the probe sent nothing"),
+        },
     })
 }
 

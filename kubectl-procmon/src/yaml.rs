@@ -11,7 +11,8 @@ impl Source for Yaml<'_> {
         serde_saphyr::from_str_with_options(self.0, limits()).map_err(|error| {
             // The lines below the first show the place.
             let said = error.to_string();
-            DocumentError::malformed(&said.lines().next().unwrap_or_default())
+            let first = said.lines().next().unwrap_or_default();
+            DocumentError::malformed(&first.trim_start_matches("error: "))
         })
     }
 }

@@ -78,9 +78,11 @@ pub(crate) struct Facts<'a> {
     pub(crate) arch: &'a str,
 }
 
-/// Bytes of the stream that the files get in any case, and for each of their rows.
-const FILES_ROOM: usize = 2 << 20;
+/// Bytes of the stream that the files get in any case: so many for each of their rows and a container's first chunk,
+/// at most so many in all.
 const FILE_ROOM: usize = 96;
+const FILES_FIRST_ROOM: usize = 16 << 10;
+const FILES_ROOM: usize = 2 << 20;
 /// Bytes of the stream for each of the other kinds of rows, but for processes.
 const KIND_ROOM: usize = 1 << 20;
 
@@ -154,7 +156,8 @@ pub(crate) fn summarize(facts: &Facts<'_>, mut chunks: Chunks) -> Result<Summary
         sizes
     };
     let (drained, mut processes, mut files) = (facts.drained, Seen::default(), Seen::default());
-    let files_room = FILES_ROOM.min(FILE_ROOM * drained.files.len());
+    let files_room =
+        FILES_ROOM.min(FILES_FIRST_ROOM * slots.len() + FILE_ROOM * drained.files.len());
     let room = chunks.room().saturating_sub(files_room);
     let images = &drained.processes.images;
     let n_rows = sizes(

@@ -6,6 +6,7 @@
 //! This crate is pure: it reads no file, no clock, no environment and no network, and it never
 //! panics on untrusted input. Equal facts give equal bytes.
 
+#[cfg(feature = "read")]
 pub mod asked;
 #[cfg(feature = "compare")]
 pub mod baseline;
@@ -13,11 +14,13 @@ pub mod bounds;
 pub mod completeness;
 #[cfg(feature = "compare")]
 pub mod diff;
+#[cfg(feature = "read")]
 pub mod document;
 #[cfg(feature = "compare")]
 pub mod expression;
-#[cfg(feature = "mask")]
+#[cfg(feature = "read")]
 pub mod mask;
+#[cfg(feature = "read")]
 pub mod merge;
 pub mod model;
 #[cfg(feature = "schema")]

@@ -2,7 +2,6 @@
 
 use crate::asked::{self, Asked, Unasked};
 use crate::completeness::worsen;
-#[cfg(feature = "mask")]
 use crate::mask::{MaskLevel, mask_rows};
 use crate::model::{
     API_VERSION, Container, Dimension, DimensionState, Dns, File, Kind, Latency, NameSource,
@@ -26,7 +25,6 @@ pub struct NodeCapture {
     /// Why the probe gave up.
     pub failure: Option<Failure>,
     /// How much of what it sent is made unreadable.
-    #[cfg(feature = "mask")]
     pub mask: MaskLevel,
     /// What the node was asked. None where no request is known: a machine's own probe, and a stream
     /// that was kept.
@@ -46,7 +44,6 @@ impl NodeCapture {
             fault: fault.or_else(|| received.fault.map(|fault| fault.to_string())),
             failure,
             asked: None,
-            #[cfg(feature = "mask")]
             mask: MaskLevel::default(),
         }
     }
@@ -139,7 +136,6 @@ fn take(
     let error = capture.failure.map(|failure| failure.message);
     let mut row = node.unwrap_or_default();
     row.name = capture.node;
-    #[cfg(feature = "mask")]
     if capture.mask != MaskLevel::Default {
         note(
             profile,
@@ -155,7 +151,6 @@ fn take(
         container.node = Some(row.name.clone());
         asked::retain_possible(container, asked, span, &mut unasked);
         // Here and nowhere else: what follows sees no credential.
-        #[cfg(feature = "mask")]
         mask_rows(container, capture.mask);
     }
     asked::retain_possible_cost(&mut row, &mut unasked);
@@ -167,13 +162,7 @@ fn take(
         let lost = row.lost.get_or_insert_default();
         lost.frames = lost.frames.saturating_add(refused.frames);
     }
-    let refused = (refused.frames > 0).then(|| {
-        format!(
-            "{} frames of the capture can't be used: {}",
-            refused.frames, refused.reason
-        )
-    });
-    let faults = refused.into_iter().chain(capture.fault.clone());
+    let faults = refused.sentence().into_iter().chain(capture.fault.clone());
     for fault in faults.chain(unasked.reasons()) {
         row.complete = false;
         make_partial(profile, &format!("node {}: {fault}", row.name));

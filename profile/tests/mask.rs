@@ -1,5 +1,5 @@
 //! How much the masks hide and destroy: the corpora below `tests/mask/`, and how long they take.
-#![cfg(feature = "mask")]
+#![cfg(feature = "read")]
 #![expect(
     clippy::unwrap_used,
     clippy::print_stdout,

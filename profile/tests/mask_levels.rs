@@ -1,6 +1,6 @@
 //! What each level leaves of arguments and names, and that nothing passes the place where parts are
 //! merged.
-#![cfg(all(feature = "mask", feature = "compare"))]
+#![cfg(feature = "compare")]
 #![expect(clippy::unwrap_used, reason = "a panic shows the line")]
 
 use procmon_profile::mask::{MaskLevel, mask_argv_at, mask_line, mask_name, mask_texts};

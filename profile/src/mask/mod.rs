@@ -61,8 +61,8 @@ impl MaskLevel {
 const MAX_ROUNDS: u32 = 8;
 /// Command lines within command lines that are read.
 const MAX_DEPTH: u8 = 4;
-/// All arguments of a program are read up to here, four times what a capture takes; the rest goes.
-const MAX_BYTES: usize = 16 << 10;
+/// All arguments of a program are read up to here, a little more than what a capture takes; the rest goes.
+const MAX_BYTES: usize = 5 << 10;
 
 /// How a text is read.
 #[derive(Clone, Copy, Debug)]

@@ -190,7 +190,6 @@ pub struct WindowReport {
     /// When it closed, RFC 3339.
     pub ended_at: Text,
     /// Its length by the monotonic clock.
-    #[serde(deserialize_with = "crate::bounds::numbers")]
     pub seconds: f64,
     /// It was ended before its time.
     pub ended_early: bool,
@@ -205,7 +204,7 @@ pub struct WindowReport {
     /// What this node's rows can be relied on for.
     pub dimensions: BTreeMap<Dimension, DimensionCompleteness>,
     /// Coverage by dimension.
-    #[serde(default, deserialize_with = "crate::bounds::numbers")]
+    #[serde(default)]
     pub coverage: BTreeMap<Dimension, f64>,
     /// Sentences for the reader.
     #[serde(default, deserialize_with = "crate::bounds::entries")]

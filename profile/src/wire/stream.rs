@@ -59,6 +59,17 @@ impl Refused {
         }
         self.frames = self.frames.saturating_add(frames);
     }
+
+    /// What to say of them; none when there are none.
+    #[must_use]
+    pub fn sentence(&self) -> Option<String> {
+        (self.frames > 0).then(|| {
+            format!(
+                "{} frames of the capture can't be used: {}",
+                self.frames, self.reason
+            )
+        })
+    }
 }
 
 /// What a stream held.

@@ -203,7 +203,10 @@ pub(crate) fn read_as_both_ends(bytes: &[u8]) {
         if let Some(line) = answer.and_then(CommandLine::decode) {
             assert_eq!(CommandLine::decode(&line.encode()), Some(line));
         }
-        assert_eq!(Frame::decode(&Frame::encode(ticket, answer)), Some((ticket, answer)));
+        assert_eq!(
+            Frame::decode(&Frame::encode(ticket, answer)),
+            Some((ticket, answer))
+        );
         rest = &rest[length..];
     }
 }

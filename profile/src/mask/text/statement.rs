@@ -13,20 +13,27 @@ pub(super) fn announced(
     from: usize,
     spans: &mut Spans,
 ) -> Option<usize> {
-    let length = text[from..]
-        .find(|sign: char| sign.is_whitespace() || matches!(sign, '"' | '\'' | ';' | ','))
-        .unwrap_or(text.len() - from);
-    let value = &text[from..from + length];
     let before = start.checked_sub(1).map(|before| text.as_bytes()[before]);
     if before.is_some_and(|byte| is_name(byte) || byte == b'$') {
         return None;
     }
+    let end = || {
+        text[from..]
+            .find(|sign: char| sign.is_whitespace() || matches!(sign, '"' | '\'' | ';' | ','))
+            .map_or(text.len(), |length| from + length)
+    };
     match name {
-        "Bearer" | "bearer" if length > 6 => {
-            hide(text, from, from + length, Meaning::LIKELY, spans)
+        "Bearer" | "bearer" => {
+            let end = end();
+            (end - from > 6)
+                .then(|| hide(text, from, end, Meaning::LIKELY, spans))
+                .flatten()
         }
-        "Basic" if length > 7 && value::is_login(value) => {
-            hide(text, from, from + length, Meaning::STRONG, spans)
+        "Basic" => {
+            let end = end();
+            (end - from > 7 && value::is_login(&text[from..end]))
+                .then(|| hide(text, from, end, Meaning::STRONG, spans))
+                .flatten()
         }
         "ConvertTo-SecureString" => literal(text, from, spans),
         _ => None,
