@@ -227,7 +227,8 @@ fn twenty_thousand_command_lines_fit_into_the_memory_of_the_pod() {
     assert_eq!(state(&document, "processes"), "partial");
     // The flood of one kind leaves the others their room.
     assert!(rows(&document, "syscalls").count() > 5);
-    assert!(rows(&document, "files").count() > 5);
+    let is_executed = |row: Value| row["operations"]["exec"].as_u64() > Some(3_000);
+    assert!(rows(&document, "files").cloned().any(is_executed));
 }
 
 #[test]
@@ -318,7 +319,8 @@ fn many_descriptors_keep_no_window_closed() {
         let begun = Instant::now();
         let mut opened = None;
         let outcome = outcome(probe(&limits, &asked), || opened = Some(begun.elapsed()));
-        (outcome.document, opened.unwrap())
+        let opened = opened.unwrap_or_else(|| panic!("{}", outcome.document));
+        (outcome.document, opened)
     };
     let (_, usual) = opened_after(std::process::id());
     let (document, opened) = opened_after(target.process.id());

@@ -3,7 +3,7 @@
 
 use procmon_profile::wire::TargetSpec;
 use procmon_tests::capture::{capture, request};
-use procmon_tests::document::{check_truth, covers, read, rows, state};
+use procmon_tests::document::{check_truth, covers, read_truth, rows, state};
 use procmon_tests::workload::{self, Linked};
 use procmon_tests::{Running, has, has_bpf, plugin, wait_for};
 use serde_json::Value;
@@ -70,7 +70,7 @@ impl Place {
     }
 
     fn truth(&self) -> Value {
-        read(&self.base.join("truth"))
+        read_truth(&self.base.join("truth"))
     }
 
     /// Makes a command the workload's.

@@ -3,7 +3,7 @@
 //! `PROCMON_EXACT=CASE,CASE` runs only these, known ones as strictly as others.
 #![expect(clippy::unwrap_used, reason = "a panic shows the line")]
 
-use procmon_tests::document::{check_sums, covers, differences, read, rows};
+use procmon_tests::document::{check_sums, covers, differences, read, read_truth, rows};
 use procmon_tests::workload::{self, Linked};
 use procmon_tests::{Running, has_bpf, plugin, wait_for};
 use serde_json::Value;
@@ -161,7 +161,7 @@ fn by_pid(name: &str, settle: Duration) -> Run {
 fn finished(folder: tempfile::TempDir, base: PathBuf) -> Run {
     Run {
         document: read(&base.join("profile.json")),
-        truth: read(&base.join("truth.json")),
+        truth: read_truth(&base.join("truth.json")),
         base,
         _folder: folder,
     }

@@ -6,7 +6,7 @@
 use procmon_profile::merge::{NodeCapture, merge};
 use procmon_profile::model::{Session, Tier};
 use procmon_profile::wire::{Decoder, Limits, Request, TargetSpec};
-use procmon_tests::document::{check_truth, check_truth_at_most, rows, state};
+use procmon_tests::document::{as_written, check_truth, check_truth_at_most, rows, state};
 use procmon_tests::workload::{self, Linked};
 use procmon_tests::{has, probe, root};
 use serde_json::{Value, json};
@@ -203,8 +203,10 @@ fn run(part: &str, said: &impl Fn() -> String) -> Run {
     Run {
         workload: workload.to_owned(),
         document: serde_json::to_value(merge(Session::default(), vec![capture])).unwrap(),
-        truth: serde_json::from_str(truth)
-            .unwrap_or_else(|error| panic!("{workload}: {error}: {}", said())),
+        truth: as_written(
+            &serde_json::from_str(truth)
+                .unwrap_or_else(|error| panic!("{workload}: {error}: {}", said())),
+        ),
         exe: format!("/host/workload-{workload}"),
     }
 }

@@ -2,7 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a panic shows the line")]
 
 use procmon_profile::wire::TargetSpec;
-use procmon_tests::document::{check_sums, check_truth, read, rows, state};
+use procmon_tests::document::{check_sums, check_truth, read, read_truth, rows, state};
 use procmon_tests::workload::{self, Linked};
 use procmon_tests::{Running, has_bpf, plugin, wait_for};
 use serde_json::Value;
@@ -61,7 +61,7 @@ fn profile(name: &str, linked: Linked) -> Run {
     assert!(status.success(), "{name}: {status}");
     Run {
         document: read(&document),
-        truth: read(&truth),
+        truth: read_truth(&truth),
         exe: exe.display().to_string(),
     }
 }
@@ -138,7 +138,7 @@ fn times_of_calls_are_told() {
         .display()
         .to_string();
     let calls = timed(&[&exe], &base.join("calls"));
-    check_truth(&calls, &read(&base.join("calls")), &exe);
+    check_truth(&calls, &read_truth(&base.join("calls")), &exe);
     let [p50, p95, p99, max] = times(&calls, "getppid", "workload-calls");
     assert!(p50 > 0 && p50 < 100_000, "{p50}");
     assert!(

@@ -1,7 +1,7 @@
 //! Exact counts of every sort of traffic, one small case each.
 #![expect(clippy::unwrap_used, reason = "a panic shows the line")]
 
-use procmon_tests::document::{check_truth, covers, read, rows, state};
+use procmon_tests::document::{check_truth, covers, read, read_truth, rows, state};
 use procmon_tests::workload::{self, Linked};
 use procmon_tests::{has_bpf, plugin};
 use serde_json::Value;
@@ -37,7 +37,11 @@ fn profile(case: &str) -> (Value, Value, String) {
         .status()
         .unwrap();
     assert!(status.success(), "{case}: {status}");
-    (read(&document), read(&truth), exe.display().to_string())
+    (
+        read(&document),
+        read_truth(&truth),
+        exe.display().to_string(),
+    )
 }
 
 /// What the truth says, number by number, and no row beside it.

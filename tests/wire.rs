@@ -1,7 +1,7 @@
 //! Names on the wire: who asked what, exactly, and nothing of anybody else.
 #![expect(clippy::unwrap_used, reason = "a panic shows the line")]
 
-use procmon_tests::document::{check_truth, read, rows, state};
+use procmon_tests::document::{check_truth, read, read_truth, rows, state};
 use procmon_tests::workload::{self, Linked};
 use procmon_tests::{Running, has_bpf, plugin, wait_for};
 use serde_json::Value;
@@ -48,7 +48,7 @@ fn profile(linked: Linked, mode: &str) -> Run {
     assert!(status.success(), "{mode}: {status}");
     Run {
         document: read(&document),
-        truth: read(&truth),
+        truth: read_truth(&truth),
         exe: exe.display().to_string(),
     }
 }
@@ -139,7 +139,7 @@ fn each_executable_has_its_own_questions_and_a_stranger_none() {
     assert!(profile.wait(SOON).success());
     let run = Run {
         document: read(&document),
-        truth: read(&truth),
+        truth: read_truth(&truth),
         exe: exe.display().to_string(),
     };
     check_all(&run);

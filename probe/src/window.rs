@@ -620,7 +620,11 @@ fn map_bytes() -> Option<u64> {
 }
 
 /// The memory limits that hold for the probe: that of its own cgroup, and those above it.
-struct Memory(Vec<Limit>);
+struct Memory {
+    limits: Vec<Limit>,
+    /// Bytes of the maps, which are kernel memory.
+    maps: u64,
+}
 
 struct Limit {
     folder: PathBuf,
@@ -628,26 +632,27 @@ struct Limit {
     bytes: u64,
 }
 
-/// Names of a cgroup's files: limit and usage, and what of the usage the kernel would give back.
+/// Names of a cgroup's files: limit and usage; in memory.stat, what processes hold. The rest of the usage, but for
+/// maps, the kernel takes back: files, and what it remembers of names in /proc, which v1 does not tell apart.
 #[derive(Clone, Copy)]
 struct MemoryFiles {
     root: &'static str,
     limit: &'static str,
     usage: &'static str,
-    given_back: &'static [&'static str],
+    held: &'static str,
 }
 
 const MEMORY_V2: MemoryFiles = MemoryFiles {
     root: "/sys/fs/cgroup",
     limit: "memory.max",
     usage: "memory.current",
-    given_back: &["file ", "slab_reclaimable "],
+    held: "anon ",
 };
 const MEMORY_V1: MemoryFiles = MemoryFiles {
     root: "/sys/fs/cgroup/memory",
     limit: "memory.limit_in_bytes",
     usage: "memory.usage_in_bytes",
-    given_back: &["total_cache "],
+    held: "total_rss ",
 };
 
 impl Memory {
@@ -673,11 +678,14 @@ impl Memory {
                 folder.pop();
             }
         }
-        (!limits.is_empty()).then_some(Self(limits))
+        (!limits.is_empty()).then(|| Self {
+            limits,
+            maps: map_bytes().unwrap_or(0),
+        })
     }
 
     fn is_near_limit(&self) -> bool {
-        self.0.iter().any(Limit::is_near)
+        self.limits.iter().any(|limit| limit.is_near(self.maps))
     }
 }
 
@@ -692,23 +700,19 @@ impl Limit {
         })
     }
 
-    fn is_near(&self) -> bool {
+    fn is_near(&self, maps: u64) -> bool {
         let most = self.bytes.saturating_sub(REPORT_BYTES.min(self.bytes / 4));
-        let is_above = |given_back: u64| {
-            read_number(&self.folder.join(self.version.usage))
-                .is_some_and(|usage| usage.saturating_sub(given_back) > most)
-        };
-        is_above(0) && is_above(self.given_back())
+        let usage = read_number(&self.folder.join(self.version.usage));
+        usage.is_some_and(|usage| usage > most) && self.held() + maps > most
     }
 
-    /// What the kernel takes back by itself before it ends a process.
-    fn given_back(&self) -> u64 {
+    /// Bytes of all processes of the cgroup.
+    fn held(&self) -> u64 {
         let text = std::fs::read_to_string(self.folder.join("memory.stat")).unwrap_or_default();
-        let names = self.version.given_back;
-        text.lines()
-            .filter_map(|line| names.iter().find_map(|name| line.strip_prefix(name)))
-            .filter_map(|number| number.trim().parse::<u64>().ok())
-            .sum()
+        let mut lines = text.lines();
+        lines
+            .find_map(|line| line.strip_prefix(self.version.held)?.trim().parse().ok())
+            .unwrap_or(0)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Documents: reading them, and comparing them with what a workload knows of itself.
 
 use jiff::Timestamp;
+use procmon_profile::text::Text;
 use serde_json::Value;
 use std::collections::HashMap;
 use std::path::Path;
@@ -27,6 +28,30 @@ pub fn read(path: &Path) -> Value {
     let text =
         std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// Reads what a workload states. It knows bytes: whatever acts on a terminal becomes escaped, as in documents.
+///
+/// # Panics
+/// When it can't be read or is no JSON.
+#[must_use]
+pub fn read_truth(path: &Path) -> Value {
+    as_written(&read(path))
+}
+
+/// The same text as documents write it.
+#[must_use]
+pub fn as_written(truth: &Value) -> Value {
+    match truth {
+        Value::String(text) => Text::from(text.as_str()).as_str().into(),
+        Value::Array(values) => values.iter().map(as_written).collect(),
+        Value::Object(fields) => fields
+            .iter()
+            .map(|(key, value)| (key.clone(), as_written(value)))
+            .collect::<serde_json::Map<_, _>>()
+            .into(),
+        other => other.clone(),
+    }
 }
 
 /// When the document's window ended.

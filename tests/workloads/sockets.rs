@@ -949,9 +949,9 @@ fn unix_names(folder: &str) -> Rows {
     assert_eq!(long.len(), 108);
     let names: [(&[u8], String); 4] = [
         (long.as_bytes(), long.clone()),
-        (b"\0a\0b", r"@a\x00b".to_owned()),
-        (b"\0a\0b\0", r"@a\x00b\x00".to_owned()),
-        (b"\0n\nl\x1b[31m\xff\\", r"@n\x0al\x1b[31m\xff\\".to_owned()),
+        (b"\0a\0b", "@a\0b".to_owned()),
+        (b"\0a\0b\0", "@a\0b\0".to_owned()),
+        (b"\0n\nl\x1b[31m\xff\\", "@n\nl\x1b[31m\\xff\\\\".to_owned()),
     ];
     let mut rows = Vec::new();
     for (name, shown) in names {

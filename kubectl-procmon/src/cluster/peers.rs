@@ -1,6 +1,7 @@
 //! Whose an address is. A name decides what a baseline takes for the same peer, so it has to come from
 //! what no single node can claim: a kubelet writes the status of its own pods and of its own node.
 
+use ipnet::IpNet;
 use k8s_openapi::api::core::v1::{Node, Pod, Service};
 use kube::Resource;
 use procmon_profile::model::ObjectName;
@@ -151,7 +152,7 @@ impl Peers {
 /// Ranges of addresses that the control plane gave to a node for its pods.
 struct Ranges {
     node: String,
-    ranges: Vec<(IpAddr, u8)>,
+    ranges: Vec<IpNet>,
 }
 
 impl Ranges {
@@ -164,31 +165,16 @@ impl Ranges {
 
     /// An address is in one of them, or there are none.
     fn hold(&self, address: IpAddr) -> bool {
-        let is_in = |(network, length): &(IpAddr, u8)| {
-            let (network, address, width) = match (network, address) {
-                (IpAddr::V4(network), IpAddr::V4(address)) => {
-                    (u32::from(*network).into(), u32::from(address).into(), 32)
-                }
-                (IpAddr::V6(network), IpAddr::V6(address)) => {
-                    (u128::from(*network), u128::from(address), 128)
-                }
-                _ => return false,
-            };
-            let shift = u32::from(width - length.min(&width));
-            let prefix = |address: u128| address.checked_shr(shift).unwrap_or(0);
-            prefix(network) == prefix(address)
-        };
-        self.ranges.is_empty() || self.ranges.iter().any(is_in)
+        self.ranges.is_empty() || self.ranges.iter().any(|range| range.contains(&address))
     }
 }
 
-fn cidrs(node: &Node) -> impl Iterator<Item = (IpAddr, u8)> {
+fn cidrs(node: &Node) -> impl Iterator<Item = IpNet> {
     let spec = node.spec.clone().unwrap_or_default();
     let ranges = spec.pod_cidrs.unwrap_or_default().into_iter();
-    ranges.chain(spec.pod_cidr).filter_map(|range| {
-        let (network, length) = range.split_once('/')?;
-        Some((network.parse().ok()?, length.parse().ok()?))
-    })
+    ranges
+        .chain(spec.pod_cidr)
+        .filter_map(|range| range.parse().ok())
 }
 
 /// The cluster's network takes pods' addresses from their nodes' ranges. Some do not although the ranges
@@ -214,15 +200,18 @@ fn uses_ranges(pods: &[Pod], claims: &[(usize, IpAddr, bool)], ranges: &[Ranges]
 /// Addresses that a node has in its pods' network: the first two of the range, which usual networks
 /// give to the tunnel and to the bridge.
 fn gateways(node: &Node) -> impl Iterator<Item = IpAddr> {
-    cidrs(node)
-        .filter_map(|(network, _)| {
-            let next = match network {
-                IpAddr::V4(address) => IpAddr::V4(u32::from(address).checked_add(1)?.into()),
-                IpAddr::V6(address) => IpAddr::V6(u128::from(address).checked_add(1)?.into()),
-            };
-            Some([network, next])
-        })
-        .flatten()
+    cidrs(node).flat_map(|range| {
+        let first = range.network();
+        let next = match first {
+            IpAddr::V4(address) => u32::from(address)
+                .checked_add(1)
+                .map(|next| IpAddr::V4(next.into())),
+            IpAddr::V6(address) => u128::from(address)
+                .checked_add(1)
+                .map(|next| IpAddr::V6(next.into())),
+        };
+        [Some(first), next].into_iter().flatten()
+    })
 }
 
 #[cfg(test)]

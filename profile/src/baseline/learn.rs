@@ -13,6 +13,7 @@ use crate::model::{
     DnsRow, Explain, ExplainedBy, FileOperation, FileRow, ListenRow, PeerRow, ProcessRow, Seen,
 };
 use crate::text::Text;
+use ipnet::IpNet;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
@@ -407,32 +408,19 @@ pub(super) fn dns(rows: Vec<DnsRow>) -> Vec<DnsRow> {
 
 /// The network of an address, or of a smaller network; none for a name and for loopback.
 pub(crate) fn network_of(peer: &str, (v4, v6): (u8, u8)) -> Option<String> {
-    let (address, prefix) = match peer.split_once('/') {
-        Some((address, prefix)) => (address, Some(prefix.parse::<u8>().ok()?)),
-        None => (peer, None),
-    };
-    let address: IpAddr = address.parse().ok()?;
-    if address.is_loopback() {
-        return None;
-    }
+    let network = parse_network(peer)?;
+    let address = network.addr();
     let wanted = if address.is_ipv4() { v4 } else { v6 };
-    if prefix.is_some_and(|prefix| prefix < wanted) {
+    if address.is_loopback() || network.prefix_len() < wanted {
         return None;
     }
-    Some(match address {
-        IpAddr::V4(address) => {
-            let mask = u32::MAX << (32 - u32::from(wanted));
-            format!(
-                "{}/{wanted}",
-                std::net::Ipv4Addr::from(u32::from(address) & mask)
-            )
-        }
-        IpAddr::V6(address) => {
-            let mask = u128::MAX << (128 - u32::from(wanted));
-            format!(
-                "{}/{wanted}",
-                std::net::Ipv6Addr::from(u128::from(address) & mask)
-            )
-        }
-    })
+    Some(IpNet::new(address, wanted).ok()?.trunc().to_string())
+}
+
+/// A network, or an address as the network of one.
+pub(crate) fn parse_network(text: &str) -> Option<IpNet> {
+    if text.contains('/') {
+        return text.parse().ok();
+    }
+    text.parse::<IpAddr>().ok().map(IpNet::from)
 }

@@ -4,7 +4,7 @@
 //! that answers anything. A name stands for a peer only when a resolver that the baseline knows
 //! answered it for this address; every other name is evidence.
 
-use super::learn::network_of;
+use super::learn::parse_network;
 use crate::model::{BaselineContainer, Container, Direction, Dns, PeerRow, Remote};
 use crate::text::Text;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -139,13 +139,11 @@ pub(crate) fn has_address(known: &PeerRow, address: &str) -> bool {
 
 /// An address is covered by itself and by its network.
 pub(crate) fn covers_address(known: &str, address: &str) -> bool {
-    if known == address {
-        return true;
-    }
-    known
-        .rsplit_once('/')
-        .and_then(|(_, prefix)| prefix.parse::<u8>().ok())
-        .is_some_and(|prefix| network_of(address, (prefix, prefix)).as_deref() == Some(known))
+    known == address
+        || known.contains('/')
+            && parse_network(known)
+                .zip(parse_network(address))
+                .is_some_and(|(known, address)| known.contains(&address))
 }
 
 fn is_same(one: &str, other: &str) -> bool {
@@ -275,6 +273,30 @@ mod tests {
         assert!(is_proven(&container));
         container.network.push(asks("203.0.113.53"));
         assert!(!is_proven(&container));
+    }
+
+    #[test]
+    fn a_network_covers_what_lies_in_it() {
+        for (known, address, expected) in [
+            ("192.0.2.0/24", "192.0.2.9", true),
+            ("192.0.2.0/24", "192.0.2.128/25", true),
+            ("192.0.2.0/24", "192.0.0.0/16", false),
+            ("192.0.2.0/24", "198.51.100.1", false),
+            ("0.0.0.0/0", "192.0.2.9", true),
+            ("::/0", "2001:db8::1", true),
+            ("::/0", "192.0.2.9", false),
+            ("2001:db8::/32", "2001:db8:1::1", true),
+            // No prefix of such an address.
+            ("192.0.2.0/40", "192.0.2.9", false),
+            ("192.0.2.0/255", "192.0.2.9", false),
+            ("/run/x", "192.0.2.9", false),
+        ] {
+            assert_eq!(
+                covers_address(known, address),
+                expected,
+                "{known} {address}"
+            );
+        }
     }
 
     #[test]
