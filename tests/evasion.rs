@@ -476,7 +476,8 @@ fn one_opening_within_a_flood_of_calls() {
     if !has_bpf() {
         return;
     }
-    assert!(!by_sampling("flood"), "the sampler was lucky");
+    let is_seen_always = (0..3).all(|_| by_sampling("flood"));
+    assert!(!is_seen_always, "the sampler was lucky three times");
     let (document, truth) = profile("flood").unwrap();
     hold("flood", || {
         check_truth(&document, &truth, &exe().display().to_string());

@@ -234,25 +234,32 @@ pub(crate) struct Held {
     /// Its process id.
     pub(crate) pid: u32,
     go: OwnedFd,
-    failed: OwnedFd,
+    errors: std::fs::File,
 }
 
 impl Held {
     /// Lets it execute. The error is that of execve.
-    pub(crate) fn release(self) -> io::Result<()> {
-        use std::io::{Read as _, Write as _};
+    pub(crate) fn release(mut self) -> io::Result<()> {
+        use std::io::Write as _;
         let told = std::fs::File::from(self.go).write_all(b"x");
-        let mut errno = [0_u8; 4];
-        let mut failed = std::fs::File::from(self.failed);
-        match failed.read_exact(&mut errno) {
-            Ok(()) => Err(io::Error::from_raw_os_error(i32::from_ne_bytes(errno))),
+        // Who executes a program tells no error any more.
+        match next_error(&mut self.errors) {
+            Ok(errno) => Err(io::Error::from_raw_os_error(errno)),
             Err(_) => told,
         }
     }
 }
 
-/// Forks a child that is this user at once and, once it is released, executes the first of the
-/// programs that it can, as execvp(3) does. Its standard output can be replaced.
+/// The errno that a held child tells next.
+fn next_error(errors: &mut std::fs::File) -> io::Result<i32> {
+    use std::io::Read as _;
+    let mut errno = [0_u8; 4];
+    errors.read_exact(&mut errno)?;
+    Ok(i32::from_ne_bytes(errno))
+}
+
+/// Forks a child, waits until it has become this user, and holds it. Once it is released, it executes the first
+/// of the programs that it can, as execvp(3) does. Its standard output can be replaced.
 pub(crate) fn spawn_held(
     programs: &[CString],
     argv: &[CString],
@@ -278,8 +285,11 @@ pub(crate) fn spawn_held(
                 libc::dup2(stdout, 1);
             }
             libc::close(go.as_raw_fd());
-            let fail = |errno: libc::c_int| -> ! {
+            let tell = |errno: libc::c_int| {
                 libc::write(failed_write.as_raw_fd(), (&raw const errno).cast(), 4);
+            };
+            let fail = |errno: libc::c_int| -> ! {
+                tell(errno);
                 libc::_exit(127)
             };
             if let Some(user) = user
@@ -287,6 +297,7 @@ pub(crate) fn spawn_held(
             {
                 fail(*libc::__errno_location());
             }
+            tell(0);
             let mut byte = 0_u8;
             if libc::read(go_read.as_raw_fd(), (&raw mut byte).cast(), 1) != 1 {
                 libc::_exit(127);
@@ -306,11 +317,16 @@ pub(crate) fn spawn_held(
             fail(why);
         }
     }
-    Ok(Held {
-        pid: pid.cast_unsigned(),
-        go,
-        failed,
-    })
+    drop(failed_write);
+    let pid = pid.cast_unsigned();
+    let mut errors = std::fs::File::from(failed);
+    match next_error(&mut errors) {
+        Ok(0) => Ok(Held { pid, go, errors }),
+        told => {
+            wait(pid, true);
+            Err(told.map_or_else(|error| error, io::Error::from_raw_os_error))
+        }
+    }
 }
 
 /// Gives up this user for another, for good. The calls are the kernel's own: those of the C library
