@@ -595,11 +595,19 @@ fn a_right_that_lacks_during_a_session_is_named_at_once() {
 fn editor(namespace: &Namespace<'_>) -> String {
     let user = format!("{}-editor", namespace.name);
     namespace.apply(&format!(
-        "{{apiVersion: rbac.authorization.k8s.io/v1, kind: RoleBinding, metadata: {{name: editor}}, \
+        "{{apiVersion: rbac.authorization.k8s.io/v1, kind: RoleBinding, metadata: {{name: editor-of-all}}, \
          roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: edit}}, \
          subjects: [{{apiGroup: rbac.authorization.k8s.io, kind: User, name: {user}}}]}}"
     ));
     user
+}
+
+/// A program that does what the probe does, and is another one.
+fn other_probe() -> tempfile::NamedTempFile {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let program = [&std::fs::read(procmon_tests::probe()).unwrap()[..], b"\0"].concat();
+    std::fs::write(file.path(), program).unwrap();
+    file
 }
 
 /// Name of the first object of a kind that carries a session's label, once there is one.
@@ -684,7 +692,7 @@ fn a_probe_that_an_editor_replaces_ends_the_session() {
     namespace.apply(&shell_pod("busy", BUSY));
     namespace.wait_ready("app=busy");
     let user = editor(&namespace);
-    let other = workload::path("peer", Linked::Static);
+    let other = other_probe();
     // The editor may come too late, when the probe was mounted and proven: that session is fine.
     for _ in 0..5 {
         let child = namespace
@@ -699,7 +707,7 @@ fn a_probe_that_an_editor_replaces_ends_the_session() {
             cluster.try_kubectl(&all)
         };
         let deleted = kubectl(&["delete", "configmap", &name, "--wait=false"]);
-        let file = format!("--from-file=probe={}", other.display());
+        let file = format!("--from-file=probe={}", other.path().display());
         let made = kubectl(&["create", "configmap", &name, &file]);
         let output = child.wait_with_output().unwrap();
         let errors = String::from_utf8_lossy(&output.stderr);
@@ -766,6 +774,9 @@ fn with_the_policy_an_editor_can_neither_change_nor_enter_a_probe() {
     namespace.apply(&shell_pod("busy", BUSY));
     namespace.wait_ready("app=busy");
     let editor = editor(&namespace);
+    let ephemeral =
+        "{apiGroups: [\"\"], resources: [pods/ephemeralcontainers], verbs: [get, patch, update]}";
+    assert_eq!(user_with(&namespace, "editor", ephemeral), editor);
     let trusted = user_with(
         &namespace,
         "trusted",
@@ -849,7 +860,8 @@ fn with_the_policy_of_the_probe_only_the_known_one_is_admitted() {
         let _ = namespace.kubectl(&["delete", "configmap", "procmon-probe", "--ignore-not-found"]);
         let _ = namespace.kubectl(&["create", "configmap", "procmon-probe", &file]);
     };
-    keep(&workload::path("peer", Linked::Static));
+    let other = other_probe();
+    keep(other.path());
     let _policy = Policy::new(&namespace, "admission-policy-probe.yaml");
     let session = || {
         let output = namespace
@@ -881,7 +893,7 @@ fn parts_of_a_baseline_that_was_never_written_are_deleted_by_its_name() {
          procmon/document: baseline-part, procmon/part-of: ecffff50534d4fa88ec2774e2a6dc9d9}}}",
     );
     let (_, errors) = exits(&namespace, 2, &["baseline", "delete", "cm/other"]);
-    assert!(errors.contains("not found"), "{errors}");
+    assert!(errors.contains("there is no `cm/other`"), "{errors}");
     exits(&namespace, 0, &["baseline", "delete", "cm/unwritten"]);
     assert_eq!(namespace.objects(), BTreeSet::new());
 }
@@ -1268,8 +1280,9 @@ fn interrupts_end_the_window_early_and_leave_nothing() {
         &["pod/busy", "--duration", "300s"],
     );
     wait_for_probe(&namespace);
+    // What comes sooner is the same wish.
     running.signal(libc::SIGINT);
-    std::thread::sleep(Duration::from_millis(50));
+    std::thread::sleep(Duration::from_millis(550));
     running.signal(libc::SIGINT);
     assert_eq!(running.wait(SOON).code(), Some(130));
     check_nothing_new(&namespace, &before);

@@ -187,8 +187,10 @@ pub(super) async fn node(
                 return follow(&delivery, &name, &node, &states, &progress, &interrupts).await;
             }
             Started::Unusable(why) => {
-                tried.push((image, why));
                 delivery.delete_pod(&name).await;
+                // Another program in the probe's place may be why.
+                delivery.prove_probe(Some(&node.name), &node.arch).await?;
+                tried.push((image, why));
             }
         }
     }

@@ -444,14 +444,11 @@ async fn listed(api: &Api<ConfigMap>, map: &ConfigMap, room: &mut usize) -> List
     }
 }
 
-/// Deletes a document, and parts of one whose head was never written.
-pub(crate) fn delete(connection: &Connection, name: &str) -> Result<()> {
+/// Deletes a document, and parts of one whose head was never written; false when nothing of it was there.
+pub(crate) fn delete(connection: &Connection, name: &str) -> Result<bool> {
     run(connection, async |api| {
         let Some(head) = api.get_opt(name).await.map_err(explain)? else {
-            if delete_orphans(&api, name, 0).await > 0 {
-                return Ok(());
-            }
-            bail!("configmaps \"{name}\" not found");
+            return Ok(delete_orphans(&api, name, 0).await > 0);
         };
         let labels = head.metadata.labels.clone().unwrap_or_default();
         if labels.get(KIND).map(String::as_str) != Some("baseline") {
@@ -465,6 +462,6 @@ pub(crate) fn delete(connection: &Connection, name: &str) -> Result<()> {
             .map_err(explain)?;
         delete_parts(&api, name, &head, None).await;
         delete_orphans(&api, name, 0).await;
-        Ok(())
+        Ok(true)
     })
 }

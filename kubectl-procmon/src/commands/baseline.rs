@@ -458,18 +458,25 @@ fn list(args: &List) -> Result<Code> {
 
 fn delete(args: &Delete) -> Result<Code> {
     let place = writable(&args.baseline)?;
-    let Some((old, _)) = read_old(&place, &args.live)? else {
+    let old = read_old(&place, &args.live)?;
+    if let Some((old, _)) = &old {
+        check_lock(old, &place, &args.force)?;
+    }
+    let was_there = match &place {
+        // Of one that was never written whole parts may be there.
+        Place::ConfigMap(name) => store::delete(&args.live.connection, name)?,
+        Place::File(path) if old.is_some() => {
+            std::fs::remove_file(path)
+                .with_context(|| format!("cannot delete `{}`", path.display()))?;
+            true
+        }
+        _ => false,
+    };
+    if !was_there {
         return Err(advised(
             format!("there is no `{}`", place.name()),
             "`kubectl procmon baseline list` names those that are",
         ));
-    };
-    check_lock(&old, &place, &args.force)?;
-    match &place {
-        Place::ConfigMap(name) => store::delete(&args.live.connection, name)?,
-        Place::File(path) => std::fs::remove_file(path)
-            .with_context(|| format!("cannot delete `{}`", path.display()))?,
-        _ => {}
     }
     if !args.live.quiet {
         say(&format!("deleted {}", place.name()));
