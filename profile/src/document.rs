@@ -2,9 +2,7 @@
 
 use crate::bounds::{MAX_COUNTS, MAX_DEEP_WILDCARDS, MAX_WINDOWS};
 use crate::merge;
-use crate::model::{
-    API_VERSION, Baseline, Change, Drift, DriftSummary, Profile, SCHEMA_VERSION, Severity,
-};
+use crate::model::{API_VERSION, Baseline, Drift, DriftSummary, Profile, SCHEMA_VERSION};
 use crate::text::{Text, escape};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -224,19 +222,7 @@ fn sound(baseline: Baseline) -> Result<Baseline, DocumentError> {
 
 /// The numbers of a Drift are those of its rows, whatever it says itself.
 fn recount(drift: &mut Drift) {
-    let mut summary = DriftSummary::default();
-    for severity in Severity::ALL {
-        summary.by_severity.insert(severity, 0);
-    }
-    for row in &drift.rows {
-        match row.change {
-            Change::New => summary.new += 1,
-            Change::Changed => summary.changed += 1,
-            Change::Gone => summary.gone += 1,
-        }
-        *summary.by_severity.entry(row.severity).or_insert(0) += 1;
-    }
-    drift.summary = summary;
+    drift.summary = DriftSummary::of(&drift.rows);
     drift.comparable &= drift.not_comparable.is_empty();
 }
 

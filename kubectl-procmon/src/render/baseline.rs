@@ -3,7 +3,7 @@
 use super::{Style, escape, percent};
 use comfy_table::{ContentArrangement, Table, presets};
 use procmon_profile::baseline::{rows_of, workload_name};
-use procmon_profile::model::{Baseline, BaselineContainer, Dimension, ExplainedBy, Seen};
+use procmon_profile::model::{Baseline, BaselineContainer, ExplainedBy, Seen};
 use procmon_profile::text::Text;
 use std::io::{self, Write};
 
@@ -41,10 +41,6 @@ pub(crate) fn list(all: &[Vec<String>], out: &mut dyn Write) -> io::Result<()> {
     )
 }
 
-fn word(dimension: Dimension) -> String {
-    format!("{dimension:?}").to_lowercase()
-}
-
 /// One line for each container: how much is known, and whether it is enough.
 pub(crate) fn summary(baseline: &Baseline, place: &str) -> String {
     let mut text = format!(
@@ -63,7 +59,7 @@ pub(crate) fn summary(baseline: &Baseline, place: &str) -> String {
             }
             Some((dimension, coverage)) => format!(
                 "{} covered to {}: {}",
-                word(*dimension),
+                dimension.word(),
                 percent(coverage.estimate),
                 coverage.verdict
             )
@@ -130,7 +126,7 @@ pub(crate) fn table(
                 let trend: Vec<String> =
                     coverage.trend.iter().map(|value| percent(*value)).collect();
                 vec![
-                    word(*dimension),
+                    dimension.word().to_owned(),
                     rows_of(container, *dimension).to_string(),
                     percent(coverage.estimate),
                     format!("{:.0}", coverage.unseen_rows),

@@ -9,8 +9,9 @@ use std::os::fd::{AsFd as _, OwnedFd};
 const MAX_LINKS: usize = 40;
 /// Parts that are looked at one by one in one name.
 const MAX_PARTS: usize = 64;
-/// CPU time that one name may take.
+/// CPU time that one name may take, and parts that it always has: on a slow machine the first ones read the program.
 const MAX_NS: u64 = 5_000_000;
+const LEAST_PARTS: usize = 16;
 
 /// What a part of a path is.
 pub(crate) enum Found {
@@ -56,7 +57,8 @@ pub(crate) fn walk(
     let (mut n_links, mut n_parts) = (0, 0);
     while let Some(part) = left.pop() {
         n_parts += 1;
-        if n_parts > MAX_PARTS || sys::cpu_ns() - begun_ns > MAX_NS {
+        let is_slow = n_parts > LEAST_PARTS && sys::cpu_ns() - begun_ns > MAX_NS;
+        if n_parts > MAX_PARTS || is_slow {
             return None;
         }
         if part == b".." {

@@ -254,19 +254,7 @@ pub fn finish(drift: &mut Drift) {
     drift.notes.sort();
     drift.comparable = drift.not_comparable.is_empty()
         && !drift.notes.iter().any(|note| note.starts_with("node "));
-    let mut summary = DriftSummary::default();
-    for severity in Severity::ALL {
-        summary.by_severity.insert(severity, 0);
-    }
-    for row in &drift.rows {
-        match row.change {
-            Change::New => summary.new += 1,
-            Change::Changed => summary.changed += 1,
-            Change::Gone => summary.gone += 1,
-        }
-        *summary.by_severity.entry(row.severity).or_insert(0) += 1;
-    }
-    drift.summary = summary;
+    drift.summary = DriftSummary::of(&drift.rows);
 }
 
 /// How far one dimension of both sides can be compared.
@@ -433,7 +421,7 @@ impl<'a> Comparison<'a> {
         if whole == 0 {
             return;
         }
-        let word = dimension_word(dimension);
+        let word = dimension.word();
         let (severity, before) = if whole == windows {
             (
                 Severity::Medium,
@@ -693,19 +681,6 @@ fn reasons<'a>(
     windows
         .map(|window| window.incomplete.get(&dimension))
         .collect()
-}
-
-/// The document's word of a dimension.
-fn dimension_word(dimension: Dimension) -> &'static str {
-    match dimension {
-        Dimension::Processes => "processes",
-        Dimension::Syscalls => "syscalls",
-        Dimension::Files => "files",
-        Dimension::Network => "network",
-        Dimension::Dns => "dns",
-        Dimension::Capabilities => "capabilities",
-        Dimension::Events => "events",
-    }
 }
 
 /// An executable of the profile may be this one of the baseline.

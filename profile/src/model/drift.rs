@@ -223,3 +223,23 @@ pub struct DriftSummary {
     /// Rows by severity.
     pub by_severity: BTreeMap<Severity, u64>,
 }
+
+impl DriftSummary {
+    /// Counts rows.
+    #[must_use]
+    pub fn of(rows: &[DriftRow]) -> Self {
+        let mut summary = Self {
+            by_severity: Severity::ALL.map(|severity| (severity, 0)).into(),
+            ..Self::default()
+        };
+        for row in rows {
+            match row.change {
+                Change::New => summary.new += 1,
+                Change::Changed => summary.changed += 1,
+                Change::Gone => summary.gone += 1,
+            }
+            *summary.by_severity.entry(row.severity).or_insert(0) += 1;
+        }
+        summary
+    }
+}

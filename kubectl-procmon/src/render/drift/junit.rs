@@ -1,6 +1,6 @@
 //! For CI: JUnit's XML.
 
-use super::{sign, word};
+use super::sign;
 use anyhow::{Context as _, Result};
 use procmon_profile::baseline::workload_name;
 use procmon_profile::model::{Dimension, Drift, DriftRow, NotComparable, RowValue, Severity};
@@ -76,7 +76,7 @@ fn cases(own: &Own<'_>, container: &str, dimension: Dimension) -> Vec<TestCase> 
         .iter()
         .filter(is_told)
         .partition(|row| matches!(row.value, RowValue::Incomplete(_)));
-    let name = word(dimension);
+    let name = dimension.word();
     let mut all: Vec<(String, TestCaseStatus)> = Vec::new();
     if !rows.is_empty() {
         all.push((name.to_owned(), failure(&rows)));

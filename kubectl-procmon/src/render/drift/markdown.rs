@@ -1,6 +1,6 @@
 //! For pull requests: Markdown, with names that can't break it.
 
-use super::{change, short, summary, word};
+use super::{change, short, summary};
 use anyhow::Result;
 use procmon_profile::baseline::workload_name;
 use procmon_profile::model::{Drift, DriftRow, Severity};
@@ -51,7 +51,7 @@ pub(super) fn render(drift: &Drift, out: &mut dyn Write) -> Result<()> {
         writeln!(
             out,
             "- **not comparable:** {} of {}: {}",
-            word(row.dimension),
+            row.dimension.word(),
             cell(&row.container),
             cell(&row.reason)
         )?;
@@ -60,7 +60,7 @@ pub(super) fn render(drift: &Drift, out: &mut dyn Write) -> Result<()> {
         writeln!(
             out,
             "- in neither: {} of {}: {}",
-            word(row.dimension),
+            row.dimension.word(),
             cell(&row.container),
             cell(&row.reason)
         )?;

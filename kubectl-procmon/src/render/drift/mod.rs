@@ -7,7 +7,7 @@ mod table;
 
 use super::Style;
 use anyhow::Result;
-use procmon_profile::model::{Change, Dimension, Drift, NotComparable, Severity};
+use procmon_profile::model::{Change, Drift, NotComparable, Severity};
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -120,25 +120,13 @@ fn is_whole(drift: &Drift) -> bool {
 
 /// Each dimension once.
 fn dimensions(all: &[NotComparable]) -> String {
-    let words: BTreeSet<&str> = all.iter().map(|row| word(row.dimension)).collect();
+    let words: BTreeSet<&str> = all.iter().map(|row| row.dimension.word()).collect();
     words.into_iter().collect::<Vec<_>>().join(", ")
 }
 
 /// What a person is shown of an id: enough to name a row, not to prove that it is the same.
 fn short(id: &str) -> &str {
     id.get(..16).unwrap_or(id)
-}
-
-fn word(dimension: Dimension) -> &'static str {
-    match dimension {
-        Dimension::Processes => "processes",
-        Dimension::Syscalls => "syscalls",
-        Dimension::Files => "files",
-        Dimension::Network => "network",
-        Dimension::Dns => "dns",
-        Dimension::Capabilities => "capabilities",
-        Dimension::Events => "events",
-    }
 }
 
 /// A kind of difference, in the document's word.

@@ -1,6 +1,6 @@
 //! For a person: the most severe first.
 
-use super::{short, sign, summary, word};
+use super::{short, sign, summary};
 use crate::render::Style;
 use anyhow::Result;
 use comfy_table::{ContentArrangement, Table, presets};
@@ -58,7 +58,7 @@ fn header(drift: &Drift, bold: &dyn Fn(&str) -> String, out: &mut dyn Write) -> 
             "not comparable",
             &format!(
                 "{} of {}: {}",
-                word(row.dimension),
+                row.dimension.word(),
                 row.container,
                 row.reason
             ),
@@ -70,7 +70,7 @@ fn header(drift: &Drift, bold: &dyn Fn(&str) -> String, out: &mut dyn Write) -> 
             "in neither",
             &format!(
                 "{} of {}: {}",
-                word(row.dimension),
+                row.dimension.word(),
                 row.container,
                 row.reason
             ),

@@ -13,7 +13,7 @@ pub(crate) use question::{CommandLine, Given, Question};
 pub(crate) use serve::{ARGUMENT, serve};
 
 use crate::sys;
-use question::{Frame, HEAD};
+use question::{BEGUN, Frame, HEAD};
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::os::fd::OwnedFd;
@@ -23,6 +23,8 @@ use std::time::Duration;
 
 /// A child that has not answered for so long, and does not run, waits for a file system.
 const PATIENCE: Duration = Duration::from_millis(100);
+/// A child that has not begun yet waits for no file system of the target.
+const START_PATIENCE: Duration = Duration::from_secs(2);
 /// How long an answer is waited for where the drain needs it.
 const WAIT: Duration = Duration::from_millis(60);
 /// Children that are started at most; when they are given up, nothing more is asked.
@@ -44,6 +46,8 @@ struct Waiting {
 struct Serving {
     child: Child,
     socket: UnixStream,
+    /// It has said that it runs.
+    has_begun: bool,
 }
 
 /// Asks a child. The default is one that has none, and knows nothing.
@@ -185,7 +189,12 @@ impl Reader {
         };
         // A child that has no CPU is slow, and waits for nothing.
         let is_over = !matches!(serving.child.try_wait(), Ok(None));
-        if is_over || (silence > PATIENCE && !is_runnable(serving.child.id())) {
+        let patience = if serving.has_begun {
+            PATIENCE
+        } else {
+            START_PATIENCE
+        };
+        if is_over || (silence > patience && !is_runnable(serving.child.id())) {
             self.give_up();
         }
     }
@@ -246,6 +255,10 @@ impl Reader {
         let mut taken = 0;
         while let Some((ticket, answer)) = Frame::decode(&self.received[taken..]) {
             taken += HEAD + answer.map_or(0, <[u8]>::len);
+            if ticket == BEGUN {
+                serving.has_begun = true;
+                continue;
+            }
             // Answers come in the order of their questions.
             while let Some(first) = self.waiting.pop_front() {
                 self.waiting_bytes -= first.frame.len();
@@ -290,5 +303,9 @@ fn start(window: Duration) -> Option<Serving> {
         .stderr(Stdio::null())
         .spawn()
         .ok()?;
-    Some(Serving { child, socket })
+    Some(Serving {
+        child,
+        socket,
+        has_begun: false,
+    })
 }

@@ -71,6 +71,8 @@ const FOLLOW: u32 = 1;
 const HOST: u32 = 2;
 /// Bytes in front of an answer: ticket, whether there is one, length.
 pub(super) const HEAD: usize = 16;
+/// The ticket of an answer to no question: the child runs.
+pub(super) const BEGUN: u64 = u64::MAX;
 /// Longest question: two paths.
 pub(super) const MAX_QUESTION: usize = 64 << 10;
 

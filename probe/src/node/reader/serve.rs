@@ -1,6 +1,6 @@
 //! The child's side: questions in, answers out, until the probe is gone.
 
-use super::question::{CommandLine, Frame, Given, MAX_QUESTION, Question};
+use super::question::{BEGUN, CommandLine, Frame, Given, MAX_QUESTION, Question};
 use crate::node::names;
 use crate::sys;
 use rustix::fs::{Mode, OFlags, open, readlink};
@@ -31,6 +31,9 @@ pub(crate) fn serve(milliseconds: &str) -> i32 {
     let Ok(input) = output.try_clone() else {
         return 2;
     };
+    if output.write_all(&Frame::encode(BEGUN, None)).is_err() {
+        return 2;
+    }
     let mut input = BufReader::new(input);
     let mut roots = Roots::default();
     let started_ns = sys::monotonic_ns();
