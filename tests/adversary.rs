@@ -1,5 +1,6 @@
-//! What a target chooses can't silence, slow or forge the report: one test for each law, with a probe that has the
-//! memory and the CPU of its pod.
+//! What a target chooses can't silence, slow, forge or leak the report: laws that begin at the probe, which has the
+//! memory and the CPU of its pod. What a node or a document chooses: liar.rs, hostile.rs; names of peers: wire.rs and
+//! compare.rs.
 #![expect(clippy::unwrap_used, reason = "a panic shows the line")]
 
 use procmon_profile::merge::{NodeCapture, merge};
@@ -8,7 +9,7 @@ use procmon_profile::wire::{Decoder, Request, SessionKey, TargetSpec};
 use procmon_tests::capture::{self, request, stdout};
 use procmon_tests::document::{rows, state};
 use procmon_tests::workload::{self, Linked};
-use procmon_tests::{Running, has_bpf, wait_for};
+use procmon_tests::{Running, has_bpf, plugin, wait_for};
 use serde_json::Value;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
@@ -375,6 +376,63 @@ fn every_signal_that_can_be_caught_ends_the_window_and_keeps_the_capture() {
             }
         });
     }
+}
+
+#[test]
+fn a_target_that_blinds_a_dimension_hides_no_row_and_is_told() {
+    if !has_bpf() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let save = |name: &str, kind: &str| {
+        let path = folder.path().join(name);
+        let document = attack(&[kind], 10.0).document;
+        std::fs::write(&path, document.to_string()).unwrap();
+        path
+    };
+    let output = Command::new(plugin())
+        .arg("diff")
+        .args([save("usual.json", "nothing"), save("blind.json", "race")])
+        .args(["--force", "-o", "json"])
+        .output()
+        .unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{errors}");
+    let drift: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(drift["comparable"], false);
+    let has_row = |change: &str, severity: &str, words: &str| {
+        drift["rows"].as_array().unwrap().iter().any(|row| {
+            row["change"] == change
+                && row["severity"] == severity
+                && row["key"].as_str().unwrap().contains(words)
+        })
+    };
+    assert!(has_row("new", "high", "reads /etc/shadow"), "{drift:#}");
+    assert!(
+        has_row("changed", "medium", "files can't be seen as a whole"),
+        "{drift:#}"
+    );
+}
+
+#[test]
+fn names_and_arguments_neither_act_nor_show_a_credential() {
+    if !has_bpf() {
+        return;
+    }
+    let document = attack(&["sockets"], 10.0).document;
+    let listens = |path: &str| rows(&document, "network").any(|row| row["local"]["path"] == path);
+    assert!(listens(r"@procmon\x00/run/evil\x00.sock"));
+    assert!(listens("@procmon/run/evil.sock"));
+
+    let limits = Limits::new();
+    let argv = ["/bin/echo", "--db-password", "Tr0ub4dor", "a\u{1b}[2J"].map(str::to_owned);
+    let target = TargetSpec::Command { argv: argv.into() };
+    let document = outcome(probe(&limits, &request(target, None)), || {}).document;
+    let argv = serde_json::json!(["/bin/echo", "--db-password", "***", r"a\x1b[2J"]);
+    assert!(
+        rows(&document, "processes").any(|row| row["argv"] == argv),
+        "{document:#}"
+    );
 }
 
 #[test]
