@@ -145,11 +145,40 @@ pub(crate) fn argument(text: &str, context: &Context) -> (String, Option<&'stati
         let rule = shape.explain.first().map(|_| "path");
         return (shape.pattern, rule);
     }
+    if let Some(pattern) = named_paths(text, context) {
+        return (pattern, Some("path"));
+    }
     let escaped = text.replace('*', "\\*");
     match component("", &escaped, false, context) {
         Some((pattern, rule)) => (pattern, Some(rule)),
         None => (escaped, None),
     }
+}
+
+/// Paths behind a name, a sign or an option's letter: `--tmpdir=/tmp/x`, `a:/tmp/x:/tmp/y`, `-o/tmp/x`,
+/// `file:///tmp/x`. None: nothing of them varies.
+fn named_paths(text: &str, context: &Context) -> Option<String> {
+    const SIGNS: [char; 6] = ['=', ':', ',', ';', '@', ' '];
+    let mut pattern = String::new();
+    let mut has_rule = false;
+    for (number, piece) in text.split_inclusive(SIGNS).enumerate() {
+        let body = piece.trim_end_matches(SIGNS);
+        // `-o/tmp/x`; `///tmp/x` of an URL.
+        let begin = match body.find('/') {
+            Some(2) if number == 0 && body.starts_with('-') => 2,
+            Some(0) => body.len() - body.trim_start_matches('/').len() - 1,
+            _ => {
+                pattern += &piece.replace('*', "\\*");
+                continue;
+            }
+        };
+        let shape = path(&body[begin..], context);
+        has_rule |= !shape.explain.is_empty();
+        pattern += &body[..begin];
+        pattern += &shape.pattern;
+        pattern += &piece[body.len()..];
+    }
+    has_rule.then_some(pattern)
 }
 
 /// The pattern of one part of a path, and the rule that made it.
@@ -257,6 +286,15 @@ fn temporary_name(name: &str) -> Option<String> {
             .is_none_or(|byte| !byte.is_ascii_alphanumeric())
     {
         return Some(format!("tmp*{}", &rest[8..]));
+    }
+    // GCC: cc and six of mkstemp(3), whatever they are.
+    if let Some((random, rest)) = name
+        .strip_prefix("cc")
+        .and_then(|rest| rest.split_at_checked(6))
+        && random.bytes().all(|byte| byte.is_ascii_alphanumeric())
+        && rest.starts_with('.')
+    {
+        return Some(format!("cc*{rest}"));
     }
     let (body, extension) = match name.rsplit_once('.') {
         Some((body, extension)) if !body.is_empty() && is_extension(extension) => {
@@ -476,6 +514,38 @@ mod tests {
             "/tmp/evil",
         ] {
             assert_eq!(path(text, &Context::default()).pattern, text);
+        }
+    }
+
+    #[test]
+    fn a_path_varies_wherever_it_stands_in_an_argument() {
+        for (text, expected) in [
+            (
+                "-plugin-opt=-fresolution=/tmp/ccAbCdEf.res",
+                "-plugin-opt=-fresolution=/tmp/cc*.res",
+            ),
+            ("--tmpdir=/tmp/tmp.PkfUas13on", "--tmpdir=/tmp/tmp.*"),
+            ("-o/tmp/ccabcdef.o", "-o/tmp/cc*.o"),
+            ("file:///tmp/tmp.PkfUas13on/x", "file:///tmp/tmp.*/x"),
+            (
+                "A=/srv/x*:/tmp/tmp.PkfUas13on,/b",
+                "A=/srv/x\\*:/tmp/tmp.*,/b",
+            ),
+            ("/tmp/ccabcdef.cdtor.c", "/tmp/cc*.cdtor.c"),
+        ] {
+            assert_eq!(
+                argument(text, &Context::default()),
+                (expected.into(), Some("path"))
+            );
+        }
+        for text in [
+            "-I/usr/include",
+            "--file=/tmp/backup",
+            "s3://bucket/key",
+            "src/tmp/tmp.PkfUas13on",
+            "a:b/c=d",
+        ] {
+            assert_eq!(argument(text, &Context::default()), (text.into(), None));
         }
     }
 
