@@ -61,11 +61,12 @@ pub(crate) fn quiet_panics() {
 
 /// Prints what clap says: help to standard output, errors to standard error with exit code 2.
 pub(crate) fn usage(error: &clap::Error) -> ExitCode {
-    let _ = error.print();
-    if error.use_stderr() {
-        Code::NotDone.into()
-    } else {
-        Code::Done.into()
+    use std::io::Write as _;
+    let printed = error.print().and_then(|()| std::io::stdout().flush());
+    match printed {
+        _ if error.use_stderr() => Code::NotDone.into(),
+        Ok(()) => Code::Done.into(),
+        Err(error) => failed(&anyhow::Error::from(error).context("cannot print the help")),
     }
 }
 

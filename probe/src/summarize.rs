@@ -460,7 +460,6 @@ fn any_address(family: u16, bytes: &[u8; 16]) -> IpAddr {
 }
 
 fn protocol(family: u16, socket_type: u8, protocol: u16) -> Option<Protocol> {
-    const IPPROTO_MPTCP: u16 = 262;
     let (family, socket_type) = (i32::from(family), i32::from(socket_type));
     Some(match family {
         libc::AF_UNIX => match socket_type {
@@ -472,8 +471,11 @@ fn protocol(family: u16, socket_type: u8, protocol: u16) -> Option<Protocol> {
         libc::AF_INET | libc::AF_INET6 => match i32::from(protocol) {
             libc::IPPROTO_TCP => Protocol::Tcp,
             libc::IPPROTO_UDP => Protocol::Udp,
+            libc::IPPROTO_UDPLITE => Protocol::UdpLite,
             libc::IPPROTO_ICMP | libc::IPPROTO_ICMPV6 => Protocol::Icmp,
-            _ if protocol == IPPROTO_MPTCP => Protocol::Mptcp,
+            libc::IPPROTO_MPTCP => Protocol::Mptcp,
+            libc::IPPROTO_SCTP => Protocol::Sctp,
+            libc::IPPROTO_DCCP => Protocol::Dccp,
             _ => Protocol::Raw,
         },
         libc::AF_NETLINK => Protocol::Netlink,

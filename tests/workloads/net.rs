@@ -287,6 +287,37 @@ fn mptcp(rows: &mut Vec<Value>) {
     }));
 }
 
+/// Datagrams over UDP-Lite, where the kernel has it.
+fn udp_lite(rows: &mut Vec<Value>) {
+    let socket = || {
+        // SAFETY: numbers only; the descriptor is new.
+        let fd = unsafe { libc::socket(libc::AF_INET, libc::SOCK_DGRAM, libc::IPPROTO_UDPLITE) };
+        // SAFETY: as above.
+        (fd >= 0).then(|| UdpSocket::from(unsafe { OwnedFd::from_raw_fd(fd) }))
+    };
+    let bound = |port| {
+        let (socket, address) = (socket()?, loopback(port));
+        // SAFETY: an address that outlives the call.
+        let result = unsafe { libc::bind(socket.as_raw_fd(), (&raw const address).cast(), 16) };
+        assert_eq!(result, 0);
+        Some((socket.local_addr().expect("an address"), socket))
+    };
+    let (Some(sender), Some((free, _))) = (socket(), bound(0)) else {
+        return;
+    };
+    // A port that it asked for, as servers do.
+    let (there, receiver) = bound(free.port()).expect("a socket");
+    for _ in 0..5 {
+        sender.send_to(&[b'l'; 100], there).expect("send");
+        receiver.recv_from(&mut [0; 200]).expect("receive");
+    }
+    let sent = datagram_rows("127.0.0.1", there.port(), (5, 500), (0, 0));
+    rows.extend(sent.map(|mut row| {
+        row["protocol"] = "udp-lite".into();
+        row
+    }));
+}
+
 /// The server is a child, and the client connects by an IPv4 address mapped into IPv6.
 fn across_processes(rows: &mut Vec<Value>) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("bind");
@@ -569,6 +600,7 @@ fn main() {
     closed_connections(&mut rows);
     failing_connections(&mut rows);
     mptcp(&mut rows);
+    udp_lite(&mut rows);
     disconnected(&mut rows);
     fixed_client(&mut rows);
     many_datagrams(&mut rows);

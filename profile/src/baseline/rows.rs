@@ -192,7 +192,10 @@ fn protocol(protocol: Protocol) -> &'static str {
     match protocol {
         Protocol::Tcp => "tcp",
         Protocol::Udp => "udp",
+        Protocol::UdpLite => "udp-lite",
         Protocol::Mptcp => "mptcp",
+        Protocol::Sctp => "sctp",
+        Protocol::Dccp => "dccp",
         Protocol::Icmp => "icmp",
         Protocol::Raw => "raw",
         Protocol::Packet => "packet",

@@ -54,8 +54,14 @@ pub enum Protocol {
     Tcp,
     /// UDP over IPv4 or IPv6.
     Udp,
+    /// UDP whose checksum covers a part only: RFC 3828.
+    UdpLite,
     /// Multipath TCP.
     Mptcp,
+    /// SCTP: RFC 9260.
+    Sctp,
+    /// DCCP: RFC 4340.
+    Dccp,
     /// ICMP sockets.
     Icmp,
     /// Raw IP sockets.
