@@ -272,7 +272,14 @@ fn profile(document: &Path, seconds: u32) -> Command {
     let mut command = Command::new(plugin());
     let _ = std::fs::remove_file(document);
     command
-        .args(["profile", "--local", "--concurrent", "-o", "json", "--output-file"])
+        .args([
+            "profile",
+            "--local",
+            "--concurrent",
+            "-o",
+            "json",
+            "--output-file",
+        ])
         .arg(document)
         .args(["--duration", &format!("{seconds}s")])
         .stdin(Stdio::null());
