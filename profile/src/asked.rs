@@ -1,6 +1,7 @@
 //! A node speaks only for itself: what its stream says outside of what it was asked is left out, and
 //! said to be. So are numbers and times that nothing real can have.
 
+use crate::bounds::Numbers as _;
 use crate::model::{
     CapabilityUse, Container, Cost, Counts, Dns, Event, File, LabelMode, Network, Node, Process,
     Syscall,
@@ -65,8 +66,8 @@ pub(crate) fn window(
         unasked.add(what, 1);
         return None;
     };
-    let longest = asked.map_or(f64::INFINITY, |asked| asked.longest);
-    let is_length = report.seconds.is_finite() && (0.0..=longest).contains(&report.seconds);
+    let is_length =
+        report.seconds.are_sound() && asked.is_none_or(|asked| report.seconds <= asked.longest);
     // A machine that sets its clock within a window may write an end before the begin.
     let is_order = to + SKEW >= from;
     let is_time = asked
@@ -275,8 +276,62 @@ impl Row for Event {
     }
 }
 
-/// Seconds since 1970 of a time in the form of RFC 3339.
+/// Seconds since 1970 of `YYYY-MM-DDTHH:MM:SS[.…]Z`, the one form that probes write: times in it have the order of
+/// their texts.
 pub(crate) fn seconds(text: &str) -> Option<i64> {
-    let time: jiff::Timestamp = text.parse().ok()?;
-    Some(time.as_second())
+    // A year with a sign is another form.
+    if text.find('-') != Some(4) || !text.starts_with(|sign: char| sign.is_ascii_digit()) {
+        return None;
+    }
+    let time = jiff::fmt::strtime::parse("%Y-%m-%dT%H:%M:%S%.fZ", text).ok()?;
+    let epoch = jiff::civil::date(1970, 1, 1).at(0, 0, 0, 0);
+    Some(time.to_datetime().ok()?.duration_since(epoch).as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read_in_the_one_form_that_probes_write() {
+        for (text, expected) in [
+            ("1970-01-01T00:00:00Z", Some(0)),
+            ("1970-01-01T00:00:01.999999999Z", Some(1)),
+            ("2000-02-29T23:59:59Z", Some(951_868_799)),
+            ("2026-01-01T00:00:00Z", Some(1_767_225_600)),
+            ("2026-11-29T19:00:00.5Z", Some(1_795_978_800)),
+            ("9999-12-31T23:59:59Z", Some(253_402_300_799)),
+            ("2026-13-01T00:00:00Z", None),
+            ("2026-01-01T24:00:00Z", None),
+            ("2026-01-01 00:00:00Z", None),
+            ("2026-01-01T00:00:00+01:00", None),
+            ("2026-01-01T00:00:00.Z", None),
+            ("2026-01-01T00:00:00.1234567890Z", None),
+            ("+026-01-01T00:00:00Z", None),
+            ("2026-01-01T00:00Z", None),
+            ("", None),
+        ] {
+            assert_eq!(seconds(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_window_has_a_length_that_documents_take() {
+        for (seconds, is_possible) in [
+            (0.0, true),
+            (30.0, true),
+            (-1.0, false),
+            (1e300, false),
+            (f64::NAN, false),
+        ] {
+            let report = WindowReport {
+                started_at: "2026-01-01T00:00:00Z".into(),
+                ended_at: "2026-01-01T00:00:30Z".into(),
+                seconds,
+                ..WindowReport::default()
+            };
+            let found = window(report, None, &mut Unasked::default());
+            assert_eq!(found.is_some(), is_possible, "{seconds}");
+        }
+    }
 }
