@@ -1,6 +1,6 @@
-//! What a target chooses can't silence, slow, forge or leak the report: laws that begin at the probe, which has the
-//! memory and the CPU of its pod. What a node or a document chooses: liar.rs, hostile.rs; names of peers: wire.rs and
-//! compare.rs.
+//! A target can't silence, slow, forge or leak the report by what it chooses. The probe has the memory and the CPU of
+//! its pod here. liar.rs tests what a node chooses, hostile.rs what a document holds, wire.rs and compare.rs names of
+//! peers.
 #![expect(clippy::unwrap_used, reason = "a panic shows the line")]
 
 use procmon_profile::merge::{NodeCapture, merge};

@@ -363,23 +363,23 @@ fn a_connection_that_cannot_be_is_refused_with_its_reason() {
     assert!(errors.contains("Connection refused"), "{errors}");
 }
 
-/// A standard output that takes nothing.
-fn full() -> std::fs::File {
-    let mut options = std::fs::File::options();
-    options.write(true).open("/dev/full").unwrap()
+/// Runs a command whose standard output takes nothing; what it says.
+fn refused_by_full(command: &mut Command) -> String {
+    let full = std::fs::File::options().write(true).open("/dev/full");
+    let output = command
+        .stdout(full.unwrap())
+        .stderr(Stdio::piped())
+        .output();
+    let output = output.unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{errors}");
+    errors
 }
 
 #[test]
 fn help_that_standard_output_does_not_take_is_an_error() {
     for args in [&["profile", "--help"][..], &["--version"]] {
-        let output = Command::new(plugin())
-            .args(args)
-            .stdout(full())
-            .stderr(Stdio::piped())
-            .output()
-            .unwrap();
-        let errors = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(2), "{errors}");
+        let errors = refused_by_full(Command::new(plugin()).args(args));
         assert!(errors.contains("cannot print the help"), "{errors}");
     }
 }
@@ -388,15 +388,11 @@ fn help_that_standard_output_does_not_take_is_an_error() {
 fn a_result_that_standard_output_does_not_take_is_kept() {
     let document = file(PROFILE);
     let folder = tempfile::tempdir().unwrap();
-    let output = Command::new(plugin())
-        .args(["show", document.path().to_str().unwrap(), "-o", "name"])
-        .env("TMPDIR", folder.path())
-        .stdout(full())
-        .stderr(Stdio::piped())
-        .output()
-        .unwrap();
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(2), "{errors}");
+    let errors = refused_by_full(
+        Command::new(plugin())
+            .args(["show", document.path().to_str().unwrap(), "-o", "name"])
+            .env("TMPDIR", folder.path()),
+    );
     assert!(
         errors.contains("the result is in") && errors.contains("hint: make room"),
         "{errors}"

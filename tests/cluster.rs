@@ -1280,7 +1280,7 @@ fn interrupts_end_the_window_early_and_leave_nothing() {
         &["pod/busy", "--duration", "300s"],
     );
     wait_for_probe(&namespace);
-    // What comes sooner is the same wish.
+    // A signal that comes sooner is the same wish.
     running.signal(libc::SIGINT);
     std::thread::sleep(Duration::from_millis(550));
     running.signal(libc::SIGINT);

@@ -24,10 +24,10 @@ pub(crate) fn nothing_captured(capture: &NodeCapture) -> Option<anyhow::Error> {
     Some(match (&capture.failure, &capture.fault) {
         (Some(failure), _) => ProbeFailed(failure.clone()).into(),
         (None, Some(fault)) => anyhow::anyhow!(fault.clone()),
-        (None, None) => match capture.refused.sentence() {
-            Some(sentence) => anyhow::anyhow!(sentence),
-            None => anyhow::anyhow!("the probe sent nothing"),
-        },
+        (None, None) => {
+            let refused = capture.refused.sentence();
+            anyhow::anyhow!(refused.unwrap_or_else(|| "the probe sent nothing".to_owned()))
+        }
     })
 }
 

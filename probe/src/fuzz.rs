@@ -96,7 +96,7 @@ pub fn names(bytes: &[u8]) {
     }
 }
 
-/// What goes between the probe and the child that reads for it: a question behind its length, and answers.
+/// A question behind its length, and answers: the probe and the child that reads for it send each other these.
 ///
 /// # Panics
 /// When a question or an answer is not read as it was written.

@@ -315,6 +315,7 @@ impl Prepared {
         request: &Request,
         output: &mut Output,
     ) -> Result<(Ended, u64, u64, Clock), Unable> {
+        let memory = Memory::find();
         output.frame(hello(request, output, self.capture.document_hooks()));
         self.drained.processes.opened_ns = sys::monotonic_ns();
         self.capture.open()?;
@@ -331,7 +332,6 @@ impl Prepared {
                 error: anyhow::Error::from(error).context("cannot execute the command"),
             });
         }
-        let memory = Memory::find();
         let mut next_progress = Duration::ZERO;
         let mut is_all = true;
         let ended = loop {

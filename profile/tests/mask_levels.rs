@@ -1,5 +1,5 @@
-//! What each level leaves of arguments and names, and that nothing passes the place where parts are
-//! merged.
+//! These tests say what each level leaves of arguments and names, and that nothing passes the place
+//! where parts are merged.
 #![cfg(feature = "compare")]
 #![expect(clippy::unwrap_used, reason = "a panic shows the line")]
 

@@ -174,23 +174,22 @@ pub(super) async fn node(
             }
             Err(error) => return Err(error.context("cannot create the probe's pod")),
         };
-        match start(&delivery, &name, &mut states, &interrupts).await? {
+        let started = start(&delivery, &name, &mut states, &interrupts).await?;
+        // Only now is the program that runs, or that can't, known to be the one that was sent.
+        if let Err(error) = delivery.prove_probe(Some(&node.name), &node.arch).await {
+            delivery.delete_pod(&name).await;
+            return Err(error);
+        }
+        match started {
             Started::Yes => {
-                // Only now is the program that runs known to be the one that was sent.
-                if let Err(error) = delivery.prove_probe(Some(&node.name), &node.arch).await {
-                    delivery.delete_pod(&name).await;
-                    return Err(error);
-                }
                 // Of very many nodes the later ones are read when the first are done: what they
                 // wrote is kept.
                 let _permit = delivery.following.acquire().await;
                 return follow(&delivery, &name, &node, &states, &progress, &interrupts).await;
             }
             Started::Unusable(why) => {
-                delivery.delete_pod(&name).await;
-                // Another program in the probe's place may be why.
-                delivery.prove_probe(Some(&node.name), &node.arch).await?;
                 tried.push((image, why));
+                delivery.delete_pod(&name).await;
             }
         }
     }

@@ -1,7 +1,7 @@
 //! Whose an address is. A name decides what a baseline takes for the same peer, so it has to come from
 //! what no single node can claim: a kubelet writes the status of its own pods and of its own node.
 
-use ipnet::IpNet;
+use ipnet::{IpAdd as _, IpNet};
 use k8s_openapi::api::core::v1::{Node, Pod, Service};
 use kube::Resource;
 use procmon_profile::model::ObjectName;
@@ -203,14 +203,10 @@ fn gateways(node: &Node) -> impl Iterator<Item = IpAddr> {
     cidrs(node).flat_map(|range| {
         let first = range.network();
         let next = match first {
-            IpAddr::V4(address) => u32::from(address)
-                .checked_add(1)
-                .map(|next| IpAddr::V4(next.into())),
-            IpAddr::V6(address) => u128::from(address)
-                .checked_add(1)
-                .map(|next| IpAddr::V6(next.into())),
+            IpAddr::V4(address) => IpAddr::V4(address.saturating_add(1)),
+            IpAddr::V6(address) => IpAddr::V6(address.saturating_add(1)),
         };
-        [Some(first), next].into_iter().flatten()
+        [first, next]
     })
 }
 

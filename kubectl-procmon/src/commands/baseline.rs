@@ -463,7 +463,7 @@ fn delete(args: &Delete) -> Result<Code> {
         check_lock(old, &place, &args.force)?;
     }
     let was_there = match &place {
-        // Of one that was never written whole parts may be there.
+        // Parts of a baseline that was never written whole may be there.
         Place::ConfigMap(name) => store::delete(&args.live.connection, name)?,
         Place::File(path) if old.is_some() => {
             std::fs::remove_file(path)

@@ -419,8 +419,6 @@ pub(crate) fn network_of(peer: &str, (v4, v6): (u8, u8)) -> Option<String> {
 
 /// A network, or an address as the network of one.
 pub(crate) fn parse_network(text: &str) -> Option<IpNet> {
-    if text.contains('/') {
-        return text.parse().ok();
-    }
-    text.parse::<IpAddr>().ok().map(IpNet::from)
+    let address = || text.parse::<IpAddr>().map(IpNet::from);
+    text.parse().or_else(|_| address()).ok()
 }

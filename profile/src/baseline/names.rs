@@ -140,10 +140,9 @@ pub(crate) fn has_address(known: &PeerRow, address: &str) -> bool {
 /// An address is covered by itself and by its network.
 pub(crate) fn covers_address(known: &str, address: &str) -> bool {
     known == address
-        || known.contains('/')
-            && parse_network(known)
-                .zip(parse_network(address))
-                .is_some_and(|(known, address)| known.contains(&address))
+        || parse_network(known)
+            .zip(parse_network(address))
+            .is_some_and(|(known, address)| known.contains(&address))
 }
 
 fn is_same(one: &str, other: &str) -> bool {

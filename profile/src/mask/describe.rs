@@ -3,7 +3,7 @@
 use super::MASK;
 use super::value::{self, Shape};
 
-/// What a program wrote behind its name.
+/// This stands for what a program wrote behind its name.
 const TITLE: &str = " <title>";
 
 /// Replaces all arguments but the program and the names of flags by what they look like; whether one

@@ -60,7 +60,7 @@ impl Refused {
         self.frames = self.frames.saturating_add(frames);
     }
 
-    /// What to say of them; none when there are none.
+    /// A sentence that says how many there are, and why; none when there are none.
     #[must_use]
     pub fn sentence(&self) -> Option<String> {
         (self.frames > 0).then(|| {

@@ -1,6 +1,6 @@
 //! Lists, objects and the arguments of calls behind a secret's name: their leaves.
 
-use super::{closing, is_name, skip};
+use super::{closing, is_name, quote_at, skip};
 use crate::mask::names::{self, Meaning, Secrecy};
 use crate::mask::spans::Spans;
 use crate::mask::value::{self, Verdict};
@@ -170,10 +170,7 @@ fn third(text: &str, open: usize, spans: &mut Spans) -> Option<usize> {
     let mut place = open + 1;
     for count in 1..=3 {
         place = skip(bytes, place, b" \\");
-        let quote = bytes
-            .get(place)
-            .copied()
-            .filter(|byte| matches!(byte, b'"' | b'\''))?;
+        let quote = quote_at(bytes, place)?;
         let end = closing(bytes, place + 1, quote);
         let value = text[place + 1..end].trim_end_matches('\\');
         if count == 3 {

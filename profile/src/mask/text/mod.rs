@@ -94,10 +94,7 @@ fn pair(text: &str, start: usize, end: usize, spans: &mut Spans) -> Option<usize
     let bytes = text.as_bytes();
     let name = &text[start..end];
     let mut place = skip(bytes, end, b"\\");
-    let quote = bytes
-        .get(place)
-        .copied()
-        .filter(|byte| matches!(byte, b'"' | b'\''));
+    let quote = quote_at(bytes, place);
     if quote.is_some() {
         place += 1;
     }
@@ -262,6 +259,12 @@ fn hide(text: &str, from: usize, end: usize, meaning: Meaning, spans: &mut Spans
             Some(end)
         }
     }
+}
+
+/// The quote at a place, where one stands there.
+fn quote_at(bytes: &[u8], place: usize) -> Option<u8> {
+    let sign = bytes.get(place).copied();
+    sign.filter(|sign| matches!(sign, b'"' | b'\''))
 }
 
 /// Place of the next such quote that no backslash precedes, or the end.

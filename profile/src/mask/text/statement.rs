@@ -1,6 +1,6 @@
 //! What several words say: SQL, XML, netrc, `Bearer x`, and what answers a prompt.
 
-use super::{closing, hide, is_name, skip};
+use super::{closing, hide, is_name, quote_at, skip};
 use crate::mask::names::{self, Meaning, Secrecy};
 use crate::mask::spans::Spans;
 use crate::mask::value;
@@ -25,15 +25,17 @@ pub(super) fn announced(
     match name {
         "Bearer" | "bearer" => {
             let end = end();
-            (end - from > 6)
-                .then(|| hide(text, from, end, Meaning::LIKELY, spans))
-                .flatten()
+            if end - from <= 6 {
+                return None;
+            }
+            hide(text, from, end, Meaning::LIKELY, spans)
         }
         "Basic" => {
             let end = end();
-            (end - from > 7 && value::is_login(&text[from..end]))
-                .then(|| hide(text, from, end, Meaning::STRONG, spans))
-                .flatten()
+            if end - from <= 7 || !value::is_login(&text[from..end]) {
+                return None;
+            }
+            hide(text, from, end, Meaning::STRONG, spans)
         }
         "ConvertTo-SecureString" => literal(text, from, spans),
         _ => None,
@@ -44,10 +46,7 @@ pub(super) fn announced(
 pub(super) fn user(text: &str, from: usize, spans: &mut Spans) -> Option<usize> {
     let bytes = text.as_bytes();
     let from = skip(bytes, from, b"\\");
-    let quote = bytes
-        .get(from)
-        .copied()
-        .filter(|byte| matches!(byte, b'"' | b'\''))?;
+    let quote = quote_at(bytes, from)?;
     let end = closing(bytes, from + 1, quote);
     let sign = from + 1 + text[from + 1..end].find(':')?;
     let value = text[sign + 1..end].trim_end_matches('\\');
@@ -153,10 +152,7 @@ fn skip_words(text: &str, from: usize) -> usize {
 fn literal(text: &str, from: usize, spans: &mut Spans) -> Option<usize> {
     let bytes = text.as_bytes();
     let from = skip(bytes, from, b"\\");
-    let quote = bytes
-        .get(from)
-        .copied()
-        .filter(|byte| matches!(byte, b'"' | b'\''))?;
+    let quote = quote_at(bytes, from)?;
     let end = closing(bytes, from + 1, quote);
     let value = text[from + 1..end].trim_end_matches('\\');
     hide(
