@@ -1548,7 +1548,7 @@ fn inside_a_pod_the_service_account_is_used() {
         "inside",
         &format!(
             "restartPolicy: Never\ncontainers:\n\
-             - {{name: main, image: \"localhost/procmon-plugin:1\", command: [{}, profile, pod/busy, --duration, 1s, -o, json]}}\n",
+             - {{name: main, image: \"localhost/procmon-plugin:1\", command: [{}, profile, pod/busy, --concurrent, --duration, 1s, -o, json]}}\n",
             plugin.display()
         ),
     ));
