@@ -210,7 +210,7 @@ fn the_version_names_the_probes_with_their_digests() {
     let delivered = probe["configMap"]["binaryData"]["probe"]["base64Sha256"]
         .as_str()
         .unwrap();
-    assert!(probe["bytes"].as_u64().unwrap() < 1_000_000);
+    assert!(probe["bytes"].as_u64().unwrap() < 1_040_000);
     assert_eq!(version["protocol"], "1.1");
 
     // What a policy is shown: the executable, and its base64 in the ConfigMap.

@@ -1,9 +1,7 @@
 //! The built plugin against an API server and nodes that lie.
 #![expect(clippy::unwrap_used, reason = "a panic shows the line")]
 
-use procmon_profile::model::{
-    Container, Dimension, DimensionCompleteness, DimensionState, LabelMode,
-};
+use procmon_profile::model::{Container, Dimension, DimensionCompleteness, LabelMode};
 use procmon_profile::model::{Direction, Network, Node, Process, Protocol, Remote};
 use procmon_profile::wire::{Part, Request, WindowReport};
 use procmon_tests::liar::{ConfigMap, Liar, Lies, Log, node, pod};
@@ -61,10 +59,7 @@ fn time(seconds: i64) -> String {
 
 /// What an honest probe says of its node and window.
 fn window(seconds: f64) -> Vec<Part> {
-    let complete = || DimensionCompleteness {
-        state: DimensionState::Complete,
-        reasons: [].into(),
-    };
+    let complete = DimensionCompleteness::default;
     vec![
         Part::Node(Box::new(Node {
             complete: true,

@@ -1,7 +1,8 @@
 //! The command line: root parser, and flag groups that commands share.
 
 use crate::commands::{baseline, completion, diff, profile, schema, show, version};
-use crate::render::Format;
+use crate::output::Output;
+use crate::render::{Format, Style};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use procmon_profile::mask::MaskLevel;
 use std::path::PathBuf;
@@ -42,6 +43,23 @@ pub(crate) struct Rendering {
     /// Write the result to this file, which is opened before anything starts
     #[arg(long, value_name = "PATH")]
     pub(crate) output_file: Option<PathBuf>,
+    /// On the screen, show each replica of a workload by itself
+    #[arg(long)]
+    pub(crate) per_pod: bool,
+}
+
+impl Rendering {
+    /// What the place of the result can show.
+    pub(crate) fn style(&self, output: &Output) -> Style {
+        Style {
+            per_pod: self.per_pod,
+            ..if output.is_stdout() {
+                Style::of_stdout()
+            } else {
+                Style::plain()
+            }
+        }
+    }
 }
 
 /// How a window stands to others.

@@ -1,5 +1,5 @@
 //! `kubectl procmon`: parse, run, print the error, exit; nothing else.
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod cli;
 mod cluster;
@@ -15,6 +15,8 @@ mod probes;
 mod progress;
 mod render;
 mod session;
+#[cfg(target_os = "linux")]
+mod signals;
 #[cfg(target_os = "linux")]
 mod user;
 mod yaml;

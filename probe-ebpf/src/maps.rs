@@ -30,6 +30,7 @@ pub(crate) static CONFIG: Config = Config {
     direct: 0,
     latency: 0,
     syscall_rows: 0,
+    pid_namespace: 0,
     tick_ns: 0,
 };
 
@@ -85,7 +86,7 @@ pub(crate) static CGROUPS: HashMap<u64, CgroupEntry> = HashMap::with_max_entries
 /// Container slots not in use. Empty: a new container is not seen; `Loss::Containers`.
 #[map]
 pub(crate) static FREE_CONTAINERS: Queue<u32> = Queue::with_max_entries(MAX_CONTAINERS, 0);
-/// Processes that the next scan shall label, with their container slot; filled by the probe.
+/// Processes that the next scan shall label, with their container slot, or shall not; filled by the probe.
 #[map]
 pub(crate) static ROOTS: HashMap<u32, u32> = HashMap::with_max_entries(16_384, 0);
 
@@ -167,6 +168,10 @@ pub(crate) static SOCKETS: HashMap<u64, SocketState> = HashMap::with_max_entries
 /// datagram has no remote end, and a port that the program chose is a server's; `Loss::Hints`.
 #[map]
 pub(crate) static LAST_SENT: LruHashMap<u64, u32> = LruHashMap::with_max_entries(8_192, 0);
+/// Row of the name or port that a socket for datagrams was bound to, by inode number, until it begins itself. Full: the
+/// oldest goes, and counts as one that waits for others.
+#[map]
+pub(crate) static BOUND: LruHashMap<u64, u32> = LruHashMap::with_max_entries(2_048, 0);
 /// Ports listened on. Full: connections that were open before the window may be taken for outbound; `Loss::Sockets`.
 #[map]
 pub(crate) static LISTENERS: HashMap<ListenKey, u32> = HashMap::with_max_entries(8_192, 0);

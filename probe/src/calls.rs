@@ -4,19 +4,20 @@
 //! listed here.
 
 use procmon_probe_ebpf::abi::{
-    AT_ENTRY_ACT, AT_ENTRY_KEEP, AT_ENTRY_KEEP_SECOND, CALL_ACCEPT, CALL_CONNECT, CALL_COPY,
-    CALL_CREDENTIALS, CALL_DESCRIPTOR, CALL_EVENT, CALL_EXEC, CALL_LISTEN, CALL_MAP, CALL_NAME,
-    CALL_OPEN, CALL_READ, CALL_RECVFROM, CALL_RECVMMSG, CALL_RECVMSG, CALL_RENAME, CALL_SENDMMSG,
-    CALL_SENDMSG, CALL_SENDTO, CALL_SIGNAL, CALL_SIGRETURN, CALL_SOCKET, CALL_SOCKETCALL,
-    CALL_UNLINKAT, CALL_WRITE, CallKind, DENSE_NUMBERS, FileOp, NAMES_FLAGS, NAMES_FOLLOW, NO_ARG,
+    AT_ENTRY_ACT, AT_ENTRY_KEEP, AT_ENTRY_KEEP_SECOND, CALL_ACCEPT, CALL_BIND, CALL_CONNECT,
+    CALL_COPY, CALL_CREDENTIALS, CALL_DESCRIPTOR, CALL_EVENT, CALL_EXEC, CALL_FALLOCATE,
+    CALL_IOCTL, CALL_LISTEN, CALL_MAP, CALL_MQ_OPEN, CALL_MQ_SEND, CALL_NAME, CALL_OPEN, CALL_READ,
+    CALL_RECVFROM, CALL_RECVMMSG, CALL_RECVMSG, CALL_RENAME, CALL_SENDMMSG, CALL_SENDMSG,
+    CALL_SENDTO, CALL_SIGNAL, CALL_SIGRETURN, CALL_SOCKET, CALL_SOCKETCALL, CALL_UNLINKAT,
+    CALL_WRITE, CallKind, DENSE_NUMBERS, FileOp, NAMES_FLAGS, NAMES_FOLLOW, NAMES_QUEUE, NO_ARG,
     RARE_BPF, RARE_KEYCTL, RARE_MODULE_LOAD, RARE_MOUNT, RARE_PERF, RARE_PTRACE, RARE_SETNS,
     RARE_UNSHARE, RARE_USERFAULTFD,
 };
 use procmon_profile::model::Abi;
 use procmon_profile::tables::syscall_number;
 
-/// Calls that follow a symbolic link at the end of their name.
-const FOLLOW: &[(&str, u8)] = &[
+/// How calls look up their names: those that follow a symbolic link at the end, and those on message queues.
+const LOOK_UP: &[(&str, u8)] = &[
     ("chmod", NAMES_FOLLOW),
     ("fchmodat", NAMES_FOLLOW),
     ("fchmodat2", NAMES_FOLLOW | NAMES_FLAGS | 3),
@@ -30,6 +31,8 @@ const FOLLOW: &[(&str, u8)] = &[
     ("setxattrat", NAMES_FOLLOW | NAMES_FLAGS | 2),
     ("removexattrat", NAMES_FOLLOW | NAMES_FLAGS | 2),
     ("execveat", NAMES_FLAGS | 4),
+    ("mq_open", NAMES_QUEUE),
+    ("mq_unlink", NAMES_QUEUE),
 ];
 
 /// Name, kind, positions a, b, c, file operation.
@@ -61,6 +64,8 @@ const ROWS: &[Row] = &[
     ("fchmod", CALL_DESCRIPTOR, 0, 0, 0, FileOp::Chmod),
     ("fchown", CALL_DESCRIPTOR, 0, 0, 0, FileOp::Chown),
     ("fchown32", CALL_DESCRIPTOR, 0, 0, 0, FileOp::Chown),
+    ("fallocate", CALL_FALLOCATE, 0, 1, 2, FileOp::Truncate),
+    ("ioctl", CALL_IOCTL, 0, 1, 0, FileOp::Truncate),
     ("ftruncate", CALL_DESCRIPTOR, 0, 0, 0, FileOp::Truncate),
     ("ftruncate64", CALL_DESCRIPTOR, 0, 0, 0, FileOp::Truncate),
     ("fsetxattr", CALL_DESCRIPTOR, 0, 0, 0, FileOp::Setxattr),
@@ -99,12 +104,19 @@ const ROWS: &[Row] = &[
     ("mmap2", CALL_MAP, 4, 2, 3, NONE),
     ("execve", CALL_EXEC, CWD, 0, 0, FileOp::Exec),
     ("execveat", CALL_EXEC, 0, 1, 0, FileOp::Exec),
+    ("mq_open", CALL_MQ_OPEN, CWD, 0, 1, FileOp::Open),
+    ("mq_unlink", CALL_NAME, CWD, 0, 0, FileOp::Unlink),
+    ("mq_timedsend", CALL_MQ_SEND, 0, 2, 0, NONE),
+    ("mq_timedsend_time64", CALL_MQ_SEND, 0, 2, 0, NONE),
+    ("mq_timedreceive", CALL_READ, 0, 0, 0, NONE),
+    ("mq_timedreceive_time64", CALL_READ, 0, 0, 0, NONE),
     ("socketcall", CALL_SOCKETCALL, 0, 0, 0, NONE),
     ("socket", CALL_SOCKET, 0, 0, 0, NONE),
     ("connect", CALL_CONNECT, 0, 1, 2, NONE),
     ("accept", CALL_ACCEPT, 0, 0, 0, NONE),
     ("accept4", CALL_ACCEPT, 0, 0, 0, NONE),
     ("listen", CALL_LISTEN, 0, 0, 0, NONE),
+    ("bind", CALL_BIND, 0, 0, 0, NONE),
     ("sendto", CALL_SENDTO, 0, 4, 5, NONE),
     ("recvfrom", CALL_RECVFROM, 0, 4, 3, NONE),
     ("sendmsg", CALL_SENDMSG, 0, 1, 0, NONE),
@@ -184,9 +196,10 @@ const MAPS_MEMORY: &[&str] = &[
 fn at_entry(kind: u8) -> u8 {
     match kind {
         CALL_READ | CALL_WRITE | CALL_DESCRIPTOR | CALL_SENDTO | CALL_RECVFROM | CALL_SENDMSG
-        | CALL_RECVMSG | CALL_SENDMMSG | CALL_RECVMMSG => AT_ENTRY_KEEP,
+        | CALL_RECVMSG | CALL_SENDMMSG | CALL_RECVMMSG | CALL_MQ_SEND => AT_ENTRY_KEEP,
         CALL_COPY => AT_ENTRY_KEEP | AT_ENTRY_KEEP_SECOND,
-        CALL_MAP | CALL_CONNECT | CALL_LISTEN => AT_ENTRY_ACT,
+        CALL_MAP | CALL_CONNECT | CALL_LISTEN | CALL_BIND | CALL_FALLOCATE | CALL_IOCTL
+        | CALL_MQ_OPEN => AT_ENTRY_ACT,
         _ => 0,
     }
 }
@@ -213,7 +226,7 @@ pub(crate) fn table(abi: Abi) -> Vec<CallKind> {
             };
         }
     }
-    for (name, how) in FOLLOW {
+    for (name, how) in LOOK_UP {
         if let Some(entry) = number(name).and_then(|number| kinds.get_mut(number)) {
             entry.names = *how;
         }

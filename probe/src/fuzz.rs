@@ -6,7 +6,7 @@ use crate::drain::Drained;
 use crate::drain::arguments::Interner;
 use crate::label::{self, Slots};
 use crate::node::names::{self, Found, Tree};
-use crate::node::{Node, mounts, namespace_inode, reader, sockets};
+use crate::node::{Node, links, mounts, namespace_inode, reader};
 use crate::offsets;
 use procmon_probe_ebpf::abi::Privileges;
 use std::collections::BTreeSet;
@@ -28,13 +28,10 @@ pub fn mountinfo(bytes: &[u8]) {
     black_box(mounts::parse(bytes));
 }
 
-/// `/proc/PID/net/tcp`, `tcp6`, `unix`, and links of `/proc/PID/fd`.
-pub fn sockets(bytes: &[u8]) {
-    black_box(sockets::tcp(bytes, 1, |_| None));
-    black_box(sockets::unix(bytes, |_| None));
-    let text = String::from_utf8_lossy(bytes);
-    black_box(sockets::inode(&text));
-    black_box(namespace_inode(&text));
+/// `/proc/PID/net/if_inet6`, and links of `/proc/PID/ns`.
+pub fn links(bytes: &[u8]) {
+    black_box(links::parse(bytes).count());
+    black_box(namespace_inode(&String::from_utf8_lossy(bytes)));
 }
 
 /// `/proc/PID/status`, and command lines.
@@ -163,7 +160,7 @@ pub fn records(bytes: &[u8]) {
     for peer in &drained.peers {
         black_box(peer.unix_path());
     }
-    drained.processes.close();
+    drained.processes.close(&mut node);
     for (image, _, _) in drained.processes.rows.keys() {
         assert!(*image < drained.processes.images.len(), "{image}");
     }
@@ -188,8 +185,8 @@ mod tests {
     }
 
     #[test]
-    fn sockets_are_read_or_refused() {
-        inputs::feed("sockets", super::sockets);
+    fn links_are_read_or_refused() {
+        inputs::feed("links", super::links);
     }
 
     #[test]

@@ -10,9 +10,10 @@ use aya::programs::{
 };
 use aya::{Btf, Ebpf, EbpfLoader, RawTracePointRunOptions, TestRun as _, VerifierLogLevel};
 use procmon_probe_ebpf::abi::{
-    CLOSED, CallKind, Config, DENSE_NUMBERS, FOLDER_ROWS, IRQ_RESTORE, IRQ_SAVE, LatencyRow,
-    MAX_CONTAINERS, MAX_EXES, MAX_TASKS, NO_OFFSET, NOT_OPEN, OPEN as WINDOW_OPEN, PREEMPT_DISABLE,
-    PREEMPT_ENABLE, PREFIX_ROWS, RDONLY_CAST, State, SyscallRow,
+    CLOSED, CallKind, Config, DENSE_NUMBERS, FOLDER_ROWS, HeldSocket, IRQ_RESTORE, IRQ_SAVE,
+    LatencyRow, ListedTask, MAX_CONTAINERS, MAX_EXES, MAX_TASKS, NO_OFFSET, NOT_OPEN,
+    OPEN as WINDOW_OPEN, PREEMPT_DISABLE, PREEMPT_ENABLE, PREFIX_ROWS, RDONLY_CAST, State,
+    SyscallRow,
 };
 use procmon_profile::model::{Abi, Dimension, Hook, HookState, Tier};
 use procmon_profile::wire::{Limits, Request};
@@ -262,7 +263,10 @@ static WIRE: Wanted = Wanted {
     alternatives: &[],
 };
 const SCAN: &str = "scan_tasks";
+const SCAN_FILES: &str = "scan_files";
 const SETTLE: &str = "settle_task";
+/// Bytes read of an iterator at once.
+const ITERATED_BYTES: usize = 64 << 10;
 /// Most bytes of the rows of system calls, on all CPUs together.
 const PER_CPU_BYTES: usize = 16 << 20;
 /// The kernel function that `RDONLY_CAST` stands for.
@@ -351,13 +355,15 @@ pub(crate) fn load(
     let cpus = possible_cpus();
     limits.tasks = limits.tasks.min(MAX_TASKS);
     limits.syscall_rows = rows_of_calls(limits.syscall_rows, request.latency, cpus);
-    let (offsets, config, functions) =
+    let pid_namespace = crate::node::pid_namespace()?;
+    let (offsets, mut config, functions) =
         layouts(hierarchy, tree, request.latency, limits.syscall_rows, arch).map_err(|error| {
             Unable {
                 code: "noBtf",
                 error,
             }
         })?;
+    config.pid_namespace = pid_namespace;
     let btf = Btf::from_sys_fs()
         .context("cannot parse /sys/kernel/btf/vmlinux")
         .map_err(|error| Unable {
@@ -550,6 +556,7 @@ fn layouts(
         ),
         latency: u32::from(latency),
         tick_ns: sys::tick_ns(),
+        pid_namespace: 0,
         syscall_rows,
         direct: u32::from(
             functions
@@ -609,13 +616,15 @@ impl Placing<'_> {
                 error: anyhow!(reason).context("cannot count system calls on this kernel"),
             });
         }
-        let scan: &mut Iter = self
-            .ebpf
-            .program_mut(SCAN)
-            .context("the object lacks the task iterator")?
-            .try_into()?;
-        scan.load("task", self.btf)
-            .context("cannot load the task iterator")?;
+        for (program, over) in [(SCAN, "task"), (SCAN_FILES, "task_file")] {
+            let scan: &mut Iter = self
+                .ebpf
+                .program_mut(program)
+                .with_context(|| format!("the object lacks the iterator `{program}`"))?
+                .try_into()?;
+            scan.load(over, self.btf)
+                .with_context(|| format!("cannot load the iterator of each {over}"))?;
+        }
         let settle: &mut RawTracePoint = self
             .ebpf
             .program_mut(SETTLE)
@@ -874,18 +883,58 @@ impl Capture {
     /// Runs the task iterator once; what it writes.
     pub(crate) fn scan(&mut self, mode: u32) -> Result<Vec<u8>> {
         self.set_state(|state| state.scan = mode)?;
-        let scan: &mut Iter = self
+        let mut all = Vec::new();
+        self.iterate(SCAN, u64::MAX, size_of::<ListedTask>(), |task| {
+            all.extend_from_slice(task);
+        })?;
+        Ok(all)
+    }
+
+    /// Runs the iterator of descriptors once, until a time of the monotonic clock; `each` gets what it writes, of the
+    /// size of a `HeldSocket`. False: it did not come to the end.
+    pub(crate) fn list_files(&mut self, end_ns: u64, each: impl FnMut(&[u8])) -> Result<bool> {
+        self.iterate(SCAN_FILES, end_ns, size_of::<HeldSocket>(), each)
+    }
+
+    fn iterate(
+        &mut self,
+        program: &str,
+        end_ns: u64,
+        size: usize,
+        mut each: impl FnMut(&[u8]),
+    ) -> Result<bool> {
+        let reading = || format!("cannot read the iterator `{program}`");
+        let iterator: &mut Iter = self
             .ebpf
-            .program_mut(SCAN)
-            .context("no task iterator")?
+            .program_mut(program)
+            .with_context(|| format!("no iterator `{program}`"))?
             .try_into()?;
-        let id = scan.attach().context("cannot attach the task iterator")?;
-        let link = scan.take_link(id)?;
-        let mut bytes = Vec::new();
-        link.into_file()?
-            .read_to_end(&mut bytes)
-            .context("cannot read the task iterator")?;
-        Ok(bytes)
+        let id = iterator
+            .attach()
+            .with_context(|| format!("cannot attach the iterator `{program}`"))?;
+        let mut file = iterator.take_link(id)?.into_file()?;
+        let mut bytes = vec![0; ITERATED_BYTES];
+        let mut rest = 0;
+        while sys::monotonic_ns() < end_ns {
+            match file.read(&mut bytes[rest..]) {
+                Ok(0) => return Ok(true),
+                Ok(count) => {
+                    let records = bytes[..rest + count].chunks_exact(size);
+                    let whole = rest + count - records.remainder().len();
+                    records.for_each(&mut each);
+                    bytes.copy_within(whole..rest + count, 0);
+                    rest = rest + count - whole;
+                }
+                // The kernel comes back now and then from a long way without anything to write.
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        std::io::ErrorKind::WouldBlock | std::io::ErrorKind::Interrupted
+                    ) => {}
+                Err(error) => return Err(error).with_context(reading),
+            }
+        }
+        Ok(false)
     }
 
     /// Slots of the tasks that have a label now.

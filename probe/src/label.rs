@@ -5,7 +5,8 @@ use crate::sys;
 use anyhow::{Context as _, Result, anyhow, bail};
 use aya::maps::{HashMap as BpfMap, Queue};
 use procmon_probe_ebpf::abi::{
-    CGROUP_CONTAINER, CGROUP_POD, CgroupEntry, ListedCgroup, ListedTask, SCAN_LABEL, SCAN_LIST,
+    CGROUP_CONTAINER, CGROUP_POD, CgroupEntry, ListedCgroup, ListedTask, NO_CONTAINER, SCAN_LABEL,
+    SCAN_LIST,
 };
 use procmon_profile::model::CgroupVersion;
 use procmon_profile::wire::TargetSpec;
@@ -179,6 +180,10 @@ pub(crate) fn label(
             slots.only(path.clone(), false);
             Slots::take(capture, ONLY_CONTAINER)?;
             slots.insert(capture, id, CGROUP_CONTAINER, ONLY_CONTAINER)?;
+            let bytes = capture.scan(SCAN_LIST)?;
+            for process in own(&listed(&bytes).collect::<Vec<_>>()) {
+                root(capture, process, NO_CONTAINER, 0)?;
+            }
             capture.scan(SCAN_LABEL)?;
         }
         TargetSpec::Container { id } => {
@@ -344,8 +349,8 @@ fn label_tree(capture: &mut Capture, pid: u32) -> Result<(), Unable> {
                 }
             }
         }
-        let (this, parent) = (std::process::id(), std::os::unix::process::parent_id());
-        family.retain(|member| *member == pid || (*member != this && *member != parent));
+        let own = own(&tasks);
+        family.retain(|member| *member == pid || !own.contains(member));
         let before = labelled.len();
         for member in family {
             if labelled.insert(member) {
@@ -360,6 +365,16 @@ fn label_tree(capture: &mut Capture, pid: u32) -> Result<(), Unable> {
     Ok(())
 }
 
+/// Who observes: this process, the plugin that started it, and its own children.
+fn own(tasks: &[ListedTask]) -> HashSet<u32> {
+    let this = std::process::id();
+    let children = tasks.iter().filter(|task| task.parent_tgid == this);
+    children
+        .map(|task| task.tgid)
+        .chain([this, std::os::unix::process::parent_id()])
+        .collect()
+}
+
 pub(crate) fn listed(bytes: &[u8]) -> impl Iterator<Item = ListedTask> {
     bytes
         .chunks_exact(size_of::<ListedTask>())
@@ -371,7 +386,7 @@ pub(crate) fn levels(task: &ListedTask) -> &[ListedCgroup] {
     &task.cgroups[..(task.n_levels as usize).min(task.cgroups.len())]
 }
 
-/// Names a process that the next scan shall label.
+/// Names a process that the next scan shall label, or, with [`NO_CONTAINER`], shall not.
 pub(crate) fn root(capture: &mut Capture, pid: u32, container: u32, flags: u32) -> Result<()> {
     let mut roots: BpfMap<_, u32, u32> = capture
         .ebpf

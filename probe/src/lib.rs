@@ -12,6 +12,7 @@ mod emit;
 pub mod fuzz;
 mod hooks;
 mod label;
+mod listeners;
 mod lock;
 mod node;
 mod offsets;

@@ -18,7 +18,6 @@ pub(crate) fn find(btf: &Btf, arch: &str) -> (Offsets, Vec<&'static str>) {
     offsets! { btf, out:
         task_thread_info_status = "task_struct"."thread_info.status",
         task_flags = "task_struct"."flags",
-        task_pid = "task_struct"."pid",
         task_comm = "task_struct"."comm",
         task_tgid = "task_struct"."tgid",
         task_real_parent = "task_struct"."real_parent",
@@ -69,6 +68,7 @@ pub(crate) fn find(btf: &Btf, arch: &str) -> (Offsets, Vec<&'static str>) {
         uts_ns_inum = "uts_namespace"."ns.inum",
         ipc_ns_inum = "ipc_namespace"."ns.inum",
         mnt_ns_inum = "mnt_namespace"."ns.inum",
+        ipc_ns_mq_queues_count = "ipc_namespace"."mq_queues_count",
         pid_ns_inum = "pid_namespace"."ns.inum",
         net_ns_inum = "net"."ns.inum",
         cgroup_ns_inum = "cgroup_namespace"."ns.inum",
@@ -100,6 +100,7 @@ pub(crate) fn find(btf: &Btf, arch: &str) -> (Offsets, Vec<&'static str>) {
         inode_gid = "inode"."i_gid",
         inode_ino = "inode"."i_ino",
         inode_sb = "inode"."i_sb",
+        inode_i_size = "inode"."i_size",
         sb_dev = "super_block"."s_dev",
         sb_magic = "super_block"."s_magic",
         vfsmount_root = "vfsmount"."mnt_root",
@@ -129,10 +130,13 @@ pub(crate) fn find(btf: &Btf, arch: &str) -> (Offsets, Vec<&'static str>) {
         sk_type = "sock"."sk_type",
         sk_err = "sock"."sk_err",
         sk_userlocks = "sock"."sk_userlocks",
+        sk_bound_dev_if = "sock_common"."skc_bound_dev_if",
         inet_sport = "inet_sock"."inet_sport",
         tcp_is_mptcp = "tcp_sock"."is_mptcp",
         csk_ulp_data = "inet_connection_sock"."icsk_ulp_data",
         subflow_conn = "mptcp_subflow_context"."conn",
+        vsock_local = "vsock_sock"."local_addr",
+        vsock_remote = "vsock_sock"."remote_addr",
         unix_addr = "unix_sock"."addr",
         unix_peer = "unix_sock"."peer",
         unix_address_len = "unix_address"."len",
@@ -161,6 +165,7 @@ pub(crate) fn find(btf: &Btf, arch: &str) -> (Offsets, Vec<&'static str>) {
         io_rename_newpath = "io_rename"."newpath",
         io_link_new_dfd = "io_link"."new_dfd",
         io_link_newpath = "io_link"."newpath",
+        io_sync_mode = "io_sync"."mode",
     }
     out.upid_size = btf.size("upid").unwrap_or(16);
     out.inode_size = btf.size("inode").unwrap_or(NO_OFFSET);

@@ -192,6 +192,7 @@ fn send(capture: &mut Capture) -> Result<Attempt> {
         &[c"procmon-probe".into(), sys::c_text(ARGUMENT.as_ref())?],
         None,
         None,
+        0,
     )
     .context("cannot start the sentinel")?;
     let pid = child.pid;

@@ -6,14 +6,15 @@ use crate::drain::{
 };
 use crate::hooks::{CAPABLE, Capture, MODULE_LOAD, Placed, RING_COMPLETE};
 use crate::label::Slots;
-use crate::node::{Listener, Node};
+use crate::node::{Node, links};
 use crate::wire::Taps;
 use anyhow::Result;
 use procmon_probe_ebpf::abi::{
-    ABI_COMPAT, ABI_X32, DIRECTION_INBOUND, DIRECTION_LISTEN, FILE_DELETED, FILE_FOLDER,
-    FILE_UPPER, FileMeta, N_FILE_OPS, Privileges, RARE_BPF, RARE_CREDENTIALS, RARE_KEYCTL,
-    RARE_MEMFD_EXEC, RARE_MODULE_LOAD, RARE_MOUNT, RARE_PERF, RARE_PTRACE, RARE_SETNS, RARE_SIGNAL,
-    RARE_UNSHARE, RARE_USERFAULTFD, ROWS_FILES, ROWS_NETWORK, RareKey,
+    ABI_COMPAT, ABI_X32, DIRECTION_INBOUND, DIRECTION_LISTEN, DIRECTION_OUTBOUND, FILE_DELETED,
+    FILE_FOLDER, FILE_UPPER, FileMeta, HeldSocket, N_FILE_OPS, NetworkKey, NetworkRow, Privileges,
+    RARE_BPF, RARE_CREDENTIALS, RARE_KEYCTL, RARE_MEMFD_EXEC, RARE_MODULE_LOAD, RARE_MOUNT,
+    RARE_PERF, RARE_PTRACE, RARE_SETNS, RARE_SIGNAL, RARE_UNSHARE, RARE_USERFAULTFD, ROWS_FILES,
+    ROWS_NETWORK, RareKey,
 };
 use procmon_profile::model::{
     Abi, CapabilityMethod, CapabilitySets, CapabilityUse, Container, Counts, Dimension,
@@ -26,8 +27,8 @@ use procmon_profile::tables::{
 };
 use procmon_profile::text::{self, Text};
 use procmon_profile::wire::Chunks;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::net::{IpAddr, Ipv4Addr};
 
 /// `OVERLAYFS_SUPER_MAGIC`, include/uapi/linux/magic.h.
 const OVERLAYFS: u32 = 0x794c_7630;
@@ -36,9 +37,6 @@ const TMPFS: u32 = 0x0102_1994;
 
 /// Names given for one address.
 const MAX_NAMES: usize = 16;
-
-/// `AF_UNIX`, include/linux/socket.h.
-const AF_UNIX: u16 = 1;
 
 /// Operations in the order of the kernel side.
 const OPERATIONS: [FileOperation; N_FILE_OPS] = [
@@ -69,7 +67,6 @@ pub(crate) struct Facts<'a> {
     pub(crate) counted: &'a Counted,
     pub(crate) node: &'a Node,
     pub(crate) clock: &'a Clock,
-    pub(crate) listeners: &'a [Listener],
     /// A process held an io_uring when the window opened.
     pub(crate) has_ring: bool,
     /// Not all descriptors were looked at then.
@@ -96,6 +93,8 @@ pub(crate) struct Summary {
     pub(crate) coverage: BTreeMap<Dimension, f64>,
     /// Those of [`RING_CALLS`] that were answered without an error.
     ring_calls: BTreeSet<&'static str>,
+    /// What was used that no row can show.
+    not_looked_at: BTreeMap<Dimension, BTreeSet<Text>>,
 }
 
 /// Makes rows, and packs them as they are made: they are never all in memory.
@@ -125,14 +124,9 @@ pub(crate) fn summarize(facts: &Facts<'_>, mut chunks: Chunks) -> Result<Summary
     capabilities(facts, &mut containers);
     events(facts, &mut containers, &rows.ids)?;
     let mut coverage = coverage(&containers);
-    let ring_calls = RING_CALLS
-        .into_iter()
-        .filter(|name| {
-            containers
-                .values()
-                .any(|container| is_used(container, name))
-        })
-        .collect();
+    let not_looked_at = not_looked_at(facts, &containers);
+    let is_used = |name: &&str| containers.values().any(|one| is_used(one, name));
+    let ring_calls = RING_CALLS.into_iter().filter(is_used).collect();
     let mut by_number: Vec<&mut Container> = containers.values_mut().collect();
     macro_rules! send {
         ($($field:ident),*) => {$(
@@ -198,6 +192,7 @@ pub(crate) fn summarize(facts: &Facts<'_>, mut chunks: Chunks) -> Result<Summary
         chunks,
         coverage,
         ring_calls,
+        not_looked_at,
     })
 }
 
@@ -270,6 +265,7 @@ impl ProcessRows<'_> {
                 exe: facts.drained.path_of(image.exe),
                 argv: image.arguments.text(),
                 argv_truncated: image.arguments.truncated,
+                titles: row.titles.iter().cloned().collect(),
                 cwd: row.cwd.clone(),
                 uid: *uid,
                 gid: *gid,
@@ -444,18 +440,11 @@ fn file(facts: &Facts<'_>, slot: u32, sample: &FileSample) -> Result<Option<File
     }))
 }
 
-fn address(family: u16, bytes: &[u8; 16]) -> Option<String> {
-    if bytes.iter().all(|byte| *byte == 0) {
-        return None;
-    }
-    Some(any_address(family, bytes).to_string())
-}
-
 fn any_address(family: u16, bytes: &[u8; 16]) -> IpAddr {
     if i32::from(family) == libc::AF_INET {
         Ipv4Addr::new(bytes[0], bytes[1], bytes[2], bytes[3]).into()
     } else {
-        Ipv6Addr::from(*bytes).into()
+        links::split(bytes).0.into()
     }
 }
 
@@ -528,76 +517,84 @@ fn dns(facts: &Facts<'_>, containers: &mut BTreeMap<u32, Container>) {
 
 fn network(facts: &Facts<'_>, containers: &mut BTreeMap<u32, Container>) -> Result<()> {
     let names = used_names(facts);
+    let holders = holders(facts);
+    let mut listeners: HashSet<NetworkKey> = HashSet::new();
     for sample in &facts.drained.peers {
-        if let Some(slot) = facts.drained.container_of(sample.event.key.exe)
-            && let Some(container) = containers.get_mut(&slot)
-            && let Some(row) = peer(facts, sample, slot, &names)?
-        {
-            container.network.push(row);
-        }
-    }
-    for listener in facts.listeners {
-        let (Listener::Tcp { holder, .. } | Listener::Unix { holder, .. }) = listener;
-        let Some((slot, exe)) = holder.and_then(|holder| {
-            let image =
-                &facts.drained.processes.images[*facts.drained.processes.held.get(&holder)?];
-            Some((image.container, image.exe))
-        }) else {
+        let mut key = sample.event.key;
+        let Some(slot) = facts.drained.container_of(key.exe) else {
             continue;
         };
-        if let Some(container) = containers.get_mut(&slot) {
-            container
-                .network
-                .push(listening(facts.drained.path_of(exe), listener));
+        if key.direction == DIRECTION_LISTEN {
+            match listener(facts, sample, slot, &holders)? {
+                Some(exe) => key.exe = exe,
+                None => continue,
+            }
+            // Several sockets may wait at one place.
+            if !listeners.insert(key) {
+                continue;
+            }
+        }
+        if let Some(container) = containers.get_mut(&slot)
+            && let Some(row) = peer(facts, sample, &key, slot, &names)?
+        {
+            container.network.push(row);
         }
     }
     Ok(())
 }
 
-fn listening(exe: Text, listener: &Listener) -> Network {
-    let (protocol, local) = match listener {
-        Listener::Tcp { address, .. } => (
-            Protocol::Tcp,
-            Endpoint {
-                address: Some(address.ip().to_canonical().to_string().into()),
-                port: Some(address.port()),
-                path: None,
-            },
-        ),
-        Listener::Unix {
-            path, socket_type, ..
-        } => (
-            protocol(AF_UNIX, u8::try_from(*socket_type).unwrap_or(1), 0)
-                .unwrap_or(Protocol::UnixStream),
-            Endpoint {
-                path: Some(text::from_bytes(path)),
-                ..Endpoint::default()
-            },
-        ),
-    };
-    Network {
-        exe,
-        protocol,
-        direction: Direction::Listen,
-        local: Some(local),
-        remote: None,
-        connections: 0,
-        datagrams_sent: 0,
-        datagrams_received: 0,
-        failures: Counts::new(),
-        bytes_sent: 0,
-        bytes_received: 0,
-        path: Vec::new(),
+/// Executables that hold sockets which wait, when the window has closed: by container, and where they wait.
+type Holders = HashMap<(u32, (u32, NetworkKey)), Vec<u32>>;
+
+fn holders(facts: &Facts<'_>) -> Holders {
+    let mut all = Holders::new();
+    for HeldSocket { event, .. } in &facts.drained.held_last {
+        if let Some(container) = facts.drained.container_of(event.key.exe) {
+            let holders = all.entry((container, PeerSample::place(event)));
+            holders.or_default().push(event.key.exe);
+        }
     }
+    all
+}
+
+/// The executable whose row a waiting socket gets. None: it has no row, since it waits for nobody.
+fn listener(
+    facts: &Facts<'_>,
+    sample: &PeerSample,
+    container: u32,
+    holders: &Holders,
+) -> Result<Option<u32>> {
+    let key = &sample.event.key;
+    let is_datagram = i32::from(key.socket_type) == libc::SOCK_DGRAM;
+    if is_datagram && sample.is_autobound() {
+        return Ok(None);
+    }
+    if !sample.is_new_listener() {
+        return Ok(Some(key.exe));
+    }
+    let holders = holders.get(&(container, PeerSample::place(&sample.event)));
+    let Some(holders) = holders else {
+        // Gone by now. Those of clients, which chose their port, have each begun themselves.
+        let counts = sample.counts(facts.capture)?;
+        let is_client = is_datagram && counts.datagrams_sent >= counts.connections;
+        return Ok((!is_client).then_some(key.exe));
+    };
+    // Whoever made the socket may have given it to another program: that one is met by who comes later.
+    let is_held = holders.contains(&key.exe);
+    Ok(if is_held {
+        Some(key.exe)
+    } else {
+        holders.first().copied()
+    })
 }
 
 fn peer(
     facts: &Facts<'_>,
     sample: &PeerSample,
+    key: &NetworkKey,
     container: u32,
     names: &UsedNames<'_>,
 ) -> Result<Option<Network>> {
-    let key = &sample.event.key;
     let Some(protocol) = protocol(key.family, key.socket_type, key.protocol) else {
         return Ok(None);
     };
@@ -613,69 +610,62 @@ fn peer(
         DIRECTION_LISTEN => Direction::Listen,
         _ => Direction::Outbound,
     };
-    let is_inet = matches!(i32::from(key.family), libc::AF_INET | libc::AF_INET6);
     let path = sample.unix_path().map(|path| text::from_bytes(&path));
-    let (local, remote) = match direction {
-        _ if !is_inet => match direction {
-            Direction::Outbound => (
-                None,
-                path.map(|path| Remote {
-                    path: Some(path),
-                    ..Remote::default()
-                }),
-            ),
-            _ => (
-                path.map(|path| Endpoint {
-                    path: Some(path),
-                    ..Endpoint::default()
-                }),
-                None,
-            ),
-        },
-        Direction::Outbound => {
-            let remote = any_address(key.family, &key.remote);
-            let used = names.get(&(container, remote));
-            let used = |which: usize| used.map(|used| first_names(&used[which]));
-            (
-                None,
-                Some(Remote {
-                    address: Some(remote.to_string().into()),
-                    port: Some(key.remote_port),
-                    names: used(0).unwrap_or_default(),
-                    claimed: used(1).unwrap_or_default(),
-                    ..Remote::default()
-                }),
-            )
+    let (local, remote) = match (i32::from(key.family), direction) {
+        (libc::AF_INET | libc::AF_INET6, _) => {
+            inet_ends(facts, sample, direction, container, names)
         }
-        Direction::Inbound => (
-            Some(Endpoint {
-                address: address(key.family, &key.local).map(Text::from),
-                port: Some(key.local_port),
-                path: None,
-            }),
-            address(key.family, &key.remote).map(|address| Remote {
-                address: Some(address.into()),
+        (libc::AF_VSOCK, Direction::Outbound) => {
+            let (address, port) = vsock_end(&key.remote);
+            let remote = Remote {
+                address,
+                port,
                 ..Remote::default()
-            }),
-        ),
-        Direction::Listen => (
-            Some(Endpoint {
-                address: Some(any_address(key.family, &key.local).to_string().into()),
-                port: Some(key.local_port),
+            };
+            (None, Some(remote))
+        }
+        (libc::AF_VSOCK, _) => {
+            let (address, port) = vsock_end(&key.local);
+            let local = Endpoint {
+                address,
+                port,
                 path: None,
-            }),
-            None,
-        ),
+            };
+            let (address, _) = vsock_end(&key.remote);
+            let remote = (direction == Direction::Inbound).then(|| Remote {
+                address,
+                ..Remote::default()
+            });
+            (Some(local), remote)
+        }
+        (_, Direction::Outbound) => {
+            let remote = path.map(|path| Remote {
+                path: Some(path),
+                ..Remote::default()
+            });
+            (None, remote)
+        }
+        _ => {
+            let local = path.map(|path| Endpoint {
+                path: Some(path),
+                ..Endpoint::default()
+            });
+            (local, None)
+        }
     };
     let remote = if key.prefix == 0 {
         remote
     } else {
         remote.map(of_prefix)
     };
-    let is_stream = matches!(
-        protocol,
-        Protocol::Tcp | Protocol::Mptcp | Protocol::UnixStream
-    );
+    // One of SCTP keeps messages apart, whatever its type.
+    let is_stream = i32::from(key.socket_type) == libc::SOCK_STREAM
+        && !matches!(protocol, Protocol::Sctp | Protocol::Dccp);
+    let counts = if direction == Direction::Listen {
+        NetworkRow::default()
+    } else {
+        counts
+    };
     Ok(Some(Network {
         exe: facts.drained.path_of(key.exe),
         protocol,
@@ -694,6 +684,73 @@ fn peer(
         bytes_received: counts.bytes_received,
         path: Vec::new(),
     }))
+}
+
+/// The ends of a row of IPv4 or IPv6.
+fn inet_ends(
+    facts: &Facts<'_>,
+    sample: &PeerSample,
+    direction: Direction,
+    container: u32,
+    names: &UsedNames<'_>,
+) -> (Option<Endpoint>, Option<Remote>) {
+    let key = &sample.event.key;
+    let text = |bytes: &[u8; 16]| -> Text {
+        let address = any_address(key.family, bytes);
+        match address {
+            IpAddr::V4(address) => address.to_string().into(),
+            IpAddr::V6(_) => facts.drained.links.text(sample.event.netns, bytes).into(),
+        }
+    };
+    let is_set = |bytes: &[u8; 16]| bytes.iter().any(|byte| *byte != 0);
+    match direction {
+        Direction::Outbound => {
+            let used = names.get(&(container, any_address(key.family, &key.remote)));
+            let used = |which: usize| used.map(|used| first_names(&used[which]));
+            let remote = Remote {
+                address: Some(text(&key.remote)),
+                port: Some(key.remote_port.into()),
+                names: used(0).unwrap_or_default(),
+                claimed: used(1).unwrap_or_default(),
+                ..Remote::default()
+            };
+            (None, Some(remote))
+        }
+        Direction::Inbound => {
+            let local = Endpoint {
+                address: is_set(&key.local).then(|| text(&key.local)),
+                port: Some(key.local_port.into()),
+                path: None,
+            };
+            let remote = is_set(&key.remote).then(|| Remote {
+                address: Some(text(&key.remote)),
+                ..Remote::default()
+            });
+            (Some(local), remote)
+        }
+        Direction::Listen => {
+            let local = Endpoint {
+                address: Some(text(&key.local)),
+                port: Some(key.local_port.into()),
+                path: None,
+            };
+            (Some(local), None)
+        }
+    }
+}
+
+/// Context id and port of a vsock's end; the id of a socket that waits for anybody is not told.
+fn vsock_end(bytes: &[u8; 16]) -> (Option<Text>, Option<u32>) {
+    /// `VMADDR_CID_ANY`, and the same of a port, include/uapi/linux/vm_sockets.h.
+    const ANY: u32 = u32::MAX;
+    let word =
+        |at: usize| u32::from_ne_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
+    let (id, port) = (word(0), word(4));
+    let is_set = |number: u32| number != ANY;
+    (
+        is_set(id).then(|| id.to_string().into()),
+        is_set(port).then_some(port),
+    )
 }
 
 /// The end of all peers of a prefix.
@@ -986,6 +1043,11 @@ pub(crate) fn completeness(
         ),
         (
             Dimension::Processes,
+            drained.processes.hidden,
+            "processes outside of the PID namespace of the probe, whose /proc does not have them",
+        ),
+        (
+            Dimension::Processes,
             drained.processes.unread,
             "command lines that could not be read in time",
         ),
@@ -1074,10 +1136,110 @@ pub(crate) fn completeness(
                 DimensionCompleteness {
                     state,
                     reasons: reasons.into_iter().map(Text::from).collect(),
+                    not_looked_at: summary
+                        .not_looked_at
+                        .get(&dimension)
+                        .cloned()
+                        .unwrap_or_default(),
                 },
             )
         })
         .collect()
+}
+
+/// Calls that say that something is used which no row can show.
+const UNSEEN_CALLS: [(&str, Dimension, &str); 7] = [
+    ("shmat", Dimension::Files, "System V shared memory (shmat)"),
+    (
+        "msgsnd",
+        Dimension::Network,
+        "System V message queues (msgsnd, msgrcv)",
+    ),
+    (
+        "msgrcv",
+        Dimension::Network,
+        "System V message queues (msgsnd, msgrcv)",
+    ),
+    // Of i386: all of System V in one call.
+    (
+        "ipc",
+        Dimension::Files,
+        "System V shared memory and message queues (ipc)",
+    ),
+    (
+        "vmsplice",
+        Dimension::Files,
+        "memory given to pipes (vmsplice)",
+    ),
+    (
+        "swapon",
+        Dimension::Files,
+        "memory written to a swap file (swapon)",
+    ),
+    (
+        "process_vm_writev",
+        Dimension::Files,
+        "memory of other processes (process_vm_writev)",
+    ),
+];
+/// Families of sockets that rows have no protocol for, by `AF_…`, include/linux/socket.h.
+const FAMILIES: [(u16, &str); 14] = [
+    (3, "AF_AX25"),
+    (15, "AF_KEY"),
+    (21, "AF_RDS"),
+    (24, "AF_PPPOX"),
+    (26, "AF_LLC"),
+    (29, "AF_CAN"),
+    (30, "AF_TIPC"),
+    (31, "AF_BLUETOOTH"),
+    (38, "AF_ALG"),
+    (39, "AF_NFC"),
+    (41, "AF_KCM"),
+    (42, "AF_QIPCRTR"),
+    (43, "AF_SMC"),
+    (44, "AF_XDP"),
+];
+
+/// What was used within the window that no row can show, by dimension.
+fn not_looked_at(
+    facts: &Facts<'_>,
+    containers: &BTreeMap<u32, Container>,
+) -> BTreeMap<Dimension, BTreeSet<Text>> {
+    let mut all: BTreeMap<Dimension, BTreeSet<Text>> = BTreeMap::new();
+    let mut add = |dimension, what: Text| {
+        all.entry(dimension).or_default().insert(what);
+    };
+    for (call, dimension, what) in UNSEEN_CALLS {
+        if containers
+            .values()
+            .any(|container| is_used(container, call))
+        {
+            add(dimension, what.into());
+        }
+    }
+    for sample in &facts.drained.peers {
+        let key = &sample.event.key;
+        match protocol(key.family, key.socket_type, key.protocol) {
+            None => {
+                let known = FAMILIES.iter().find(|(number, _)| *number == key.family);
+                let name = known.map_or_else(
+                    || format!("address family {}", key.family),
+                    |(_, name)| (*name).to_owned(),
+                );
+                add(Dimension::Network, format!("sockets of {name}").into());
+            }
+            Some(Protocol::Packet) => add(
+                Dimension::Network,
+                "packets that packet sockets hand over in shared memory (PACKET_MMAP)".into(),
+            ),
+            Some(Protocol::Vsock) if key.direction == DIRECTION_OUTBOUND => add(
+                Dimension::Network,
+                "outcomes of vsock connections that are decided after connect has returned".into(),
+            ),
+            Some(_) => {}
+        }
+    }
+    all
 }
 
 /// Calls by which work is done that no call names.

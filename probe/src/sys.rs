@@ -6,7 +6,7 @@ use std::ffi::{CString, OsStr};
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 /// Number of signals that asked to stop.
 static STOPS: AtomicU32 = AtomicU32::new(0);
@@ -258,13 +258,64 @@ fn next_error(errors: &mut std::fs::File) -> io::Result<i32> {
     Ok(i32::from_ne_bytes(errno))
 }
 
+/// Open files that a capture needs: maps, programs, links, children.
+const NEEDED_FILES: u64 = 128;
+/// Open files that it takes where it may: taps, too.
+const WANTED_FILES: u64 = 2048;
+/// How many this process was allowed at first; 0: it still is.
+static FILES_BEFORE: AtomicU64 = AtomicU64::new(0);
+
+/// Lets this process open the files that a capture needs. The error is how many it may open at most.
+pub(crate) fn allow_files() -> Result<(), u64> {
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: the pointers are to a local.
+    unsafe {
+        if libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) != 0
+            || limit.rlim_cur >= WANTED_FILES
+        {
+            return Ok(());
+        }
+        if limit.rlim_max < NEEDED_FILES {
+            return Err(limit.rlim_max);
+        }
+        FILES_BEFORE.store(limit.rlim_cur, Ordering::Relaxed);
+        limit.rlim_cur = limit.rlim_max.min(WANTED_FILES);
+        libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit);
+    }
+    Ok(())
+}
+
+/// Gives a child the limit that this process had.
+unsafe fn restore_files() {
+    let before = FILES_BEFORE.load(Ordering::Relaxed);
+    if before == 0 {
+        return;
+    }
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: the pointers are to a local.
+    unsafe {
+        if libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) == 0 {
+            limit.rlim_cur = before;
+            libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit);
+        }
+    }
+}
+
 /// Forks a child, waits until it has become this user, and holds it. Once it is released, it executes the first
-/// of the programs that it can, as execvp(3) does. Its standard output can be replaced.
+/// of the programs that it can, as execvp(3) does. Its standard output can be replaced. It ignores the signals of
+/// `ignored`, bit N - 1 for signal N.
 pub(crate) fn spawn_held(
     programs: &[CString],
     argv: &[CString],
     stdout: Option<i32>,
     user: Option<&RunAs>,
+    ignored: u64,
 ) -> io::Result<Held> {
     let mut pointers: Vec<*const libc::c_char> = argv.iter().map(|text| text.as_ptr()).collect();
     pointers.push(std::ptr::null());
@@ -278,9 +329,10 @@ pub(crate) fn spawn_held(
     if pid == 0 {
         // SAFETY: descriptors and pointers were made above and live in the child's copy.
         unsafe {
-            for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGPIPE] {
-                libc::signal(signal, libc::SIG_DFL);
+            for signal in CHANGED {
+                set_handler(signal, ignored >> (signal - 1) & 1 != 0);
             }
+            restore_files();
             if let Some(stdout) = stdout {
                 libc::dup2(stdout, 1);
             }
@@ -326,6 +378,28 @@ pub(crate) fn spawn_held(
             wait(pid, true);
             Err(told.map_or_else(|error| error, io::Error::from_raw_os_error))
         }
+    }
+}
+
+/// Signals whose handling this program and its caller's runtime have changed; the last two are the C library's, which
+/// ignores them in what it spawns. All others are handed on as they came.
+const CHANGED: [libc::c_int; 5] = [libc::SIGINT, libc::SIGTERM, libc::SIGPIPE, 32, 33];
+
+/// Has the kernel ignore a signal, or treat it as it does by default. By the kernel's own call: that of the C library
+/// refuses its own signals.
+unsafe fn set_handler(signal: libc::c_int, ignore: bool) {
+    let handler = if ignore { libc::SIG_IGN } else { libc::SIG_DFL };
+    // struct sigaction of the kernel: handler, flags, on some machines a restorer, eight bytes of a mask.
+    let action = [handler, 0, 0, 0];
+    // SAFETY: the array is not shorter than the structure, and lives until the call returns.
+    unsafe {
+        libc::syscall(
+            libc::SYS_rt_sigaction,
+            signal,
+            action.as_ptr(),
+            std::ptr::null::<libc::c_void>(),
+            8_usize,
+        );
     }
 }
 

@@ -5,14 +5,13 @@ use crate::drain::{Counted, Drained};
 use crate::emit::Output;
 use crate::hooks::{Capture, Unable};
 use crate::label::{self, Slots};
+use crate::listeners::Held;
 use crate::lock::{self, Lock};
-use crate::node::{self, Listener, Node};
+use crate::node::Node;
 use crate::summarize::{self, Facts, Summary};
 use crate::wire::Taps;
 use crate::{hooks, sentinel, sys};
 use anyhow::{Context as _, Result, anyhow};
-use aya::maps::{Array, HashMap as BpfMap};
-use procmon_probe_ebpf::abi::{ListenKey, Loss};
 use procmon_profile::model::{Cost, DimensionState, LabelMode, Lost};
 use procmon_profile::text::Text;
 use procmon_profile::wire::{
@@ -95,8 +94,9 @@ struct Prepared {
     slots: Slots,
     node: Node,
     drained: Drained,
-    listeners: Vec<Listener>,
+    /// Did a process hold an io_uring when the window opened?
     has_ring: bool,
+    /// Not all descriptors were looked at, then or when it closed.
     unread_descriptors: bool,
     taps: Taps,
     command: Option<Command>,
@@ -123,6 +123,12 @@ fn prepare(request: &Request, stdout: Option<i32>) -> Result<Prepared, Unable> {
             error: anyhow!("this process is not root and has not CAP_BPF and CAP_PERFMON"),
         });
     }
+    sys::allow_files().map_err(|most| Unable {
+        code: "other",
+        error: anyhow!(
+            "only {most} open files are allowed, and a capture needs 128: raise the limit (`ulimit -n`)"
+        ),
+    })?;
     let lock = lock::take(&request.session, request.concurrent)?;
     let hierarchy = label::hierarchy(&request.target)?;
     let mut capture = hooks::load(hierarchy, tree, arch, request)?;
@@ -135,7 +141,10 @@ fn prepare(request: &Request, stdout: Option<i32>) -> Result<Prepared, Unable> {
                 .map(|argument| sys::c_text(argument.as_ref()))
                 .collect();
             let held = arguments
-                .and_then(|argv| sys::spawn_held(&programs, &argv, stdout, request.run_as.as_ref()))
+                .and_then(|argv| {
+                    let user = request.run_as.as_ref();
+                    sys::spawn_held(&programs, &argv, stdout, user, request.ignored_signals)
+                })
                 .context("cannot start the command")?;
             Some(Command {
                 pid: held.pid,
@@ -163,22 +172,17 @@ fn prepare(request: &Request, stdout: Option<i32>) -> Result<Prepared, Unable> {
     let mut taps = Taps::default();
     let tgids: Vec<u32> = drained.processes.tgids().collect();
     taps.follow(&capture, &mut drained.names, &tgids);
-    let processes: Vec<u32> = node.processes().map(|(_, process)| process).collect();
-    let mut descriptors = node::Descriptors::new();
-    let (mut listeners, mut has_ring) = (Vec::new(), false);
-    if command.is_none() {
-        listeners = descriptors.listeners(&processes);
-        has_ring = tgids.iter().any(|tgid| descriptors.holds_ring(*tgid));
-    }
-    announce_listeners(&mut capture, &listeners)?;
+    let held = Held::look(&mut capture)?;
+    held.announce(&mut capture)?;
+    let (has_ring, unread_descriptors) = (held.has_ring, held.is_cut);
+    drained.hold(held.sockets);
     Ok(Prepared {
         capture,
         slots,
         node,
         drained,
-        listeners,
         has_ring,
-        unread_descriptors: descriptors.is_cut(),
+        unread_descriptors,
         taps,
         command,
         lock,
@@ -230,37 +234,6 @@ fn find_programs(argv: &[String]) -> Result<Vec<CString>, Unable> {
             error: anyhow!("there is no command `{name}`"),
         },
     })
-}
-
-fn announce_listeners(capture: &mut Capture, listeners: &[Listener]) -> Result<()> {
-    let mut map: BpfMap<_, ListenKey, u32> = capture
-        .ebpf
-        .map_mut("LISTENERS")
-        .context("no map LISTENERS")?
-        .try_into()?;
-    let mut n_lost = 0;
-    for listener in listeners {
-        if let Listener::Tcp { netns, address, .. } = listener {
-            let key = ListenKey {
-                netns: *netns,
-                port: address.port(),
-                pad: 0,
-            };
-            // A full map is no reason to stop: it only helps to tell who began old connections.
-            n_lost += u64::from(map.insert(key, 1, 0).is_err());
-        }
-    }
-    if n_lost > 0 {
-        let mut lost: Array<_, u64> = capture
-            .ebpf
-            .map_mut("LOST")
-            .context("no map LOST")?
-            .try_into()?;
-        let number = Loss::Sockets as u32;
-        let before = lost.get(&number, 0)?;
-        lost.set(number, before + n_lost, 0)?;
-    }
-    Ok(())
 }
 
 fn hello(request: &Request, output: &Output, hooks: Vec<procmon_profile::model::Hook>) -> Frame {
@@ -427,6 +400,11 @@ impl Prepared {
             .drain(&mut self.capture, &mut self.slots, &mut self.node)
         {}
         self.drained.close(&mut self.node);
+        if self.drained.has_new_listeners() {
+            let held = Held::look(&mut self.capture)?;
+            self.unread_descriptors |= held.is_cut;
+            self.drained.held_last = held.sockets;
+        }
         Counted::read(&mut self.capture)
     }
 
@@ -449,7 +427,6 @@ impl Prepared {
             counted,
             node: &self.node,
             clock,
-            listeners: &self.listeners,
             has_ring: self.has_ring,
             unread_descriptors: self.unread_descriptors,
             taps: &self.taps,

@@ -4,8 +4,8 @@
 use procmon_profile::baseline::from_profiles;
 use procmon_profile::diff::{Options, diff};
 use procmon_profile::model::{
-    Completeness, Container, Dimension, DimensionCompleteness, DimensionState, File, FileOperation,
-    Process, Profile, Session,
+    Completeness, Container, Dimension, DimensionCompleteness, File, FileOperation, Process,
+    Profile, Session,
 };
 use std::time::Instant;
 
@@ -42,10 +42,7 @@ fn profile(rows: usize, number: usize) -> Profile {
             ..Process::default()
         })
         .collect();
-    let complete = DimensionCompleteness {
-        state: DimensionState::Complete,
-        reasons: std::collections::BTreeSet::new(),
-    };
+    let complete = DimensionCompleteness::default();
     Profile {
         session: Session {
             id: number.to_string().into(),

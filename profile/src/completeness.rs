@@ -28,12 +28,7 @@ pub fn worsen(
     state: DimensionState,
     reason: Text,
 ) {
-    let entry = dimensions
-        .entry(dimension)
-        .or_insert_with(|| DimensionCompleteness {
-            state: DimensionState::Complete,
-            reasons: BTreeSet::new(),
-        });
+    let entry = dimensions.entry(dimension).or_default();
     entry.state = entry.state.max(state);
     entry.reasons.insert(reason);
 }

@@ -196,8 +196,11 @@ fn note(profile: &mut Profile, sentence: String) {
 fn merge_dimensions(profile: &mut Profile, window: &WindowReport, node: Option<&str>) {
     for (dimension, part) in &window.dimensions {
         let dimensions = &mut profile.completeness.dimensions;
+        let entry = dimensions.entry(*dimension).or_default();
+        entry
+            .not_looked_at
+            .extend(part.not_looked_at.iter().cloned());
         if part.reasons.is_empty() {
-            let entry = dimensions.entry(*dimension).or_insert_with(|| part.clone());
             entry.state = entry.state.max(part.state);
             continue;
         }
@@ -291,6 +294,37 @@ pub fn normalize(profile: &mut Profile) {
             .dimensions
             .values()
             .all(|dimension| dimension.state != DimensionState::Partial);
+}
+
+/// Several containers that are one to whoever looks at them, as the replicas of a workload: their rows, equal ones
+/// added. What else is said of it is said of the first.
+#[must_use]
+pub fn as_one(containers: &[Container]) -> Container {
+    let mut all = Container::default();
+    for (number, container) in containers.iter().enumerate() {
+        let mut container = container.clone();
+        let own = |id: &mut Text| *id = format!("{number}/{id}").into();
+        for row in &mut container.processes {
+            own(&mut row.id);
+            row.parent.iter_mut().for_each(own);
+        }
+        for event in &mut container.events {
+            event.process.iter_mut().for_each(own);
+        }
+        if number == 0 {
+            all = container;
+            continue;
+        }
+        all.processes.append(&mut container.processes);
+        all.syscalls.append(&mut container.syscalls);
+        all.files.append(&mut container.files);
+        all.network.append(&mut container.network);
+        all.dns.append(&mut container.dns);
+        all.capabilities.append(&mut container.capabilities);
+        all.events.append(&mut container.events);
+    }
+    normalize_container(&mut all);
+    all
 }
 
 fn normalize_container(container: &mut Container) {
@@ -552,6 +586,10 @@ fn number(id: Option<&str>) -> usize {
 fn add_process(kept: &mut Process, next: Process) {
     kept.count = kept.count.saturating_add(next.count);
     add_counts(&mut kept.exits, &next.exits);
+    kept.titles.extend(next.titles);
+    kept.titles.sort_unstable();
+    kept.titles.dedup();
+    kept.titles.truncate(16);
     kept.pids.extend(next.pids);
     kept.pids.sort_unstable();
     kept.pids.dedup();

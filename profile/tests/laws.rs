@@ -96,7 +96,7 @@ fn network() -> impl Strategy<Value = Network> {
     (
         0..EXES.len(),
         0..6_u8,
-        prop::sample::select(vec![80_u16, 443, 40_001, 40_002, 40_003, 50_001]),
+        prop::sample::select(vec![80_u32, 443, 40_001, 40_002, 40_003, 50_001]),
         0..3_u8,
         some_names(),
         some_names(),
@@ -296,6 +296,7 @@ fn complete() -> Completeness {
     let state = DimensionCompleteness {
         state: DimensionState::Complete,
         reasons: BTreeSet::new(),
+        ..DimensionCompleteness::default()
     };
     Completeness {
         complete: true,

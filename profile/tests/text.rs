@@ -179,6 +179,7 @@ fn no_field_of_a_frame_holds_a_character_that_acts() {
     let reasons = DimensionCompleteness {
         state: DimensionState::Partial,
         reasons: [hostile()].into(),
+        ..DimensionCompleteness::default()
     };
     let window = WindowReport {
         started_at: hostile(),

@@ -199,7 +199,7 @@ fn files_that_found_no_row_are_unknown_where_the_folder_is_known() {
     assert_eq!(rows(named), ["new low /usr/bin/web reads /data/…"]);
 }
 
-fn peer(address: &str, port: u16) -> Network {
+fn peer(address: &str, port: u32) -> Network {
     Network {
         exe: EXE.into(),
         protocol: Protocol::Tcp,

@@ -118,8 +118,14 @@ fn window() -> impl Strategy<Value = WindowReport> {
         Just(DimensionState::Partial),
         Just(DimensionState::Missing),
     ];
-    let dimension = (state, prop::collection::btree_set(word(), 0..2))
-        .prop_map(|(state, reasons)| DimensionCompleteness { state, reasons });
+    let dimension =
+        (state, prop::collection::btree_set(word(), 0..2)).prop_map(|(state, reasons)| {
+            DimensionCompleteness {
+                state,
+                reasons,
+                ..DimensionCompleteness::default()
+            }
+        });
     (
         prop::collection::vec(dimension, Dimension::ALL.len()),
         0.0..100_f64,

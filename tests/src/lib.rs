@@ -100,6 +100,79 @@ pub fn has_bpf() -> bool {
 /// When the file can't be written.
 pub fn tell(truth: &Value) {
     if let Some(path) = std::env::var_os("PROCMON_TRUTH") {
+        let mut truth = truth.clone();
+        if let Some(rows) = truth.get_mut("network").and_then(Value::as_array_mut) {
+            add_up(rows);
+        }
         std::fs::write(path, truth.to_string()).expect("the truth can be written");
+    }
+}
+
+/// Adds rows of one peer: a port that the kernel chose may be chosen again.
+fn add_up(rows: &mut Vec<Value>) {
+    let key = |row: &Value| {
+        ["exe", "protocol", "direction", "local", "remote"].map(|name| row[name].to_string())
+    };
+    let mut kept: Vec<Value> = Vec::new();
+    for row in rows.drain(..) {
+        let same = kept.iter_mut().find(|known| key(known) == key(&row));
+        match same {
+            Some(known) => add(known, &row),
+            None => kept.push(row),
+        }
+    }
+    *rows = kept;
+}
+
+/// Adds numbers, and those within.
+fn add(kept: &mut Value, more: &Value) {
+    match (kept, more) {
+        (Value::Number(kept), Value::Number(more)) => {
+            let sum = kept
+                .as_u64()
+                .zip(more.as_u64())
+                .map(|(kept, more)| kept + more);
+            *kept = sum.expect("counts").into();
+        }
+        (Value::Object(kept), Value::Object(more)) => {
+            for (name, value) in more {
+                match kept.get_mut(name) {
+                    // Places are equal, and no counts.
+                    Some(_) if matches!(name.as_str(), "local" | "remote") => {}
+                    Some(known) => add(known, value),
+                    None => {
+                        kept.insert(name.clone(), value.clone());
+                    }
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn rows_of_one_peer_are_added() {
+        let row = |port: u16, count: u64, failures: Value| {
+            json!({"protocol": "tcp", "direction": "outbound", "remote": {"address": "127.0.0.1", "port": port},
+                "connections": count, "failures": failures})
+        };
+        let mut rows = vec![
+            row(44_566, 1, json!({})),
+            row(80, 2, json!({})),
+            row(44_566, 5, json!({"ECONNREFUSED": 2})),
+        ];
+        add_up(&mut rows);
+        assert_eq!(
+            rows,
+            [
+                row(44_566, 6, json!({"ECONNREFUSED": 2})),
+                row(80, 2, json!({}))
+            ]
+        );
     }
 }

@@ -12,6 +12,7 @@ use std::net::{
 use std::os::fd::{AsRawFd, FromRawFd as _, OwnedFd};
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::net::{SocketAddr as UnixAddr, UnixDatagram, UnixListener, UnixStream};
+use std::sync::Mutex;
 use std::time::Duration;
 
 const CONNECTIONS: u64 = 5;
@@ -307,6 +308,7 @@ fn udp_lite(rows: &mut Vec<Value>) {
     };
     // A port that it asked for, as servers do.
     let (there, receiver) = bound(free.port()).expect("a socket");
+    waits("udp-lite", &place(there));
     for _ in 0..5 {
         sender.send_to(&[b'l'; 100], there).expect("send");
         receiver.recv_from(&mut [0; 200]).expect("receive");
@@ -361,6 +363,21 @@ fn datagram_rows(address: &str, port: u16, sent: (u64, u64), answered: (u64, u64
     ]
 }
 
+/// Sockets for datagrams that have waited for others.
+static WAITED: Mutex<Vec<Value>> = Mutex::new(Vec::new());
+
+/// A socket for datagrams waits here.
+fn waits(protocol: &str, local: &Value) {
+    let mut all = WAITED.lock().expect("nobody panics");
+    all.push(json!({"protocol": protocol, "direction": "listen", "local": local, "connections": 0,
+        "datagramsSent": 0, "datagramsReceived": 0, "bytesSent": 0, "bytesReceived": 0, "failures": {}}));
+}
+
+/// Where, of a row.
+fn place(address: SocketAddr) -> Value {
+    json!({"address": address.ip().to_string(), "port": address.port()})
+}
+
 /// A sender, a receiver on a port that it asked for, as servers do, and where that is.
 fn udp_pair(address: IpAddr) -> (UdpSocket, UdpSocket, SocketAddr) {
     let receiver = std::iter::repeat_with(|| {
@@ -373,6 +390,7 @@ fn udp_pair(address: IpAddr) -> (UdpSocket, UdpSocket, SocketAddr) {
     .find_map(Result::ok)
     .expect("bind");
     let there = receiver.local_addr().expect("an address");
+    waits("udp", &place(there));
     (
         UdpSocket::bind((address, 0)).expect("bind"),
         receiver,
@@ -466,6 +484,8 @@ fn disconnected(rows: &mut Vec<Value>) {
 fn fixed_client(rows: &mut Vec<Value>) {
     let (_, server, there) = udp_pair(IpAddr::V4(Ipv4Addr::LOCALHOST));
     let (_, client, _) = udp_pair(IpAddr::V4(Ipv4Addr::LOCALHOST));
+    // It begins itself: it waits for nobody.
+    WAITED.lock().expect("nobody panics").pop();
     let mut buffer = [0; 100];
     for _ in 0..3 {
         client.send_to(&[b'f'; 11], there).expect("send");
@@ -572,6 +592,7 @@ fn unix(folder: &str, rows: &mut Vec<Value>) {
     named_client(&format!("{folder}/server"), rows);
     let path = format!("{folder}/dgram");
     let receiver = UnixDatagram::bind(&path).expect("bind");
+    waits("unix-dgram", &json!({"path": path}));
     let sender = UnixDatagram::unbound().expect("socket");
     for _ in 0..3 {
         sender.send_to(&[b'g'; 10], &path).expect("send");
@@ -605,5 +626,6 @@ fn main() {
     fixed_client(&mut rows);
     many_datagrams(&mut rows);
     unix(&folder, &mut rows);
+    rows.append(&mut WAITED.lock().expect("nobody panics"));
     procmon_tests::tell(&json!({"network": rows}));
 }

@@ -1,9 +1,11 @@
 //! Sockets as the kernel has them, and what else a workload asks of it directly.
 #![allow(dead_code, reason = "each workload uses a part")]
 
+use serde_json::{Value, json};
 use std::io::Error;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsRawFd, FromRawFd as _, OwnedFd};
+use std::sync::Mutex;
 
 pub(crate) type Errno = libc::c_int;
 
@@ -78,6 +80,37 @@ impl Address {
         u16::from_be(inet.sin_port)
     }
 
+    /// As a document has it; none without a port.
+    fn place(&self) -> Option<Value> {
+        // SAFETY: plain data of the storage's own size.
+        let bytes = unsafe {
+            std::slice::from_raw_parts(
+                (&raw const self.storage).cast::<u8>(),
+                usize::try_from(self.length).expect("a small number"),
+            )
+        };
+        let port = self.port();
+        match i32::from(self.storage.ss_family) {
+            libc::AF_UNIX => {
+                let name = bytes.get(2..).filter(|name| !name.is_empty())?;
+                let text = match name.strip_prefix(b"\0") {
+                    Some(rest) => [b"@", rest].concat(),
+                    None => name.split(|byte| *byte == 0).next()?.to_vec(),
+                };
+                Some(json!({"path": String::from_utf8_lossy(&text)}))
+            }
+            _ if port == 0 => None,
+            libc::AF_INET => {
+                let ip: [u8; 4] = bytes.get(4..8)?.try_into().ok()?;
+                Some(json!({"address": Ipv4Addr::from(ip).to_string(), "port": port}))
+            }
+            _ => {
+                let ip: [u8; 16] = bytes.get(8..24)?.try_into().ok()?;
+                Some(json!({"address": Ipv6Addr::from(ip).to_string(), "port": port}))
+            }
+        }
+    }
+
     pub(crate) fn as_ptr(&self) -> *const libc::sockaddr {
         (&raw const self.storage).cast()
     }
@@ -125,7 +158,34 @@ pub(crate) fn socket(family: i32, kind: i32) -> OwnedFd {
 
 pub(crate) fn bind(fd: &impl AsRawFd, address: &Address) -> Result<(), Errno> {
     // SAFETY: the address outlives the call.
-    done(unsafe { libc::bind(fd.as_raw_fd(), address.as_ptr(), address.length) })
+    done(unsafe { libc::bind(fd.as_raw_fd(), address.as_ptr(), address.length) })?;
+    if let Some(place) = address.place().filter(|_| kind(fd) == libc::SOCK_DGRAM) {
+        BOUND.lock().expect("nobody panics").push(place);
+    }
+    Ok(())
+}
+
+/// Where sockets for datagrams were bound by choice, as documents say it: those that began themselves too.
+static BOUND: Mutex<Vec<Value>> = Mutex::new(Vec::new());
+
+pub(crate) fn bound() -> Vec<Value> {
+    BOUND.lock().expect("nobody panics").clone()
+}
+
+/// `SOCK_…`.
+fn kind(fd: &impl AsRawFd) -> libc::c_int {
+    let (mut kind, mut length) = (0, 4);
+    // SAFETY: pointers are to locals.
+    unsafe {
+        libc::getsockopt(
+            fd.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_TYPE,
+            (&raw mut kind).cast(),
+            &raw mut length,
+        );
+    }
+    kind
 }
 
 pub(crate) fn connect(fd: &impl AsRawFd, address: &Address) -> Result<(), Errno> {

@@ -1258,5 +1258,5 @@ fn main() {
         .find(|(name, _)| *name == wanted)
         .unwrap_or_else(|| panic!("no case {wanted}"));
     let rows = case(&folder);
-    procmon_tests::tell(&json!({"network": rows}));
+    procmon_tests::tell(&json!({"network": rows, "bound": raw::bound()}));
 }

@@ -1,12 +1,16 @@
 //! The connection, by kubectl's own flags, and what refusals of the API server mean.
 
+use super::credential;
 use crate::hint::{Advised, advised};
 use anyhow::{Context as _, Result};
+use http::header::{HeaderValue, USER_AGENT};
+use kube::client::ClientBuilder;
 use kube::config::{AuthInfo, KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::Duration;
+use tower::buffer::BufferLayer;
 
 /// kubectl's connection flags
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -120,9 +124,44 @@ pub(crate) async fn connect(connection: &Connection) -> Result<(Client, String)>
         .namespace
         .clone()
         .unwrap_or_else(|| config.default_namespace.clone());
-    let client =
-        Client::try_from(config).context("cannot set up the connection to the API server")?;
+    config
+        .headers
+        .push((USER_AGENT, HeaderValue::from_static(NAME)));
+    let renewing = credential::ask(&mut config.auth_info).await?;
+    let builder = ClientBuilder::try_from(config).map_err(explain_setup)?;
+    let client = match renewing {
+        // The layer takes what several requests can share.
+        Some(layer) => builder
+            .with_layer(&BufferLayer::new(MAX_WAITING))
+            .with_layer(&layer)
+            .build(),
+        None => builder.build(),
+    };
     Ok((client, namespace))
+}
+
+/// Requests that wait for a token or a connection.
+const MAX_WAITING: usize = 256;
+/// What this program calls itself to an API server, whose audit log has it.
+const NAME: &str = concat!("kubectl-procmon/", env!("CARGO_PKG_VERSION"));
+
+/// Why no connection can be set up.
+fn explain_setup(error: kube::Error) -> anyhow::Error {
+    let error = anyhow::Error::from(error);
+    // The library tells the kind of its error by a text only.
+    let is_old = error
+        .chain()
+        .any(|cause| cause.to_string().contains("UnsupportedCertVersion"));
+    if is_old {
+        return error.context(Advised {
+            message: "the client certificate of the kubeconfig is of X.509 version 1, which this program's TLS library does not take"
+                .to_owned(),
+            hint: "make one of version 3, for instance by `openssl x509 -req … -extfile EXTENSIONS` with the line \
+                   `extendedKeyUsage=clientAuth` in EXTENSIONS, or use a token: `--token \"$(kubectl create token NAME)\"`"
+                .to_owned(),
+        });
+    }
+    error.context("cannot set up the connection to the API server")
 }
 
 /// The API server that is talked to, for errors.

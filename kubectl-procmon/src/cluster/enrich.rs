@@ -1,24 +1,25 @@
 //! What the API server knows of what a probe saw: names of containers, volumes and peers.
 
 use super::peers::{Peers, name_of};
-use super::target::Plan;
+use super::target::{Plan, node_uid};
 use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{
-    Container as PodContainer, ContainerState, ContainerStatus, Node, Pod, Service,
+    Container as PodContainer, ContainerState, ContainerStatus, Node, Pod, PodStatus, Service,
     Volume as PodVolume,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference as ApiOwner, Time};
 use kube::api::ListParams;
 use kube::{Api, Client, Resource};
 use procmon_profile::model::{
-    Container, File, Mount, MountKind, Origin, OwnerReference, Profile, Remote, SecurityContext,
-    Volume, Workload,
+    Container, File, Mount, MountKind, NotRunning, Origin, OwnerReference, Profile, Remote,
+    SecurityContext, Volume, Workload,
 };
 use procmon_profile::text::Text;
 use serde::de::DeserializeOwned;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Debug;
+use std::time::Duration;
 
 /// What it costs when something can't be listed.
 const UNNAMED: &str = "peers have addresses only";
@@ -88,12 +89,14 @@ pub(super) fn enrich(cluster: &Cluster, container: Option<&str>, profile: &mut P
         }
     }
     profile.containers = kept;
+    profile.not_running = cluster.not_running(container, &profile.containers);
 }
 
 /// What the cluster has, by what a probe can see.
 pub(super) struct Cluster {
     /// What could not be read, for the document.
     notes: Vec<String>,
+    /// By the UID that their node knows.
     pods: HashMap<String, Pod>,
     /// The target's pods as they were before the window.
     before: HashMap<String, Pod>,
@@ -173,8 +176,8 @@ impl Cluster {
         // Pods may have been replaced within the window: those of before are known too.
         let mut pods: HashMap<String, Pod> = HashMap::new();
         for pod in plan.pods.iter().chain(&now) {
-            if let Some(uid) = &pod.metadata.uid {
-                pods.insert(uid.clone(), pod.clone());
+            if let Some(uid) = node_uid(pod) {
+                pods.insert(uid, pod.clone());
             }
         }
         let all: Vec<Pod> = pods.values().cloned().collect();
@@ -190,7 +193,7 @@ impl Cluster {
             before: plan
                 .pods
                 .iter()
-                .filter_map(|pod| Some((pod.metadata.uid.clone()?, pod.clone())))
+                .filter_map(|pod| Some((node_uid(pod)?, pod.clone())))
                 .collect(),
             all,
             peers,
@@ -225,6 +228,39 @@ impl Cluster {
         })
     }
 
+    /// Containers of the target's pods that have no row.
+    fn not_running(&self, wanted: Option<&str>, ran: &[Container]) -> Vec<NotRunning> {
+        let ran: HashSet<(Option<&Text>, &Text)> = ran
+            .iter()
+            .map(|row| (row.pod_uid.as_ref(), &row.container))
+            .collect();
+        let mut all = Vec::new();
+        for (uid, pod) in &self.before {
+            // As it is after the window: it may have been started since.
+            let pod = self.pods.get(uid).unwrap_or(pod);
+            let pod_uid = pod.metadata.uid.as_ref().map(Text::from);
+            let statuses = pod.status.as_ref().map(containers_of).unwrap_or_default();
+            for (status, is_init) in statuses {
+                let name = Text::from(&status.name);
+                let is_asked = wanted.is_none_or(|wanted| name == wanted);
+                if is_asked && !ran.contains(&(pod_uid.as_ref(), &name)) {
+                    all.extend(not_running(pod, status, is_init));
+                }
+            }
+        }
+        all.sort_by(|a, b| {
+            let key = |row: &NotRunning| {
+                (
+                    row.namespace.clone(),
+                    row.pod.clone(),
+                    row.container.clone(),
+                )
+            };
+            key(a).cmp(&key(b))
+        });
+        all
+    }
+
     fn name_peer(&self, address: &str, remote: &mut Remote) {
         let peer = self.peers.find(address);
         remote.service = peer.service;
@@ -240,6 +276,62 @@ impl Cluster {
             remote.pod = Some(name);
         }
     }
+}
+
+/// The containers of a pod, and whether each is there to prepare the others.
+fn containers_of(status: &PodStatus) -> Vec<(&ContainerStatus, bool)> {
+    let init = status.init_container_statuses.iter().flatten();
+    let main = status.container_statuses.iter().flatten();
+    init.map(|status| (status, true))
+        .chain(main.map(|status| (status, false)))
+        .collect()
+}
+
+/// What the API says of a container that has no row. None of one that has done its work, or that runs by now.
+fn not_running(pod: &Pod, status: &ContainerStatus, is_init: bool) -> Option<NotRunning> {
+    let state = status.state.clone().unwrap_or_default();
+    if state.running.is_some() {
+        return None;
+    }
+    let ended = state.terminated.clone();
+    if is_init && ended.as_ref().is_some_and(|ended| ended.exit_code == 0) {
+        return None;
+    }
+    let last = status
+        .last_state
+        .as_ref()
+        .and_then(|last| last.terminated.clone());
+    let last = ended.clone().or(last);
+    let waiting = state.waiting.unwrap_or_default();
+    let reason = waiting
+        .reason
+        .clone()
+        .or_else(|| ended.and_then(|ended| ended.reason))
+        .unwrap_or_else(|| "Waiting".to_owned());
+    let ended_at = last.as_ref().and_then(|last| last.finished_at.clone());
+    let back_off = waiting.message.as_deref().and_then(back_off);
+    let starts_at = ended_at
+        .as_ref()
+        .zip(back_off)
+        .and_then(|(ended, wait)| ended.0.checked_add(wait).ok());
+    Some(NotRunning {
+        namespace: pod.metadata.namespace.clone().unwrap_or_default().into(),
+        pod: pod.metadata.name.clone().unwrap_or_default().into(),
+        container: status.name.clone().into(),
+        reason: reason.into(),
+        message: waiting.message.map(Text::from),
+        restarts: u64::try_from(status.restart_count).ok(),
+        exit_code: last.map(|last| last.exit_code),
+        ended_at: ended_at.map(|time| time.0.to_string().into()),
+        starts_at: starts_at.map(|time| time.to_string().into()),
+    })
+}
+
+/// How long the kubelet waits after the end of the last run: `back-off 2m40s restarting failed container=…`.
+fn back_off(message: &str) -> Option<Duration> {
+    let wait = message.strip_prefix("back-off ")?.split(' ').next()?;
+    let seconds = crate::session::parse_duration(wait).ok()?;
+    Duration::try_from_secs_f64(seconds).ok()
 }
 
 /// One run of a container that may have been started again.
@@ -307,6 +399,7 @@ fn name_container(row: &mut Container, pod: &Pod, before: Option<&Pod>, cluster:
     row.container = found.name.clone().into();
     row.namespace = pod.metadata.namespace.clone().map(Text::from);
     row.pod = pod.metadata.name.clone().map(Text::from);
+    row.pod_uid = pod.metadata.uid.clone().map(Text::from);
     row.restarts = instance.restarts;
     row.ended_at = instance.ended_at.map(Text::from);
     row.image_id = Some(Text::from(&found.image_id)).filter(|id| !id.is_empty());
@@ -387,15 +480,89 @@ fn security_context(pod: &Pod, container: &PodContainer) -> SecurityContext {
                     .flatten()
                     .find(|volume| volume.name == mount.name);
                 let (kind, source) = volume.map_or(("unknown", None), kind_of);
+                let sub_path = match &mount.sub_path_expr {
+                    Some(expression) => Some(expanded(expression, pod, container)),
+                    None => mount.sub_path.clone(),
+                };
                 Volume {
                     name: mount.name.clone().into(),
                     kind: kind.to_owned().into(),
                     mount_path: mount.mount_path.clone().into(),
                     source: source.map(Text::from),
+                    sub_path: sub_path.map(Text::from),
                     read_only: mount.read_only.unwrap_or(false),
                 }
             })
             .collect(),
+    }
+}
+
+/// A text with `$(NAME)` for variables of a container's environment, which become what they are where the API tells
+/// that. `$$` is one `$`, as the kubelet has it.
+fn expanded(text: &str, pod: &Pod, container: &PodContainer) -> String {
+    let mut known: HashMap<&str, String> = HashMap::new();
+    for variable in container.env.iter().flatten() {
+        let of_pod = variable
+            .value_from
+            .as_ref()
+            .and_then(|source| field(pod, &source.field_ref.as_ref()?.field_path));
+        let value = variable.value.as_ref().map(|value| replaced(value, &known));
+        if let Some(value) = value.or(of_pod) {
+            known.insert(&variable.name, value);
+        }
+    }
+    replaced(text, &known)
+}
+
+fn replaced(text: &str, known: &HashMap<&str, String>) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('$') {
+        out.push_str(&rest[..at]);
+        rest = &rest[at..];
+        let variable = rest
+            .strip_prefix("$(")
+            .and_then(|name| name.split_once(')'));
+        if let Some(after) = rest.strip_prefix("$$") {
+            out.push('$');
+            rest = after;
+        } else if let Some((name, after)) = variable {
+            match known.get(name) {
+                Some(value) => out.push_str(value),
+                None => out.push_str(&rest[..rest.len() - after.len()]),
+            }
+            rest = after;
+        } else {
+            out.push('$');
+            rest = &rest[1..];
+        }
+    }
+    out + rest
+}
+
+/// What a field of a pod is that an environment may refer to.
+fn field(pod: &Pod, path: &str) -> Option<String> {
+    let quoted = |name: &str| -> Option<String> {
+        let rest = path.strip_prefix(name)?.strip_prefix("['")?;
+        Some(rest.strip_suffix("']")?.to_owned())
+    };
+    let meta = &pod.metadata;
+    if let Some(name) = quoted("metadata.labels") {
+        return meta.labels.as_ref()?.get(&name).cloned();
+    }
+    if let Some(name) = quoted("metadata.annotations") {
+        return meta.annotations.as_ref()?.get(&name).cloned();
+    }
+    let (spec, status) = (pod.spec.as_ref(), pod.status.as_ref());
+    match path {
+        "metadata.name" => meta.name.clone(),
+        "metadata.namespace" => meta.namespace.clone(),
+        "metadata.uid" => node_uid(pod),
+        "spec.nodeName" => spec?.node_name.clone(),
+        "spec.serviceAccountName" => spec?.service_account_name.clone(),
+        "status.hostIP" => status?.host_ip.clone(),
+        "status.podIP" => status?.pod_ip.clone(),
+        _ => None,
     }
 }
 
@@ -454,10 +621,14 @@ fn name_mount(file: &mut File, volumes: &[Volume]) {
                     .path
                     .strip_prefix(volume.mount_path.trim_end_matches('/'))
                     .unwrap_or_default();
-                volume
-                    .source
-                    .as_ref()
-                    .map(|source| format!("{}{rest}", source.trim_end_matches('/')).into())
+                let source = volume.source.as_ref()?.trim_end_matches('/');
+                let part = match volume.sub_path.as_deref() {
+                    // What it stands for is not known: neither is the file.
+                    Some(part) if part.contains("$(") => return None,
+                    Some(part) => format!("/{}", part.trim_matches('/')),
+                    None => String::new(),
+                };
+                Some(format!("{source}{part}{rest}").into())
             })
             .flatten(),
     });
@@ -468,6 +639,62 @@ fn name_mount(file: &mut File, volumes: &[Volume]) {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn a_container_between_two_starts_says_when_the_next_one_is() {
+        let pod = Pod::default();
+        let status: ContainerStatus = serde_json::from_value(json!({
+            "name": "main", "image": "i", "imageID": "", "ready": false, "restartCount": 4,
+            "state": {"waiting": {
+                "reason": "CrashLoopBackOff",
+                "message": "back-off 1m20s restarting failed container=main pod=web_shop(u)",
+            }},
+            "lastState": {"terminated": {
+                "exitCode": 3, "startedAt": "2026-01-01T10:00:00Z", "finishedAt": "2026-01-01T10:00:01Z",
+            }},
+        }))
+        .unwrap_or_default();
+        let row = not_running(&pod, &status, false).unwrap_or_default();
+        assert_eq!(
+            (row.reason.as_str(), row.restarts, row.exit_code),
+            ("CrashLoopBackOff", Some(4), Some(3))
+        );
+        assert_eq!(row.ended_at.as_deref(), Some("2026-01-01T10:00:01Z"));
+        assert_eq!(row.starts_at.as_deref(), Some("2026-01-01T10:01:21Z"));
+    }
+
+    #[test]
+    fn a_volumes_part_is_named_as_the_kubelet_expands_it() {
+        let pod: Pod = serde_json::from_value(json!({
+            "metadata": {"name": "web-0", "namespace": "shop", "labels": {"app": "web"}},
+            "spec": {"nodeName": "n1", "containers": []},
+        }))
+        .unwrap_or_default();
+        let container: PodContainer = serde_json::from_value(json!({
+            "name": "main",
+            "env": [
+                {"name": "POD", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
+                {"name": "APP", "valueFrom": {"fieldRef": {"fieldPath": "metadata.labels['app']"}}},
+                {"name": "BOTH", "value": "$(APP)-$(POD)"},
+                {"name": "SECRET", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}},
+            ],
+        }))
+        .unwrap_or_default();
+        for (expression, expected) in [
+            ("$(POD)/logs", "web-0/logs"),
+            ("$(BOTH)", "web-web-0"),
+            ("$$(POD)", "$(POD)"),
+            ("$(SECRET)/x", "$(SECRET)/x"),
+            ("a$b", "a$b"),
+            ("$(", "$("),
+        ] {
+            assert_eq!(
+                expanded(expression, &pod, &container),
+                expected,
+                "{expression}"
+            );
+        }
+    }
 
     #[test]
     fn each_run_of_a_container_has_times_of_its_own() {

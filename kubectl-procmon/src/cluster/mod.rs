@@ -1,6 +1,7 @@
 //! All talk with the API server: from a target to a Profile, with nothing left behind.
 
 pub(crate) mod client;
+mod credential;
 mod deliver;
 mod enrich;
 mod follow;

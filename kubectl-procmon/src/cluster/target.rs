@@ -552,7 +552,7 @@ async fn nodes(
             continue;
         }
         for pod in &pods {
-            let Some(uid) = pod.metadata.uid.clone() else {
+            let Some(uid) = node_uid(pod) else {
                 continue;
             };
             let created = pod.metadata.creation_timestamp.as_ref();
@@ -635,6 +635,16 @@ fn pause_images(node: &Node) -> Vec<String> {
             names.min_by_key(|name| name.contains('@')).cloned()
         })
         .collect()
+}
+
+/// The UID by which its node knows a pod. Of a static pod the API has a mirror with a UID of its own; the kubelet's is
+/// in an annotation.
+pub(super) fn node_uid(pod: &Pod) -> Option<String> {
+    let annotations = pod.metadata.annotations.as_ref();
+    let annotation = |name: &str| annotations.and_then(|all| all.get(name));
+    let hash =
+        annotation("kubernetes.io/config.mirror").and(annotation("kubernetes.io/config.hash"));
+    hash.or(pod.metadata.uid.as_ref()).cloned()
 }
 
 #[cfg(test)]

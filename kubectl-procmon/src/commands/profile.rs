@@ -6,7 +6,7 @@ use crate::cluster::{self, Outcome};
 use crate::exit::Code;
 use crate::output::Output;
 use crate::progress::Window as ProgressWindow;
-use crate::render::{self, Style};
+use crate::render;
 use crate::session;
 use anyhow::{Context as _, Result};
 use procmon_profile::merge::merge;
@@ -294,9 +294,12 @@ fn run_local(args: &Args, output: Output) -> Result<Code> {
         verbose: args.verbose,
         concurrent: args.capturing.concurrent,
         run_as,
+        ignored_signals: crate::signals::ignored_by_caller(),
         ..Request::new(&session.id, spec)
     };
-    let progress = ProgressWindow::new(seconds, args.quiet, args.verbose);
+    // The command may ask for something on the same terminal.
+    let is_hidden = args.quiet || is_command;
+    let progress = ProgressWindow::new(seconds, is_hidden, args.verbose);
     let mut run = local::run(request, &environment, output.is_stdout(), &progress)?;
     let failure = run.failure();
     let mut capture = std::mem::take(&mut run.capture);
@@ -345,11 +348,7 @@ fn tell(account: &crate::user::Account) {
 /// Writes the document; says what it lacks.
 fn finish(profile: &Profile, args: &Args, output: Output) -> Result<Code> {
     let mut text = Vec::new();
-    let style = if output.is_stdout() {
-        Style::of_stdout()
-    } else {
-        Style::plain()
-    };
+    let style = args.rendering.style(&output);
     render::render(profile, args.rendering.output, style, &mut text)
         .context("cannot render the profile")?;
     output.write(&text)?;

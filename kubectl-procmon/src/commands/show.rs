@@ -69,11 +69,7 @@ pub(crate) fn run(args: &Args) -> Result<Code> {
         None => read_streams(&args.frames, args.masking.level())?,
     };
     let mut text = Vec::new();
-    let style = if output.is_stdout() {
-        Style::of_stdout()
-    } else {
-        Style::plain()
-    };
+    let style = args.rendering.style(&output);
     render::render(&profile, args.rendering.output, style, &mut text)?;
     output.write(&text)?;
     Ok(Code::Done)

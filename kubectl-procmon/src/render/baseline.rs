@@ -3,7 +3,7 @@
 use super::{Style, escape, percent};
 use comfy_table::{ContentArrangement, Table, presets};
 use procmon_profile::baseline::{rows_of, workload_name};
-use procmon_profile::model::{Baseline, BaselineContainer, ExplainedBy, Seen};
+use procmon_profile::model::{Baseline, BaselineContainer, ExplainedBy, NotSeen, Seen};
 use procmon_profile::text::Text;
 use std::io::{self, Write};
 
@@ -67,8 +67,27 @@ pub(crate) fn summary(baseline: &Baseline, place: &str) -> String {
             None => "nothing was seen".into(),
         };
         text += &format!("\n{}: {verdict}", container.name);
+        if !container.not_seen.is_empty() {
+            text += &format!(
+                "\n{}: no window saw {}",
+                container.name,
+                not_seen(container)
+            );
+        }
     }
     text
+}
+
+/// What no window saw, in words.
+fn not_seen(container: &BaselineContainer) -> String {
+    let words = container.not_seen.iter().filter_map(|what| match what {
+        NotSeen::Start => Some("a start"),
+        NotSeen::End => Some("an end"),
+        // The verdict says how long they are.
+        NotSeen::Minute => None,
+    });
+    let words: Vec<&str> = words.chain(["what happens at other hours only"]).collect();
+    words.join(", ")
 }
 
 /// Everything that is known, with how often it was seen; `explain` says what wildcards stand for.

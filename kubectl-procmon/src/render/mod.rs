@@ -35,6 +35,8 @@ pub(crate) struct Style {
     pub(crate) width: Option<u16>,
     /// Colours are understood.
     pub(crate) colour: bool,
+    /// Each replica of a workload by itself.
+    pub(crate) per_pod: bool,
 }
 
 impl Style {
@@ -44,6 +46,7 @@ impl Style {
         Self {
             width: terminal.then(columns).flatten(),
             colour: terminal && std::env::var_os("NO_COLOR").is_none(),
+            per_pod: false,
         }
     }
 
@@ -52,6 +55,7 @@ impl Style {
         Self {
             width: None,
             colour: false,
+            per_pod: false,
         }
     }
 }

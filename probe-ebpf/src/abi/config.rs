@@ -14,7 +14,6 @@ use super::records;
 pub struct Offsets {
     pub task_thread_info_status: u32,
     pub task_flags: u32,
-    pub task_pid: u32,
     pub task_comm: u32,
     pub task_tgid: u32,
     pub task_real_parent: u32,
@@ -65,6 +64,7 @@ pub struct Offsets {
     pub nsproxy_cgroup: u32,
     pub uts_ns_inum: u32,
     pub ipc_ns_inum: u32,
+    pub ipc_ns_mq_queues_count: u32,
     pub mnt_ns_inum: u32,
     pub pid_ns_inum: u32,
     pub net_ns_inum: u32,
@@ -98,6 +98,7 @@ pub struct Offsets {
     pub inode_ino: u32,
     pub inode_sb: u32,
     pub inode_size: u32,
+    pub inode_i_size: u32,
     pub sb_dev: u32,
     pub sb_magic: u32,
     pub vfsmount_root: u32,
@@ -128,11 +129,14 @@ pub struct Offsets {
     pub sk_err: u32,
     pub sk_userlocks: u32,
     pub sk_userlocks_shift: u32,
+    pub sk_bound_dev_if: u32,
     pub inet_sport: u32,
     pub tcp_is_mptcp: u32,
     pub tcp_is_mptcp_shift: u32,
     pub csk_ulp_data: u32,
     pub subflow_conn: u32,
+    pub vsock_local: u32,
+    pub vsock_remote: u32,
     pub unix_addr: u32,
     pub unix_peer: u32,
     pub unix_address_len: u32,
@@ -161,6 +165,7 @@ pub struct Offsets {
     pub io_rename_newpath: u32,
     pub io_link_new_dfd: u32,
     pub io_link_newpath: u32,
+    pub io_sync_mode: u32,
     pub regs_nr: u32,
     pub regs_args: [u32; 8],
     pub regs_compat_args: [u32; 8],
@@ -201,8 +206,10 @@ pub struct Config {
     pub syscall_rows: u32,
     /// Nanoseconds of a tick of the kernel.
     pub tick_ns: u32,
+    /// Inode number of the PID namespace whose process ids the probe's /proc has; 0: the machine's first.
+    pub pid_namespace: u32,
 }
-records! { Config = 44 }
+records! { Config = 48 }
 
 /// Tasks are labelled, nothing is counted.
 pub const NOT_OPEN: u32 = 0;

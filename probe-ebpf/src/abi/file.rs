@@ -134,7 +134,7 @@ records! { FileRow = 8 * (N_FILE_OPS + 3) }
 #[repr(C)]
 #[derive(Clone, Copy, Default, Debug)]
 pub struct FileMeta {
-    /// Inode number.
+    /// Inode number; of the caller's mount namespace with [`FILE_NAMED`].
     pub inode: u64,
     /// Device of the file system.
     pub device: u32,
@@ -170,6 +170,8 @@ pub const FILE_NAMED: u32 = 16;
 pub const FILE_FOLLOWED: u32 = 64;
 /// The name is the kernel's own copy of the argument.
 pub const FILE_KERNEL_NAME: u32 = 128;
+/// The name is that of a message queue: it is in no directory.
+pub const FILE_QUEUE: u32 = 1024;
 /// Many files of one folder, of which this is the first.
 pub const FILE_FOLDER: u32 = 512;
 /// The name could not be read.

@@ -17,7 +17,7 @@ pub const PREFIX_ROWS: u32 = 512;
 
 /// What makes a peer the same peer. For Unix sockets `remote` and `local` hold a hash of the path.
 #[repr(C)]
-#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash, Debug)]
 pub struct NetworkKey {
     /// Executable slot.
     pub exe: u32,
@@ -29,13 +29,14 @@ pub struct NetworkKey {
     pub socket_type: u8,
     /// Of `DIRECTION_…`.
     pub direction: u8,
-    /// Port of the container's end, of inbound and listening rows.
+    /// Port of the container's end, of inbound and listening rows; of a vsock 0, as `remote_port`.
     pub local_port: u16,
     /// Port of the other end, of outbound rows.
     pub remote_port: u16,
     /// Not 0: all peers of a prefix, of 24 bits for `AF_INET` and 64 for `AF_INET6`.
     pub prefix: u16,
-    /// The other end.
+    /// The other end. Of IPv6 with the link, where the address has one, in the second four bytes; of a vsock context
+    /// id and port, of four bytes each.
     pub remote: [u8; 16],
     /// The container's end, of inbound and listening rows.
     pub local: [u8; 16],
@@ -46,9 +47,9 @@ records! { NetworkKey = 48 }
 #[repr(C)]
 #[derive(Clone, Copy, Default)]
 pub struct NetworkRow {
-    /// Connections established.
+    /// Connections established; of a socket that awaits datagrams, how many were bound.
     pub connections: u64,
-    /// Datagrams sent.
+    /// Datagrams sent; of a socket that awaits datagrams, how many of those bound began themselves.
     pub datagrams_sent: u64,
     /// Datagrams received.
     pub datagrams_received: u64,
@@ -118,7 +119,22 @@ pub struct NetworkEvent {
     pub local: [u8; 16],
     /// Path of a Unix socket.
     pub path: [u8; UNIX_PATH],
-    /// Padding.
-    pub pad: u32,
+    /// Number of the link that the socket is bound to, or that its datagram names; 0: none.
+    pub link: u32,
 }
 records! { NetworkEvent = 192 }
+
+/// A socket that waits for others, as a descriptor of a task of the target was found to lead to it.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct HeldSocket {
+    /// As at first sight within the window; `row` is 0.
+    pub event: NetworkEvent,
+    /// Inode number of the socket: other descriptors may lead to it, too.
+    pub number: u64,
+    /// The process.
+    pub tgid: u32,
+    /// Not 0: it is no socket, but an io_uring.
+    pub is_ring: u32,
+}
+records! { HeldSocket = 208 }

@@ -19,6 +19,9 @@ pub const EVENT_RARE: u32 = 7;
 /// A new container's cgroup.
 pub const EVENT_CONTAINER: u32 = 8;
 
+/// In a process id: the process is in no PID namespace that the probe's /proc shows. No id of the kernel has this bit.
+pub const HIDDEN_TGID: u32 = 1 << 31;
+
 /// Bytes kept of the arguments of a program.
 pub const MAX_ARGV: usize = 4096;
 /// Bytes kept of the names of a path.

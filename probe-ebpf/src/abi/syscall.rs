@@ -191,6 +191,8 @@ pub const AT_ENTRY_CHECK: u8 = 16;
 
 /// In [`CallKind::names`]: a symbolic link at the end of the name is followed.
 pub const NAMES_FOLLOW: u8 = 0x80;
+/// In [`CallKind::names`]: a message queue's name.
+pub const NAMES_QUEUE: u8 = 0x20;
 /// In [`CallKind::names`]: the argument at the position of the low bits holds `AT_…` flags.
 pub const NAMES_FLAGS: u8 = 0x40;
 
@@ -280,5 +282,15 @@ pub const CALL_SOCKETCALL: u8 = 23;
 pub const CALL_SIGNAL: u8 = 24;
 /// Goes back from a signal's handler: the result is that of the call which the signal has interrupted.
 pub const CALL_SIGRETURN: u8 = 25;
+/// bind on descriptor `a`.
+pub const CALL_BIND: u8 = 26;
+/// Operation `op` on descriptor `a`, if the mode `b` changes content, or offset `c` and the length behind it the size.
+pub const CALL_FALLOCATE: u8 = 27;
+/// Operation `op` on descriptor `a`, if the request `b` changes content.
+pub const CALL_IOCTL: u8 = 28;
+/// Makes a message queue or opens one, as [`CALL_OPEN`]; flags `c`.
+pub const CALL_MQ_OPEN: u8 = 29;
+/// Writes a message of length `b` to descriptor `a`.
+pub const CALL_MQ_SEND: u8 = 30;
 /// Does something rare: argument values go into an event of type `op`.
 pub const CALL_EVENT: u8 = 21;

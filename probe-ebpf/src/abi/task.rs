@@ -4,6 +4,8 @@ use super::records;
 
 /// The container slot of the probe's own sentinel: thrown away before the window opens.
 pub const SENTINEL_CONTAINER: u32 = 0;
+/// In place of a container slot: the process is no part of the target, whatever its cgroup.
+pub const NO_CONTAINER: u32 = 0xffff;
 /// Container slots.
 pub const MAX_CONTAINERS: u32 = 1024;
 /// Slots of tasks, from 1 on: their records take 4 MiB, the most that older kernels let one value have.
@@ -111,7 +113,9 @@ pub struct TaskRecord {
     /// Bytes written.
     pub bytes_out: u64,
     /// Returns of this call that were not timed since the last one that was.
-    pub untimed: u64,
+    pub untimed: u32,
+    /// Process id, as the probe's /proc has it.
+    pub tgid: u32,
     /// The bucket of that one.
     pub bucket: u32,
     /// Timed returns of this call in a row that were quick.

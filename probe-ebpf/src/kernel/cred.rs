@@ -34,6 +34,13 @@ pub(crate) fn permitted(cred: u64) -> u64 {
     read(cred, offset!(cred_cap_permitted))
 }
 
+/// Inode number of its mount namespace.
+#[inline(always)]
+pub(crate) fn mount_namespace(task: u64) -> u32 {
+    let proxy: u64 = read(task, offset!(task_nsproxy));
+    read(read(proxy, offset!(nsproxy_mnt)), offset!(mnt_ns_inum))
+}
+
 /// Everything that a process is allowed, and where it lives.
 #[inline(always)]
 pub(crate) fn privileges(task: u64, out: *mut Privileges) {

@@ -67,6 +67,21 @@ pub(crate) fn is_nameless(magic: u32) -> bool {
     )
 }
 
+/// `ANON_INODE_FS_MAGIC`.
+const ANONYMOUS: u32 = 0x0904_1934;
+/// The first eight bytes of the name of an io_uring, `[io_uring]`.
+const RING_NAME: u64 = u64::from_le_bytes(*b"[io_urin");
+
+/// It is an io_uring.
+#[inline(always)]
+pub(crate) fn is_ring(inode: u64, file: u64) -> bool {
+    magic(inode) == ANONYMOUS
+        && read::<u64>(
+            read(dentry(file), offset!(dentry_name) + offset!(qstr_name)),
+            0,
+        ) == RING_NAME
+}
+
 /// Device of the inode's file system.
 #[inline(always)]
 pub(crate) fn device(inode: u64) -> u32 {

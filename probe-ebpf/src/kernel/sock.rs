@@ -8,14 +8,20 @@ pub(crate) const AF_UNSPEC: u16 = 0;
 pub(crate) const AF_UNIX: u16 = 1;
 pub(crate) const AF_INET: u16 = 2;
 pub(crate) const AF_INET6: u16 = 10;
+pub(crate) const AF_NETLINK: u16 = 16;
+pub(crate) const AF_VSOCK: u16 = 40;
 const IPPROTO_TCP: u16 = 6;
 const IPPROTO_UDP: u16 = 17;
+const IPPROTO_UDPLITE: u16 = 136;
 pub(crate) const IPPROTO_MPTCP: u16 = 262;
 pub(crate) const SOCK_STREAM: u8 = 1;
 pub(crate) const SOCK_DGRAM: u8 = 2;
 pub(crate) const SOCK_SEQPACKET: u8 = 5;
 /// `SOCK_BINDPORT_LOCK`, include/net/sock.h: the port was chosen by bind.
 const BOUND_BY_USER: u8 = 8;
+/// `TCP_ESTABLISHED` and `TCP_LISTEN`, which sockets of all families have for connected and listening.
+const ESTABLISHED: u8 = 1;
+const LISTEN: u8 = 10;
 
 /// Two addresses, their ports, and what they belong to.
 #[derive(Clone, Copy, Default)]
@@ -90,6 +96,29 @@ pub(crate) fn is_bound_by_user(sk: u64) -> bool {
     read::<u8>(sk, offset!(sk_userlocks)) >> (offset!(sk_userlocks_shift) & 7) & BOUND_BY_USER != 0
 }
 
+/// It takes connections.
+#[inline(always)]
+pub(crate) fn listens(sk: u64) -> bool {
+    state(sk) == LISTEN
+}
+
+/// Datagrams that anybody sends come to it: its program chose the port or the name, and it has no peer.
+#[inline(always)]
+pub(crate) fn awaits_datagrams(sk: u64) -> bool {
+    if socket_type(sk) != SOCK_DGRAM {
+        return false;
+    }
+    match family(sk) {
+        AF_UNIX => unix_name(sk).0 != 0 && unix_peer(sk) == 0,
+        AF_INET | AF_INET6 => {
+            matches!(protocol(sk), IPPROTO_UDP | IPPROTO_UDPLITE)
+                && is_bound_by_user(sk)
+                && state(sk) != ESTABLISHED
+        }
+        _ => false,
+    }
+}
+
 /// Inode number of its network namespace.
 #[inline(always)]
 pub(crate) fn network_namespace(sk: u64) -> u32 {
@@ -127,10 +156,41 @@ pub(crate) fn is_unset(address: &[u8; 16]) -> bool {
     words[0] | words[1] | words[2] | words[3] == 0
 }
 
-/// The ends of an IPv4 or IPv6 sock.
+/// Puts the number of a link into an IPv6 address that means nothing without one, those of fe80::/10 and ff02::/16,
+/// behind the first four bytes, where such an address has zeroes.
+#[inline(always)]
+pub(crate) fn set_link(address: &mut [u8; 16], link: u32) {
+    let mut words = as_words(address);
+    let first = u32::from_be(words[0]);
+    if first & 0xffc0_0000 == 0xfe80_0000 || first & 0xffff_0000 == 0xff02_0000 {
+        words[1] = link;
+        *address = from_words(words);
+    }
+}
+
+/// The link that a sock is bound to, as connections with a link-local address are; 0: none.
+#[inline(always)]
+pub(crate) fn link(sk: u64) -> u32 {
+    read(sk, offset!(sk_bound_dev_if))
+}
+
+/// The ends of a vsock: context id and port, as the first words of the addresses.
+#[inline(always)]
+fn vsock_ends(sk: u64, out: &mut Ends) {
+    // struct sockaddr_vm: two bytes of family, two of padding, port, context id.
+    let end = |of: u32| from_words([read(sk, of + 8), read(sk, of + 4), 0, 0]);
+    out.local = end(offset!(vsock_local));
+    out.remote = end(offset!(vsock_remote));
+}
+
+/// The ends of an IPv4 or IPv6 sock, or of a vsock.
 #[inline(always)]
 pub(crate) fn ends(sk: u64, out: &mut Ends) {
     out.family = family(sk);
+    if out.family == AF_VSOCK {
+        vsock_ends(sk, out);
+        return;
+    }
     out.local_port = read(sk, offset!(sk_num));
     if out.local_port == 0 {
         // A closed TCP sock gives its port back, but keeps what stood in its headers.

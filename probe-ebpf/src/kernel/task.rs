@@ -1,8 +1,12 @@
 //! `struct task_struct`.
 
 use super::read;
-use crate::maps::offset;
+use crate::maps::{config, offset};
 use aya_ebpf::helpers::generated::{bpf_get_current_task, bpf_get_current_task_btf};
+use procmon_probe_ebpf::abi::HIDDEN_TGID;
+
+/// `MAX_PID_NS_LEVEL`, include/linux/pid_namespace.h.
+const MAX_PID_NS_LEVEL: u32 = 32;
 
 /// Address of the current task.
 #[inline(always)]
@@ -22,16 +26,40 @@ pub(crate) fn status() -> u32 {
     }
 }
 
-/// Thread id in the initial PID namespace.
-#[inline(always)]
-pub(crate) fn pid(task: u64) -> u32 {
-    read(task, offset!(task_pid))
-}
-
-/// Process id in the initial PID namespace.
+/// Process id, as the probe's /proc has it. A process that is not there has the number of the machine's first
+/// PID namespace, with [`HIDDEN_TGID`].
 #[inline(always)]
 pub(crate) fn tgid(task: u64) -> u32 {
-    read(task, offset!(task_tgid))
+    if config!(pid_namespace) == 0 {
+        read(task, offset!(task_tgid))
+    } else {
+        nested_tgid(task)
+    }
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn nested_tgid(task: u64) -> u32 {
+    let pid: u64 = read(leader(task), offset!(task_thread_pid));
+    let level: u32 = read(pid, offset!(pid_level));
+    let mut number = pid + u64::from(offset!(pid_numbers));
+    for above in 0..=MAX_PID_NS_LEVEL {
+        if above > level {
+            break;
+        }
+        let namespace: u64 = read(number, offset!(upid_ns));
+        if read::<u32>(namespace, offset!(pid_ns_inum)) == config!(pid_namespace) {
+            return read(number, offset!(upid_nr));
+        }
+        number += u64::from(offset!(upid_size));
+    }
+    read::<u32>(task, offset!(task_tgid)) | HIDDEN_TGID
+}
+
+/// It is the first thread of its process.
+#[inline(always)]
+pub(crate) fn is_leader(task: u64) -> bool {
+    leader(task) == task
 }
 
 /// Process id of the parent.

@@ -7,6 +7,7 @@ use super::{label, syscall};
 use crate::kernel::sock::{self, AF_INET, AF_INET6};
 use crate::kernel::task;
 use crate::maps::{DESTINATIONS, STATE, lost, open, state};
+use aya_ebpf::helpers::generated::bpf_probe_read_user;
 use aya_ebpf::macros::cgroup_sock_addr;
 use aya_ebpf::programs::SockAddrContext;
 use procmon_probe_ebpf::abi::{
@@ -145,6 +146,16 @@ pub(crate) extern "C" fn settled(slot: u64, address: u64, result: i64) -> u64 {
     // SAFETY: a map value of the current task.
     let (told, sk) = unsafe { ((*record).sockets, (*record).sock) };
     if told & DESTINATION_SENT != 0 {
+        if sock::family(sk) == AF_INET6
+            && let Some((_, destinations)) = of(slot)
+        {
+            // The link, sin6_scope_id, the kernel does not tell.
+            // SAFETY: a map value; the helper checks the address.
+            unsafe {
+                let link = (&raw mut (*destinations).sent).cast::<u32>().add(6);
+                bpf_probe_read_user(link.cast(), 4, (address + 24) as *const _);
+            }
+        }
         return SETTLED;
     }
     let [four, six] = state!(told);

@@ -8,7 +8,7 @@
 use super::{
     held::hold, label, namei, network, process::current_tgid, syscall::forget_descriptors,
 };
-use crate::kernel::{file, path, read, regs, task};
+use crate::kernel::{cred, file, path, read, regs, task};
 use crate::maps::{
     FILE_CACHE, FILE_ROWS, FILES, FOLDERS, FREE_FILE_ROWS, FREE_FOLDER_ROWS, SCRATCH_MASK, STATE,
     Scratch, add, add_errno, claim, config, emit, is_mine, lost, offset, opaque, scratch, state,
@@ -18,15 +18,29 @@ use aya_ebpf::helpers::generated::{
     bpf_probe_read_kernel_str, bpf_probe_read_user, bpf_probe_read_user_str,
 };
 use procmon_probe_ebpf::abi::{
-    CALL_COPY, CALL_EXEC, CALL_MAP, CALL_OPEN, CALL_READ, CALL_RENAME, CALL_UNLINKAT, CALL_WRITE,
-    CallKind, EVENT_FILE, FILE_CACHE_ENTRIES, FILE_FOLDER, FILE_FOLLOWED, FILE_KERNEL_NAME,
-    FILE_KEY_ENTRY, FILE_KEY_FOLDER, FILE_KEY_FOLLOWED, FILE_KEY_KERNEL_NAME, FILE_KEY_NAMED,
-    FILE_KEY_SETTLED, FILE_NAMED, FileCache, FileEvent, FileMeta, FileOp, FileRow, Loss, MAX_ARGV,
-    N_FILE_OPS, NAMES_FLAGS, NAMES_FOLLOW, NO_ARG, ROWS_FILES, SOCKET_FIRST, SOCKET_SECOND,
+    ABI_COMPAT, CALL_COPY, CALL_EXEC, CALL_MAP, CALL_MQ_OPEN, CALL_MQ_SEND, CALL_OPEN, CALL_READ,
+    CALL_RENAME, CALL_UNLINKAT, CALL_WRITE, CallKind, EVENT_FILE, FILE_CACHE_ENTRIES, FILE_FOLDER,
+    FILE_FOLLOWED, FILE_KERNEL_NAME, FILE_KEY_ENTRY, FILE_KEY_FOLDER, FILE_KEY_FOLLOWED,
+    FILE_KEY_KERNEL_NAME, FILE_KEY_NAMED, FILE_KEY_SETTLED, FILE_NAMED, FILE_QUEUE, FileCache,
+    FileEvent, FileMeta, FileOp, FileRow, Loss, MAX_ARGV, N_FILE_OPS, NAMES_FLAGS, NAMES_FOLLOW,
+    NAMES_QUEUE, NO_ARG, ROWS_FILES, SOCKET_FIRST, SOCKET_SECOND, TaskRecord,
 };
 
 /// No executable slot.
 const NO_EXE: u32 = u32::MAX;
+/// Modes of fallocate that change content, include/uapi/linux/falloc.h: PUNCH_HOLE, COLLAPSE_RANGE, ZERO_RANGE,
+/// INSERT_RANGE, WRITE_ZEROES.
+const FALLOC_CHANGES: u64 = 0x02 | 0x08 | 0x10 | 0x20 | 0x80;
+const FALLOC_KEEP_SIZE: u64 = 0x01;
+/// Requests of ioctl, include/uapi/linux/fs.h and falloc.h.
+const FICLONE: u32 = 0x4004_9409;
+const FICLONERANGE: u32 = 0x4020_940d;
+const FS_IOC_UNRESVSP: u32 = 0x4030_5829;
+const FS_IOC_UNRESVSP64: u32 = 0x4030_582b;
+const FS_IOC_ZERO_RANGE: u32 = 0x4030_5839;
+const BLKDISCARD: u32 = 0x1277;
+const BLKSECDISCARD: u32 = 0x127d;
+const BLKZEROOUT: u32 = 0x127f;
 const PROT_WRITE: u64 = 2;
 const PROT_EXEC: u64 = 4;
 const MAP_SHARED: u64 = 1;
@@ -43,6 +57,8 @@ const FOLLOW: u64 = 1;
 pub(crate) const KERNEL_NAME: u64 = 4;
 /// How a name is looked up: the directory is the root, as `RESOLVE_IN_ROOT` has it.
 const IN_ROOT: u64 = 8;
+/// How a name is looked up: it is that of a message queue.
+const QUEUE: u64 = 16;
 /// Position of the `struct open_how` of openat2.
 const OPEN_HOW: u8 = 2;
 /// The first eight bytes of names below /proc/self and /proc/thread-self.
@@ -509,6 +525,7 @@ pub(crate) extern "C" fn finish_named(exe: u32, directory: u32, length: u64) -> 
     let follow = (length >> 32 & FOLLOW) as u32;
     let is_kernels = length >> 32 & KERNEL_NAME != 0;
     let in_root = length >> 32 & IN_ROOT != 0;
+    let is_queue = length >> 32 & QUEUE != 0;
     let number = if is_kernels { namei::SCRATCH } else { 0 };
     let length = length & 0x1fff;
     let start = size_of::<FileEvent>();
@@ -550,7 +567,7 @@ pub(crate) extern "C" fn finish_named(exe: u32, directory: u32, length: u64) -> 
             FILE_KEY_NAMED + follow
         };
         (*key).inode = file::number(inode);
-        (*key).parent = own + link_changes();
+        (*key).parent = own + link_changes() + (u64::from(is_queue) << 63);
         (*key).name = hash;
         (*key).mount = mount;
         (*key).above = above(dentry);
@@ -572,7 +589,9 @@ pub(crate) extern "C" fn finish_named(exe: u32, directory: u32, length: u64) -> 
             flags: FILE_NAMED
                 | follow * FILE_FOLLOWED
                 | u32::from(is_kernels) * FILE_KERNEL_NAME
+                | u32::from(is_queue) * FILE_QUEUE
                 | (end >> 32) as u32,
+            inode: u64::from(cred::mount_namespace(task::current())),
             ..FileMeta::default()
         };
         (*event).name_len = length as u32;
@@ -696,6 +715,15 @@ pub(crate) extern "C" fn descriptor_done(regs: u64, kind: u64, result: i64, slot
             hold(slot, record, first, first_is_peer, result, false);
             hold(slot, record, second, second_is_peer, result, true);
         }
+        CALL_MQ_SEND => {
+            // Its result is no length.
+            let sent = if result == 0 {
+                regs::argument(regs, abi, kind.b) as i64
+            } else {
+                result
+            };
+            hold(slot, record, first, false, sent, false);
+        }
         _ => {
             if first != 0 && !first_is_peer {
                 changed(first - 1, kind.op, result);
@@ -703,6 +731,70 @@ pub(crate) extern "C" fn descriptor_done(regs: u64, kind: u64, result: i64, slot
         }
     }
     0
+}
+
+/// fallocate is about to change content: it makes a hole, moves or clears a range, or makes the file longer.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn fallocates(regs: u64, abi: u32, kind: u64) -> u32 {
+    let kind = CallKind::from_word(kind);
+    let mode = regs::argument(regs, abi, kind.b);
+    if mode_changes(mode as u32) {
+        return 1;
+    }
+    let mut end = regs::argument(regs, abi, kind.c);
+    if abi == ABI_COMPAT {
+        // Offset and length, of two arguments each.
+        let high = regs::argument(regs, abi, kind.c + 1) + regs::argument(regs, abi, kind.c + 3);
+        end += regs::argument(regs, abi, kind.c + 2) + (high << 32);
+    } else {
+        end = end.wrapping_add(regs::argument(regs, abi, kind.c + 1));
+    }
+    let file = task::file(task::current(), regs::argument(regs, abi, kind.a) as u32);
+    let size: u64 = read(file::inode(file), offset!(inode_i_size));
+    u32::from(mode & FALLOC_KEEP_SIZE == 0 && end > size)
+}
+
+/// The mode of fallocate changes content whatever the size of the file.
+#[inline(always)]
+pub(crate) fn mode_changes(mode: u32) -> bool {
+    u64::from(mode) & FALLOC_CHANGES != 0
+}
+
+/// This request of ioctl changes content: of a file that takes a part of another one or loses one, of a block device.
+#[inline(always)]
+pub(crate) fn ioctl_changes(request: u64) -> bool {
+    matches!(
+        request as u32,
+        FICLONE
+            | FICLONERANGE
+            | FS_IOC_UNRESVSP
+            | FS_IOC_UNRESVSP64
+            | FS_IOC_ZERO_RANGE
+            | BLKDISCARD
+            | BLKSECDISCARD
+            | BLKZEROOUT
+    )
+}
+
+/// mq_open begins: keeps how many queues there are, which tells whether it makes one.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn opens_queue(slot: u64) -> u32 {
+    let Some(record) = label::record(slot) else {
+        return 0;
+    };
+    // SAFETY: a map value of the current task. No descriptor is kept meanwhile.
+    unsafe { (*record).second_row = n_queues() };
+    0
+}
+
+/// Message queues of the current task's IPC namespace.
+#[inline(always)]
+fn n_queues() -> u32 {
+    let proxy: u64 = read(task::current(), offset!(task_nsproxy));
+    let namespace: u64 = read(proxy, offset!(nsproxy_ipc));
+    read(namespace, offset!(ipc_ns_mq_queues_count))
 }
 
 /// The errno of a result; 0 for success and for the kernel's internal restart codes.
@@ -789,7 +881,18 @@ pub(crate) extern "C" fn opened(result: i64, slot: u64) -> u32 {
     let seen = Seen::of(file);
     let row = cached_row(exe, &seen).unwrap_or_else(|| seen_row(exe, &seen));
     count_opening(row, file);
+    // SAFETY: a map value of the current task.
+    if row != 0 && unsafe { is_new_queue(record) } {
+        count(row - 1, FileOp::Create as u8);
+    }
     0
+}
+
+/// The current call is mq_open, and there are more queues than when it began.
+#[inline(always)]
+unsafe fn is_new_queue(record: *mut TaskRecord) -> bool {
+    // SAFETY: the caller's: a map value of the current task.
+    unsafe { super::syscall::kind_of(record) == CALL_MQ_OPEN && n_queues() > (*record).second_row }
 }
 
 /// Counts an open that gave a file; the row plus 1.
@@ -840,6 +943,9 @@ pub(crate) extern "C" fn named(regs: u64, kind: u64, result: i64) -> u32 {
     }
     if kind.kind == CALL_OPEN && kind.c == OPEN_HOW && begins_in_root(regs, abi) != 0 {
         how |= IN_ROOT;
+    }
+    if kind.names & NAMES_QUEUE != 0 {
+        how = QUEUE;
     }
     let op = operation(regs, kind, abi);
     if kind.kind == CALL_RENAME {
@@ -979,8 +1085,53 @@ pub(crate) extern "C" fn executed(user: u32, program: u64, bprm_script: u64) -> 
         finish_named(user, directory, length as u64 | FOLLOW << 32)
     };
     one_name_done(row, FileOp::Exec as u8, 0);
+    // The program took the script's own name, or read it from the arguments before: it is whole there.
+    let length = kernel_name(buffer, name);
+    if length > 1 && length <= MAX_ARGV as i64 {
+        scripts_between(user, hash_name(length as u64, 0));
+    }
     0
 }
 
+/// Scripts that stand between a program and the script that was executed: the kernel puts the name of each in front of
+/// what it was given, `PROGRAM [ARGUMENT] SCRIPT [ARGUMENT] SCRIPT …`. `last` is the hash of the last name.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn scripts_between(user: u32, last: u64) -> u32 {
+    let Some(buffer) = scratch(0) else { return 0 };
+    let mm: u64 = read(task::current(), offset!(task_mm));
+    let first: u64 = read(mm, offset!(mm_arg_start));
+    let mut place = first;
+    let mut found = 0;
+    for number in 0..MAX_CHAIN {
+        let length = user_name(buffer, place);
+        if length < 1 || length > MAX_ARGV as i64 {
+            return 0;
+        }
+        if number > 0 && hash_name(length as u64, 0) == last {
+            found = number;
+            break;
+        }
+        place += length as u64;
+    }
+    place = first;
+    for number in 0..MAX_CHAIN {
+        let length = user_name(buffer, place);
+        if number >= found || length < 1 || length > MAX_ARGV as i64 {
+            break;
+        }
+        // SAFETY: the buffer is larger than the offset.
+        let is_path = unsafe { (*buffer).bytes[size_of::<FileEvent>()] } == b'/';
+        if number > 0 && is_path {
+            let row = finish_named(user, AT_FDCWD, length as u64 | FOLLOW << 32);
+            one_name_done(row, FileOp::Exec as u8, 0);
+        }
+        place += length as u64;
+    }
+    0
+}
+
+/// Names and arguments that the kernel puts in front: it takes no more than five scripts in a row.
+const MAX_CHAIN: u32 = 12;
 const _: () = assert!(size_of::<FileEvent>() + MAX_ARGV < SCRATCH_MASK);
 const _: () = assert!(FILE_KEY_FOLLOWED == FILE_KEY_NAMED + 1);

@@ -180,6 +180,7 @@ pub(crate) fn insert(task: u64, container: u32, exe: u32, flags: u32) -> Option<
             repeats: NO_CONVENTION,
             task,
             slot,
+            tgid: task::tgid(task),
             ..TaskRecord::default()
         };
     }

@@ -79,7 +79,7 @@ extern "C" fn timed(slot: u64, ticks: u64) -> u32 {
             0
         };
         (*record).bucket = bucket;
-        count((*record).row, bucket, ns, 1 + (*record).untimed);
+        count((*record).row, bucket, ns, 1 + u64::from((*record).untimed));
         (*record).untimed = 0;
     }
     0
@@ -92,7 +92,12 @@ pub(crate) unsafe fn settle(record: *mut TaskRecord) {
     unsafe {
         (*record).quick = 0;
         if (*record).untimed != 0 {
-            count((*record).row, (*record).bucket, 0, (*record).untimed);
+            count(
+                (*record).row,
+                (*record).bucket,
+                0,
+                u64::from((*record).untimed),
+            );
             (*record).untimed = 0;
         }
     }

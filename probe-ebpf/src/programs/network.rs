@@ -7,21 +7,21 @@
 
 use super::{destination, file::errno, held::hold, label, wire};
 use crate::kernel::sock::{
-    self, AF_INET, AF_INET6, AF_UNIX, AF_UNSPEC, Ends, IPPROTO_MPTCP, SOCK_DGRAM, SOCK_SEQPACKET,
-    SOCK_STREAM,
+    self, AF_INET, AF_INET6, AF_NETLINK, AF_UNIX, AF_UNSPEC, AF_VSOCK, Ends, IPPROTO_MPTCP,
+    SOCK_DGRAM, SOCK_SEQPACKET, SOCK_STREAM,
 };
 use crate::kernel::{alone, file, number_at, regs, task};
 use crate::maps::{
-    FREE_PEER_ROWS, FREE_PREFIX_ROWS, LAST_SENT, LISTENERS, PEER_ROWS, PEERS, PREFIXES, SOCKETS,
-    STATE, Scratch, add, add_errno, emit, lost, open, scratch, take,
+    BOUND, FREE_PEER_ROWS, FREE_PREFIX_ROWS, LAST_SENT, LISTENERS, PEER_ROWS, PEERS, PREFIXES,
+    SOCKETS, STATE, Scratch, add, add_errno, emit, lost, open, scratch, take,
 };
 use aya_ebpf::helpers::generated::{bpf_probe_read_kernel, bpf_probe_read_user};
 use aya_ebpf::macros::btf_tracepoint;
 use aya_ebpf::programs::BtfTracePointContext;
 use procmon_probe_ebpf::abi::{
     ABI_COMPAT, ABI_NATIVE, CALL_RECVFROM, CALL_SENDMMSG, CALL_SENDMSG, CALL_SENDTO, CallKind,
-    DIRECTION_INBOUND, DIRECTION_LISTEN, DIRECTION_OUTBOUND, EVENT_NETWORK, ListenKey, Loss,
-    NetworkEvent, NetworkKey, NetworkRow, PORT_DNS, ROWS_NETWORK, SOCKET_CONNECTED,
+    DIRECTION_INBOUND, DIRECTION_LISTEN, DIRECTION_OUTBOUND, EVENT_NETWORK, HeldSocket, ListenKey,
+    Loss, NetworkEvent, NetworkKey, NetworkRow, PORT_DNS, ROWS_NETWORK, SOCKET_CONNECTED,
     SOCKET_CONNECTING, SOCKET_FAILED, SOCKET_FIRST, SOCKET_SETTLED, SOCKET_UNEXPLAINED,
     SocketState, TASK_PENDING, TaskRecord, UNIX_PATH,
 };
@@ -51,6 +51,12 @@ const WE_BEGIN: u32 = 1 << 29;
 /// Flags of a receiving call: what it returns stays in the queue, or was never received.
 const MSG_PEEK: u64 = 2;
 const MSG_ERRQUEUE: u64 = 0x2000;
+/// The name of a Unix socket is not the kernel's copy but in the caller's memory.
+const FROM_USER: u32 = 2;
+/// It is that of the other end.
+const REMOTE: u32 = 4;
+/// It goes into the buffer of iterators, whose number this is.
+const HELD: u32 = 1;
 /// Messages of one sendmmsg or recvmmsg that are looked at in one go.
 const MAX_MESSAGES: usize = 32;
 
@@ -72,6 +78,7 @@ fn begin(buffer: *mut Scratch, exe: u32, sk: u64) -> *mut NetworkEvent {
         (*event).key.socket_type = sock::socket_type(sk);
         (*event).key.protocol = sock::protocol(sk);
         (*event).netns = sock::network_namespace(sk);
+        (*event).link = sock::link(sk);
     }
     event
 }
@@ -199,11 +206,19 @@ unsafe fn set_ends(event: *mut NetworkEvent, ends: &Ends, direction: u8) {
                 (*key).remote = ends.remote;
                 (*key).local = ends.local;
                 (*key).local_port = ends.local_port;
+                if ends.family == AF_VSOCK {
+                    // The port of who came says nothing, as elsewhere.
+                    *(&raw mut (*key).remote).cast::<u32>().add(1) = 0;
+                }
             }
             _ => {
                 (*key).local = ends.local;
                 (*key).local_port = ends.local_port;
             }
+        }
+        if ends.family == AF_INET6 {
+            sock::set_link(&mut (*key).remote, (*event).link);
+            sock::set_link(&mut (*key).local, (*event).link);
         }
     }
 }
@@ -229,6 +244,15 @@ pub(crate) extern "C" fn connection_row(exe: u32, socket_file: u64) -> u32 {
             inet_row(exe, sk, file::number(file::inode(socket_file)))
         }
         AF_UNIX => unix_row(exe, sk),
+        AF_VSOCK => {
+            // SAFETY: an entry is copied out of the map.
+            let known = unsafe { SOCKETS.get(sk) };
+            vsock_row(
+                exe,
+                sk,
+                known.map_or(DIRECTION_OUTBOUND, |state| state.direction),
+            )
+        }
         _ => {
             let Some(buffer) = scratch(0) else { return 0 };
             let event = begin(buffer, exe, sk);
@@ -237,6 +261,19 @@ pub(crate) extern "C" fn connection_row(exe: u32, socket_file: u64) -> u32 {
             peer_row()
         }
     }
+}
+
+/// Row plus 1 of a connected vsock.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn vsock_row(exe: u32, sk: u64, direction: u8) -> u32 {
+    let Some(buffer) = scratch(0) else { return 0 };
+    let mut ends = Ends::default();
+    sock::ends(sk, &mut ends);
+    let event = begin(buffer, exe, sk);
+    // SAFETY: the buffer is ours.
+    unsafe { set_ends(event, &ends, direction) };
+    peer_row()
 }
 
 #[unsafe(no_mangle)]
@@ -299,16 +336,19 @@ fn is_listened_on(sk: u64, port: u16) -> bool {
     unsafe { LISTENERS.get(key) }.is_some()
 }
 
-/// Copies a Unix socket's name into the record and hashes it into the key. False when there is none.
+/// Copies a Unix socket's name into the record and hashes it into the key; `how`: [`FROM_USER`], [`REMOTE`], [`HELD`].
+/// False when there is none.
 #[inline(always)]
-fn unix_path(name: u64, length: u32, from_user: bool, remote: bool) -> bool {
-    write_unix_path(name, length, u32::from(from_user), u32::from(remote)) != 0
+fn unix_path(name: u64, length: u32, how: u32) -> bool {
+    write_unix_path(name, length, how) != 0
 }
 
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn write_unix_path(name: u64, length: u32, from_user: u32, remote: u32) -> u32 {
-    let Some(buffer) = scratch(0) else { return 0 };
+extern "C" fn write_unix_path(name: u64, length: u32, how: u32) -> u32 {
+    let Some(buffer) = scratch(how & HELD) else {
+        return 0;
+    };
     let event = buffer.cast::<NetworkEvent>();
     if name == 0 || length == 0 {
         return 0;
@@ -321,7 +361,7 @@ extern "C" fn write_unix_path(name: u64, length: u32, from_user: u32, remote: u3
     // SAFETY: the path lies within the record; the helpers check the address.
     unsafe {
         let path = (&raw mut (*event).path).cast();
-        let failed = if from_user != 0 {
+        let failed = if how & FROM_USER != 0 {
             bpf_probe_read_user(path, length, name as *const _)
         } else {
             bpf_probe_read_kernel(path, length, name as *const _)
@@ -351,7 +391,7 @@ extern "C" fn write_unix_path(name: u64, length: u32, from_user: u32, remote: u3
             hash ^= hash >> 31;
         }
         let key = &raw mut (*event).key;
-        let place = if remote != 0 {
+        let place = if how & REMOTE != 0 {
             &raw mut (*key).remote
         } else {
             &raw mut (*key).local
@@ -381,7 +421,7 @@ extern "C" fn unix_row(exe: u32, sk: u64) -> u32 {
     let event = begin(buffer, exe, sk);
     // SAFETY: the buffer is ours.
     unsafe { (*event).key.direction = DIRECTION_OUTBOUND };
-    if !unix_path(name, length, false, true) {
+    if !unix_path(name, length, REMOTE) {
         return 0;
     }
     peer_row()
@@ -396,7 +436,7 @@ extern "C" fn unix_own_row(exe: u32, sk: u64) -> u32 {
     // SAFETY: the buffer is ours.
     unsafe { (*event).key.direction = DIRECTION_INBOUND };
     let (name, length) = sock::unix_name(sk);
-    if !unix_path(name, length, false, false) {
+    if !unix_path(name, length, 0) {
         return 0;
     }
     peer_row()
@@ -422,14 +462,23 @@ extern "C" fn address_row(exe: u32, sk: u64, address: u64, length: u32) -> u32 {
     if family == AF_UNIX {
         // SAFETY: the buffer is ours.
         unsafe { (*event).key.direction = DIRECTION_OUTBOUND };
-        if !unix_path(address + 2, (length & 0xffff).saturating_sub(2), true, true) {
+        let length = (length & 0xffff).saturating_sub(2);
+        if !unix_path(address + 2, length, FROM_USER | REMOTE) {
             return 0;
         }
         return peer_row();
     }
     if family != AF_INET && family != AF_INET6 {
-        // SAFETY: the buffer is ours.
-        unsafe { (*event).key.direction = DIRECTION_OUTBOUND };
+        // SAFETY: the buffer is ours; the helper checks the address.
+        unsafe {
+            (*event).key.direction = DIRECTION_OUTBOUND;
+            if family == AF_VSOCK {
+                // struct sockaddr_vm: two bytes of family, two of padding, port, context id.
+                let remote = (&raw mut (*event).key.remote).cast::<u32>();
+                bpf_probe_read_user(remote.cast(), 4, (address + 8) as *const _);
+                bpf_probe_read_user(remote.add(1).cast(), 4, (address + 4) as *const _);
+            }
+        }
         return peer_row();
     }
     let mut ends = Ends::default();
@@ -459,6 +508,12 @@ extern "C" fn address_row(exe: u32, sk: u64, address: u64, length: u32) -> u32 {
         } else {
             AF_INET6
         };
+        // SAFETY: the buffer is ours.
+        unsafe {
+            if (*event).link == 0 {
+                (*event).link = words[6];
+            }
+        }
     } else {
         ends.remote = sock::from_words([words[1], 0, 0, 0]);
         ends.family = AF_INET;
@@ -538,15 +593,24 @@ pub(crate) extern "C" fn called_by_number(regs: u64, kind: u64) -> u32 {
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub(crate) extern "C" fn made(result: i64) -> u32 {
+    let Some(record) = label::current() else {
+        return 0;
+    };
     if result < 0 {
         return 0;
     }
+    // SAFETY: a map value of the current task.
+    let exe = unsafe { (*record).exe };
     let (sk, number) = sock_of(result as u32);
     let family = sock::family(sk);
     if sk != 0 && sock::socket_type(sk) == SOCK_DGRAM && (family == AF_INET || family == AF_INET6) {
         let _ = LAST_SENT.insert(number, YOUNG, 0);
         // SAFETY: the static is a map's value.
         add(unsafe { &raw mut STATE.sockets_made }, 1);
+    }
+    // What goes through the others may be seen by no call: the row says that there is one.
+    if sk != 0 && !matches!(family, AF_UNIX | AF_INET | AF_INET6 | AF_NETLINK | AF_VSOCK) {
+        connection_row(exe, task::file(task::current(), result as u32));
     }
     0
 }
@@ -622,10 +686,18 @@ pub(crate) extern "C" fn connect_done(exe: u32, sk: u64, number: u64, result: i6
         }
         let row = match sock::family(sk) {
             AF_UNIX => unix_row(exe, sk),
+            AF_VSOCK => vsock_row(exe, sk, DIRECTION_OUTBOUND),
             _ => inet_row(exe, sk, number),
         };
-        if row != 0 && matches!(sock::socket_type(sk), SOCK_STREAM | SOCK_SEQPACKET) {
-            count_connection(row - 1);
+        if row != 0 && sock::family(sk) == AF_VSOCK {
+            remember(sk, row - 1, exe, DIRECTION_OUTBOUND, SOCKET_CONNECTED);
+        }
+        if matches!(sock::socket_type(sk), SOCK_STREAM | SOCK_SEQPACKET) {
+            if row != 0 {
+                count_connection(row - 1);
+            }
+        } else {
+            began(number);
         }
         return 1;
     }
@@ -700,36 +772,113 @@ pub(crate) extern "C" fn listening(result: i64) -> u32 {
 #[inline(never)]
 pub(crate) extern "C" fn listens(exe: u32, sk: u64, result: i64) -> u32 {
     let Some(buffer) = scratch(0) else { return 0 };
-    if result != 0 || sk == 0 {
+    if result != 0 || sk == 0 || write_listener(0, exe, sk) == 0 {
         return 0;
     }
-    let event = begin(buffer, exe, sk);
+    let event = buffer.cast::<NetworkEvent>();
     // SAFETY: the buffer is ours.
-    unsafe { (*event).key.direction = DIRECTION_LISTEN };
-    if sock::family(sk) == AF_UNIX {
-        let (name, length) = sock::unix_name(sk);
-        if unix_path(name, length, false, false) {
-            peer_row();
+    let (netns, family, port) =
+        unsafe { ((*event).netns, (*event).key.family, (*event).key.local_port) };
+    if family == AF_INET || family == AF_INET6 {
+        let key = ListenKey {
+            netns,
+            port,
+            pad: 0,
+        };
+        if LISTENERS.insert(key, 1, 0).is_err() {
+            lost(Loss::Sockets);
         }
+    }
+    peer_row();
+    0
+}
+
+/// Writes into a buffer that a socket waits for others; 0: it has no name.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn write_listener(number: u32, exe: u32, sk: u64) -> u32 {
+    let Some(buffer) = scratch(number) else {
         return 0;
+    };
+    let event = begin(buffer, exe, sk);
+    if sock::family(sk) == AF_UNIX {
+        // SAFETY: the buffer is ours.
+        unsafe { (*event).key.direction = DIRECTION_LISTEN };
+        let (name, length) = sock::unix_name(sk);
+        return write_unix_path(name, length, number & HELD);
     }
     let mut ends = Ends::default();
     sock::ends(sk, &mut ends);
     // SAFETY: the buffer is ours.
-    let netns = unsafe {
-        set_ends(event, &ends, DIRECTION_LISTEN);
-        (*event).netns
+    unsafe { set_ends(event, &ends, DIRECTION_LISTEN) };
+    1
+}
+
+/// bind has returned.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn bound(result: i64) -> u32 {
+    let Some(record) = label::current() else {
+        return 0;
     };
-    let key = ListenKey {
-        netns,
-        port: ends.local_port,
-        pad: 0,
-    };
-    if LISTENERS.insert(key, 1, 0).is_err() {
-        lost(Loss::Sockets);
+    // SAFETY: a map value of the current task.
+    let (exe, sk, number) = unsafe { ((*record).exe, (*record).sock, (*record).sock_number) };
+    binds(exe, sk, number, result)
+}
+
+/// A bind has a result.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn binds(exe: u32, sk: u64, number: u64, result: i64) -> u32 {
+    if result != 0 || sk == 0 || !sock::awaits_datagrams(sk) || write_listener(0, exe, sk) == 0 {
+        return 0;
     }
-    peer_row();
+    let row = peer_row();
+    if row != 0 {
+        count_connection(row - 1);
+        let _ = BOUND.insert(number, row - 1, 0);
+    }
     0
+}
+
+/// A socket has found a peer by itself before anybody came to it: the port or name that it was bound to is a client's.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn began(number: u64) -> u32 {
+    // SAFETY: a number is copied out of the map.
+    let Some(row) = (unsafe { BOUND.get(number) }).copied() else {
+        return 0;
+    };
+    let _ = BOUND.remove(number);
+    if let Some(counts) = counts(row) {
+        // SAFETY: a map value.
+        add(unsafe { &raw mut (*counts).datagrams_sent }, 1);
+    }
+    0
+}
+
+/// Writes into the buffer of iterators what a descriptor leads to, if it waits for others; 0: it does not.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn held(exe: u32, socket_file: u64, tgid: u32) -> u32 {
+    let sk = sock::of_socket(file::socket(socket_file));
+    if sk == 0 || !(sock::listens(sk) || sock::awaits_datagrams(sk)) {
+        return 0;
+    }
+    if write_listener(HELD, exe, sk) == 0 {
+        return 0;
+    }
+    let Some(buffer) = scratch(HELD) else {
+        return 0;
+    };
+    let held = buffer.cast::<HeldSocket>();
+    // SAFETY: the buffer is larger than the record, and only iterators use it.
+    unsafe {
+        (*held).number = file::number(file::inode(socket_file));
+        (*held).tgid = tgid;
+        (*held).is_ring = 0;
+    }
+    1
 }
 
 /// Bytes that go out to this peer ask a resolver.
@@ -1002,6 +1151,9 @@ pub(crate) extern "C" fn message(inward: u32, address: u64, length: u32, result:
                 hint = RECEIVES_FIRST;
             }
             let others_begin = hint == RECEIVES_FIRST;
+            if !inward && (hint == NOTHING_YET || hint == YOUNG) && result >= 0 {
+                began(number);
+            }
             // By arithmetic: the verifier does not see that two branches on one fact are the same.
             let has_sent = hint < YOUNG;
             let we_began = u32::from(hint == YOUNG) | (hint >> 30 & u32::from(has_sent));

@@ -2,10 +2,10 @@
 //!
 //! Hooks (tp_btf): task_newtask(task, clone_flags), sched_process_exec(task, old_pid, bprm),
 //! sched_process_exit(task, …), sched_process_free(task), cgroup_attach_task(dst_cgrp, path, task,
-//! threadgroup), cgroup_mkdir(cgrp, path): the same in 5.10 … 7.x. Iterator: task, since 5.8.
+//! threadgroup), cgroup_mkdir(cgrp, path): the same in 5.10 … 7.x. Iterators: task and task_file, since 5.8.
 
-use super::{event, file as files, label};
-use crate::kernel::{alone, cgroup, cred, number_at, number_copied, number_of, read, task};
+use super::{event, file as files, label, network};
+use crate::kernel::{alone, cgroup, cred, file, number_at, number_copied, number_of, read, task};
 use crate::maps::{
     CGROUPS, FREE_CONTAINERS, NAME_BYTES, ROOTS, SCRATCH_MASK, add_local, closed, config, emit,
     lost, offset, open, scratch, state, take,
@@ -17,9 +17,10 @@ use aya_ebpf::macros::btf_tracepoint;
 use aya_ebpf::programs::BtfTracePointContext;
 use procmon_probe_ebpf::abi::{
     CGROUP_CONTAINER, CGROUP_LEVELS, CGROUP_NAME, CGROUP_POD, CgroupEntry, ContainerEvent,
-    EVENT_CONTAINER, EVENT_EXEC, EVENT_EXIT, EVENT_FORK, ExecEvent, ListedTask, Loss, MAX_ARGV,
-    ProcessEvent, SCAN_LABEL, SENTINEL_CONTAINER, TASK_BORN_BEFORE, TASK_ENTERED,
-    TASK_MAY_BE_IN_CALL, TASK_NEW, TASK_PENDING, TASK_ROLLED_BACK, TASK_RUNTIME, TaskRecord,
+    EVENT_CONTAINER, EVENT_EXEC, EVENT_EXIT, EVENT_FORK, ExecEvent, HeldSocket, ListedTask, Loss,
+    MAX_ARGV, NO_CONTAINER, ProcessEvent, SCAN_LABEL, SENTINEL_CONTAINER, TASK_BORN_BEFORE,
+    TASK_ENTERED, TASK_MAY_BE_IN_CALL, TASK_NEW, TASK_PENDING, TASK_ROLLED_BACK, TASK_RUNTIME,
+    TaskRecord,
 };
 
 const CLONE_THREAD: u64 = 0x1_0000;
@@ -303,7 +304,7 @@ fn attached(to: u64, task: u64) -> Option<()> {
         label::remove(task);
     }
     label::enter(0, task, container, label::ENTERING)?;
-    if task::pid(task) == task::tgid(task) {
+    if task::is_leader(task) {
         announce(0, EVENT_FORK, task);
     }
     Some(())
@@ -386,6 +387,52 @@ fn scan_tasks(ctx: *mut core::ffi::c_void) -> i32 {
     0
 }
 
+/// Runs once for each descriptor of each task, and once more with none: writes what the target listens on, and who
+/// holds an io_uring.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "iter/task_file")]
+fn scan_files(ctx: *mut core::ffi::c_void) -> i32 {
+    let ctx = aya_ebpf::programs::BtfTracePointContext::new(ctx);
+    let meta: *const u8 = ctx.arg(0);
+    let task: *const u8 = ctx.arg(1);
+    // Between them the number of the descriptor.
+    let opened: *const u8 = ctx.arg(3);
+    if task.is_null() || opened.is_null() {
+        return 0;
+    }
+    // SAFETY: as above.
+    let seq = unsafe { *meta.cast::<*mut core::ffi::c_void>() };
+    let _ = list_file(seq, number_copied(task), number_copied(opened));
+    0
+}
+
+#[inline(always)]
+fn list_file(seq: *mut core::ffi::c_void, task: u64, opened: u64) -> Option<()> {
+    let record = label::of(task)?;
+    // SAFETY: a map value.
+    let (exe, tgid) = unsafe { ((*record).exe, (*record).tgid) };
+    let inode = file::inode(opened);
+    let buffer = scratch(1)?;
+    if file::is_socket(file::mode(inode)) {
+        if network::held(exe, opened, tgid) == 0 {
+            return None;
+        }
+    } else if file::is_ring(inode, opened) {
+        let held = buffer.cast::<HeldSocket>();
+        // SAFETY: the buffer is larger than the record, and only iterators use it.
+        unsafe {
+            core::ptr::write_bytes(held, 0, 1);
+            (*held).tgid = tgid;
+            (*held).is_ring = 1;
+        }
+    } else {
+        return None;
+    }
+    // SAFETY: as above.
+    unsafe { bpf_seq_write(seq.cast(), buffer.cast(), size_of::<HeldSocket>() as u32) };
+    Some(())
+}
+
 #[inline(always)]
 fn label_found(task: u64) -> Option<()> {
     // A process that has ended and waits for its parent does nothing any more.
@@ -395,6 +442,7 @@ fn label_found(task: u64) -> Option<()> {
     let tgid = task::tgid(task);
     // SAFETY: a slot number is copied out of the map.
     let (container, flags) = match unsafe { ROOTS.get(tgid) }.copied() {
+        Some(value) if value & 0xffff == NO_CONTAINER => return None,
         Some(value) => (value & 0xffff, value >> 16),
         None if config!(tree) == 0 => (label::container_of(cgroup::of(task))?, 0),
         None => return None,
@@ -407,7 +455,7 @@ fn label_found(task: u64) -> Option<()> {
         label::remove(task);
         return None;
     }
-    if task::pid(task) == tgid {
+    if task::is_leader(task) {
         announce(1, EVENT_FORK, task);
     }
     Some(())
@@ -415,8 +463,7 @@ fn label_found(task: u64) -> Option<()> {
 
 #[inline(always)]
 fn list(seq: *mut core::ffi::c_void, task: u64) -> Option<()> {
-    let tgid = task::tgid(task);
-    if task::pid(task) != tgid {
+    if !task::is_leader(task) {
         return None;
     }
     let buffer = scratch(1)?;
@@ -425,7 +472,7 @@ fn list(seq: *mut core::ffi::c_void, task: u64) -> Option<()> {
     let mut levels = 0;
     // SAFETY: the buffer is larger than the record, and only scans use it.
     unsafe {
-        (*listed).tgid = tgid;
+        (*listed).tgid = task::tgid(task);
         (*listed).parent_tgid = task::parent_tgid(task);
         (*listed).kernel_thread = u32::from(task::is_kernel_thread(task));
         for level in 0..CGROUP_LEVELS {
@@ -449,10 +496,11 @@ fn list(seq: *mut core::ffi::c_void, task: u64) -> Option<()> {
     Some(())
 }
 
-/// The process of a record, for those who only have the record: the current one.
+/// The current process, of the target.
 #[inline(always)]
 pub(crate) fn current_tgid() -> u32 {
-    (aya_ebpf::helpers::bpf_get_current_pid_tgid() >> 32) as u32
+    // SAFETY: a map value of the current task.
+    label::current().map_or(0, |record| unsafe { (*record).tgid })
 }
 
 const _: () = assert!(size_of::<ExecEvent>() + MAX_ARGV + NAME_BYTES < SCRATCH_MASK);

@@ -30,6 +30,8 @@ enum Does {
     Accepts,
     Connects,
     Listens,
+    Binds,
+    Allocates,
     Opens,
     /// An operation on names.
     Names(FileOp),
@@ -43,7 +45,7 @@ fn does(opcode: u8) -> Does {
         // NOP, FSYNC, POLL_ADD, POLL_REMOVE, SYNC_FILE_RANGE, TIMEOUT, TIMEOUT_REMOVE, ASYNC_CANCEL,
         // LINK_TIMEOUT, CLOSE, FILES_UPDATE, STATX, FADVISE, MADVISE, EPOLL_CTL, PROVIDE_BUFFERS,
         // REMOVE_BUFFERS, SHUTDOWN, FGETXATTR, GETXATTR, SOCKET, WAITID, FUTEX_WAIT, FUTEX_WAKE,
-        // FUTEX_WAITV, FIXED_FD_INSTALL, BIND, EPOLL_WAIT, PIPE.
+        // FUTEX_WAITV, FIXED_FD_INSTALL, EPOLL_WAIT, PIPE.
         0
         | 3
         | 6..=8
@@ -60,7 +62,6 @@ fn does(opcode: u8) -> Does {
         | 34
         | 43..=45
         | 50..=54
-        | 56
         | 59
         | 62 => Does::Nothing,
         // READV, READ_FIXED, READ, READV_FIXED.
@@ -73,6 +74,7 @@ fn does(opcode: u8) -> Does {
         10 | 27 => Does::Receives,
         13 => Does::Accepts,
         16 => Does::Connects,
+        56 => Does::Binds,
         57 => Does::Listens,
         // OPENAT, OPENAT2.
         18 | 28 => Does::Opens,
@@ -81,10 +83,10 @@ fn does(opcode: u8) -> Does {
         37 => Does::Names(FileOp::Mkdir),
         38 => Does::Names(FileOp::Symlink),
         39 => Does::Names(FileOp::Link),
-        // FSETXATTR, FTRUNCATE. (FALLOCATE changes no length that is counted.)
+        // FSETXATTR, FTRUNCATE.
         41 => Does::Changes(FileOp::Setxattr),
         55 => Does::Changes(FileOp::Truncate),
-        17 => Does::Nothing,
+        17 => Does::Allocates,
         _ => Does::Other,
     }
 }
@@ -199,6 +201,8 @@ extern "C" fn completed(request: u64) -> u32 {
                     && network::accepted(result) != 0)
         }
         Does::Other => false,
+        // Whether it made the file longer can't be told afterwards.
+        Does::Allocates if !file::mode_changes(read(request, offset!(io_sync_mode))) => true,
         _ => file_done(exe, read(request, offset!(req_file)), what, result),
     };
     if !is_told {
@@ -229,6 +233,10 @@ fn file_done(exe: u32, its_file: u64, what: Does, result: i64) -> bool {
                 network::listens(exe, sk(), result);
                 true
             }
+            Does::Binds => {
+                network::binds(exe, sk(), files::number(inode), result);
+                true
+            }
             _ => {
                 let row = network::connection_row(exe, its_file);
                 if row == 0 {
@@ -248,6 +256,7 @@ fn file_done(exe: u32, its_file: u64, what: Does, result: i64) -> bool {
         Does::Read => file::moved(row, false, result, true),
         Does::Write => file::moved(row, false, result, false),
         Does::Changes(op) => file::changed(row - 1, op as u8, result),
+        Does::Allocates => file::changed(row - 1, FileOp::Truncate as u8, result),
         _ => {}
     }
     true

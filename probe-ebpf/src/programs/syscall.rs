@@ -17,10 +17,11 @@ use aya_ebpf::macros::raw_tracepoint;
 use aya_ebpf::programs::RawTracePointContext;
 use procmon_probe_ebpf::abi::{
     ABI_COMPAT, ABI_NATIVE, AT_ENTRY_ACT, AT_ENTRY_CHECK, AT_ENTRY_KEEP, AT_ENTRY_KEEP_SECOND,
-    AT_ENTRY_TIME, CALL_ACCEPT, CALL_CONNECT, CALL_COPY, CALL_CREDENTIALS, CALL_DESCRIPTOR,
-    CALL_EVENT, CALL_EXEC, CALL_LISTEN, CALL_MAP, CALL_NAME, CALL_OPEN, CALL_PLAIN, CALL_READ,
-    CALL_RECVFROM, CALL_RECVMMSG, CALL_RECVMSG, CALL_RENAME, CALL_SENDMMSG, CALL_SENDMSG,
-    CALL_SENDTO, CALL_SIGRETURN, CALL_SOCKET, CALL_SOCKETCALL, CALL_UNLINKAT, CALL_WRITE, CallKind,
+    AT_ENTRY_TIME, CALL_ACCEPT, CALL_BIND, CALL_CONNECT, CALL_COPY, CALL_CREDENTIALS,
+    CALL_DESCRIPTOR, CALL_EVENT, CALL_EXEC, CALL_FALLOCATE, CALL_IOCTL, CALL_LISTEN, CALL_MAP,
+    CALL_MQ_OPEN, CALL_MQ_SEND, CALL_NAME, CALL_OPEN, CALL_PLAIN, CALL_READ, CALL_RECVFROM,
+    CALL_RECVMMSG, CALL_RECVMSG, CALL_RENAME, CALL_SENDMMSG, CALL_SENDMSG, CALL_SENDTO,
+    CALL_SIGRETURN, CALL_SOCKET, CALL_SOCKETCALL, CALL_UNLINKAT, CALL_WRITE, CallKind,
     DENSE_NUMBERS, IN_CALL, IN_PLAIN_CALL, IN_TIMED_CALL, IN_UNTIMED_CALL, Loss, NO_CONVENTION,
     ROW_ERRNOS, ROWS_SYSCALLS, SyscallKey, SyscallRow, TASK_BORN_BEFORE, TASK_MAY_BE_IN_CALL,
     TASK_NEW, TASK_OPENED, TASK_PENDING, TASK_ROLLED_BACK, TaskRecord,
@@ -603,8 +604,14 @@ extern "C" fn act_at_entry(regs: u64, kind: u64, slot: u64) -> u32 {
     if kind.kind == CALL_MAP && regs::argument(regs, abi, kind.c) & MAP_ANONYMOUS != 0 {
         return 0;
     }
-    if kind.kind == CALL_CONNECT || kind.kind == CALL_LISTEN {
-        return network::remember_sock(regs::argument(regs, abi, kind.a) as u32);
+    match kind.kind {
+        CALL_CONNECT | CALL_LISTEN | CALL_BIND => {
+            return network::remember_sock(regs::argument(regs, abi, kind.a) as u32);
+        }
+        CALL_MQ_OPEN => return file::opens_queue(slot),
+        CALL_FALLOCATE if file::fallocates(regs, abi, kind.to_word()) == 0 => return 0,
+        CALL_IOCTL if !file::ioctl_changes(regs::argument(regs, abi, kind.b)) => return 0,
+        _ => {}
     }
     file::keep(regs, u64::from(kind.a), slot);
     0
@@ -627,11 +634,10 @@ pub(crate) unsafe fn forget_descriptors(record: *mut TaskRecord) {
 unsafe fn effect(slot: u64, record: *mut TaskRecord, regs: u64, word: u64, result: i64) -> u32 {
     let kind = CallKind::from_word(word);
     match kind.kind {
-        CALL_READ | CALL_WRITE | CALL_DESCRIPTOR | CALL_COPY | CALL_MAP => {
-            file::descriptor_done(regs, word, result, slot)
-        }
-        CALL_OPEN | CALL_NAME | CALL_UNLINKAT | CALL_RENAME | CALL_EXEC => {
-            if kind.kind == CALL_OPEN && result >= 0 {
+        CALL_READ | CALL_WRITE | CALL_DESCRIPTOR | CALL_COPY | CALL_MAP | CALL_FALLOCATE
+        | CALL_IOCTL | CALL_MQ_SEND => file::descriptor_done(regs, word, result, slot),
+        CALL_OPEN | CALL_MQ_OPEN | CALL_NAME | CALL_UNLINKAT | CALL_RENAME | CALL_EXEC => {
+            if matches!(kind.kind, CALL_OPEN | CALL_MQ_OPEN) && result >= 0 {
                 file::opened(result, slot);
             } else if file::settled_names(regs, word, result) == 0 {
                 file::named(regs, word, result);
@@ -650,6 +656,7 @@ unsafe fn effect(slot: u64, record: *mut TaskRecord, regs: u64, word: u64, resul
         CALL_CONNECT => network::connected(regs, word, result),
         CALL_ACCEPT => network::accepted(result),
         CALL_LISTEN => network::listening(result),
+        CALL_BIND => network::bound(result),
         CALL_SENDTO | CALL_RECVFROM | CALL_SENDMSG | CALL_RECVMSG => {
             network::transferred(regs, word, result, slot)
         }

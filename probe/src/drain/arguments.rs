@@ -19,6 +19,12 @@ pub(crate) struct Arguments {
 }
 
 impl Arguments {
+    /// They are one argument, this one.
+    pub(crate) fn is(&self, argument: &[u8]) -> bool {
+        let whole = self.bytes.strip_suffix(b"\0").unwrap_or(&self.bytes);
+        whole == argument
+    }
+
     /// As text of the document, one by one.
     pub(crate) fn text(&self) -> Vec<Text> {
         let bytes = match self.bytes.strip_suffix(b"\0") {

@@ -7,12 +7,17 @@ use crate::sys;
 use anyhow::{Context as _, Result};
 use aya::maps::Array;
 use procmon_probe_ebpf::abi::{
-    FILE_FOLDER, FILE_FOLLOWED, FILE_KERNEL_NAME, FILE_NAMED, FILE_TRUNCATED, FILE_UNREACHABLE,
-    FileEvent, FileMeta, FileRow,
+    FILE_FOLDER, FILE_FOLLOWED, FILE_KERNEL_NAME, FILE_NAMED, FILE_QUEUE, FILE_TRUNCATED,
+    FILE_UNREACHABLE, FileEvent, FileMeta, FileRow,
 };
 use procmon_profile::text::{self, Text};
 use std::collections::HashMap;
 use std::rc::Rc;
+
+/// `MQUEUE_MAGIC`, ipc/mqueue.c.
+const MQUEUE: u32 = 0x1980_0202;
+/// Where the file system of message queues is mounted.
+const QUEUES: &[u8] = b"/dev/mqueue/";
 
 /// First sight of a file.
 pub(crate) struct FileSample {
@@ -44,6 +49,11 @@ pub(crate) fn text(path: &[u8], flags: u32) -> Text {
     }
 }
 
+/// The path of a message queue: mq_overview(7).
+fn queue(name: &[u8]) -> Vec<u8> {
+    [QUEUES, name].concat()
+}
+
 impl FileSample {
     /// Reads a record of the ring buffer. Also the path, as it was given where the reader was asked where it leads.
     pub(crate) fn new(
@@ -68,6 +78,14 @@ impl FileSample {
             named,
             settled: !named || event.meta.flags & FILE_KERNEL_NAME != 0,
         };
+        if named && event.meta.flags & FILE_QUEUE != 0 {
+            sample.settled = true;
+            let end = name
+                .iter()
+                .position(|byte| *byte == 0)
+                .unwrap_or(name.len());
+            return Some((sample, queue(&name[..end]), None));
+        }
         if named {
             let end = name
                 .iter()
@@ -77,6 +95,7 @@ impl FileSample {
                 container,
                 tgid: event.tgid,
                 pid: processes.own_pid(event.tgid),
+                namespace: u32::try_from(event.meta.inode).unwrap_or(0),
                 directory: &join(names),
                 name: &name[..end],
                 follow: event.meta.flags & FILE_FOLLOWED != 0,
@@ -85,8 +104,14 @@ impl FileSample {
             let ticket = node.reader.ask(&Question::Name(given));
             return Some((sample, given.as_given(), Some(ticket)));
         }
+        let path = join(names);
+        // mq_open opens on a mount of the kernel's own, which has the queue right below its root.
+        if event.meta.magic == MQUEUE && !path[1..].contains(&b'/') {
+            sample.meta.flags &= !FILE_UNREACHABLE;
+            return Some((sample, queue(&path[1..]), None));
+        }
         sample.mount = node.mount(container, event.meta.mount_id);
-        Some((sample, join(names), None))
+        Some((sample, path, None))
     }
 
     /// Its path has become known.

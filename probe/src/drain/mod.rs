@@ -19,7 +19,7 @@ pub(crate) use syscall::{SyscallSample, total as total_calls};
 
 use crate::hooks::Capture;
 use crate::label::Slots;
-use crate::node::{Node, Ticket, namespace};
+use crate::node::{Links, Node, Ticket, namespace};
 use crate::sentinel::SENTENCE;
 use crate::sys;
 use crate::wire::Names;
@@ -29,9 +29,9 @@ use procmon_probe_ebpf::abi::{
     CapabilityKey, CapabilityRow, ContainerEvent, DIRECTION_OUTBOUND, EVENT_CONTAINER, EVENT_EXE,
     EVENT_EXEC, EVENT_EXIT, EVENT_FILE, EVENT_FORK, EVENT_NETWORK, EVENT_RARE, EVENT_WIRE,
     EVENT_WIRE_OWNER, ExeEvent, FILE_KEY_ENTRY, FILE_KEY_KERNEL_NAME, FILE_KEY_SETTLED, FileKey,
-    FileMeta, FileOp, FileRow, Loss, N_FILE_OPS, N_LOSSES, NetworkEvent, OTHER_EXE, PORT_DNS,
-    ProcessEvent, RARE_SETNS, RARE_SIGNAL, RARE_UNSHARE, RareEvent, RowErrno, SENTINEL_CONTAINER,
-    SocketState, TASK_MAY_BE_IN_CALL,
+    FileMeta, FileOp, FileRow, HeldSocket, Loss, N_FILE_OPS, N_LOSSES, NetworkEvent, OTHER_EXE,
+    PORT_DNS, ProcessEvent, RARE_SETNS, RARE_SIGNAL, RARE_UNSHARE, RareEvent, RowErrno,
+    SENTINEL_CONTAINER, SocketState, TASK_MAY_BE_IN_CALL, TASK_PENDING,
 };
 use procmon_profile::text::Text;
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -79,6 +79,9 @@ pub(crate) struct Drained {
     pub(crate) exes: HashMap<u32, Exe>,
     pub(crate) files: Vec<FileSample>,
     pub(crate) peers: Vec<PeerSample>,
+    /// Sockets that waited for others when the window had closed, looked at if any began to within it.
+    pub(crate) held_last: Vec<HeldSocket>,
+    pub(crate) links: Links,
     pub(crate) processes: Processes,
     pub(crate) rare: Vec<RareSample>,
     pub(crate) names: Names,
@@ -179,6 +182,7 @@ impl Drained {
             }
         }
         self.processes.settle(node);
+        self.processes.look_for_titles(node, now_ns);
         self.name_files(node);
         self.names.tidy(now_ns);
         is_all
@@ -218,8 +222,8 @@ impl Drained {
         self.name_files(node);
         self.as_given += self.asked.len() as u64;
         self.asked.clear();
-        self.processes.close();
-        self.names.close();
+        self.processes.close(node);
+        self.names.close(sys::monotonic_ns());
     }
 
     /// Takes one record of the ring buffer.
@@ -237,7 +241,14 @@ impl Drained {
         }
         match kind {
             EVENT_FORK => self.processes.forked(&sys::record(bytes)?, node),
-            EVENT_EXEC => self.processes.executed(bytes, node)?,
+            EVENT_EXEC => {
+                let event: ProcessEvent = sys::record(bytes)?;
+                let before = self.processes.exe_of(event.tgid);
+                self.processes.executed(bytes, node)?;
+                if event.flags & TASK_PENDING != 0 {
+                    self.inherited(before?, event.exe);
+                }
+            }
             EVENT_EXIT => self.processes.exited(&sys::record(bytes)?),
             EVENT_EXE => {
                 let event: ExeEvent = sys::record(bytes)?;
@@ -265,7 +276,11 @@ impl Drained {
                 sample.leads_to(&path);
                 self.files.push(sample);
             }
-            EVENT_NETWORK => self.peers.push(PeerSample::new(bytes)?),
+            EVENT_NETWORK => {
+                let sample = PeerSample::new(bytes)?;
+                self.links.look(&sample.event, &self.processes);
+                self.peers.push(sample);
+            }
             EVENT_RARE => {
                 let sample = RareSample::new(bytes, &self.processes)?;
                 self.rare.push(sample);
@@ -281,6 +296,28 @@ impl Drained {
             _ => {}
         }
         Some(())
+    }
+
+    /// Takes the sockets that waited for others when the window opened.
+    pub(crate) fn hold(&mut self, sockets: Vec<HeldSocket>) {
+        for socket in sockets {
+            self.links.look(&socket.event, &self.processes);
+            self.peers.push(PeerSample::held(&socket));
+        }
+    }
+
+    /// The command's program holds what was open when it was executed.
+    fn inherited(&mut self, before: u32, exe: u32) {
+        for peer in &mut self.peers {
+            if peer.event.key.exe == before {
+                peer.event.key.exe = exe;
+            }
+        }
+    }
+
+    /// A socket began to wait for others within the window.
+    pub(crate) fn has_new_listeners(&self) -> bool {
+        self.peers.iter().any(PeerSample::is_new_listener)
     }
 
     /// Notes the network namespaces that a record tells of.

@@ -4,11 +4,13 @@ use crate::hooks::Capture;
 use crate::sys;
 use anyhow::{Context as _, Result};
 use aya::maps::Array;
-use procmon_probe_ebpf::abi::{NetworkEvent, NetworkRow};
+use procmon_probe_ebpf::abi::{DIRECTION_LISTEN, HeldSocket, NetworkEvent, NetworkKey, NetworkRow};
 
 /// First sight of a peer.
 pub(crate) struct PeerSample {
     pub(crate) event: NetworkEvent,
+    /// The kernel counts what goes through it: not of a socket that was found waiting when the window opened.
+    is_counted: bool,
 }
 
 impl PeerSample {
@@ -16,7 +18,38 @@ impl PeerSample {
     pub(crate) fn new(bytes: &[u8]) -> Option<Self> {
         Some(Self {
             event: sys::record(bytes)?,
+            is_counted: true,
         })
+    }
+
+    /// A socket that waits since before the window.
+    pub(crate) fn held(socket: &HeldSocket) -> Self {
+        Self {
+            event: socket.event,
+            is_counted: false,
+        }
+    }
+
+    /// A socket of this executable that began to wait within the window.
+    pub(crate) fn is_new_listener(&self) -> bool {
+        self.is_counted && self.event.key.direction == DIRECTION_LISTEN
+    }
+
+    /// What it waits at, whoever holds it.
+    pub(crate) fn place(event: &NetworkEvent) -> (u32, NetworkKey) {
+        let key = NetworkKey {
+            exe: 0,
+            ..event.key
+        };
+        (event.netns, key)
+    }
+
+    /// Its name is one that the kernel has made: `@` and five hexadecimal digits, as bind does when no name is given.
+    pub(crate) fn is_autobound(&self) -> bool {
+        self.event.path_len == 6
+            && self.event.path[1..6]
+                .iter()
+                .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
     }
 
     /// Path of a Unix socket, abstract ones with a leading `@`.
@@ -39,6 +72,9 @@ impl PeerSample {
 
     /// Its counts.
     pub(crate) fn counts(&self, capture: &Capture) -> Result<NetworkRow> {
+        if !self.is_counted {
+            return Ok(NetworkRow::default());
+        }
         let rows: Array<_, NetworkRow> = capture
             .ebpf
             .map("PEER_ROWS")

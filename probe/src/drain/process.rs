@@ -7,12 +7,12 @@ use super::arguments::{Arguments, Interner};
 use crate::node::{Answer, CommandLine, Node, Question, Ticket};
 use crate::sys;
 use procmon_probe_ebpf::abi::{
-    ExecEvent, Privileges, ProcessEvent, SENTINEL_CONTAINER, TASK_ENTERED, TASK_MAY_BE_IN_CALL,
-    TASK_RUNTIME,
+    ExecEvent, HIDDEN_TGID, Privileges, ProcessEvent, SENTINEL_CONTAINER, TASK_ENTERED,
+    TASK_MAY_BE_IN_CALL, TASK_RUNTIME,
 };
 use procmon_profile::model::Origin;
 use procmon_profile::text::{self, Text};
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
 /// Images beyond this number share one: a fork bomb must not eat the probe's memory.
@@ -23,6 +23,15 @@ const MAX_ROWS: usize = 49_152;
 const READ_FOUND: Duration = Duration::from_secs(1);
 /// Process ids kept of a row.
 const MAX_PIDS: usize = 16;
+/// A process has this time to write a title over its arguments; servers do so as they start.
+const TITLE_AFTER_NS: u64 = 300_000_000;
+/// Processes that are looked at for a title within the window, and once more at its end.
+const MAX_TITLES: usize = 4096;
+/// How long titles are waited for when the window has closed.
+const LAST_TITLES: Duration = Duration::from_millis(200);
+/// Titles kept of a row, and bytes of one.
+const MAX_TITLES_OF_ROW: usize = 8;
+const MAX_TITLE: usize = 1024;
 
 /// A program in a place of the tree.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -47,6 +56,8 @@ pub(crate) struct Row {
     pub(crate) started_before: bool,
     pub(crate) privileges: Privileges,
     pub(crate) cwd: Option<Text>,
+    /// What processes wrote over their arguments.
+    pub(crate) titles: BTreeSet<Text>,
 }
 
 #[derive(Clone, Debug)]
@@ -59,6 +70,7 @@ struct Live {
     started_before: bool,
     privileges: Privileges,
     cwd: Option<Text>,
+    title: Option<Text>,
 }
 
 /// All processes of the target.
@@ -72,16 +84,21 @@ pub(crate) struct Processes {
     live: HashMap<u32, Live>,
     /// Processes found running, until all of them are: parents come before their children then.
     found: Vec<(ProcessEvent, Ticket)>,
+    /// Processes of which the arguments were seen as they began, and when to look whether they wrote a title.
+    untitled: VecDeque<(u64, u32, usize)>,
+    /// Those that are asked, with the image that they had.
+    asked: VecDeque<(Ticket, u32, usize)>,
+    n_asked: usize,
     /// Containers whose first process was seen.
     entered: HashMap<u32, u32>,
     /// Containers whose first process is the first of a PID namespace.
     has_init: HashSet<u32>,
-    /// Image of each process that ran at the end or last, for what is known by process only.
-    pub(crate) held: HashMap<u32, usize>,
     /// Images and rows that found no place.
     pub(crate) lost: u64,
     /// Command lines that could not be read in time.
     pub(crate) unread: u64,
+    /// Processes that /proc does not have: they are in no PID namespace that it shows.
+    pub(crate) hidden: u64,
     /// Processes seen.
     pub(crate) seen: u64,
     /// When the window opened; 0: it has not. What ended before is no part of it.
@@ -142,6 +159,7 @@ impl Processes {
             node.entered(event.container, event.tgid);
         }
         self.seen += 1;
+        self.hidden += u64::from(event.tgid & HIDDEN_TGID != 0);
         let found = event.flags & TASK_MAY_BE_IN_CALL != 0;
         let parent = self
             .live
@@ -186,8 +204,72 @@ impl Processes {
                 started_before: found && event.flags & TASK_ENTERED == 0,
                 privileges: event.privileges,
                 cwd,
+                title: None,
             },
         );
+        if !found {
+            self.untitled(event.tgid, image, event.time);
+        }
+    }
+
+    /// The arguments of a process are known from its start: it may write over them.
+    fn untitled(&mut self, tgid: u32, image: usize, time_ns: u64) {
+        if self.untitled.len() < MAX_TITLES {
+            self.untitled
+                .push_back((time_ns.saturating_add(TITLE_AFTER_NS), tgid, image));
+        }
+    }
+
+    /// Looks for titles of processes that had time to write one.
+    pub(crate) fn look_for_titles(&mut self, node: &mut Node, now_ns: u64) {
+        while let Some((due_ns, tgid, image)) = self.untitled.front().copied() {
+            if due_ns > now_ns {
+                break;
+            }
+            self.untitled.pop_front();
+            self.ask_title(node, tgid, image);
+        }
+        node.lines.look();
+        self.take_titles(node);
+    }
+
+    fn ask_title(&mut self, node: &mut Node, tgid: u32, image: usize) {
+        let lives = self.image_of(tgid) == Some(image) && tgid & HIDDEN_TGID == 0;
+        if lives && self.n_asked < MAX_TITLES {
+            self.n_asked += 1;
+            let ticket = node.lines.ask(&Question::CommandLine { tgid });
+            self.asked.push_back((ticket, tgid, image));
+        }
+    }
+
+    fn take_titles(&mut self, node: &mut Node) {
+        while let Some((ticket, tgid, image)) = self.asked.front().copied() {
+            let Some(answer) = node.lines.answer(ticket) else {
+                return;
+            };
+            self.asked.pop_front();
+            let line = answer.0.and_then(|line| CommandLine::decode(&line));
+            let title = line.and_then(|line| title(&line.argv, &self.images[image].arguments));
+            if let Some(live) = self.live.get_mut(&tgid).filter(|live| live.image == image) {
+                live.title = title.or(live.title.take());
+            }
+        }
+    }
+
+    /// The window has closed: looks for titles once more.
+    fn last_titles(&mut self, node: &mut Node) {
+        let live: Vec<(u32, usize)> = self
+            .live
+            .iter()
+            .filter(|(_, live)| !live.started_before)
+            .map(|(tgid, live)| (*tgid, live.image))
+            .collect();
+        self.n_asked = 0;
+        for (tgid, image) in live {
+            self.ask_title(node, tgid, image);
+        }
+        node.lines.settle(LAST_TITLES);
+        self.take_titles(node);
     }
 
     /// A child that goes on with its parent's program. Generations of such children share a row.
@@ -305,8 +387,10 @@ impl Processes {
                 started_before: false,
                 privileges: process.privileges,
                 cwd,
+                title: None,
             },
         );
+        self.untitled(process.tgid, image, process.time);
         Some(())
     }
 
@@ -334,9 +418,6 @@ impl Processes {
         if self.opened_ns == 0 || live.last_ns < self.opened_ns {
             return;
         }
-        if live.started_before {
-            self.held.insert(tgid, live.image);
-        }
         let key = (live.image, live.privileges.uid, live.privileges.gid);
         if self.rows.len() >= MAX_ROWS && !self.rows.contains_key(&key) {
             self.lost += 1;
@@ -353,7 +434,10 @@ impl Processes {
         if row.cwd.is_none() {
             row.cwd = live.cwd;
         }
-        if row.pids.len() < MAX_PIDS && !row.pids.contains(&tgid) {
+        if row.titles.len() < MAX_TITLES_OF_ROW {
+            row.titles.extend(live.title);
+        }
+        if row.pids.len() < MAX_PIDS && tgid & HIDDEN_TGID == 0 && !row.pids.contains(&tgid) {
             row.pids.push(tgid);
         }
         if let Some(status) = status {
@@ -362,7 +446,8 @@ impl Processes {
     }
 
     /// The window has closed: those that still run are counted with what they are now.
-    pub(crate) fn close(&mut self) {
+    pub(crate) fn close(&mut self, node: &mut Node) {
+        self.last_titles(node);
         let live: Vec<(u32, Live)> = self.live.drain().collect();
         for (tgid, mut live) in live {
             live.last_ns = live.last_ns.max(self.opened_ns);
@@ -387,6 +472,18 @@ impl Processes {
     /// The image of a process that runs.
     pub(crate) fn image_of(&self, tgid: u32) -> Option<usize> {
         self.live.get(&tgid).map(|live| live.image)
+    }
+
+    /// The executable slot of a process that runs.
+    pub(crate) fn exe_of(&self, tgid: u32) -> Option<u32> {
+        self.image_of(tgid).map(|image| self.images[image].exe)
+    }
+
+    /// A process that runs in a network namespace.
+    pub(crate) fn in_network(&self, netns: u32) -> Option<u32> {
+        let mut all = self.live.iter();
+        all.find(|(_, live)| live.privileges.namespaces[super::NETWORK_NAMESPACE] == netns)
+            .map(|(tgid, _)| *tgid)
     }
 
     /// The id of a process as its own PID namespace knows it.
@@ -434,6 +531,15 @@ fn from_the_roots(found: &[Option<(ProcessEvent, Ticket)>]) -> Vec<usize> {
     }
     order.extend(children.into_values().flatten());
     order
+}
+
+/// What a process wrote over its arguments: one text where those were others.
+fn title(now: &[u8], arguments: &Arguments) -> Option<Text> {
+    let now = now.strip_suffix(b"\0").unwrap_or(now);
+    if now.is_empty() || now.contains(&0) || arguments.is(now) {
+        return None;
+    }
+    Some(text::from_bytes(&now[..now.len().min(MAX_TITLE)]))
 }
 
 /// Key of `exits`: exit code, or the signal's name.

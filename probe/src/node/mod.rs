@@ -2,16 +2,17 @@
 //!
 //! Everything here is read from /proc while the processes live; what is gone by then stays unknown.
 
+pub(crate) mod links;
 pub(crate) mod mounts;
 pub(crate) mod names;
 pub(crate) mod reader;
-pub(crate) mod sockets;
 
+pub(crate) use links::Links;
 pub(crate) use mounts::MountFacts;
 pub(crate) use reader::{Answer, CommandLine, Given, Question, Reader, Ticket};
-pub(crate) use sockets::{Descriptors, Listener};
 
 use crate::sys;
+use anyhow::{Context as _, Result, ensure};
 use procmon_probe_ebpf::abi::Privileges;
 use procmon_profile::model::NamespaceOwner;
 use procmon_profile::text::Text;
@@ -209,13 +210,21 @@ impl Node {
             .and_then(|known| known.namespaces)
             .is_none_or(|own| own[0] == self.host[0])
     }
+}
 
-    /// Processes to ask about a container.
-    pub(crate) fn processes(&self) -> impl Iterator<Item = (u32, u32)> + '_ {
-        self.containers.iter().flat_map(|(container, known)| {
-            known.processes.iter().map(|process| (*container, *process))
-        })
-    }
+/// `PROC_PID_INIT_INO`, include/linux/proc_ns.h: the number of a machine's first PID namespace.
+const FIRST_PID_NAMESPACE: u32 = 0xefff_fffc;
+
+/// Inode number of the PID namespace of this process, whose process ids /proc has; 0: the machine's first.
+pub(crate) fn pid_namespace() -> Result<u32> {
+    let own = namespace("self", "pid").context("cannot read /proc/self/ns/pid")?;
+    let shown = std::fs::read_link("/proc/self").context("cannot read /proc/self")?;
+    ensure!(
+        shown.to_str().and_then(|pid| pid.parse().ok()) == Some(std::process::id()),
+        "/proc shows another PID namespace than that of this process: mount its own one there \
+         (`unshare --mount-proc`, or `mount -t proc proc /proc`)"
+    );
+    Ok(if own == FIRST_PID_NAMESPACE { 0 } else { own })
 }
 
 /// Inode number of a namespace that a process lives in.

@@ -511,9 +511,13 @@ impl Names {
             .retain(|(_, _, flow)| age(flow.since_ns) < IDLE_AFTER);
     }
 
-    /// The window has closed: what was asked stays without an answer.
-    pub(crate) fn close(&mut self) {
-        self.gaps.unseen += self.claims.len() as u64;
+    /// The window has closed: what was asked stays without an answer. Packets of datagrams that were sent just before
+    /// may come later: they are not of the window.
+    pub(crate) fn close(&mut self, now_ns: u64) {
+        let is_late = |claim: &&Claim| {
+            Duration::from_nanos(now_ns.saturating_sub(claim.since_ns)) >= SENT_BEFORE
+        };
+        self.gaps.unseen += self.claims.iter().filter(is_late).count() as u64;
         for asked in std::mem::take(&mut self.asked) {
             self.fold(asked);
         }
@@ -691,7 +695,7 @@ mod tests {
             assert_eq!(names.used[0].claimed, ["b.test"]);
             // A port that somebody else has taken since.
             names.packet(&packet(true, 4000, udp, &question), 0);
-            names.close();
+            names.close(u64::MAX);
             assert_eq!(rows(&names), expected, "{order}");
             assert_eq!(names.gaps, Gaps::default());
         }
@@ -711,7 +715,7 @@ mod tests {
         elsewhere.version = 4;
         elsewhere.local[..4].copy_from_slice(&[10, 9, 9, 9]);
         names.claimed(&elsewhere, 0);
-        names.close();
+        names.close(u64::MAX);
         assert_eq!(rows(&names), [("ours.test".to_owned(), None, 1)]);
         assert_eq!(names.gaps.unseen, 1);
     }
@@ -732,7 +736,7 @@ mod tests {
         names.claimed(&claim(4000, NETNS), 0);
         names.claimed(&claim(4000, NETNS), 0);
         names.packet(&outside, 0);
-        names.close();
+        names.close(u64::MAX);
         // Sent twice, with one id.
         assert_eq!(rows(&names), [("a.test".to_owned(), None, 2)]);
     }
@@ -756,7 +760,7 @@ mod tests {
                 // Sent again.
                 names.packet(&packet, 0);
             }
-            names.close();
+            names.close(u64::MAX);
             assert_eq!(rows(&names), [("tcp.test".to_owned(), None, 2)], "{step}");
         }
     }

@@ -7,11 +7,13 @@
 //! lower bound of what is unseen is f1²/2f2, corrected for few windows (Chao 1984, 1987).
 
 use super::rows::Row;
-use crate::model::{BaselineContainer, BaselineWindow, Coverage, Dimension, DnsRow, Seen};
-use std::collections::BTreeMap;
+use crate::model::{BaselineContainer, BaselineWindow, Coverage, Dimension, DnsRow, NotSeen, Seen};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Above this share the windows were long enough.
 const ENOUGH: f64 = 0.99;
+/// Seconds of all windows together below which nothing is said without a condition.
+const LEAST_SECONDS: f64 = 60.0;
 /// So many windows may be asked for; more says that it does not settle.
 const MANY_WINDOWS: f64 = 100.0;
 
@@ -149,6 +151,23 @@ fn windows_more(rarity: Rarity, units: f64) -> Option<f64> {
     (more > 0.0).then(|| more.ceil())
 }
 
+/// What no window saw.
+pub(super) fn not_seen(windows: &[&BaselineWindow]) -> BTreeSet<NotSeen> {
+    let seconds: f64 = windows.iter().map(|window| window.window_seconds).sum();
+    [
+        (
+            NotSeen::Start,
+            windows.iter().any(|window| window.from_start),
+        ),
+        (NotSeen::End, windows.iter().any(|window| window.to_end)),
+        (NotSeen::Minute, seconds >= LEAST_SECONDS),
+    ]
+    .into_iter()
+    .filter(|(_, is_seen)| !is_seen)
+    .map(|(what, _)| what)
+    .collect()
+}
+
 /// Coverage of each dimension that has rows.
 pub(super) fn of_container(
     container: &BaselineContainer,
@@ -162,7 +181,7 @@ pub(super) fn of_container(
     let mut all = BTreeMap::new();
     let mut put = |dimension: Dimension, counts: Vec<&[u64]>| {
         if !counts.is_empty() && !windows.is_empty() {
-            all.insert(dimension, describe(&counts, windows.len(), seconds));
+            all.insert(dimension, describe(&counts, windows, seconds));
         }
     };
     put(Dimension::Processes, counts(&container.processes));
@@ -181,7 +200,8 @@ fn counts<R: Row>(rows: &[R]) -> Vec<&[u64]> {
     seen.map(|seen| seen.support.counts.0.as_slice()).collect()
 }
 
-fn describe(counts: &[&[u64]], n_windows: usize, seconds: f64) -> Coverage {
+fn describe(counts: &[&[u64]], windows: &[&BaselineWindow], seconds: f64) -> Coverage {
+    let n_windows = windows.len();
     let whole = estimate(counts, n_windows);
     let round = |value: f64| (value * 10_000.0).round() / 10_000.0;
     // One number for each power of two of windows is enough of a trend, and the last.
@@ -194,16 +214,39 @@ fn describe(counts: &[&[u64]], n_windows: usize, seconds: f64) -> Coverage {
         trend,
         rows: counts.len() as u64,
         unseen_rows: (whole.unseen * 10.0).round() / 10.0,
-        verdict: verdict(&whole, n_windows, seconds).into(),
+        verdict: verdict(&whole, n_windows, seconds, &not_seen(windows)).into(),
     }
 }
 
-fn verdict(estimate: &Estimate, n_windows: usize, seconds: f64) -> String {
+/// The estimate knows nothing but what the windows saw: an operation that none of them has is not in it.
+fn verdict(
+    estimate: &Estimate,
+    n_windows: usize,
+    seconds: f64,
+    not_seen: &BTreeSet<NotSeen>,
+) -> String {
     if estimate.coverage >= ENOUGH {
-        return if n_windows > 1 {
+        if n_windows == 1 {
+            return "long enough by the counts of one window: record a second to be sure"
+                .to_owned();
+        }
+        let mut lacks = Vec::new();
+        if not_seen.contains(&NotSeen::Start) {
+            lacks.push("no window has a start".to_owned());
+        }
+        if not_seen.contains(&NotSeen::Minute) {
+            let all = seconds * n_windows as f64;
+            lacks.push(format!(
+                "all windows together are {all:.0} s, record {LEAST_SECONDS:.0} s at least"
+            ));
+        }
+        return if lacks.is_empty() {
             "long enough".to_owned()
         } else {
-            "long enough by the counts of one window: record a second to be sure".to_owned()
+            format!(
+                "long enough for the load that was seen, but {}",
+                lacks.join(", and ")
+            )
         };
     }
     match estimate.more {

@@ -377,6 +377,7 @@ fn finish(baseline: &mut Baseline) {
         }
         each_dimension!(container, describe);
         container.coverage = coverage::of_container(container, &windows);
+        container.not_seen = coverage::not_seen(&windows);
     }
 }
 
@@ -559,6 +560,7 @@ impl Facts {
             capabilities: rows(self.capabilities),
             events: rows(self.events),
             coverage: BTreeMap::new(),
+            not_seen: BTreeSet::new(),
         }
     }
 }

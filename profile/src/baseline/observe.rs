@@ -115,6 +115,11 @@ pub(crate) fn observe(
     known: Option<&Baseline>,
 ) -> BTreeMap<Text, Facts> {
     let incomplete = incomplete(profile);
+    let dimensions = profile.completeness.dimensions.iter();
+    let not_looked_at: BTreeMap<Dimension, BTreeSet<Text>> = dimensions
+        .filter(|(_, state)| !state.not_looked_at.is_empty())
+        .map(|(dimension, state)| (*dimension, state.not_looked_at.clone()))
+        .collect();
     let known: HashMap<&Text, &BaselineContainer> = known
         .iter()
         .flat_map(|known| &known.containers)
@@ -139,8 +144,10 @@ pub(crate) fn observe(
                 .into(),
             window_seconds: profile.session.window_seconds.unwrap_or(0.0),
             from_start: container.from_start,
+            to_end: container.ended_at.is_some() || profile.session.exit.is_some(),
             complete: profile.completeness.complete,
             incomplete: incomplete.clone(),
+            not_looked_at: not_looked_at.clone(),
         };
         facts.from_start |= container.from_start;
         facts.image_digests.extend(container.image_digest.clone());
@@ -255,6 +262,14 @@ impl Observer<'_> {
         self.events(facts);
     }
 
+    /// What a process wrote over its arguments, as it stands where it was all that is known of them.
+    fn title(&self, text: &str) -> Text {
+        title(text).map_or_else(
+            || shape::argument(text, &self.context).0.into(),
+            |(pattern, _)| pattern.into(),
+        )
+    }
+
     /// An executable's path: only what a rule knows to vary is left out.
     fn exe(&self, exe: &str) -> Text {
         shape::path(exe, &self.context).pattern.into()
@@ -264,7 +279,9 @@ impl Observer<'_> {
         for (index, process) in self.container.processes.iter().enumerate() {
             let mut explain = Vec::new();
             let mut argv = Vec::with_capacity(process.argv.len());
-            if let Some((pattern, title)) = title(&process.argv) {
+            if let [only] = process.argv.as_slice()
+                && let Some((pattern, title)) = title(only)
+            {
                 explain.push(Explain {
                     part: 0,
                     by: ExplainedBy::Rule,
@@ -301,6 +318,11 @@ impl Observer<'_> {
             let row = ProcessRow {
                 exe,
                 argv,
+                titles: process
+                    .titles
+                    .iter()
+                    .map(|title| self.title(title))
+                    .collect(),
                 uid: process.uid,
                 origin: process.origin,
                 capabilities: sets
@@ -504,9 +526,8 @@ impl Observer<'_> {
 }
 
 /// A process that writes what it does over its arguments: `postgres: walwriter`, as one argument.
-fn title(argv: &[Text]) -> Option<(String, String)> {
-    let [only] = argv else { return None };
-    let (name, rest) = only.split_once(": ")?;
+fn title(text: &str) -> Option<(String, String)> {
+    let (name, rest) = text.split_once(": ")?;
     let is_name = !name.is_empty() && !name.contains([' ', '/']);
     (is_name && !rest.is_empty()).then(|| (format!("{name}: *"), rest.to_owned()))
 }

@@ -64,6 +64,8 @@ impl Row for ProcessRow {
     );
     fn add(&mut self, other: &Self) {
         self.capabilities.extend(other.capabilities.iter().cloned());
+        let titles = other.titles.iter().cloned();
+        self.titles.extend(titles.take(MAX_NAMES));
         // The weaker of two restrictions is what was seen.
         self.no_new_privs = weaker(self.no_new_privs, other.no_new_privs);
         self.seccomp = weaker(self.seccomp, other.seccomp);

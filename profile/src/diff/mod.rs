@@ -348,6 +348,9 @@ impl<'a> Comparison<'a> {
                 }
             }
         }
+        for dimension in Dimension::ALL {
+            self.not_looked_at(dimension);
+        }
         for dimension in comparable {
             match dimension {
                 Dimension::Processes => self.processes(),
@@ -447,6 +450,34 @@ impl<'a> Comparison<'a> {
             evidence: vec![format!("/completeness/dimensions/{word}").into()],
             accept: Text::default(),
         });
+    }
+
+    /// What the profile used that no row can show, and no window of the baseline did: whatever it is used for is new.
+    fn not_looked_at(&mut self, dimension: Dimension) {
+        let of =
+            |window: &'a BaselineWindow| window.not_looked_at.get(&dimension).into_iter().flatten();
+        let known: BTreeSet<&Text> = self.windows.iter().copied().flat_map(of).collect();
+        let here: BTreeSet<&Text> = self.facts.windows.iter().flat_map(of).collect();
+        let word = dimension.word();
+        for what in here.difference(&known) {
+            let key = format!("{what}: used, and not looked at");
+            self.rows.push(DriftRow {
+                id: id(self.name, dimension, Change::New, "", &key).into(),
+                change: Change::New,
+                dimension,
+                container: self.name.into(),
+                severity: Severity::Medium,
+                key: key.into(),
+                reason: "no window of the baseline used it, and what it is used for is in no row"
+                    .into(),
+                value: RowValue::Incomplete(IncompleteRow {
+                    reason: (*what).clone(),
+                }),
+                nearest: None,
+                evidence: vec![format!("/completeness/dimensions/{word}/notLookedAt").into()],
+                accept: Text::default(),
+            });
+        }
     }
 
     /// A key with the names of the profile in place of patterns: what a person looks for.

@@ -20,12 +20,9 @@ impl Comparison<'_> {
                 new_exes.entry(row.exe.as_str()).or_default().push(place);
                 continue;
             };
-            let covering: Vec<&&ProcessRow> = rows
-                .iter()
-                .filter(|known| covers_arguments(&known.argv, &row.argv))
-                .collect();
+            let covering = covering(rows, row);
             for known in &covering {
-                used.insert(std::ptr::from_ref(**known));
+                used.insert(std::ptr::from_ref(*known));
             }
             if covering.is_empty() {
                 let nearest = rows
@@ -244,6 +241,26 @@ impl Comparison<'_> {
 
 fn last_part(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or_default()
+}
+
+/// Rows of the baseline, of one executable, that have the command line of a row. A window that came after the start has
+/// titles in place of command lines: they are compared with what processes wrote over their own. Where the
+/// baseline knows the command line behind a title, no other one is taken for it.
+fn covering<'a>(rows: &[&'a ProcessRow], row: &ProcessRow) -> Vec<&'a ProcessRow> {
+    let one = |known: &ProcessRow, argv: &[Text]| {
+        let titles = || known.titles.iter().map(std::slice::from_ref);
+        covers_arguments(&known.argv, argv) || titles().any(|title| covers_arguments(title, argv))
+    };
+    let covering = |argv: &[Text]| {
+        let rows = rows.iter().filter(|known| one(known, argv));
+        rows.copied().collect::<Vec<_>>()
+    };
+    let found = covering(&row.argv);
+    if !found.is_empty() || rows.iter().any(|known| !known.titles.is_empty()) {
+        return found;
+    }
+    let titles = row.titles.iter().map(std::slice::from_ref);
+    titles.flat_map(covering).collect()
 }
 
 fn covers_arguments(known: &[Text], argv: &[Text]) -> bool {

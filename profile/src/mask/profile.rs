@@ -24,6 +24,9 @@ pub fn mask_rows(container: &mut Container, level: MaskLevel) {
     }
     for row in &mut container.processes {
         mask_texts(&mut row.argv, level);
+        for title in &mut row.titles {
+            mask_texts(std::slice::from_mut(title), level);
+        }
         names.mask(&mut row.exe);
         row.cwd.iter_mut().for_each(|cwd| names.mask(cwd));
     }

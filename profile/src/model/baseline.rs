@@ -92,11 +92,21 @@ pub struct BaselineWindow {
     pub window_seconds: f64,
     /// The container started within it.
     pub from_start: bool,
+    /// The container, or the command, ended within it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub to_end: bool,
     /// All dimensions that this kernel can show were complete.
     pub complete: bool,
     /// Dimensions that can't be relied on, and why.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub incomplete: BTreeMap<Dimension, Text>,
+    /// What was used within the window that no row can show, by dimension.
+    #[serde(
+        default,
+        skip_serializing_if = "BTreeMap::is_empty",
+        deserialize_with = "crate::bounds::entries"
+    )]
+    pub not_looked_at: BTreeMap<Dimension, BTreeSet<Text>>,
 }
 
 /// What one container, by its name, is known to do.
@@ -147,6 +157,26 @@ pub struct BaselineContainer {
     /// Whether the windows were long enough, by dimension.
     #[serde(default)]
     pub coverage: BTreeMap<Dimension, Coverage>,
+    /// What no window saw: coverage tells nothing of it.
+    #[serde(
+        default,
+        skip_serializing_if = "BTreeSet::is_empty",
+        deserialize_with = "crate::bounds::entries"
+    )]
+    pub not_seen: BTreeSet<NotSeen>,
+}
+
+/// What the windows of a baseline may all lack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub enum NotSeen {
+    /// A start of the container.
+    Start,
+    /// An end of it.
+    End,
+    /// A minute: all of them together are shorter.
+    Minute,
 }
 
 impl BaselineContainer {
@@ -289,6 +319,13 @@ pub struct ProcessRow {
     /// Arguments, with `*` for what varies.
     #[serde(deserialize_with = "crate::bounds::arguments")]
     pub argv: Vec<Text>,
+    /// What the processes wrote over their arguments, with `*` for what varies.
+    #[serde(
+        default,
+        skip_serializing_if = "BTreeSet::is_empty",
+        deserialize_with = "crate::bounds::entries"
+    )]
+    pub titles: BTreeSet<Text>,
     /// Effective user id.
     pub uid: u32,
     /// How it came into the container.

@@ -86,7 +86,8 @@ impl Dimension {
 }
 
 /// State of one dimension.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct DimensionCompleteness {
     /// How complete it is.
@@ -94,14 +95,22 @@ pub struct DimensionCompleteness {
     /// Why it is not complete, sorted.
     #[serde(default, deserialize_with = "crate::bounds::entries")]
     pub reasons: BTreeSet<Text>,
+    /// What the target used that no row of the dimension can show, since nobody looks at it, sorted.
+    #[serde(
+        default,
+        skip_serializing_if = "BTreeSet::is_empty",
+        deserialize_with = "crate::bounds::entries"
+    )]
+    pub not_looked_at: BTreeSet<Text>,
 }
 
 /// How complete a dimension is. The order is from best to worst.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum DimensionState {
     /// Everything that happened is there.
+    #[default]
     Complete,
     /// Something is known to be missing.
     Partial,

@@ -141,6 +141,36 @@ pub struct SecurityContext {
     pub volumes: Vec<Volume>,
 }
 
+/// A container that did not run within the window, and what the API says of it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct NotRunning {
+    /// Namespace of the pod.
+    pub namespace: Text,
+    /// Name of the pod.
+    pub pod: Text,
+    /// Name of the container.
+    pub container: Text,
+    /// `CrashLoopBackOff`, `Completed`, `PodInitializing`, …: as the container's status has it.
+    pub reason: Text,
+    /// What the status says besides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<Text>,
+    /// How often it was started again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restarts: Option<u64>,
+    /// Exit code of its last run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<i32>,
+    /// When its last run ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<Text>,
+    /// When the kubelet starts it again, at the earliest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub starts_at: Option<Text>,
+}
+
 /// One volume mount of a container.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -160,6 +190,13 @@ pub struct Volume {
         deserialize_with = "crate::bounds::path"
     )]
     pub source: Option<Text>,
+    /// The part of the volume that is mounted; `$(NAME)` in it stands for what the API does not tell.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "crate::bounds::path"
+    )]
+    pub sub_path: Option<Text>,
     /// Mounted read-only.
     pub read_only: bool,
 }

@@ -20,11 +20,11 @@ mod syscall;
 pub use baseline::{
     Baseline, BaselineContainer, BaselineKind, BaselineMetadata, BaselineWindow, BaselineWorkload,
     CapabilityRow, Coverage, DnsRow, EdgeRow, EventRow, Explain, ExplainedBy, FileRow, ListenRow,
-    PeerRow, Phase, ProcessRow, Seen, Support, SyscallRow, WindowCounts,
+    NotSeen, PeerRow, Phase, ProcessRow, Seen, Support, SyscallRow, WindowCounts,
 };
 pub use capability::{CapabilityMethod, CapabilityUse};
 pub use completeness::{Completeness, Dimension, DimensionCompleteness, DimensionState};
-pub use container::{Container, OwnerReference, SecurityContext, Volume};
+pub use container::{Container, NotRunning, OwnerReference, SecurityContext, Volume};
 pub use drift::{
     Change, Drift, DriftKind, DriftRow, DriftSide, DriftSummary, IncompleteRow, NotComparable,
     RowValue, Severity,
@@ -79,6 +79,13 @@ pub struct Profile {
     /// One row per container, sorted by namespace, pod, container and id.
     #[serde(deserialize_with = "crate::bounds::rows")]
     pub containers: Vec<Container>,
+    /// Containers of the target that did not run within the window, sorted by namespace, pod and container.
+    #[serde(
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "crate::bounds::entries"
+    )]
+    pub not_running: Vec<NotRunning>,
     /// What the document can and cannot be relied on for.
     pub completeness: Completeness,
 }

@@ -102,7 +102,7 @@ pub struct Endpoint {
     pub address: Option<Text>,
     /// Port.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub port: Option<u16>,
+    pub port: Option<u32>,
     /// Path of a Unix socket; an abstract name begins with `@`.
     #[serde(
         default,
@@ -121,7 +121,7 @@ pub struct Remote {
     pub address: Option<Text>,
     /// Port.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub port: Option<u16>,
+    pub port: Option<u32>,
     /// Path of a Unix socket; an abstract name begins with `@`.
     #[serde(
         default,

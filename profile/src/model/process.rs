@@ -25,6 +25,14 @@ pub struct Process {
     /// The arguments were longer than the capture takes.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub argv_truncated: bool,
+    /// What processes of the row wrote over their arguments, as `ps` shows it of servers. A process that ran before the
+    /// window has its title for arguments.
+    #[serde(
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "crate::bounds::arguments"
+    )]
+    pub titles: Vec<Text>,
     /// Working directory at the start of the program.
     #[serde(
         default,

@@ -44,6 +44,14 @@ pub struct Request {
     /// Who a command runs as; the probe's own user when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run_as: Option<RunAs>,
+    /// Signals that a command shall ignore, as its caller does: bit N - 1 is signal N.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub ignored_signals: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// A user that a command runs as; in JSON the numbers in a row: user, group, supplementary groups.
@@ -98,6 +106,7 @@ impl Request {
             verbose: false,
             concurrent: false,
             run_as: None,
+            ignored_signals: 0,
         }
     }
 }

@@ -237,7 +237,7 @@ fn scripts(folder: &Folder) -> Value {
         {"argv": ["/bin/sh", "-e", argument], "count": 2, "exits": {"1": 2}},
         {"argv": ["/bin/sh", plain, nested], "count": 1, "exits": {"4": 1}},
     ], "files": [
-        {"path": folder.at("plain"), "exe": exe, "operations": with(3)},
+        {"path": folder.at("plain"), "exe": exe, "operations": with(4)},
         {"path": folder.at("argument"), "exe": exe, "operations": with(2)},
         {"path": folder.at("nested"), "exe": exe, "operations": with(1)},
     ], "whole": ["processes"], "programs": ["/dash", "/bash", "/sh"]})

@@ -1,9 +1,13 @@
 //! What was profiled, and how complete it is.
 
+use super::replicas::{Shown, together};
 use super::screen::Screen;
 use crate::render::name;
+use jiff::Timestamp;
 use procmon_profile::completeness::joined;
-use procmon_profile::model::{Container, DimensionState, HookState, Profile};
+use procmon_profile::model::{Container, DimensionState, HookState, NotRunning, Profile};
+use procmon_profile::text::Text;
+use std::collections::BTreeSet;
 use std::io;
 
 pub(super) fn header(screen: &mut Screen<'_>, profile: &Profile) -> io::Result<()> {
@@ -64,10 +68,76 @@ pub(super) fn header(screen: &mut Screen<'_>, profile: &Profile) -> io::Result<(
             )?;
         }
     }
+    let unseen: BTreeSet<Text> = profile
+        .completeness
+        .dimensions
+        .values()
+        .flat_map(|state| state.not_looked_at.iter().cloned())
+        .collect();
+    if !unseen.is_empty() {
+        screen.line("unseen", &joined(&unseen))?;
+    }
     for note in &profile.completeness.notes {
         screen.line("note", note)?;
     }
+    for row in &profile.not_running {
+        screen.line("not run", &not_running(row))?;
+    }
+    if let Some(advice) = advice(profile) {
+        screen.line("", &advice)?;
+    }
     Ok(())
+}
+
+/// What is known of a container that did not run.
+fn not_running(row: &NotRunning) -> String {
+    let mut text = format!("{}/{}: {}", row.pod, row.container, row.reason);
+    if let Some(restarts) = row.restarts.filter(|restarts| *restarts > 0) {
+        text += &format!(", started again {restarts} times");
+    }
+    if let (Some(code), Some(time)) = (row.exit_code, &row.ended_at) {
+        text += &format!(", ended with exit code {code} at {time}");
+    }
+    if let Some(time) = &row.starts_at {
+        text += &format!(", starts again at {time}");
+    }
+    if let Some(message) = row.message.as_ref().filter(|_| row.starts_at.is_none()) {
+        text += &format!(": {message}");
+    }
+    text
+}
+
+/// What to do about containers that did not run.
+fn advice(profile: &Profile) -> Option<String> {
+    let ended = profile
+        .session
+        .ended_at
+        .as_ref()?
+        .parse::<Timestamp>()
+        .ok()?;
+    let starts = profile
+        .not_running
+        .iter()
+        .filter_map(|row| row.starts_at.as_ref());
+    let last = starts
+        .filter_map(|time| time.parse::<Timestamp>().ok())
+        .max();
+    if let Some(last) = last {
+        let wait = last.duration_since(ended).as_secs().max(0) + 60;
+        return Some(format!(
+            "a window of `--duration {wait}s` would see the next start"
+        ));
+    }
+    let row = profile.not_running.first()?;
+    Some(match row.reason.as_str() {
+        "Completed" | "Error" | "OOMKilled" | "ContainerCannotRun" => {
+            "what has ended can't be seen: profile its next run, by its owner or with -l".to_owned()
+        }
+        _ => format!(
+            "profile it when it runs: `kubectl wait -n {} --for=condition=Ready pod/{}`",
+            row.namespace, row.pod
+        ),
+    })
 }
 
 /// Whether to rely on it, in one line.
@@ -118,6 +188,35 @@ pub(super) fn titles(containers: &[Container]) -> Vec<(&Container, String)> {
             same.iter()
                 .map(|container| (*container, title(container, same.len() > 1)))
         })
+        .collect()
+}
+
+/// The same with replicas as one.
+pub(super) fn workloads(containers: &[Container]) -> Vec<(Container, String)> {
+    let (single, many): (Vec<Shown>, Vec<Shown>) = together(containers)
+        .into_iter()
+        .partition(|shown| shown.pods.is_empty());
+    let single: Vec<Container> = single.into_iter().map(|shown| shown.container).collect();
+    let of_single = titles(&single)
+        .into_iter()
+        .map(|(container, title)| (container.clone(), title));
+    many.into_iter()
+        .map(|shown| {
+            let owner = shown.container.owner.as_ref();
+            let owner = owner.map_or_else(String::new, |owner| {
+                format!("{}/{} ", owner.kind.to_lowercase(), owner.name)
+            });
+            let n_pods = shown.pods.len();
+            let mut title = format!(
+                "{owner}{}, {n_pods} pods as one (--per-pod shows each)",
+                shown.container.container
+            );
+            if let Some(image) = &shown.container.image {
+                title += &format!(", image {image}");
+            }
+            (shown.container, title)
+        })
+        .chain(of_single)
         .collect()
 }
 

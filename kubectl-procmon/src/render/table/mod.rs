@@ -5,12 +5,13 @@ mod files;
 mod head;
 mod network;
 mod processes;
+mod replicas;
 mod screen;
 
 use crate::render::Style;
 use calls::{capabilities, events, syscalls};
 use files::{changes, failures, reads};
-use head::{header, titles};
+use head::{header, titles, workloads};
 use network::{network, questions};
 use processes::{Runtime, processes};
 use procmon_profile::model::Profile;
@@ -34,10 +35,18 @@ pub(super) fn render(
         colour: style.colour,
     };
     header(&mut screen, profile)?;
-    let several = profile.containers.len() > 1;
-    for (container, title) in titles(&profile.containers) {
+    let shown = if style.per_pod {
+        titles(&profile.containers)
+            .into_iter()
+            .map(|(container, title)| (container.clone(), title))
+            .collect()
+    } else {
+        workloads(&profile.containers)
+    };
+    let several = shown.len() > 1;
+    for (container, title) in &shown {
         if several || container.pod.is_some() {
-            screen.heading(&title)?;
+            screen.heading(title)?;
         }
         let runtime = Runtime::of(container);
         processes(&mut screen, container)?;
@@ -93,13 +102,14 @@ mod tests {
         let style = Style {
             width,
             colour: false,
+            per_pod: false,
         };
         let mut out = Vec::new();
         assert!(render(profile, style, wide, &mut out).is_ok());
         String::from_utf8_lossy(&out).into_owned()
     }
 
-    fn peer(name: &str, port: u16) -> Network {
+    fn peer(name: &str, port: u32) -> Network {
         Network {
             exe: "/usr/sbin/nginx".into(),
             protocol: Protocol::Tcp,

@@ -222,7 +222,7 @@ fn short_kind(kind: &str) -> String {
     }
 }
 
-fn endpoint(address: Option<&str>, port: Option<u16>, path: Option<&str>) -> String {
+fn endpoint(address: Option<&str>, port: Option<u32>, path: Option<&str>) -> String {
     match (address, port, path) {
         (_, _, Some(path)) => path.to_owned(),
         (Some(address), Some(port), _) if address.contains(':') => format!("[{address}]:{port}"),

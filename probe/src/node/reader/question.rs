@@ -9,6 +9,8 @@ pub(crate) struct Given<'a> {
     pub(crate) tgid: u32,
     /// Its id as its own /proc shows it.
     pub(crate) pid: u32,
+    /// Inode number of its mount namespace when it gave the name; 0: unknown.
+    pub(crate) namespace: u32,
     /// What the name is relative to; the caller's root when it is absolute.
     pub(crate) directory: &'a [u8],
     /// The name.
@@ -90,14 +92,22 @@ impl<'a> Question<'a> {
 
     /// Length, ticket, and the question.
     pub(super) fn encode(&self, ticket: u64) -> Vec<u8> {
-        let (numbers, texts): ([u32; 6], [&[u8]; 2]) = match *self {
-            Self::Root { container, tgid } => ([ROOT, container, tgid, 0, 0, 0], [b"", b""]),
-            Self::CommandLine { tgid } => ([COMMAND_LINE, 0, tgid, 0, 0, 0], [b"", b""]),
+        let (numbers, texts): ([u32; 7], [&[u8]; 2]) = match *self {
+            Self::Root { container, tgid } => ([ROOT, container, tgid, 0, 0, 0, 0], [b"", b""]),
+            Self::CommandLine { tgid } => ([COMMAND_LINE, 0, tgid, 0, 0, 0, 0], [b"", b""]),
             Self::Name(given) => {
                 let flags = u32::from(given.follow) * FOLLOW + u32::from(given.is_host) * HOST;
                 let length = u32::try_from(given.directory.len()).unwrap_or(0);
                 (
-                    [NAME, given.container, given.tgid, given.pid, flags, length],
+                    [
+                        NAME,
+                        given.container,
+                        given.tgid,
+                        given.pid,
+                        given.namespace,
+                        flags,
+                        length,
+                    ],
                     [given.directory, given.name],
                 )
             }
@@ -117,11 +127,11 @@ impl<'a> Question<'a> {
     /// Ticket and question, from what follows the length.
     pub(super) fn decode(bytes: &'a [u8]) -> Option<(u64, Self)> {
         let (ticket, mut bytes) = bytes.split_first_chunk()?;
-        let mut numbers = [0; 6];
+        let mut numbers = [0; 7];
         for place in &mut numbers {
             *place = number(&mut bytes)?;
         }
-        let [kind, container, tgid, pid, flags, length] = numbers;
+        let [kind, container, tgid, pid, namespace, flags, length] = numbers;
         let question = match kind {
             ROOT => Self::Root { container, tgid },
             COMMAND_LINE => Self::CommandLine { tgid },
@@ -131,6 +141,7 @@ impl<'a> Question<'a> {
                     container,
                     tgid,
                     pid,
+                    namespace,
                     directory,
                     name,
                     follow: flags & FOLLOW != 0,
@@ -223,6 +234,7 @@ mod tests {
             container: 1,
             tgid: 2,
             pid: 3,
+            namespace: 4,
             directory: b"/a",
             name: b"b\xff",
             follow: true,
@@ -233,6 +245,7 @@ mod tests {
             panic!("it is another question");
         };
         assert_eq!((read.container, read.tgid, read.pid), (1, 2, 3));
+        assert_eq!(read.namespace, 4);
         assert_eq!((read.directory, read.name), (given.directory, given.name));
         assert_eq!((read.follow, read.is_host), (true, false));
         for cut in 4..bytes.len() - given.name.len() {
@@ -258,6 +271,7 @@ mod tests {
             container: 0,
             tgid: 0,
             pid: 0,
+            namespace: 0,
             directory,
             name,
             follow: false,

@@ -1,7 +1,7 @@
 //! The child's side: questions in, answers out, until the probe is gone.
 
 use super::question::{BEGUN, CommandLine, Frame, Given, MAX_QUESTION, Question};
-use crate::node::names;
+use crate::node::{names, namespace};
 use crate::sys;
 use rustix::fs::{Mode, OFlags, open, readlink};
 use std::collections::HashMap;
@@ -98,13 +98,25 @@ fn place(path: &str) -> Option<OwnedFd> {
     open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).ok()
 }
 
-/// Roots of containers, kept since their processes may be gone when a name has to be resolved.
+/// Roots of containers, kept since their processes may be gone when a name has to be resolved; each with the number
+/// of its mount namespace.
 #[derive(Default)]
-struct Roots(HashMap<u32, OwnedFd>);
+struct Roots(HashMap<u32, (OwnedFd, u32)>);
+
+/// Inode number of the mount namespace of a process.
+fn mount_namespace(process: &str) -> Option<u32> {
+    namespace(process, "mnt")
+}
+
+/// A process lives in the mount namespace in which a name was given. Where that is not known, it is taken for granted.
+fn is_there(process: &str, given: &Given<'_>) -> bool {
+    given.namespace == 0 || mount_namespace(process) == Some(given.namespace)
+}
 
 impl Roots {
     fn keep(&mut self, container: u32, tgid: u32) {
-        if let Some(root) = place(&format!("/proc/{tgid}/root")) {
+        let namespace = mount_namespace(&tgid.to_string());
+        if let Some(root) = place(&format!("/proc/{tgid}/root")).zip(namespace) {
             self.0.entry(container).or_insert(root);
         }
     }
@@ -124,12 +136,14 @@ impl Roots {
         Some(path)
     }
 
-    /// The root of a caller, or of its container when it is gone; and where that root lies when it is a
-    /// directory of its mount namespace.
+    /// The root of a caller, or of its container when it is gone and had no mounts of its own; and where that root lies
+    /// when it is a directory of its mount namespace.
     fn root_of(&self, given: &Given<'_>) -> (Option<OwnedFd>, Vec<u8>) {
         let own = format!("/proc/{}/root", given.tgid);
         let not_root = |path: Vec<u8>| if path == b"/" { Vec::new() } else { path };
-        let link = read_link(&own).map(not_root);
+        let link = read_link(&own)
+            .filter(|_| is_there(&given.tgid.to_string(), given))
+            .map(not_root);
         // The kernel has told where an absolute name begins.
         let prefix = given
             .name
@@ -148,9 +162,11 @@ impl Roots {
             _ => {}
         }
         let root = match self.0.get(&given.container) {
-            Some(root) => root.try_clone().ok(),
-            None if given.is_host => place("/proc/1/root"),
-            None => None,
+            Some((root, namespace)) if [0, *namespace].contains(&given.namespace) => {
+                root.try_clone().ok()
+            }
+            None if given.is_host && is_there("1", given) => place("/proc/1/root"),
+            _ => None,
         };
         let prefix = prefix.unwrap_or_default();
         (root.and_then(|root| below(root, &prefix)), prefix)
