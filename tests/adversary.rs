@@ -329,8 +329,13 @@ fn many_descriptors_keep_no_window_closed() {
         opened < usual * 2 + Duration::from_secs(3),
         "{opened:?} {usual:?}"
     );
+    // The kernel goes through them quickly: all were looked at, or it is said that they were not.
     let why = reasons(&document, "network");
-    assert!(why.contains("too many open descriptors"), "{why}");
+    let is_whole = document["completeness"]["dimensions"]["network"]["state"] == "complete";
+    assert!(
+        is_whole || why.contains("too many open descriptors"),
+        "{why}"
+    );
     std::fs::write(folder.join("stop"), "").unwrap();
     assert!(target.process.wait(SOON).success());
 }

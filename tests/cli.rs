@@ -3,10 +3,12 @@
 
 use procmon_tests::plugin;
 use std::fs::Permissions;
-use std::io::Write as _;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use std::sync::{Arc, Mutex};
 
 fn run(args: &[&str]) -> Output {
     Command::new(plugin())
@@ -361,6 +363,128 @@ fn a_connection_that_cannot_be_is_refused_with_its_reason() {
         .unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(errors.contains("Connection refused"), "{errors}");
+}
+
+#[test]
+fn a_certificate_of_version_1_is_refused_in_words() {
+    let path = procmon_tests::root().join("tests/documents/old-certificate/kubeconfig.yaml");
+    refused(
+        &["profile", "pod/x", "--kubeconfig", path.to_str().unwrap()],
+        &["X.509 version 1", "hint:", "extendedKeyUsage"],
+    );
+}
+
+/// Answers every request that there is no such thing, and keeps what was asked.
+fn api_server() -> (u16, Arc<Mutex<Vec<String>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let kept = Arc::clone(&asked);
+    std::thread::spawn(move || {
+        for connection in listener.incoming() {
+            let mut connection = connection.unwrap();
+            let mut lines = BufReader::new(connection.try_clone().unwrap()).lines();
+            let head: Vec<String> = lines
+                .by_ref()
+                .map_while(Result::ok)
+                .take_while(|line| !line.is_empty())
+                .collect();
+            kept.lock().unwrap().push(head.join("\n").to_lowercase());
+            let status = r#"{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"NotFound","message":"not found","code":404}"#;
+            let _ = write!(
+                connection,
+                "HTTP/1.1 404 Not Found\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\
+                 Connection: close\r\n\r\n{status}",
+                status.len()
+            );
+        }
+    });
+    (port, asked)
+}
+
+#[test]
+fn a_credential_plugin_is_run_once_and_requests_say_whose_they_are() {
+    let (port, asked) = api_server();
+    let folder = tempfile::tempdir().unwrap();
+    let runs = folder.path().join("runs");
+    let plugin_of = |status: &str| {
+        let program = folder.path().join("credential");
+        std::fs::write(
+            &program,
+            format!(
+                "#!/bin/sh\necho run >> {}\necho '{{\"kind\":\"ExecCredential\",\"apiVersion\":\
+                 \"client.authentication.k8s.io/v1\",\"status\":{status}}}'\n",
+                runs.display()
+            ),
+        )
+        .unwrap();
+        std::fs::set_permissions(&program, Permissions::from_mode(0o755)).unwrap();
+        program
+    };
+    let kubeconfig = |program: &Path| {
+        file(
+            format!(
+                "apiVersion: v1\nkind: Config\ncurrent-context: here\n\
+                 contexts: [{{name: here, context: {{cluster: c, user: u}}}}]\n\
+                 clusters: [{{name: c, cluster: {{server: \"http://127.0.0.1:{port}\"}}}}]\n\
+                 users: [{{name: u, user: {{exec: {{apiVersion: client.authentication.k8s.io/v1, \
+                 command: {}, interactiveMode: IfAvailable}}}}}}]\n",
+                program.display()
+            )
+            .as_bytes(),
+        )
+    };
+    for (status, times) in [
+        (r#"{"token":"hunter2"}"#, 1),
+        (
+            r#"{"token":"hunter2","expirationTimestamp":"2099-01-01T00:00:00Z"}"#,
+            1,
+        ),
+        // It has ended: another one for the request.
+        (
+            r#"{"token":"hunter2","expirationTimestamp":"2001-01-01T00:00:00Z"}"#,
+            2,
+        ),
+    ] {
+        let _ = std::fs::remove_file(&runs);
+        asked.lock().unwrap().clear();
+        let config = kubeconfig(&plugin_of(status));
+        let path = config.path().to_str().unwrap();
+        refused(&["profile", "pod/x", "--kubeconfig", path], &["pod `x`"]);
+        let requests = asked.lock().unwrap().clone();
+        for request in &requests {
+            assert!(
+                request.contains("authorization: bearer hunter2"),
+                "{request}"
+            );
+            assert!(
+                request.contains("user-agent: kubectl-procmon/"),
+                "{request}"
+            );
+        }
+        let count = std::fs::read_to_string(&runs).unwrap().lines().count();
+        assert_eq!((requests.len(), count), (1, times), "{status}");
+    }
+    for (status, says) in [
+        (r#"{"token":["x"]}"#, "wrote no ExecCredential"),
+        (
+            r#"{"token":"x","expirationTimestamp":"soon"}"#,
+            "`soon` is no time",
+        ),
+    ] {
+        let config = kubeconfig(&plugin_of(status));
+        let path = config.path().to_str().unwrap();
+        refused(&["profile", "pod/x", "--kubeconfig", path], &[says]);
+    }
+    let config = kubeconfig(Path::new("/nonexistent/credential"));
+    let path = config.path().to_str().unwrap();
+    refused(
+        &["profile", "pod/x", "--kubeconfig", path],
+        &[
+            "cannot run the credential plugin `/nonexistent/credential`",
+            "hint:",
+        ],
+    );
 }
 
 /// Runs a command whose standard output takes nothing; what it says.

@@ -155,7 +155,7 @@ fn in_a_pid_namespace_of_its_own_a_running_process_has_its_number_there() {
     }
     let (_folder, base) = folder();
     let document = base.join("p.json");
-    // The shell's child has the number that the shell tells.
+    // The shell's child has the number that the shell tells. The network is its own: other tests use the same ports.
     let script = format!(
         "{} bound 20 & pid=$!; sleep 1; {} profile --local -q -o json --output-file {} --pid $pid --duration 1s; \
          kill $pid",
@@ -164,7 +164,7 @@ fn in_a_pid_namespace_of_its_own_a_running_process_has_its_number_there() {
         document.display()
     );
     let status = Command::new("unshare")
-        .args(["-pf", "--mount-proc", "sh", "-c", &script])
+        .args(["-npf", "--mount-proc", "sh", "-c", &script])
         .stdout(Stdio::null())
         .status()
         .unwrap();
@@ -175,6 +175,68 @@ fn in_a_pid_namespace_of_its_own_a_running_process_has_its_number_there() {
     assert_eq!(row["argv"][1], "bound");
     assert!(row["pids"][0].as_u64().unwrap() < 1000, "{row}");
     assert!(listeners(&document).contains("udp 0.0.0.0:28500"));
+}
+
+#[test]
+fn in_a_pid_namespace_of_its_own_a_cgroup_has_all_that_it_has_outside() {
+    let root = ["/sys/fs/cgroup/unified", "/sys/fs/cgroup"]
+        .map(Path::new)
+        .into_iter()
+        .find(|path| path.join("cgroup.procs").is_file());
+    if !has_bpf() || !procmon_tests::has("bpf", root.is_some(), "needs a cgroup2 hierarchy") {
+        return;
+    }
+    let root = root.unwrap();
+    let (_folder, base) = folder();
+    let profile = |from_outside: bool| {
+        let cgroup = root.join(format!(
+            "procmon-nested-{from_outside}-{}",
+            std::process::id()
+        ));
+        let document = base.join(format!("{from_outside}.json"));
+        // One of the cgroup's processes is of the namespace, the other one may be of the machine.
+        let script = format!(
+            "sh -c 'echo $$ > {0}/cgroup.procs; exec {1} bound 20' & sleep 1; \
+             {2} profile --local -q -o json --output-file {3} --cgroup {0} --duration 1s; code=$?; kill $!; exit $code",
+            cgroup.display(),
+            shapes().display(),
+            plugin().display(),
+            document.display()
+        );
+        std::fs::create_dir(&cgroup).unwrap();
+        let other = from_outside.then(|| {
+            let script = format!(
+                "echo $$ > {}/cgroup.procs; echo ready; exec sleep 60",
+                cgroup.display()
+            );
+            Before::start(Command::new("sh").args(["-c", &script]))
+        });
+        let status = Command::new("unshare")
+            .args(["-npf", "--mount-proc", "sh", "-c", &script])
+            .stdout(Stdio::null())
+            .status()
+            .unwrap();
+        drop(other);
+        wait_for("the cgroup to be empty", SOON, || {
+            std::fs::remove_dir(&cgroup).ok()
+        });
+        assert!(status.success(), "{status}");
+        read(&document)
+    };
+    let document = profile(false);
+    is_complete(&document);
+    let row = rows(&document, "processes").next().unwrap();
+    assert_eq!(row["argv"][1], "bound", "{row}");
+    assert!(listeners(&document).contains("udp 0.0.0.0:28500"));
+    let document = profile(true);
+    let completeness = &document["completeness"];
+    assert_eq!(completeness["complete"], false, "{completeness:#}");
+    assert!(
+        completeness
+            .to_string()
+            .contains("so that they are not looked at: 1"),
+        "{completeness:#}"
+    );
 }
 
 #[test]

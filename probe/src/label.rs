@@ -45,6 +45,8 @@ pub(crate) struct Slots {
     /// Pod UID by the inode number of its cgroup.
     pub(crate) pods: BTreeMap<u64, String>,
     known: HashSet<u64>,
+    /// Processes of the target that the iterator does not reach: they are in no PID namespace that /proc shows.
+    pub(crate) out_of_reach: u64,
 }
 
 /// Numbers of the v1 hierarchies by controller, from /proc/cgroups; controllers of v2 have 0.
@@ -148,6 +150,23 @@ fn find_cgroup(path: &str) -> Result<(Hierarchy, PathBuf)> {
     )
 }
 
+/// Cgroups below each other that are looked through.
+const MAX_DEPTH: u32 = 16;
+
+/// Processes of a cgroup and of those below it that have no id here: the kernel shows 0.
+fn out_of_reach(directory: &Path, depth: u32) -> u64 {
+    let members = std::fs::read_to_string(directory.join("cgroup.procs")).unwrap_or_default();
+    let own = members.lines().filter(|line| *line == "0").count() as u64;
+    if depth == 0 {
+        return own;
+    }
+    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+    let below = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+    own + below
+        .map(|entry| out_of_reach(&entry.path(), depth - 1))
+        .sum::<u64>()
+}
+
 /// Labels everything of the target that runs, and prepares for what starts later.
 pub(crate) fn label(
     capture: &mut Capture,
@@ -178,6 +197,7 @@ pub(crate) fn label(
                 .context("cannot read the cgroup")?
                 .ino();
             slots.only(path.clone(), false);
+            slots.out_of_reach = out_of_reach(&directory, MAX_DEPTH);
             Slots::take(capture, ONLY_CONTAINER)?;
             slots.insert(capture, id, CGROUP_CONTAINER, ONLY_CONTAINER)?;
             let bytes = capture.scan(SCAN_LIST)?;

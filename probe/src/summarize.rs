@@ -1075,6 +1075,15 @@ pub(crate) fn completeness(
             );
         }
     }
+    if facts.slots.out_of_reach > 0 {
+        let reason = format!(
+            "processes of the target that no PID namespace of the probe's /proc has, so that they are not looked at: {}",
+            facts.slots.out_of_reach
+        );
+        for dimension in Dimension::ALL {
+            add(dimension, DimensionState::Partial, reason.clone());
+        }
+    }
     if facts.unread_descriptors {
         let reason = "there were too many open descriptors to look at all when the window opened: \
                       who holds a listener, and who an io_uring, is not known of all";
@@ -1148,7 +1157,7 @@ pub(crate) fn completeness(
 }
 
 /// Calls that say that something is used which no row can show.
-const UNSEEN_CALLS: [(&str, Dimension, &str); 7] = [
+pub(crate) const UNSEEN_CALLS: [(&str, Dimension, &str); 8] = [
     ("shmat", Dimension::Files, "System V shared memory (shmat)"),
     (
         "msgsnd",
@@ -1165,6 +1174,11 @@ const UNSEEN_CALLS: [(&str, Dimension, &str); 7] = [
         "ipc",
         Dimension::Files,
         "System V shared memory and message queues (ipc)",
+    ),
+    (
+        "acct",
+        Dimension::Files,
+        "process accounting that the kernel writes to a file (acct)",
     ),
     (
         "vmsplice",
@@ -1243,7 +1257,7 @@ fn not_looked_at(
 }
 
 /// Calls by which work is done that no call names.
-const RING_CALLS: [&str; 3] = ["io_uring_enter", "io_uring_setup", "io_submit"];
+pub(crate) const RING_CALLS: [&str; 3] = ["io_uring_enter", "io_uring_setup", "io_submit"];
 
 /// A system call of this name was answered without an error.
 fn is_used(container: &Container, name: &str) -> bool {

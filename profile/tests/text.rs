@@ -71,7 +71,7 @@ fn object(schema: &Value, root: &Value) -> Vec<Value> {
         .map(|(name, schema)| match name.as_str() {
             "counts" => (name.clone(), vec![json!("1")]),
             // Maps whose keys are words of an enum, of which the schema says nothing.
-            "dimensions" | "coverage" | "incomplete"
+            "dimensions" | "coverage" | "incomplete" | "notLookedAt"
                 if schema.get("additionalProperties").is_some() =>
             {
                 (name.clone(), keyed("files", schema, root))

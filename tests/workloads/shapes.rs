@@ -84,7 +84,7 @@ fn bound(seconds: u64) {
     let _six = UdpSocket::bind("[::]:28501").expect("a port");
     let name = UnixAddress::from_abstract_name("bound-datagram").expect("a name");
     let _unix = UnixDatagram::bind_addr(&name).expect("a socket");
-    let _ephemeral = UdpSocket::bind("127.0.0.1:0").expect("a port");
+    let _ephemeral = UdpSocket::bind("0.0.0.0:0").expect("a port");
     ready(seconds);
 }
 

@@ -229,7 +229,7 @@ impl Processes {
             self.untitled.pop_front();
             self.ask_title(node, tgid, image);
         }
-        node.lines.look();
+        node.titles.look();
         self.take_titles(node);
     }
 
@@ -237,14 +237,14 @@ impl Processes {
         let lives = self.image_of(tgid) == Some(image) && tgid & HIDDEN_TGID == 0;
         if lives && self.n_asked < MAX_TITLES {
             self.n_asked += 1;
-            let ticket = node.lines.ask(&Question::CommandLine { tgid });
+            let ticket = node.titles.ask(&Question::CommandLine { tgid });
             self.asked.push_back((ticket, tgid, image));
         }
     }
 
     fn take_titles(&mut self, node: &mut Node) {
         while let Some((ticket, tgid, image)) = self.asked.front().copied() {
-            let Some(answer) = node.lines.answer(ticket) else {
+            let Some(answer) = node.titles.answer(ticket) else {
                 return;
             };
             self.asked.pop_front();
@@ -268,7 +268,7 @@ impl Processes {
         for (tgid, image) in live {
             self.ask_title(node, tgid, image);
         }
-        node.lines.settle(LAST_TITLES);
+        node.titles.settle(LAST_TITLES);
         self.take_titles(node);
     }
 

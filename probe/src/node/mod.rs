@@ -53,6 +53,8 @@ pub(crate) struct Node {
     pub(crate) reader: Reader,
     /// command lines, which no flood of names may keep waiting.
     pub(crate) lines: Reader,
+    /// Titles, which a process can hold up, too: those of processes that come in from outside must not wait for them.
+    pub(crate) titles: Reader,
     started_ns: u64,
     mounts_ns: u64,
     /// Mounts that were not read, since others took too long.
@@ -75,6 +77,7 @@ impl Node {
             has_pods,
             reader: Reader::new(seconds),
             lines: Reader::new(seconds),
+            titles: Reader::new(seconds),
             started_ns: sys::monotonic_ns(),
             ..Self::default()
         }

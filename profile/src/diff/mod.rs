@@ -461,15 +461,16 @@ impl<'a> Comparison<'a> {
         let word = dimension.word();
         for what in here.difference(&known) {
             let key = format!("{what}: used, and not looked at");
+            let why = "no window of the baseline used it, and what it is used for is in no row";
+            let (severity, why) = self.start("", (Severity::Medium, why), false);
             self.rows.push(DriftRow {
                 id: id(self.name, dimension, Change::New, "", &key).into(),
                 change: Change::New,
                 dimension,
                 container: self.name.into(),
-                severity: Severity::Medium,
+                severity,
                 key: key.into(),
-                reason: "no window of the baseline used it, and what it is used for is in no row"
-                    .into(),
+                reason: why.into(),
                 value: RowValue::Incomplete(IncompleteRow {
                     reason: (*what).clone(),
                 }),
