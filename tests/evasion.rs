@@ -5,10 +5,10 @@ use procmon_profile::wire::TargetSpec;
 use procmon_tests::capture::{capture, request};
 use procmon_tests::document::{check_truth, covers, read_truth, rows, state};
 use procmon_tests::workload::{self, Linked};
-use procmon_tests::{Running, has, has_bpf, plugin, wait_for};
+use procmon_tests::{Running, cgroup_root, has, has_bpf, plugin, wait_for};
 use serde_json::Value;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -691,10 +691,7 @@ struct Cgroup(PathBuf);
 
 impl Cgroup {
     fn new(name: &str) -> Option<Self> {
-        let root = ["/sys/fs/cgroup/unified", "/sys/fs/cgroup"]
-            .map(Path::new)
-            .into_iter()
-            .find(|path| path.join("cgroup.procs").is_file())?;
+        let root = cgroup_root()?;
         let path = root.join(format!("procmon-{name}-{}", std::process::id()));
         std::fs::create_dir(&path).ok()?;
         Some(Self(path))

@@ -4,7 +4,7 @@
 use procmon_profile::wire::TargetSpec;
 use procmon_tests::document::{check_sums, check_truth, read, read_truth, rows, state};
 use procmon_tests::workload::{self, Linked};
-use procmon_tests::{Running, has_bpf, plugin, wait_for};
+use procmon_tests::{Running, cgroup_root, has_bpf, plugin, wait_for};
 use serde_json::Value;
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpStream};
@@ -470,10 +470,7 @@ fn a_running_process_is_followed_with_its_children() {
 
 #[test]
 fn a_cgroup_is_followed_with_those_below_it() {
-    let root = ["/sys/fs/cgroup/unified", "/sys/fs/cgroup"]
-        .map(Path::new)
-        .into_iter()
-        .find(|path| path.join("cgroup.procs").is_file());
+    let root = cgroup_root();
     if !has_bpf() || !procmon_tests::has("bpf", root.is_some(), "needs a cgroup2 hierarchy") {
         return;
     }

@@ -4,7 +4,7 @@
 
 use procmon_tests::document::{read, rows, state};
 use procmon_tests::workload::{self, Linked};
-use procmon_tests::{has_bpf, plugin, wait_for};
+use procmon_tests::{cgroup_root, has_bpf, plugin, wait_for};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader};
@@ -179,10 +179,7 @@ fn in_a_pid_namespace_of_its_own_a_running_process_has_its_number_there() {
 
 #[test]
 fn in_a_pid_namespace_of_its_own_a_cgroup_has_all_that_it_has_outside() {
-    let root = ["/sys/fs/cgroup/unified", "/sys/fs/cgroup"]
-        .map(Path::new)
-        .into_iter()
-        .find(|path| path.join("cgroup.procs").is_file());
+    let root = cgroup_root();
     if !has_bpf() || !procmon_tests::has("bpf", root.is_some(), "needs a cgroup2 hierarchy") {
         return;
     }
@@ -629,10 +626,7 @@ fn a_name_is_not_looked_up_among_the_mounts_of_others() {
 
 #[test]
 fn who_observes_is_no_part_of_a_target() {
-    let root = ["/sys/fs/cgroup/unified", "/sys/fs/cgroup"]
-        .map(Path::new)
-        .into_iter()
-        .find(|path| path.join("cgroup.procs").is_file());
+    let root = cgroup_root();
     if !has_bpf() || !procmon_tests::has("bpf", root.is_some(), "needs a cgroup2 hierarchy") {
         return;
     }

@@ -49,15 +49,11 @@ pub(crate) struct Rendering {
 }
 
 impl Rendering {
-    /// What the place of the result can show.
+    /// The style of the place of the result, with what the flags ask for.
     pub(crate) fn style(&self, output: &Output) -> Style {
         Style {
             per_pod: self.per_pod,
-            ..if output.is_stdout() {
-                Style::of_stdout()
-            } else {
-                Style::plain()
-            }
+            ..Style::of(output)
         }
     }
 }

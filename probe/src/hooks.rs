@@ -356,14 +356,18 @@ pub(crate) fn load(
     limits.tasks = limits.tasks.min(MAX_TASKS);
     limits.syscall_rows = rows_of_calls(limits.syscall_rows, request.latency, cpus);
     let pid_namespace = crate::node::pid_namespace()?;
-    let (offsets, mut config, functions) =
-        layouts(hierarchy, tree, request.latency, limits.syscall_rows, arch).map_err(|error| {
-            Unable {
-                code: "noBtf",
-                error,
-            }
-        })?;
-    config.pid_namespace = pid_namespace;
+    let (offsets, config, functions) = layouts(
+        hierarchy,
+        tree,
+        request.latency,
+        limits.syscall_rows,
+        arch,
+        pid_namespace,
+    )
+    .map_err(|error| Unable {
+        code: "noBtf",
+        error,
+    })?;
     let btf = Btf::from_sys_fs()
         .context("cannot parse /sys/kernel/btf/vmlinux")
         .map_err(|error| Unable {
@@ -517,6 +521,7 @@ fn layouts(
     latency: bool,
     syscall_rows: u32,
     arch: &str,
+    pid_namespace: u32,
 ) -> Result<(procmon_probe_ebpf::abi::Offsets, Config, Functions)> {
     let mut bytes = Vec::new();
     std::fs::File::open("/sys/kernel/btf/vmlinux")
@@ -556,7 +561,7 @@ fn layouts(
         ),
         latency: u32::from(latency),
         tick_ns: sys::tick_ns(),
-        pid_namespace: 0,
+        pid_namespace,
         syscall_rows,
         direct: u32::from(
             functions

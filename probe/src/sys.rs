@@ -259,7 +259,7 @@ fn next_error(errors: &mut std::fs::File) -> io::Result<i32> {
 }
 
 /// Open files that a capture needs: maps, programs, links, children.
-const NEEDED_FILES: u64 = 128;
+pub(crate) const NEEDED_FILES: u64 = 128;
 /// Open files that it takes where it may: taps, too.
 const WANTED_FILES: u64 = 2048;
 /// How many this process was allowed at first; 0: it still is.
@@ -267,43 +267,40 @@ static FILES_BEFORE: AtomicU64 = AtomicU64::new(0);
 
 /// Lets this process open the files that a capture needs. The error is how many it may open at most.
 pub(crate) fn allow_files() -> Result<(), u64> {
+    let Some(mut limit) = open_files().filter(|limit| limit.rlim_cur < WANTED_FILES) else {
+        return Ok(());
+    };
+    if limit.rlim_max < NEEDED_FILES {
+        return Err(limit.rlim_max);
+    }
+    FILES_BEFORE.store(limit.rlim_cur, Ordering::Relaxed);
+    limit.rlim_cur = limit.rlim_max.min(WANTED_FILES);
+    // SAFETY: the pointer is to a local.
+    unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) };
+    Ok(())
+}
+
+/// How many files this process may have open.
+fn open_files() -> Option<libc::rlimit> {
     let mut limit = libc::rlimit {
         rlim_cur: 0,
         rlim_max: 0,
     };
-    // SAFETY: the pointers are to a local.
-    unsafe {
-        if libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) != 0
-            || limit.rlim_cur >= WANTED_FILES
-        {
-            return Ok(());
-        }
-        if limit.rlim_max < NEEDED_FILES {
-            return Err(limit.rlim_max);
-        }
-        FILES_BEFORE.store(limit.rlim_cur, Ordering::Relaxed);
-        limit.rlim_cur = limit.rlim_max.min(WANTED_FILES);
-        libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit);
-    }
-    Ok(())
+    // SAFETY: the pointer is to a local.
+    let result = unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) };
+    (result == 0).then_some(limit)
 }
 
 /// Gives a child the limit that this process had.
-unsafe fn restore_files() {
+fn restore_files() {
     let before = FILES_BEFORE.load(Ordering::Relaxed);
     if before == 0 {
         return;
     }
-    let mut limit = libc::rlimit {
-        rlim_cur: 0,
-        rlim_max: 0,
-    };
-    // SAFETY: the pointers are to a local.
-    unsafe {
-        if libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) == 0 {
-            limit.rlim_cur = before;
-            libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit);
-        }
+    if let Some(mut limit) = open_files() {
+        limit.rlim_cur = before;
+        // SAFETY: the pointer is to a local.
+        unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) };
     }
 }
 

@@ -126,7 +126,8 @@ fn prepare(request: &Request, stdout: Option<i32>) -> Result<Prepared, Unable> {
     sys::allow_files().map_err(|most| Unable {
         code: "other",
         error: anyhow!(
-            "only {most} open files are allowed, and a capture needs 128: raise the limit (`ulimit -n`)"
+            "only {most} open files are allowed, and a capture needs {}: raise the limit (`ulimit -n`)",
+            sys::NEEDED_FILES
         ),
     })?;
     let lock = lock::take(&request.session, request.concurrent)?;

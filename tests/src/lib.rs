@@ -93,6 +93,15 @@ pub fn has_bpf() -> bool {
     )
 }
 
+/// The root of cgroup v2, where it is mounted.
+#[must_use]
+pub fn cgroup_root() -> Option<&'static Path> {
+    ["/sys/fs/cgroup/unified", "/sys/fs/cgroup"]
+        .map(Path::new)
+        .into_iter()
+        .find(|path| path.join("cgroup.procs").is_file())
+}
+
 /// Writes what a workload knows of itself into the file that `PROCMON_TRUTH` names: parts of rows,
 /// by dimension, with the document's own keys. The last thing that a workload does.
 ///

@@ -142,7 +142,7 @@ pub(crate) async fn connect(connection: &Connection) -> Result<(Client, String)>
 
 /// Requests that wait for a token or a connection.
 const MAX_WAITING: usize = 256;
-/// What this program calls itself to an API server, whose audit log has it.
+/// The User-Agent of each request. The audit log of the API server records it.
 const NAME: &str = concat!("kubectl-procmon/", env!("CARGO_PKG_VERSION"));
 
 /// Why no connection can be set up.

@@ -25,7 +25,7 @@ use tower::filter::{AsyncFilterLayer, AsyncPredicate};
 /// A token is asked for anew when it ends sooner than this.
 const MARGIN: SignedDuration = SignedDuration::from_secs(60);
 
-/// What a plugin writes.
+/// The document that a credential plugin writes.
 #[derive(Deserialize)]
 struct ExecCredential {
     status: Option<Status>,

@@ -96,7 +96,7 @@ pub(super) fn enrich(cluster: &Cluster, container: Option<&str>, profile: &mut P
 pub(super) struct Cluster {
     /// What could not be read, for the document.
     notes: Vec<String>,
-    /// By the UID that their node knows.
+    /// The pods of the cluster, by the UID that their node knows.
     pods: HashMap<String, Pod>,
     /// The target's pods as they were before the window.
     before: HashMap<String, Pod>,
@@ -287,7 +287,7 @@ fn containers_of(status: &PodStatus) -> Vec<(&ContainerStatus, bool)> {
         .collect()
 }
 
-/// What the API says of a container that has no row. None of one that has done its work, or that runs by now.
+/// Tells why a container has no row, from its status. None when it has done its work, or when it runs by now.
 fn not_running(pod: &Pod, status: &ContainerStatus, is_init: bool) -> Option<NotRunning> {
     let state = status.state.clone().unwrap_or_default();
     if state.running.is_some() {
@@ -540,7 +540,7 @@ fn replaced(text: &str, known: &HashMap<&str, String>) -> String {
     out + rest
 }
 
-/// What a field of a pod is that an environment may refer to.
+/// The value of a field of the pod that a variable of the environment may refer to. None for other fields.
 fn field(pod: &Pod, path: &str) -> Option<String> {
     let quoted = |name: &str| -> Option<String> {
         let rest = path.strip_prefix(name)?.strip_prefix("['")?;
@@ -623,7 +623,7 @@ fn name_mount(file: &mut File, volumes: &[Volume]) {
                     .unwrap_or_default();
                 let source = volume.source.as_ref()?.trim_end_matches('/');
                 let part = match volume.sub_path.as_deref() {
-                    // What it stands for is not known: neither is the file.
+                    // The value of the variable is not known, so the file is not known.
                     Some(part) if part.contains("$(") => return None,
                     Some(part) => format!("/{}", part.trim_matches('/')),
                     None => String::new(),

@@ -168,11 +168,7 @@ pub(crate) fn run(args: &Args) -> Result<Code> {
         }
         code = Code::Done;
     }
-    let style = if output.is_stdout() {
-        Style::of_stdout()
-    } else {
-        Style::plain()
-    };
+    let style = Style::of(&output);
     let mut text = Vec::new();
     drift::render(&drifts, args.output, style, &mut text).context("cannot render the drift")?;
     output.write(&text)?;

@@ -77,11 +77,7 @@ pub(crate) fn run(args: &Args) -> Result<Code> {
 
 /// Baselines and drifts have screens of their own.
 fn show_other(content: &Content, path: &Path, format: Format, output: Output) -> Result<Code> {
-    let style = if output.is_stdout() {
-        Style::of_stdout()
-    } else {
-        Style::plain()
-    };
+    let style = Style::of(&output);
     let mut text = Vec::new();
     match (content, format) {
         (Content::Drift(drift), _) => {

@@ -78,7 +78,7 @@ pub(crate) fn summary(baseline: &Baseline, place: &str) -> String {
     text
 }
 
-/// What no window saw, in words.
+/// Names in words the phases that no window saw.
 fn not_seen(container: &BaselineContainer) -> String {
     let words = container.not_seen.iter().filter_map(|what| match what {
         NotSeen::Start => Some("a start"),

@@ -9,6 +9,7 @@ mod text;
 pub(crate) use procmon_profile::text::escape;
 pub(crate) use text::{bytes, count, duration, escape_lines, percent, shell_word};
 
+use crate::output::Output;
 use anyhow::Result;
 use procmon_profile::model::Profile;
 use std::io::{IsTerminal as _, Write};
@@ -28,7 +29,7 @@ pub(crate) enum Format {
     Name,
 }
 
-/// What the place of the result can show.
+/// The width and the colours that the place of the result can show, and how much is shown.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Style {
     /// Columns; none where nobody knows.
@@ -40,6 +41,15 @@ pub(crate) struct Style {
 }
 
 impl Style {
+    /// Of the place that a result is written to.
+    pub(crate) fn of(output: &Output) -> Self {
+        if output.is_stdout() {
+            Self::of_stdout()
+        } else {
+            Self::plain()
+        }
+    }
+
     /// Of standard output.
     pub(crate) fn of_stdout() -> Self {
         let terminal = std::io::stdout().is_terminal();

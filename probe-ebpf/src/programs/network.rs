@@ -608,7 +608,7 @@ pub(crate) extern "C" fn made(result: i64) -> u32 {
         // SAFETY: the static is a map's value.
         add(unsafe { &raw mut STATE.sockets_made }, 1);
     }
-    // What goes through the others may be seen by no call: the row says that there is one.
+    // No call may show the traffic of the other families. The row says that such a socket exists.
     if sk != 0 && !matches!(family, AF_UNIX | AF_INET | AF_INET6 | AF_NETLINK | AF_VSOCK) {
         connection_row(exe, task::file(task::current(), result as u32));
     }

@@ -78,26 +78,23 @@ impl FileSample {
             named,
             settled: !named || event.meta.flags & FILE_KERNEL_NAME != 0,
         };
+        let end = name
+            .iter()
+            .position(|byte| *byte == 0)
+            .unwrap_or(name.len());
+        let name = &name[..end];
         if named && event.meta.flags & FILE_QUEUE != 0 {
             sample.settled = true;
-            let end = name
-                .iter()
-                .position(|byte| *byte == 0)
-                .unwrap_or(name.len());
-            return Some((sample, queue(&name[..end]), None));
+            return Some((sample, queue(name), None));
         }
         if named {
-            let end = name
-                .iter()
-                .position(|byte| *byte == 0)
-                .unwrap_or(name.len());
             let given = Given {
                 container,
                 tgid: event.tgid,
                 pid: processes.own_pid(event.tgid),
                 namespace: u32::try_from(event.meta.inode).unwrap_or(0),
                 directory: &join(names),
-                name: &name[..end],
+                name,
                 follow: event.meta.flags & FILE_FOLLOWED != 0,
                 is_host: node.is_host(container),
             };

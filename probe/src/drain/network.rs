@@ -35,7 +35,7 @@ impl PeerSample {
         self.is_counted && self.event.key.direction == DIRECTION_LISTEN
     }
 
-    /// What it waits at, whoever holds it.
+    /// The network namespace and the key of a listener, without the executable that holds it.
     pub(crate) fn place(event: &NetworkEvent) -> (u32, NetworkKey) {
         let key = NetworkKey {
             exe: 0,

@@ -89,7 +89,7 @@ pub(super) fn header(screen: &mut Screen<'_>, profile: &Profile) -> io::Result<(
     Ok(())
 }
 
-/// What is known of a container that did not run.
+/// Says in one line why a container did not run.
 fn not_running(row: &NotRunning) -> String {
     let mut text = format!("{}/{}: {}", row.pod, row.container, row.reason);
     if let Some(restarts) = row.restarts.filter(|restarts| *restarts > 0) {
@@ -107,7 +107,7 @@ fn not_running(row: &NotRunning) -> String {
     text
 }
 
-/// What to do about containers that did not run.
+/// Tells the user what to do when containers did not run. None when all ran, or when nothing helps.
 fn advice(profile: &Profile) -> Option<String> {
     let ended = profile
         .session
