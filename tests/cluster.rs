@@ -2,14 +2,15 @@
 //! is left. What needs images of its own runs only on tests/cluster's cluster.
 #![expect(clippy::unwrap_used, reason = "a panic shows the line")]
 
-use procmon_tests::cluster::{Cluster, Namespace, cluster, pod};
+use procmon_tests::cluster::{Cluster, MANAGED, Namespace, cluster, pod};
 use procmon_tests::document::{check_sums, rows};
 use procmon_tests::workload::{self, Linked};
-use procmon_tests::{Running, wait_for};
+use procmon_tests::{Running, plugin, wait_for};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -855,7 +856,7 @@ fn with_the_policy_of_the_probe_only_the_known_one_is_admitted() {
     let namespace = Namespace::new(cluster, "pinned");
     namespace.apply(&shell_pod("busy", BUSY));
     namespace.wait_ready("app=busy");
-    let keep = |path: &std::path::Path| {
+    let keep = |path: &Path| {
         let file = format!("--from-file=probe={}", path.display());
         let _ = namespace.kubectl(&["delete", "configmap", "procmon-probe", "--ignore-not-found"]);
         let _ = namespace.kubectl(&["create", "configmap", "procmon-probe", &file]);
@@ -1198,7 +1199,7 @@ fn kubectl_finds_the_plugin_on_the_path() {
 }
 
 /// Starts a profile in the background, writing into a file.
-fn start(namespace: &Namespace<'_>, document: &std::path::Path, args: &[&str]) -> Running {
+fn start(namespace: &Namespace<'_>, document: &Path, args: &[&str]) -> Running {
     Running::start(
         namespace
             .plugin(
@@ -1222,7 +1223,7 @@ fn wait_for_probe(namespace: &Namespace<'_>) {
             "-n",
             &namespace.name,
             "-l",
-            "app.kubernetes.io/managed-by=kubectl-procmon",
+            MANAGED,
             "--tail=-1",
         ]);
         String::from_utf8_lossy(&output.stdout)
@@ -1230,6 +1231,36 @@ fn wait_for_probe(namespace: &Namespace<'_>) {
             .then_some(())
     });
     std::thread::sleep(Duration::from_secs(1));
+}
+
+/// Stops the process of the session's probe, as SIGSTOP does: the cluster's nodes are on this machine.
+fn stop_probe(namespace: &Namespace<'_>) {
+    let pod = namespace.kubectl(&[
+        "get",
+        "pods",
+        "-l",
+        MANAGED,
+        "-o",
+        "jsonpath={.items[*].metadata.uid}",
+    ]);
+    let is_of_pod = |process: &Path| {
+        let cgroups = std::fs::read_to_string(process.join("cgroup")).unwrap_or_default();
+        let exe = std::fs::read_link(process.join("exe")).unwrap_or_default();
+        cgroups.replace('_', "-").contains(&pod) && exe.to_string_lossy().contains("procmon")
+    };
+    let probes: Vec<_> = std::fs::read_dir("/proc")
+        .unwrap()
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|process| is_of_pod(process))
+        .collect();
+    assert!(!pod.is_empty() && !probes.is_empty(), "{pod}");
+    for process in probes {
+        let status = Command::new("kill")
+            .arg("-STOP")
+            .arg(process.file_name().unwrap())
+            .status();
+        assert!(status.unwrap().success());
+    }
 }
 
 #[test]
@@ -1280,6 +1311,10 @@ fn interrupts_end_the_window_early_and_leave_nothing() {
         &["pod/busy", "--duration", "300s"],
     );
     wait_for_probe(&namespace);
+    // The session must not be over before the second signal.
+    if cluster.is_own() {
+        stop_probe(&namespace);
+    }
     // A signal that comes sooner is the same wish.
     running.signal(libc::SIGINT);
     std::thread::sleep(Duration::from_millis(550));
@@ -1299,13 +1334,7 @@ fn a_window_that_somebody_else_cuts_is_partial() {
         let path = folder.path().join("p.json");
         let running = start(&namespace, &path, &["pod/busy", "--duration", "20s"]);
         wait_for_probe(&namespace);
-        let _ = namespace.kubectl(&[
-            "delete",
-            kind,
-            "--wait=false",
-            "-l",
-            "app.kubernetes.io/managed-by=kubectl-procmon",
-        ]);
+        let _ = namespace.kubectl(&["delete", kind, "--wait=false", "-l", MANAGED]);
         assert!(running.wait(SOON).success());
         let document = procmon_tests::document::read(&path);
         assert_eq!(document["session"]["endedEarly"], false, "{kind}");
@@ -1722,6 +1751,48 @@ fn exits(namespace: &Namespace<'_>, code: i32, args: &[&str]) -> (String, String
     let errors = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(code), "{args:?}: {errors}");
     (String::from_utf8_lossy(&output.stdout).into_owned(), errors)
+}
+
+#[test]
+fn replicas_are_one_block_in_which_what_one_of_them_did_is_marked() {
+    let Some(cluster) = cluster() else { return };
+    let namespace = Namespace::new(cluster, "replicas");
+    let script = "case $HOSTNAME in *-0) odd=/bin/hostname;; *) odd=/bin/true;; esac; \
+                  while :; do /bin/true; $odd >/dev/null; sleep 0.2; done";
+    namespace.apply(&workload_of(
+        "StatefulSet",
+        "apps",
+        "shop",
+        "replicas: 2, serviceName: shop, podManagementPolicy: Parallel, ",
+        script,
+    ));
+    namespace.wait_ready("app=shop");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("p.json");
+    let running = start(&namespace, &path, &["sts/shop", "--duration", "3s"]);
+    assert!(running.wait(SOON).success());
+    let shown = |more: &[&str]| {
+        let mut show = Command::new(plugin());
+        let output = show.arg("show").arg(&path).args(more).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let (together, each) = (shown(&[]), shown(&["--per-pod"]));
+    let blocks = |screen: &str| screen.matches("\nSystem calls\n").count();
+    assert_eq!(blocks(&together), 1, "{together}");
+    assert_eq!(blocks(&each), 2, "{each}");
+    let line_of = |what: &str| {
+        together
+            .lines()
+            .find(|line| line.contains(what))
+            .unwrap_or_default()
+    };
+    assert!(
+        line_of("  /bin/hostname").contains("(1 of 2 pods)"),
+        "{together}"
+    );
+    assert!(line_of("  /bin/true").contains("/bin/true"), "{together}");
+    assert!(!line_of("  /bin/true").contains("pods)"), "{together}");
+    assert!(!each.contains("pods)"), "{each}");
 }
 
 #[test]

@@ -54,6 +54,8 @@ enum Attach {
     RawTracepoint,
     /// Arguments have types.
     Tracepoint,
+    /// Beside another program at its tracepoint: sees the events for which the kernel skips that one.
+    StandIn,
     Entry,
     Exit,
     Kprobe,
@@ -65,7 +67,7 @@ enum Attach {
 impl Attach {
     fn tier(self) -> Tier {
         match self {
-            Self::RawTracepoint | Self::Tracepoint | Self::Cgroup => Tier::Base,
+            Self::RawTracepoint | Self::Tracepoint | Self::StandIn | Self::Cgroup => Tier::Base,
             Self::Entry | Self::Exit => Tier::Trampoline,
             Self::Kprobe | Self::Kretprobe => Tier::Kprobe,
         }
@@ -190,7 +192,19 @@ pub(crate) const WANTED: &[Wanted] = &[
     base!("sched_process_free", "on_sched_process_free", &[]),
     base!("cgroup_attach_task", "on_cgroup_attach_task", LABELS, true),
     base!("cgroup_mkdir", "on_cgroup_mkdir", LABELS, true),
-    base!("inet_sock_set_state", "on_inet_sock_set_state", NETWORK),
+    Wanted {
+        id: "inet_sock_set_state",
+        cgroup_only: false,
+        without: NETWORK,
+        alternatives: &[Alternative {
+            name: "inet_sock_set_state",
+            arguments: 0,
+            programs: &[
+                ("on_inet_sock_set_state", Attach::Tracepoint),
+                ("on_inet_sock_set_state_too", Attach::StandIn),
+            ],
+        }],
+    },
     base!("tcp_destroy_sock", "on_tcp_destroy_sock", NETWORK),
     Wanted {
         id: RING_SUBMIT,
@@ -308,6 +322,8 @@ pub(crate) struct Capture {
     pub(crate) latency: bool,
     /// Numbers that CPUs may have.
     pub(crate) cpus: u32,
+    /// Programs on tracepoints may be preempted.
+    pub(crate) preemptible: bool,
 }
 
 /// A wanted hook and what came of it.
@@ -323,6 +339,27 @@ impl Placed {
     /// It is attached.
     pub(crate) fn is_there(&self) -> bool {
         self.hook.state != HookState::Missing
+    }
+
+    /// Runs that nobody made up for, from those that the kernel skipped of each program (none: it does not
+    /// say). `preemptible`: other tasks of a CPU may come in the middle of a program.
+    pub(crate) fn missed(&self, skipped: &[Option<u64>], preemptible: bool) -> Option<u64> {
+        let mut skipped = skipped.iter().copied().flatten().peekable();
+        skipped.peek()?;
+        let has_stand_in = self
+            .used?
+            .programs
+            .iter()
+            .any(|(_, kind)| *kind == Attach::StandIn);
+        if !has_stand_in {
+            Some(skipped.sum())
+        } else if preemptible {
+            skipped.min()
+        } else {
+            // In the middle of a program come packets, in the middle of a packet comes no other one: of two
+            // programs one sees each event.
+            Some(0)
+        }
     }
 }
 
@@ -386,27 +423,7 @@ pub(crate) fn load(
         .override_global("OFFSETS", &offsets, true)
         .override_global("CONFIG", &config, true)
         .map_max_entries("RING", limits.ring_bytes);
-    for (maps, entries) in [
-        (&["TASKS", "FREE_TASKS"][..], limits.tasks),
-        (&["DESTINATIONS"], limits.tasks + 1),
-        (&["SYSCALL_KEYS", "FREE_SYSCALL_ROWS"], limits.syscall_rows),
-        (&["SYSCALL_ROWS"], limits.syscall_rows * cpus),
-        (&["FILES", "FILE_ROWS", "FREE_FILE_ROWS"], limits.file_rows),
-        (
-            &["PEERS", "PEER_ROWS", "FREE_PEER_ROWS"],
-            limits.network_rows,
-        ),
-    ] {
-        for map in maps {
-            loader.map_max_entries(map, entries);
-        }
-    }
-    if request.latency {
-        loader.map_max_entries("LATENCIES", limits.syscall_rows);
-    }
-    for (map, entries) in &request.limits.entries {
-        loader.map_max_entries(map, *entries);
-    }
+    set_sizes(&mut loader, request, &limits, cpus);
     let mut object = miniz_oxide::inflate::decompress_to_vec(OBJECT)
         .map_err(|error| anyhow!("the probe's eBPF object is damaged: {error}"))?;
     name_functions(&mut object, &config, &functions);
@@ -448,9 +465,35 @@ pub(crate) fn load(
         limits,
         latency: request.latency,
         cpus,
+        preemptible: config.preemptible != 0,
     };
     capture.fill(arch)?;
     Ok(capture)
+}
+
+/// How many entries each map has.
+fn set_sizes<'a>(loader: &mut EbpfLoader<'a>, request: &'a Request, limits: &Limits, cpus: u32) {
+    for (maps, entries) in [
+        (&["TASKS", "FREE_TASKS"][..], limits.tasks),
+        (&["DESTINATIONS"], limits.tasks + 1),
+        (&["SYSCALL_KEYS", "FREE_SYSCALL_ROWS"], limits.syscall_rows),
+        (&["SYSCALL_ROWS"], limits.syscall_rows * cpus),
+        (&["FILES", "FILE_ROWS", "FREE_FILE_ROWS"], limits.file_rows),
+        (
+            &["PEERS", "PEER_ROWS", "FREE_PEER_ROWS"],
+            limits.network_rows,
+        ),
+    ] {
+        for map in maps {
+            loader.map_max_entries(map, entries);
+        }
+    }
+    if request.latency {
+        loader.map_max_entries("LATENCIES", limits.syscall_rows);
+    }
+    for (map, entries) in &request.limits.entries {
+        loader.map_max_entries(map, *entries);
+    }
 }
 
 /// Names the functions of this kernel that the programs call.
@@ -734,7 +777,7 @@ impl Placing<'_> {
                 program.load().with_context(loading)?;
                 program.attach(name).with_context(attaching)?;
             }
-            Attach::Tracepoint => {
+            Attach::Tracepoint | Attach::StandIn => {
                 let program: &mut BtfTracePoint = program.try_into()?;
                 program.load(name, self.btf).with_context(loading)?;
                 program.attach().with_context(attaching)?;
@@ -1017,7 +1060,34 @@ impl Capture {
 
 #[cfg(test)]
 mod tests {
-    use super::is_preemptible;
+    use super::{Placed, WANTED, is_preemptible};
+    use procmon_profile::model::{Hook, HookState, Tier};
+
+    #[test]
+    fn a_stand_in_sees_what_the_other_was_skipped_for() {
+        let missed = |id: &str, skipped: &[Option<u64>], preemptible| {
+            let wanted = WANTED.iter().find(|wanted| wanted.id == id)?;
+            let placed = Placed {
+                wanted,
+                hook: Hook {
+                    name: id.into(),
+                    tier: Tier::Base,
+                    state: HookState::Attached,
+                    missed: None,
+                    reason: None,
+                },
+                used: wanted.alternatives.first(),
+            };
+            placed.missed(skipped, preemptible)
+        };
+        let alone = "tcp_destroy_sock";
+        assert_eq!(missed(alone, &[Some(3)], false), Some(3));
+        assert_eq!(missed(alone, &[None], false), None);
+        let with_stand_in = "inet_sock_set_state";
+        assert_eq!(missed(with_stand_in, &[Some(3), Some(1)], false), Some(0));
+        assert_eq!(missed(with_stand_in, &[Some(3), Some(1)], true), Some(1));
+        assert_eq!(missed(with_stand_in, &[None, None], true), None);
+    }
 
     #[test]
     fn newer_kernels_may_preempt_programs() {

@@ -504,7 +504,7 @@ impl Prepared {
     /// Asks the kernel how often each program ran, and how often it was skipped.
     fn statistics(&mut self) -> Statistics {
         let mut all = Statistics::default();
-        let mut missed = BTreeMap::new();
+        let mut skipped = BTreeMap::<_, Vec<_>>::new();
         let mut add = |statistics: &sys::ProgramStatistics| {
             if statistics.run_count > 0 {
                 *all.runs.get_or_insert(0) += statistics.run_count;
@@ -518,11 +518,7 @@ impl Prepared {
             let Ok(statistics) = sys::program_statistics(&fd.as_fd().as_raw_fd()) else {
                 continue;
             };
-            let sum = missed.entry(hook).or_insert(None);
-            *sum = sum
-                .zip(statistics.missed)
-                .map(|(sum, missed)| sum + missed)
-                .or(statistics.missed);
+            skipped.entry(hook).or_default().push(statistics.missed);
             add(&statistics);
         }
         for program in self.taps.programs() {
@@ -530,10 +526,12 @@ impl Prepared {
                 add(&statistics);
             }
         }
-        for (hook, missed) in missed {
+        let preemptible = self.capture.preemptible;
+        for (hook, skipped) in skipped {
             let Some(placed) = self.capture.placed_mut(hook) else {
                 continue;
             };
+            let missed = placed.missed(&skipped, preemptible);
             placed.hook.missed = missed;
             // Nothing is lost without what only adds facts.
             if let Some(count) = missed.filter(|count| *count > 0)

@@ -78,6 +78,9 @@ fn find() -> Option<Cluster> {
         .then_some(cluster)
 }
 
+/// The selector of every object that the plugin makes.
+pub const MANAGED: &str = "app.kubernetes.io/managed-by=kubectl-procmon";
+
 impl Cluster {
     /// A program that finds the cluster: by its environment, or by `--context`.
     #[must_use]
@@ -260,7 +263,7 @@ impl Cluster {
             "jobs,pods,configmaps",
             "--all-namespaces",
             "-l",
-            "app.kubernetes.io/managed-by=kubectl-procmon",
+            MANAGED,
             "--ignore-not-found",
             "-o",
             "jsonpath={range .items[*]}{.kind} {.metadata.namespace}/{.metadata.name}{\"\\n\"}{end}",

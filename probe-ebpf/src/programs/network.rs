@@ -1212,7 +1212,26 @@ fn on_inet_sock_set_state(ctx: BtfTracePointContext) -> i32 {
     alone(|| {
         if open() {
             let sk: *const u8 = ctx.arg(0);
-            let _ = state_changed(number_at(sk, 1), ctx.arg(2));
+            let (flow, to) = (number_at(sk, 1), ctx.arg(2));
+            if to == TCP_SYN_SENT {
+                let _ = connects(flow);
+            } else {
+                let _ = settles(flow, to);
+            }
+        }
+    });
+    0
+}
+
+/// The stand-in of the one above. The kernel skips a program that it is in the middle of on this CPU, and
+/// packets are handled in the middle of programs: each of the two sees the steps for which the other is
+/// skipped. A step that both see counts once, since a stage is left once.
+#[btf_tracepoint(function = "inet_sock_set_state")]
+fn on_inet_sock_set_state_too(ctx: BtfTracePointContext) -> i32 {
+    alone(|| {
+        if open() {
+            let sk: *const u8 = ctx.arg(0);
+            let _ = settles(number_at(sk, 1), ctx.arg(2));
         }
     });
     0
@@ -1230,33 +1249,43 @@ fn on_tcp_destroy_sock(ctx: BtfTracePointContext) -> i32 {
     0
 }
 
+/// The connection of a sock. What carries an MPTCP connection tells its state first, and with an error.
 #[inline(always)]
-fn state_changed(flow: u64, to: i32) -> Option<()> {
-    // What carries an MPTCP connection tells its state first, and with an error.
+fn connection_of(flow: u64) -> Option<u64> {
     let sk = sock::of_program(flow);
-    if sk == 0 || sock::protocol(flow) == IPPROTO_MPTCP {
+    (sk != 0 && sock::protocol(flow) != IPPROTO_MPTCP).then_some(sk)
+}
+
+/// The current task is in connect, and the first packet will go out.
+#[inline(always)]
+fn connects(flow: u64) -> Option<()> {
+    let sk = connection_of(flow)?;
+    let record = label::current()?;
+    let buffer = scratch(0)?;
+    // SAFETY: a map value of the current task.
+    let (exe, flags) = unsafe { ((*record).exe, (*record).flags) };
+    if flags & TASK_PENDING != 0 {
         return None;
     }
-    if to == TCP_SYN_SENT {
-        let record = label::current()?;
-        let buffer = scratch(0)?;
-        // SAFETY: a map value of the current task.
-        let (exe, flags) = unsafe { ((*record).exe, (*record).flags) };
-        if flags & TASK_PENDING != 0 {
-            return None;
-        }
-        let mut ends = Ends::default();
-        sock::ends(flow, &mut ends);
-        let event = begin(buffer, exe, sk);
-        // SAFETY: the buffer is ours.
-        unsafe { set_ends(event, &ends, DIRECTION_OUTBOUND) };
-        let row = peer_row();
-        if row != 0 {
-            remember(sk, row - 1, exe, DIRECTION_OUTBOUND, SOCKET_CONNECTING);
-        }
-        return Some(());
+    let mut ends = Ends::default();
+    sock::ends(flow, &mut ends);
+    let event = begin(buffer, exe, sk);
+    // SAFETY: the buffer is ours.
+    unsafe { set_ends(event, &ends, DIRECTION_OUTBOUND) };
+    let row = peer_row();
+    if row != 0 {
+        remember(sk, row - 1, exe, DIRECTION_OUTBOUND, SOCKET_CONNECTING);
     }
-    let state = SOCKETS.get_ptr_mut(sk)?;
+    Some(())
+}
+
+/// A connection that began within the window stands, or has failed.
+#[inline(always)]
+fn settles(flow: u64, to: i32) -> Option<()> {
+    if to != TCP_ESTABLISHED && to != TCP_CLOSE {
+        return None;
+    }
+    let state = SOCKETS.get_ptr_mut(connection_of(flow)?)?;
     // SAFETY: a map value.
     unsafe {
         if (*state).stage != SOCKET_CONNECTING {
@@ -1266,7 +1295,7 @@ fn state_changed(flow: u64, to: i32) -> Option<()> {
             (*state).stage = SOCKET_CONNECTED;
             count_connection((*state).row);
             wire::flows(u32::from((*state).exe), flow);
-        } else if to == TCP_CLOSE {
+        } else {
             let errno = sock::error(flow);
             if errno == 0 {
                 (*state).stage = SOCKET_UNEXPLAINED;

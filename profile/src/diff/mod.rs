@@ -24,7 +24,7 @@ use crate::baseline::{
 use crate::model::{
     API_VERSION, Baseline, BaselineContainer, BaselineWindow, Change, Container, Dimension, Drift,
     DriftKind, DriftRow, DriftSide, DriftSummary, FileOperation, FileRow, IncompleteRow,
-    NotComparable, Phase, ProcessRow, Profile, RowValue, SCHEMA_VERSION, Severity,
+    NotComparable, NotSeen, Phase, ProcessRow, Profile, RowValue, SCHEMA_VERSION, Severity,
 };
 use crate::text::Text;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -287,6 +287,8 @@ struct Comparison<'a> {
     /// Dimensions of the profile that lack nothing.
     complete: BTreeSet<Dimension>,
     rows: Vec<DriftRow>,
+    /// Of known peers: which of them are drift is told last.
+    greetings: Vec<network::Greeting<'a>>,
     /// Rows that may belong to a start.
     n_start: usize,
 }
@@ -314,6 +316,7 @@ impl<'a> Comparison<'a> {
             known_exes,
             complete: BTreeSet::new(),
             rows: Vec::new(),
+            greetings: Vec::new(),
             n_start: 0,
         }
     }
@@ -368,12 +371,14 @@ impl<'a> Comparison<'a> {
                 self.frequency(dimension);
             }
         }
+        self.greetings();
         if self.n_start > 0 {
             drift.notes.push(format!(
                 "container {}: the baseline never saw the start of what starts here: {} rows that may belong to it are info only; add a window with a start to the baseline",
                 self.name, self.n_start
             ).into());
         }
+        self.not_seen(drift);
         let new_digests: Vec<&Text> = self
             .facts
             .image_digests
@@ -560,6 +565,35 @@ impl<'a> Comparison<'a> {
             evidence: evidence(at, list),
             accept: Text::default(),
         });
+    }
+
+    /// Notes what the baseline had no chance to see, where rows may be due to that. A start is noted above.
+    fn not_seen(&self, drift: &mut Drift) {
+        if self.rows.iter().all(|row| row.change == Change::Gone) {
+            return;
+        }
+        let mut note = |what: &str, add: &str| {
+            drift.notes.push(
+                format!(
+                    "container {}: {what}: some rows may be new for that reason; add {add} to the baseline",
+                    self.name
+                )
+                .into(),
+            );
+        };
+        let ended = self.facts.windows.iter().any(|window| window.to_end);
+        if ended && self.known.not_seen.contains(&NotSeen::End) {
+            note(
+                "it ended, and no window of the baseline has an end",
+                "a window with an end",
+            );
+        }
+        if self.known.not_seen.contains(&NotSeen::Minute) {
+            note(
+                "the windows of the baseline are shorter than a minute in all",
+                "longer windows",
+            );
+        }
     }
 
     /// Ordinary rows of a start that the baseline never saw are no more than info.

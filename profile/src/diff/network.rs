@@ -6,10 +6,41 @@ use super::peers::{
 use super::{Comparison, is_exe, severity};
 use crate::baseline::{Fact, MAX_NAMES, Row};
 use crate::model::{
-    BaselineContainer, Change, Dimension, Direction, DnsRow, ListenRow, PeerRow, Severity,
+    BaselineContainer, Change, Dimension, Direction, DnsRow, ListenRow, PeerRow, RowValue, Severity,
 };
 use crate::text::Text;
 use std::collections::{BTreeSet, HashMap, HashSet};
+
+/// A known peer, and the names that it is greeted by.
+pub(super) struct Greeting<'a> {
+    row: &'a PeerRow,
+    /// Where the profile has it.
+    at: &'a [(u32, u32)],
+    /// The baseline's rows of it.
+    covering: Vec<&'a PeerRow>,
+}
+
+impl Greeting<'_> {
+    /// Names that are none of the known ones; none where it can't be told.
+    fn unknown(&self, known: Option<&BTreeSet<&str>>) -> BTreeSet<Text> {
+        // Where the baseline saw no greeting at all, it may not have been able to.
+        let may_have = self.covering.iter().any(|row| names_of(row).count() > 0);
+        let Some(known) = known.filter(|_| may_have) else {
+            return BTreeSet::new();
+        };
+        let is_known =
+            |name: &str| known.contains(name) || known.iter().any(|known| covers_name(known, name));
+        let claimed = self.row.claimed.iter();
+        claimed.filter(|name| !is_known(name)).cloned().collect()
+    }
+}
+
+/// Rows of the baseline that the profile does not have.
+#[derive(Default)]
+struct Gone {
+    peers: BTreeSet<<PeerRow as Row>::Key>,
+    questions: BTreeSet<<DnsRow as Row>::Key>,
+}
 
 impl<'a> Comparison<'a> {
     pub(super) fn network(&mut self) {
@@ -19,7 +50,6 @@ impl<'a> Comparison<'a> {
             by_exe.entry(row.exe.as_str()).or_default().push(row);
             by_exe.entry(super::OTHERS).or_default().push(row);
         }
-        let known_names = self.known_names();
         let mut used: HashSet<*const PeerRow> = HashSet::new();
         for Fact { row, at } in &facts.network {
             let same = |known: &&&PeerRow| {
@@ -56,7 +86,11 @@ impl<'a> Comparison<'a> {
             // One that was only tried is not one that was reached.
             let reached_before = known.covering.iter().any(|known| known.reached);
             if !known.covering.is_empty() && (reached_before || !row.reached) {
-                self.claims(row, at, &known.covering, known_names.as_ref());
+                self.greetings.push(Greeting {
+                    row,
+                    at,
+                    covering: known.covering,
+                });
                 continue;
             }
             let known_peer = match row.direction {
@@ -110,70 +144,99 @@ impl<'a> Comparison<'a> {
         });
     }
 
-    /// All names of peers that the baseline has, proven or not. None when it can't have them all.
-    fn known_names(&self) -> Option<BTreeSet<&'a str>> {
+    /// Known peers that are greeted by a name which no peer of the baseline has. Comes after what is gone is told:
+    /// a name that only rows have which are gone is known today, and is not when they have been accepted as gone.
+    pub(super) fn greetings(&mut self) {
+        let greetings = std::mem::take(&mut self.greetings);
+        if greetings.is_empty() {
+            return;
+        }
+        let mut gone = Gone::default();
+        for told in self.rows.iter().filter(|row| row.change == Change::Gone) {
+            match &told.value {
+                RowValue::Peer(row) => _ = gone.peers.insert(row.key()),
+                RowValue::Dns(row) => _ = gone.questions.insert(row.key()),
+                _ => {}
+            }
+        }
+        let known = self.known_names(&Gone::default());
+        let stay = self.known_names(&gone);
+        for greeting in &greetings {
+            let unknown = greeting.unknown(known.as_ref());
+            let rests = &greeting.unknown(stay.as_ref()) - &unknown;
+            let others = &(&greeting.row.claimed - &unknown) - &rests;
+            self.greeted(
+                greeting,
+                &unknown,
+                &others,
+                Severity::Medium,
+                "the baseline has the peer, and greets it by other names",
+            );
+            self.greeted(
+                greeting,
+                &rests,
+                &others,
+                Severity::Info,
+                "the baseline has the peer, and has the name only in rows that are gone",
+            );
+        }
+    }
+
+    /// A greeting by `names`. Who accepts it accepts the `others` with it, which are no drift.
+    fn greeted(
+        &mut self,
+        greeting: &Greeting<'a>,
+        names: &BTreeSet<Text>,
+        others: &BTreeSet<Text>,
+        severity: Severity,
+        uncovered: &str,
+    ) {
+        if names.is_empty() {
+            return;
+        }
+        let row = greeting.row;
+        let key = format!("{} as {}", row.text(), super::list(names));
+        let value = PeerRow {
+            claimed: names | others,
+            ..row.clone()
+        };
+        let why = "a server that is shared may pass on what is meant for another";
+        let judgement = self.start(&row.exe, (severity, why), false);
+        self.report(
+            Change::Changed,
+            &value,
+            greeting.at,
+            "network",
+            judgement,
+            &key,
+            uncovered,
+            greeting.covering.first().map(|row| row.text()),
+        );
+    }
+
+    /// All names of peers that the baseline has, proven or not, without those of what is gone. None when it
+    /// can't have them all.
+    fn known_names(&self, gone: &Gone) -> Option<BTreeSet<&'a str>> {
         let saw_names = self.windows.is_empty()
             || self
                 .windows
                 .iter()
                 .any(|window| !window.incomplete.contains_key(&Dimension::Dns));
         let known: &'a BaselineContainer = self.known;
+        let peers = known
+            .network
+            .iter()
+            .filter(|row| gone.peers.is_empty() || !gone.peers.contains(&row.key()));
+        let questions = known
+            .dns
+            .iter()
+            .filter(|row| gone.questions.is_empty() || !gone.questions.contains(&row.key()));
         let is_full = |row: &PeerRow| row.names.len().max(row.claimed.len()) >= MAX_NAMES;
-        if !saw_names || known.network.iter().any(is_full) {
+        if !saw_names || peers.clone().any(is_full) {
             return None;
         }
-        let peers = known.network.iter().flat_map(names_of);
-        let asked = known.dns.iter().map(|row| row.name.as_str());
-        Some(peers.chain(asked).collect())
-    }
-
-    /// A known peer that is greeted by a name which no peer of the baseline has.
-    fn claims(
-        &mut self,
-        row: &PeerRow,
-        at: &[(u32, u32)],
-        covering: &[&PeerRow],
-        known: Option<&BTreeSet<&str>>,
-    ) {
-        // Where the baseline saw no greeting at all, it may not have been able to.
-        let Some(known) = known.filter(|_| covering.iter().any(|row| names_of(row).count() > 0))
-        else {
-            return;
-        };
-        let is_known =
-            |name: &str| known.contains(name) || known.iter().any(|known| covers_name(known, name));
-        let new: BTreeSet<Text> = row
-            .claimed
-            .iter()
-            .filter(|name| !is_known(name))
-            .cloned()
-            .collect();
-        if new.is_empty() {
-            return;
-        }
-        let key = format!("{} as {}", row.text(), super::list(&new));
-        let value = PeerRow {
-            claimed: new,
-            ..row.clone()
-        };
-        let judgement = self.start(
-            &row.exe,
-            (
-                Severity::Medium,
-                "a server that is shared may pass on what is meant for another",
-            ),
-            false,
-        );
-        self.report(
-            Change::Changed,
-            &value,
-            at,
-            "network",
-            judgement,
-            &key,
-            "the baseline has the peer, and greets it by other names",
-            covering.first().map(|row| row.text()),
-        );
+        let asked = questions.map(|row| row.name.as_str());
+        Some(peers.flat_map(names_of).chain(asked).collect())
     }
 
     pub(super) fn listen(&mut self) {
