@@ -569,7 +569,7 @@ impl<'a> Comparison<'a> {
 
     /// Notes what the baseline had no chance to see, where rows may be due to that. A start is noted above.
     fn not_seen(&self, drift: &mut Drift) {
-        if self.rows.iter().all(|row| row.change == Change::Gone) {
+        if self.rows.iter().all(|row| row.change != Change::New) {
             return;
         }
         let mut note = |what: &str, add: &str| {
