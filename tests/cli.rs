@@ -213,7 +213,7 @@ fn the_version_names_the_probes_with_their_digests() {
         .as_str()
         .unwrap();
     assert!(probe["bytes"].as_u64().unwrap() < 1_040_000);
-    assert_eq!(version["protocol"], "1.1");
+    assert_eq!(version["protocol"], "1.2");
 
     // What a policy is shown: the executable, and its base64 in the ConfigMap.
     let sum = |command: &str| {

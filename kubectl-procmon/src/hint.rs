@@ -1,7 +1,7 @@
 //! From a typed cause to what to do next: a command or a decision, never "try again".
 
 use procmon_profile::merge::NodeCapture;
-use procmon_profile::wire::Failure;
+use procmon_profile::wire::{Failure, FailureCode};
 use std::fmt;
 
 /// The probe gave up.
@@ -66,30 +66,34 @@ pub(crate) fn of(error: &anyhow::Error) -> Option<String> {
             return Some(advised.hint.clone());
         }
         let failed = cause.downcast_ref::<ProbeFailed>()?;
-        of_code(&failed.0.code).map(str::to_owned)
+        of_code(failed.0.code).map(str::to_owned)
     })
 }
 
 /// What to do about a probe's failure.
-pub(crate) fn of_code(code: &str) -> Option<&'static str> {
+pub(crate) fn of_code(code: FailureCode) -> Option<&'static str> {
     Some(match code {
-        "notRoot" => {
+        FailureCode::NotRoot => {
             "run it as root (`sudo`), or profile a pod of a cluster, where the probe brings its own rights"
         }
-        "noBtf" => {
+        FailureCode::NoBtf => {
             "the kernel must be built with CONFIG_DEBUG_INFO_BTF=y: see /sys/kernel/btf/vmlinux; distribution kernels from 5.10 on are"
         }
-        "bpfForbidden" => {
+        FailureCode::BpfForbidden => {
             "this place forbids bpf(): in a cluster try `--privileged`; elsewhere in a container it needs CAP_BPF and CAP_PERFMON in the initial user namespace; on a host look at kernel lockdown=confidentiality"
         }
-        "targetNotFound" => {
+        FailureCode::TargetNotFound => {
             "name a target that runs here: `ps`, `systemd-cgls` and `crictl ps` list what does"
         }
-        "busy" => {
+        FailureCode::Busy => {
             "wait until that capture has ended, or add `--concurrent`: what captures cost each program of the node then adds up"
         }
-        "commandNotFound" => "check the spelling and PATH, or give the path of the program",
-        "commandNotExecutable" => "make it executable with `chmod +x`, or name its interpreter",
-        _ => return None,
+        FailureCode::CommandNotFound => {
+            "check the spelling and PATH, or give the path of the program"
+        }
+        FailureCode::CommandNotExecutable => {
+            "make it executable with `chmod +x`, or name its interpreter"
+        }
+        FailureCode::BadRequest | FailureCode::Other => return None,
     })
 }

@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result};
 use procmon_profile::mask::{MaskLevel, mask_argv_at};
 use procmon_profile::model::{LabelMode, Session, Target, Tool};
 use procmon_profile::text::Text;
-use procmon_profile::wire::{Part, WindowReport};
+use procmon_profile::wire::{Ended, Part};
 use std::hash::{BuildHasher as _, Hasher as _};
 
 /// A new session for a target.
@@ -53,13 +53,7 @@ pub(crate) fn cut_from_outside(parts: &[Part], requested: Option<f64>) -> Option
         Part::Window(window) => Some(window),
         _ => None,
     })?;
-    let has_own_reason = |window: &WindowReport| {
-        let mut reasons = window.dimensions.values().flat_map(|state| &state.reasons);
-        reasons.any(|reason| {
-            reason.contains("the window") || reason.contains("the reader of the frames")
-        })
-    };
-    if !window.ended_early || has_own_reason(window) {
+    if window.ended != Some(Ended::Stopped) {
         return None;
     }
     let of = requested.map_or_else(String::new, |seconds| format!(" of {seconds:.1} s"));
@@ -128,30 +122,30 @@ fn seconds(text: &str) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use procmon_profile::completeness::worsen;
-    use procmon_profile::model::{Dimension, DimensionState};
+    use procmon_profile::wire::WindowReport;
 
     #[test]
     fn a_window_that_somebody_else_ended_says_so() {
-        let mut window = WindowReport {
-            seconds: 2.04,
-            ..WindowReport::default()
+        let cut = |ended| {
+            let window = WindowReport {
+                seconds: 2.04,
+                ended: Some(ended),
+                ..WindowReport::default()
+            };
+            cut_from_outside(&[Part::Window(window)], Some(8.0))
         };
-        let cut =
-            |window: &WindowReport| cut_from_outside(&[Part::Window(window.clone())], Some(8.0));
-        assert_eq!(cut(&window), None);
-        window.ended_early = true;
         assert_eq!(
-            cut(&window).as_deref(),
+            cut(Ended::Stopped).as_deref(),
             Some("stopped after 2.0 s of 8.0 s by somebody else")
         );
-        worsen(
-            &mut window.dimensions,
-            Dimension::Files,
-            DimensionState::Partial,
-            "the memory limit was near: the window was ended".into(),
-        );
-        assert_eq!(cut(&window), None);
+        for other in [
+            Ended::Over,
+            Ended::TargetGone,
+            Ended::Memory,
+            Ended::ReaderGone,
+        ] {
+            assert_eq!(cut(other), None, "{other:?}");
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::sys;
 use procmon_profile::model::Node;
 use procmon_profile::text::Text;
 use procmon_profile::wire::{
-    Chunks, Failure, Frame, Packer, Part, Progress, Sealer, StreamWriter, WindowReport,
+    Chunks, Failure, FailureCode, Frame, Packer, Part, Progress, Sealer, StreamWriter, WindowReport,
 };
 use std::fs::File;
 use std::io::Write as _;
@@ -95,9 +95,9 @@ impl Output {
     }
 
     /// Says that there is no capture, and why.
-    pub(crate) fn fail(mut self, code: &str, message: String) {
+    pub(crate) fn fail(mut self, code: FailureCode, message: String) {
         self.frame(Frame::Failed(Failure {
-            code: code.to_owned().into(),
+            code,
             message: message.into(),
         }));
         self.end();

@@ -16,7 +16,7 @@ use procmon_probe_ebpf::abi::{
     SyscallRow,
 };
 use procmon_profile::model::{Abi, Dimension, Hook, HookState, Tier};
-use procmon_profile::wire::{Limits, Request};
+use procmon_profile::wire::{FailureCode, Limits, Request};
 use std::collections::{BTreeSet, HashMap};
 use std::io::Read as _;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
@@ -168,6 +168,9 @@ macro_rules! opening {
     };
 }
 
+/// The hooks that count system calls: without them there is no capture.
+const SYS_ENTER: &str = "sys_enter";
+const SYS_EXIT: &str = "sys_exit";
 /// The hooks that tell where datagrams go.
 pub(crate) const SENDMSG4: &str = "sendmsg4";
 pub(crate) const SENDMSG6: &str = "sendmsg6";
@@ -184,8 +187,8 @@ pub(crate) const MODULE_LOAD: &str = "module_load";
 
 /// Every hook.
 pub(crate) const WANTED: &[Wanted] = &[
-    only!("sys_enter", RawTracepoint, "on_sys_enter", ALL_CALLS),
-    only!("sys_exit", RawTracepoint, "on_sys_exit", ALL_CALLS),
+    only!(SYS_ENTER, RawTracepoint, "on_sys_enter", ALL_CALLS),
+    only!(SYS_EXIT, RawTracepoint, "on_sys_exit", ALL_CALLS),
     base!("task_newtask", "on_task_newtask", LABELS),
     base!("sched_process_exec", "on_sched_process_exec", LABELS),
     base!("sched_process_exit", "on_sched_process_exit", LABELS),
@@ -366,8 +369,7 @@ impl Placed {
 /// Why nothing can be captured here.
 #[derive(Debug)]
 pub(crate) struct Unable {
-    /// Of `wire::Failure`.
-    pub(crate) code: &'static str,
+    pub(crate) code: FailureCode,
     /// The story.
     pub(crate) error: anyhow::Error,
 }
@@ -375,7 +377,7 @@ pub(crate) struct Unable {
 impl<E: Into<anyhow::Error>> From<E> for Unable {
     fn from(error: E) -> Self {
         Self {
-            code: "other",
+            code: FailureCode::Other,
             error: error.into(),
         }
     }
@@ -402,13 +404,13 @@ pub(crate) fn load(
         pid_namespace,
     )
     .map_err(|error| Unable {
-        code: "noBtf",
+        code: FailureCode::NoBtf,
         error,
     })?;
     let btf = Btf::from_sys_fs()
         .context("cannot parse /sys/kernel/btf/vmlinux")
         .map_err(|error| Unable {
-            code: "noBtf",
+            code: FailureCode::NoBtf,
             error,
         })?;
     let log = if request.verbose {
@@ -430,9 +432,9 @@ pub(crate) fn load(
     let mut ebpf = loader.load(&object).map_err(|error| {
         let error = anyhow::Error::from(error);
         let code = if is_forbidden(&error) {
-            "bpfForbidden"
+            FailureCode::BpfForbidden
         } else {
-            "other"
+            FailureCode::Other
         };
         Unable {
             code,
@@ -653,14 +655,16 @@ impl Placing<'_> {
             && !hooks.iter().any(Placed::is_there)
         {
             return Err(Unable {
-                code: "bpfForbidden",
+                code: FailureCode::BpfForbidden,
                 error: error.context("cannot load any eBPF program"),
             });
         }
-        if let Some(missing) = hooks[..2].iter().find(|placed| !placed.is_there()) {
+        let counts_calls = |placed: &&Placed| matches!(placed.wanted.id, SYS_ENTER | SYS_EXIT);
+        let mut needed = hooks.iter().filter(counts_calls);
+        if let Some(missing) = needed.find(|placed| !placed.is_there()) {
             let reason = missing.hook.reason.clone().unwrap_or_default();
             return Err(Unable {
-                code: "other",
+                code: FailureCode::Other,
                 error: anyhow!(reason).context("cannot count system calls on this kernel"),
             });
         }
@@ -735,10 +739,10 @@ impl Placing<'_> {
             bail!("this kernel does not tell which request it speaks of");
         }
         if rank(tier) < rank(self.best) {
-            bail!("the request wants no better tier than {}", text(self.best));
+            bail!("the request wants no better tier than {}", self.best);
         }
         if self.refused.contains(&tier) {
-            bail!("this kernel does not permit a {}", text(tier));
+            bail!("this kernel does not permit a {tier}");
         }
         if tier == Tier::Kprobe && self.kprobe_pmu.is_none() {
             bail!("this kernel has no kprobes");
@@ -765,8 +769,8 @@ impl Placing<'_> {
 
     /// Loads and attaches one program; what holds it, when nothing else does.
     fn attach(&mut self, program: &str, name: &str, kind: Attach) -> Result<Option<OwnedFd>> {
-        let loading = || format!("cannot load `{name}` ({})", text(kind.tier()));
-        let attaching = || format!("cannot attach `{name}` ({})", text(kind.tier()));
+        let loading = || format!("cannot load `{name}` ({})", kind.tier());
+        let attaching = || format!("cannot attach `{name}` ({})", kind.tier());
         let program = self
             .ebpf
             .program_mut(program)
@@ -821,14 +825,6 @@ fn rank(tier: Tier) -> u8 {
         Tier::Trampoline => 0,
         Tier::Kprobe => 1,
         Tier::Base => 2,
-    }
-}
-
-fn text(tier: Tier) -> &'static str {
-    match tier {
-        Tier::Trampoline => "trampoline",
-        Tier::Kprobe => "kprobe",
-        Tier::Base => "base",
     }
 }
 

@@ -9,7 +9,7 @@ use procmon_probe_ebpf::abi::{
     SCAN_LIST,
 };
 use procmon_profile::model::CgroupVersion;
-use procmon_profile::wire::TargetSpec;
+use procmon_profile::wire::{FailureCode, TargetSpec};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs::File;
 use std::os::unix::fs::MetadataExt as _;
@@ -109,7 +109,7 @@ pub(crate) fn cgroup_root() -> Result<File> {
 
 fn not_found(error: anyhow::Error) -> Unable {
     Unable {
-        code: "targetNotFound",
+        code: FailureCode::TargetNotFound,
         error,
     }
 }

@@ -14,6 +14,7 @@ mod hooks;
 mod label;
 mod listeners;
 mod lock;
+mod losses;
 mod node;
 mod offsets;
 mod sentinel;
@@ -22,7 +23,7 @@ mod sys;
 mod window;
 mod wire;
 
-use procmon_profile::wire::{PROTOCOL, Request, Sealer, major};
+use procmon_profile::wire::{FailureCode, PROTOCOL, Request, Sealer, major};
 use std::fs::File;
 use std::io::Read as _;
 use std::os::fd::AsFd as _;
@@ -88,7 +89,7 @@ pub fn run() -> i32 {
             "the plugin speaks protocol {}, this probe {PROTOCOL}",
             request.protocol
         );
-        output.fail("badRequest", message);
+        output.fail(FailureCode::BadRequest, message);
         return 2;
     }
     window::run(&request, output)

@@ -9,6 +9,7 @@ use crate::hooks::Unable;
 use crate::sys;
 use anyhow::anyhow;
 use procmon_profile::text::Text;
+use procmon_profile::wire::FailureCode;
 use std::fs::{self, File};
 use std::os::linux::fs::MetadataExt as _;
 
@@ -37,7 +38,7 @@ pub(crate) fn take(session: &str, concurrent: bool) -> Result<Lock, Unable> {
         (Ok(_), 0) => Vec::new(),
         (Ok(_), _) if !concurrent => {
             return Err(Unable {
-                code: "busy",
+                code: FailureCode::Busy,
                 error: anyhow!(
                     "process {} captures on this kernel already: session {}",
                     others.pid,

@@ -2,7 +2,7 @@
 
 use crate::clock::Clock;
 use crate::drain::{
-    Counted, Drained, FileSample, PeerSample, ProcessRow, Processes, RareSample, RingRecord, event,
+    Counted, Drained, FileSample, PeerSample, ProcessRow, Processes, RareSample, event,
 };
 use crate::hooks::{CAPABLE, Capture, MODULE_LOAD, Placed, RING_COMPLETE};
 use crate::label::Slots;
@@ -990,49 +990,8 @@ pub(crate) fn completeness(
             );
         }
     }
-    for (map, count) in &facts.counted.lost {
-        for dimension in dimensions_of(map) {
-            let reason = match *map {
-                "MESSAGES" => {
-                    format!("messages and calls of sockets that were not looked at: {count}")
-                }
-                "FILE_ROWS_BY_FOLDER" => {
-                    "there are more files than rows: the others are counted by their folder, in \
-                     rows that end in /…"
-                        .to_owned()
-                }
-                "NETWORK_ROWS_BY_PREFIX" => {
-                    "there are more peers than rows: the others are counted by their prefix, in \
-                     rows with a cidr"
-                        .to_owned()
-                }
-                "DESCRIPTORS" => {
-                    format!("descriptors that were replaced while calls used them: {count}")
-                }
-                "DESTINATIONS" => format!(
-                    "calls on several datagrams, of which some went elsewhere than the caller's \
-                     memory says afterwards: {count}"
-                ),
-                "REQUESTS" => format!("io_uring requests that are not by path or peer: {count}"),
-                "EXES" => format!("executables that are not told apart: {count} times"),
-                "LAST_SENT" => format!(
-                    "datagrams of sockets of which it is not known any more who began: {count}"
-                ),
-                "WIRE" => format!("the ring buffer was full: {count} packets with names"),
-                _ => format!("map {map} was full: {count} times"),
-            };
-            add(*dimension, DimensionState::Partial, reason);
-        }
-    }
-    for (record, count) in &facts.counted.lost_ring {
-        let (what, dimensions) = without(*record);
-        for dimension in dimensions {
-            add(
-                *dimension,
-                DimensionState::Partial,
-                format!("the ring buffer was full: {count} records of {what}"),
-            );
-        }
+    for (dimension, reason) in facts.counted.lost.reasons() {
+        add(dimension, DimensionState::Partial, reason);
     }
     let drained = facts.drained;
     for (dimension, count, what) in [
@@ -1263,45 +1222,6 @@ pub(crate) const RING_CALLS: [&str; 3] = ["io_uring_enter", "io_uring_setup", "i
 fn is_used(container: &Container, name: &str) -> bool {
     let mut calls = container.syscalls.iter().filter(|call| call.name == name);
     calls.any(|call| call.calls > call.errors.values().sum::<u64>())
-}
-
-/// What a record of the ring buffer tells of, and what is incomplete without it.
-fn without(record: RingRecord) -> (&'static str, &'static [Dimension]) {
-    match record {
-        // Names below /proc/self and who did a rare thing are told by the process.
-        RingRecord::Process => (
-            "processes",
-            &[Dimension::Processes, Dimension::Files, Dimension::Events],
-        ),
-        RingRecord::File => ("files", &[Dimension::Files]),
-        RingRecord::Peer => ("peers", &[Dimension::Network]),
-        RingRecord::Event => ("rare operations", &[Dimension::Events]),
-    }
-}
-
-fn dimensions_of(map: &str) -> &'static [Dimension] {
-    match map {
-        "TASKS" | "CONTAINERS" | "EXES" => &[
-            Dimension::Processes,
-            Dimension::Syscalls,
-            Dimension::Files,
-            Dimension::Network,
-            Dimension::Dns,
-            Dimension::Capabilities,
-            Dimension::Events,
-        ],
-        "SYSCALL_ROWS" => &[Dimension::Syscalls],
-        "FILE_ROWS" | "FILE_ROWS_BY_FOLDER" => &[Dimension::Files],
-        "NETWORK_ROWS" | "NETWORK_ROWS_BY_PREFIX" | "SOCKETS" | "LAST_SENT" | "DESTINATIONS" => {
-            &[Dimension::Network]
-        }
-        "REQUESTS" | "DESCRIPTORS" => &[Dimension::Files, Dimension::Network],
-        "MESSAGES" => &[Dimension::Network, Dimension::Dns],
-        "WIRE" | "FLOWS" => &[Dimension::Dns],
-        "CAPABILITIES" => &[Dimension::Capabilities],
-        "EVENTS" => &[Dimension::Events],
-        _ => &[Dimension::Syscalls, Dimension::Files, Dimension::Network],
-    }
 }
 
 /// Observations, and rows that were observed once: what the Good–Turing estimate needs.

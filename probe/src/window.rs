@@ -15,7 +15,7 @@ use anyhow::{Context as _, Result, anyhow};
 use procmon_profile::model::{Cost, DimensionState, LabelMode, Lost};
 use procmon_profile::text::Text;
 use procmon_profile::wire::{
-    Chunks, Frame, Hello, PROTOCOL, Progress, Request, TargetSpec, WindowReport,
+    Chunks, Ended, FailureCode, Frame, Hello, PROTOCOL, Progress, Request, TargetSpec, WindowReport,
 };
 use std::collections::BTreeMap;
 use std::ffi::CString;
@@ -31,23 +31,6 @@ const GRACE: Duration = Duration::from_millis(10);
 const REPORT_BYTES: u64 = 28 << 20;
 /// Progress is told each second at first, and this often in all of a long window.
 const PROGRESS_SHARE: u32 = 600;
-
-/// Why the window ended.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Ended {
-    /// Its time was over.
-    Over,
-    /// Nothing of the target was left, or the command has ended.
-    TargetGone,
-    /// Somebody asked.
-    Stopped,
-    /// The probe's own deadline.
-    Deadline,
-    /// Nobody reads the frames.
-    ReaderGone,
-    /// The memory limit is near.
-    Memory,
-}
 
 /// A command that the probe started.
 struct Command {
@@ -67,12 +50,17 @@ pub(crate) fn run(request: &Request, mut output: Output) -> i32 {
             }
             output.frame(hello(request, &output, Vec::new()));
             output.fail(code, message);
-            match code {
-                "commandNotFound" => 127,
-                "commandNotExecutable" => 126,
-                _ => 2,
-            }
+            exit_code_of(code)
         }
+    }
+}
+
+/// As a shell has them, where there is no capture.
+fn exit_code_of(code: FailureCode) -> i32 {
+    match code {
+        FailureCode::CommandNotFound => 127,
+        FailureCode::CommandNotExecutable => 126,
+        _ => 2,
     }
 }
 
@@ -119,12 +107,12 @@ fn prepare(request: &Request, stdout: Option<i32>) -> Result<Prepared, Unable> {
     };
     if !lock::may_capture("self") {
         return Err(Unable {
-            code: "notRoot",
+            code: FailureCode::NotRoot,
             error: anyhow!("this process is not root and has not CAP_BPF and CAP_PERFMON"),
         });
     }
     sys::allow_files().map_err(|most| Unable {
-        code: "other",
+        code: FailureCode::Other,
         error: anyhow!(
             "only {most} open files are allowed, and a capture needs {}: raise the limit (`ulimit -n`)",
             sys::NEEDED_FILES
@@ -201,7 +189,7 @@ fn architecture(machine: &str) -> &'static str {
 fn find_programs(argv: &[String]) -> Result<Vec<CString>, Unable> {
     use std::os::unix::fs::PermissionsExt as _;
     let name = argv.first().ok_or_else(|| Unable {
-        code: "badRequest",
+        code: FailureCode::BadRequest,
         error: anyhow!("the command is empty"),
     })?;
     let candidates: Vec<PathBuf> = if name.contains('/') {
@@ -227,11 +215,11 @@ fn find_programs(argv: &[String]) -> Result<Vec<CString>, Unable> {
     }
     Err(match candidates.iter().find(|path| path.exists()) {
         Some(path) => Unable {
-            code: "commandNotExecutable",
+            code: FailureCode::CommandNotExecutable,
             error: anyhow!("`{}` is not an executable file", path.display()),
         },
         None => Unable {
-            code: "commandNotFound",
+            code: FailureCode::CommandNotFound,
             error: anyhow!("there is no command `{name}`"),
         },
     })
@@ -265,7 +253,10 @@ impl Prepared {
                 match report {
                     Ok((node, report, summary)) => output.capture(node, report, summary),
                     Err(error) => {
-                        output.fail("other", format!("cannot read the capture: {error:#}"));
+                        output.fail(
+                            FailureCode::Other,
+                            format!("cannot read the capture: {error:#}"),
+                        );
                     }
                 }
                 exit_code(command.as_ref())
@@ -274,11 +265,7 @@ impl Prepared {
                 let command = self.let_go();
                 output.fail(code, format!("{error:#}"));
                 exit_code(command.as_ref());
-                if code == "commandNotExecutable" {
-                    126
-                } else {
-                    2
-                }
+                exit_code_of(code)
             }
         }
     }
@@ -302,7 +289,7 @@ impl Prepared {
             && let Err(error) = held.release()
         {
             return Err(Unable {
-                code: "commandNotExecutable",
+                code: FailureCode::CommandNotExecutable,
                 error: anyhow::Error::from(error).context("cannot execute the command"),
             });
         }
@@ -435,18 +422,18 @@ impl Prepared {
         };
         let summary = summarize::summarize(&facts, chunks)?;
         let cut = match ended {
-            Ended::Over | Ended::TargetGone | Ended::Stopped => None,
+            Ended::Over | Ended::TargetGone | Ended::Stopped | Ended::Other => None,
             Ended::Deadline => Some("the probe's own deadline ended the window"),
             Ended::ReaderGone => Some("the reader of the frames was gone"),
             Ended::Memory => Some("the memory limit was near: the window was ended"),
         };
         let dimensions = summarize::completeness(&facts, &summary, cut);
         let lost = Lost {
-            ring_buffer: counted.lost_ring.values().sum(),
+            ring_buffer: counted.lost.ring_buffer(),
             maps: counted
                 .lost
-                .iter()
-                .map(|(map, count)| ((*map).into(), *count))
+                .maps()
+                .map(|(map, count)| (map.into(), count))
                 .collect(),
             recursion: recursion.misses,
             frames: 0,
@@ -482,6 +469,7 @@ impl Prepared {
             started_at: clock.time(opened_ns).into(),
             ended_at: clock.time(closed_ns).into(),
             seconds: Duration::from_nanos(closed_ns - opened_ns).as_secs_f64(),
+            ended: Some(ended),
             ended_early: !matches!(ended, Ended::Over | Ended::TargetGone),
             target_ended: ended == Ended::TargetGone,
             exit: self

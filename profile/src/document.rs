@@ -14,6 +14,8 @@ pub const MAX_DOCUMENT_BYTES: u64 = 512 << 20;
 
 /// Most characters of a document that an error repeats.
 const MAX_SAID: usize = 300;
+/// The minor version of the first documents whose windows say which dimensions are missing.
+const MINOR_WITH_MISSING: u32 = 2;
 
 /// Why a document can't be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -175,7 +177,13 @@ pub fn read(source: &impl Source) -> Result<Document, DocumentError> {
             merge::normalize(&mut profile);
             Content::Profile(Box::new(profile))
         }
-        "Baseline" => Content::Baseline(Box::new(sound(source.read()?)?)),
+        "Baseline" => {
+            let mut baseline: Baseline = source.read()?;
+            if minor < MINOR_WITH_MISSING {
+                tell_missing(&mut baseline);
+            }
+            Content::Baseline(Box::new(sound(baseline)?))
+        }
         _ => {
             let mut drift: Drift = source.read()?;
             recount(&mut drift);
@@ -187,6 +195,18 @@ pub fn read(source: &impl Source) -> Result<Document, DocumentError> {
         schema_version,
         newer_minor: minor > own_minor,
     })
+}
+
+/// Before schema 1.2 only the reason says which dimensions are missing.
+fn tell_missing(baseline: &mut Baseline) {
+    for window in &mut baseline.windows {
+        window.missing = window
+            .incomplete
+            .iter()
+            .filter(|(_, reason)| reason.starts_with("missing"))
+            .map(|(dimension, _)| *dimension)
+            .collect();
+    }
 }
 
 /// A Baseline in its order, with what it learned. Each of its rows may come to have a count for
@@ -223,7 +243,7 @@ fn sound(baseline: Baseline) -> Result<Baseline, DocumentError> {
 /// The numbers of a Drift are those of its rows, whatever it says itself.
 fn recount(drift: &mut Drift) {
     drift.summary = DriftSummary::of(&drift.rows);
-    drift.comparable &= drift.not_comparable.is_empty();
+    drift.comparable &= drift.not_comparable.is_empty() && drift.incomplete_nodes.is_empty();
 }
 
 /// A text for an error of one line.

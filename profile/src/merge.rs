@@ -614,6 +614,7 @@ fn add_process(kept: &mut Process, next: Process) {
 mod tests {
     use super::*;
     use crate::model::FileOperation;
+    use crate::wire::FailureCode;
 
     fn file(path: &str, name_source: NameSource, operation: FileOperation) -> File {
         File {
@@ -759,7 +760,7 @@ mod tests {
         let failed = NodeCapture {
             node: "b".into(),
             failure: Some(Failure {
-                code: "noBtf".into(),
+                code: FailureCode::NoBtf,
                 message: "no BTF".into(),
             }),
             ..NodeCapture::default()

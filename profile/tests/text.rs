@@ -173,7 +173,7 @@ fn no_field_of_a_frame_holds_a_character_that_acts() {
         key: Some(hostile()),
     };
     let failure = Failure {
-        code: hostile(),
+        code: procmon_profile::wire::FailureCode::Other,
         message: hostile(),
     };
     let reasons = DimensionCompleteness {

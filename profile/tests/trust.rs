@@ -56,7 +56,7 @@ fn text(row: &DriftRow) -> String {
         Change::Changed => "changed",
         Change::Gone => "gone",
     };
-    format!("{change} {} {}", row.severity.word(), row.key)
+    format!("{change} {} {}", row.severity, row.key)
 }
 
 /// Rows above info, in words.

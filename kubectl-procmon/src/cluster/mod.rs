@@ -22,7 +22,7 @@ use procmon_profile::mask::MaskLevel;
 use procmon_profile::merge::{NodeCapture, merge, normalize};
 use procmon_profile::model::{LabelMode, Profile};
 use procmon_profile::text::Text;
-use procmon_profile::wire::{Failure, Limits, Request, TargetSpec, Window};
+use procmon_profile::wire::{Failure, FailureCode, Limits, Request, TargetSpec, Window};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -207,7 +207,7 @@ fn failed(node: &str, reason: String) -> NodeCapture {
     NodeCapture {
         node: node.to_owned().into(),
         failure: Some(Failure {
-            code: "other".into(),
+            code: FailureCode::Other,
             message: reason.into(),
         }),
         ..NodeCapture::default()

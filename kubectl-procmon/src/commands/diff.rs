@@ -174,7 +174,7 @@ pub(crate) fn run(args: &Args) -> Result<Code> {
     output.write(&text)?;
     if !args.window.quiet {
         for drift in &drifts {
-            say(&drift::summary(drift));
+            say(&drift::summary(drift).to_string());
         }
     }
     Ok(code)
@@ -302,7 +302,10 @@ fn dimension(name: &str) -> Result<Dimension> {
     serde_json::from_value(serde_json::Value::from(name)).map_err(|_| {
         advised(
             format!("`{name}` is no dimension"),
-            "they are: processes, syscalls, files, network, dns, capabilities, events",
+            format!(
+                "they are: {}",
+                Dimension::ALL.map(|one| one.to_string()).join(", ")
+            ),
         )
     })
 }

@@ -3,7 +3,7 @@
 use super::{Style, escape, percent};
 use comfy_table::{ContentArrangement, Table, presets};
 use procmon_profile::baseline::{rows_of, workload_name};
-use procmon_profile::model::{Baseline, BaselineContainer, ExplainedBy, NotSeen, Seen};
+use procmon_profile::model::{Baseline, BaselineContainer, Enough, ExplainedBy, NotSeen, Seen};
 use procmon_profile::text::Text;
 use std::io::{self, Write};
 
@@ -54,12 +54,10 @@ pub(crate) fn summary(baseline: &Baseline, place: &str) -> String {
             .iter()
             .min_by(|a, b| a.1.estimate.total_cmp(&b.1.estimate));
         let verdict = match worst {
-            Some((_, coverage)) if coverage.verdict.starts_with("long enough") => {
-                coverage.verdict.clone()
-            }
+            Some((_, coverage)) if coverage.enough != Enough::No => coverage.verdict.clone(),
             Some((dimension, coverage)) => format!(
                 "{} covered to {}: {}",
-                dimension.word(),
+                dimension,
                 percent(coverage.estimate),
                 coverage.verdict
             )
@@ -145,7 +143,7 @@ pub(crate) fn table(
                 let trend: Vec<String> =
                     coverage.trend.iter().map(|value| percent(*value)).collect();
                 vec![
-                    dimension.word().to_owned(),
+                    dimension.to_string(),
                     rows_of(container, *dimension).to_string(),
                     percent(coverage.estimate),
                     format!("{:.0}", coverage.unseen_rows),
@@ -247,10 +245,7 @@ fn contents(container: &BaselineContainer, explain: bool, out: &mut dyn Write) -
     section(
         "Files",
         all!(files, |row| {
-            let done = row
-                .operations
-                .iter()
-                .map(|operation| format!("{operation:?}").to_lowercase());
+            let done = row.operations.iter().map(ToString::to_string);
             format!(
                 "{} by {}: {}",
                 row.path,
@@ -263,10 +258,9 @@ fn contents(container: &BaselineContainer, explain: bool, out: &mut dyn Write) -
         "Peers",
         all!(network, |row| {
             let text = format!(
-                "{} {:?} {:?} {} {}",
+                "{} {} {} {} {}",
                 row.exe, row.direction, row.protocol, row.peer, row.port
-            )
-            .to_lowercase();
+            );
             let claims = join(&mut row.claimed.iter().map(ToString::to_string));
             if claims.is_empty() {
                 text
@@ -278,10 +272,9 @@ fn contents(container: &BaselineContainer, explain: bool, out: &mut dyn Write) -
     section(
         "Listeners",
         all!(listen, |row| format!(
-            "{} {:?} {} {}",
+            "{} {} {} {}",
             row.exe, row.protocol, row.address, row.port
-        )
-        .to_lowercase()),
+        )),
     )?;
     section(
         "Names asked for",
@@ -307,7 +300,7 @@ fn contents(container: &BaselineContainer, explain: bool, out: &mut dyn Write) -
                 .iter()
                 .map(|(name, value)| format!("{name}={value}"));
             format!(
-                "{} {:?} {}",
+                "{} {} {}",
                 row.exe,
                 row.event_type,
                 join(&mut details.into_iter())

@@ -19,6 +19,7 @@ pub(crate) use syscall::{SyscallSample, total as total_calls};
 
 use crate::hooks::Capture;
 use crate::label::Slots;
+use crate::losses::Losses;
 use crate::node::{Links, Node, Ticket, namespace};
 use crate::sentinel::SENTENCE;
 use crate::sys;
@@ -29,9 +30,9 @@ use procmon_probe_ebpf::abi::{
     CapabilityKey, CapabilityRow, ContainerEvent, DIRECTION_OUTBOUND, EVENT_CONTAINER, EVENT_EXE,
     EVENT_EXEC, EVENT_EXIT, EVENT_FILE, EVENT_FORK, EVENT_NETWORK, EVENT_RARE, EVENT_WIRE,
     EVENT_WIRE_OWNER, ExeEvent, FILE_KEY_ENTRY, FILE_KEY_KERNEL_NAME, FILE_KEY_SETTLED, FileKey,
-    FileMeta, FileOp, FileRow, HeldSocket, Loss, N_FILE_OPS, N_LOSSES, NetworkEvent, OTHER_EXE,
-    PORT_DNS, ProcessEvent, RARE_SETNS, RARE_SIGNAL, RARE_UNSHARE, RareEvent, RowErrno,
-    SENTINEL_CONTAINER, SocketState, TASK_MAY_BE_IN_CALL, TASK_PENDING,
+    FileMeta, FileOp, FileRow, HeldSocket, Loss, N_FILE_OPS, NetworkEvent, OTHER_EXE, PORT_DNS,
+    ProcessEvent, RARE_SETNS, RARE_SIGNAL, RARE_UNSHARE, RareEvent, RowErrno, SENTINEL_CONTAINER,
+    SocketState, TASK_MAY_BE_IN_CALL, TASK_PENDING,
 };
 use procmon_profile::text::Text;
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -100,18 +101,7 @@ pub(crate) struct Counted {
     pub(crate) syscalls: Vec<SyscallSample>,
     pub(crate) errnos: Errnos,
     pub(crate) capabilities: Vec<(CapabilityKey, CapabilityRow)>,
-    pub(crate) lost: BTreeMap<&'static str, u64>,
-    /// Records that found the ring buffer full, of processes, files, peers and rare operations.
-    pub(crate) lost_ring: BTreeMap<RingRecord, u64>,
-}
-
-/// What a record of the ring buffer tells of; packets are counted as `WIRE`.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(crate) enum RingRecord {
-    Process,
-    File,
-    Peer,
-    Event,
+    pub(crate) lost: Losses,
 }
 
 /// What the sentinel left.
@@ -493,27 +483,20 @@ impl Counted {
             .context("no map LOST")?
             .try_into()?;
         let mut lost = BTreeMap::new();
-        let mut lost_ring = BTreeMap::new();
-        for number in 0..N_LOSSES {
-            let count = losses.get(&number, 0)?;
-            if count == 0 {
-                continue;
-            }
-            if let Some(name) = loss_name(number) {
-                *lost.entry(name).or_insert(0) += count;
-            } else if let Some(record) = ring_record(number) {
-                *lost_ring.entry(record).or_insert(0) += count;
+        for loss in Loss::ALL {
+            let count = losses.get(&(*loss as u32), 0)?;
+            if count > 0 {
+                lost.insert(*loss, count);
             }
         }
         if !forgets_sockets(capture)? {
-            lost.remove("LAST_SENT");
+            lost.remove(&Loss::Hints);
         }
         Ok(Self {
             syscalls,
             errnos,
             capabilities,
-            lost,
-            lost_ring,
+            lost: Losses(lost),
         })
     }
 }
@@ -525,49 +508,6 @@ fn forgets_sockets(capture: &Capture) -> Result<bool> {
         bail!("LAST_SENT is no LRU map");
     };
     Ok(capture.state()?.sockets_made >= u64::from(hints.info()?.max_entries() / 2))
-}
-
-/// The map that was full; none for the ring buffer.
-fn loss_name(number: u32) -> Option<&'static str> {
-    const NAMES: &[(Loss, &str)] = &[
-        (Loss::Tasks, "TASKS"),
-        (Loss::Containers, "CONTAINERS"),
-        (Loss::Exes, "EXES"),
-        (Loss::SyscallRows, "SYSCALL_ROWS"),
-        (Loss::Errnos, "ERRNOS"),
-        (Loss::FileRows, "FILE_ROWS"),
-        (Loss::NetworkRows, "NETWORK_ROWS"),
-        (Loss::Sockets, "SOCKETS"),
-        (Loss::Capabilities, "CAPABILITIES"),
-        (Loss::Events, "EVENTS"),
-        (Loss::Messages, "MESSAGES"),
-        (Loss::Requests, "REQUESTS"),
-        (Loss::Descriptors, "DESCRIPTORS"),
-        (Loss::Destinations, "DESTINATIONS"),
-        (Loss::FilesByFolder, "FILE_ROWS_BY_FOLDER"),
-        (Loss::PeersByPrefix, "NETWORK_ROWS_BY_PREFIX"),
-        (Loss::RingWire, "WIRE"),
-        (Loss::Flows, "FLOWS"),
-        (Loss::Hints, "LAST_SENT"),
-    ];
-    NAMES
-        .iter()
-        .find(|(loss, _)| *loss as u32 == number)
-        .map(|(_, name)| *name)
-}
-
-/// What the ring buffer had no room for.
-fn ring_record(number: u32) -> Option<RingRecord> {
-    const RECORDS: &[(Loss, RingRecord)] = &[
-        (Loss::RingProcess, RingRecord::Process),
-        (Loss::RingFile, RingRecord::File),
-        (Loss::RingNetwork, RingRecord::Peer),
-        (Loss::RingEvent, RingRecord::Event),
-    ];
-    let mut known = RECORDS.iter();
-    known
-        .find(|(loss, _)| *loss as u32 == number)
-        .map(|(_, record)| *record)
 }
 
 fn errnos(capture: &Capture) -> Result<Errnos> {

@@ -7,7 +7,9 @@
 //! lower bound of what is unseen is f1²/2f2, corrected for few windows (Chao 1984, 1987).
 
 use super::rows::Row;
-use crate::model::{BaselineContainer, BaselineWindow, Coverage, Dimension, DnsRow, NotSeen, Seen};
+use crate::model::{
+    BaselineContainer, BaselineWindow, Coverage, Dimension, DnsRow, Enough, NotSeen, Seen,
+};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Above this share the windows were long enough.
@@ -209,46 +211,51 @@ fn describe(counts: &[&[u64]], windows: &[&BaselineWindow], seconds: f64) -> Cov
         .filter(|windows| n_windows <= 16 || windows.is_power_of_two() || *windows == n_windows)
         .map(|windows| round(estimate(counts, windows).coverage))
         .collect();
+    let (enough, verdict) = verdict(&whole, n_windows, seconds, &not_seen(windows));
     Coverage {
         estimate: round(whole.coverage),
         trend,
         rows: counts.len() as u64,
         unseen_rows: (whole.unseen * 10.0).round() / 10.0,
-        verdict: verdict(&whole, n_windows, seconds, &not_seen(windows)).into(),
+        enough,
+        verdict: verdict.into(),
     }
 }
 
-/// The estimate knows nothing but what the windows saw: an operation that none of them has is not in it.
+/// Whether it is enough, and the same in words. The estimate knows nothing but what the windows saw: an operation
+/// that none of them has is not in it.
 fn verdict(
     estimate: &Estimate,
     n_windows: usize,
     seconds: f64,
     not_seen: &BTreeSet<NotSeen>,
-) -> String {
-    if estimate.coverage >= ENOUGH {
-        if n_windows == 1 {
-            return "long enough by the counts of one window: record a second to be sure"
-                .to_owned();
-        }
-        let mut lacks = Vec::new();
-        if not_seen.contains(&NotSeen::Start) {
-            lacks.push("no window has a start".to_owned());
-        }
-        if not_seen.contains(&NotSeen::Minute) {
-            let all = seconds * n_windows as f64;
-            lacks.push(format!(
-                "all windows together are {all:.0} s, record {LEAST_SECONDS:.0} s at least"
-            ));
-        }
-        return if lacks.is_empty() {
-            "long enough".to_owned()
-        } else {
-            format!(
-                "long enough for the load that was seen, but {}",
-                lacks.join(", and ")
-            )
-        };
+) -> (Enough, String) {
+    if estimate.coverage < ENOUGH {
+        return (Enough::No, how_much_more(estimate, seconds));
     }
+    if n_windows == 1 {
+        let text = "long enough by the counts of one window: record a second to be sure";
+        return (Enough::ForWhatWasSeen, text.to_owned());
+    }
+    let mut lacks = Vec::new();
+    if not_seen.contains(&NotSeen::Start) {
+        lacks.push("no window has a start".to_owned());
+    }
+    if not_seen.contains(&NotSeen::Minute) {
+        let all = seconds * n_windows as f64;
+        lacks.push(format!(
+            "all windows together are {all:.0} s, record {LEAST_SECONDS:.0} s at least"
+        ));
+    }
+    if lacks.is_empty() {
+        return (Enough::Yes, "long enough".to_owned());
+    }
+    let lacks = lacks.join(", and ");
+    let text = format!("long enough for the load that was seen, but {lacks}");
+    (Enough::ForWhatWasSeen, text)
+}
+
+fn how_much_more(estimate: &Estimate, seconds: f64) -> String {
     match estimate.more {
         Some(more) if more <= MANY_WINDOWS => {
             let minutes = more * seconds / 60.0;

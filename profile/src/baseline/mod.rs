@@ -18,7 +18,7 @@ pub use coverage::assess;
 pub(crate) use learn::network_of;
 pub(crate) use names::{class, covers_address, has_address};
 pub(crate) use observe::{Fact, Facts, LOCAL, observe, workload};
-pub(crate) use rows::{MAX_NAMES, Row, event_word};
+pub(crate) use rows::{MAX_NAMES, Row};
 pub use shape::is_protected;
 pub(crate) use shape::{is_credential, is_temporary};
 

@@ -84,27 +84,27 @@ pub(crate) fn workload(container: &Container) -> BaselineWorkload {
     }
 }
 
-/// Why each dimension of a Profile can't be relied on, of those that can't. One of which a Profile
-/// that is not complete says nothing is missing.
-fn incomplete(profile: &Profile) -> BTreeMap<Dimension, Text> {
+/// Why each dimension of a Profile can't be relied on, of those that can't, and which of them are missing: also
+/// one of which a Profile that is not complete says nothing.
+fn incomplete(profile: &Profile) -> (BTreeMap<Dimension, Text>, BTreeSet<Dimension>) {
     let completeness = &profile.completeness;
-    let mut incomplete = BTreeMap::new();
+    let (mut incomplete, mut missing) = (BTreeMap::new(), BTreeSet::new());
     for dimension in Dimension::ALL {
-        let reason = match completeness.dimensions.get(&dimension) {
+        let (state, why) = match completeness.dimensions.get(&dimension) {
             None if completeness.complete => continue,
-            None => "missing: the profile does not say how complete it is".to_owned(),
-            Some(state) => {
-                let word = match state.state {
-                    DimensionState::Complete => continue,
-                    DimensionState::Partial => "partial",
-                    DimensionState::Missing => "missing",
-                };
-                format!("{word}: {}", joined(&state.reasons))
-            }
+            None => (
+                DimensionState::Missing,
+                "the profile does not say how complete it is".to_owned(),
+            ),
+            Some(one) if one.state == DimensionState::Complete => continue,
+            Some(one) => (one.state, joined(&one.reasons)),
         };
-        incomplete.insert(dimension, reason.into());
+        incomplete.insert(dimension, format!("{state}: {why}").into());
+        if state == DimensionState::Missing {
+            missing.insert(dimension);
+        }
     }
-    incomplete
+    (incomplete, missing)
 }
 
 /// The rows of a workload's containers in a Profile, by container name. With a baseline, names of
@@ -114,7 +114,7 @@ pub(crate) fn observe(
     of: &BaselineWorkload,
     known: Option<&Baseline>,
 ) -> BTreeMap<Text, Facts> {
-    let incomplete = incomplete(profile);
+    let (incomplete, missing) = incomplete(profile);
     let dimensions = profile.completeness.dimensions.iter();
     let not_looked_at: BTreeMap<Dimension, BTreeSet<Text>> = dimensions
         .filter(|(_, state)| !state.not_looked_at.is_empty())
@@ -147,6 +147,7 @@ pub(crate) fn observe(
             to_end: container.ended_at.is_some() || profile.session.exit.is_some(),
             complete: profile.completeness.complete,
             incomplete: incomplete.clone(),
+            missing: missing.clone(),
             not_looked_at: not_looked_at.clone(),
         };
         facts.from_start |= container.from_start;

@@ -168,7 +168,7 @@ impl Row for PeerRow {
         extend(&mut self.addresses, &other.addresses);
     }
     fn text(&self) -> String {
-        let protocol = protocol(self.protocol);
+        let protocol = self.protocol;
         let port = if self.port.is_empty() {
             String::new()
         } else {
@@ -186,26 +186,6 @@ impl Row for PeerRow {
             }
             _ => format!("{} outbound {protocol} {}{port}", self.exe, self.peer),
         }
-    }
-}
-
-/// The document's word of a protocol.
-fn protocol(protocol: Protocol) -> &'static str {
-    match protocol {
-        Protocol::Tcp => "tcp",
-        Protocol::Udp => "udp",
-        Protocol::UdpLite => "udp-lite",
-        Protocol::Mptcp => "mptcp",
-        Protocol::Sctp => "sctp",
-        Protocol::Dccp => "dccp",
-        Protocol::Icmp => "icmp",
-        Protocol::Raw => "raw",
-        Protocol::Packet => "packet",
-        Protocol::UnixStream => "unix-stream",
-        Protocol::UnixDgram => "unix-dgram",
-        Protocol::UnixSeqpacket => "unix-seqpacket",
-        Protocol::Netlink => "netlink",
-        Protocol::Vsock => "vsock",
     }
 }
 
@@ -235,11 +215,7 @@ impl Row for ListenRow {
         } else {
             format!(":{}", self.port)
         };
-        format!(
-            "{} listens {} {address}{port}",
-            self.exe,
-            protocol(self.protocol)
-        )
+        format!("{} listens {} {address}{port}", self.exe, self.protocol)
     }
 }
 
@@ -291,28 +267,9 @@ impl Row for EventRow {
             .iter()
             .map(|(name, value)| format!("{name}={value}"))
             .collect();
-        let name = event_word(self.event_type);
-        format!("{} {name} {}", self.exe, details.join(" "))
+        format!("{} {} {}", self.exe, self.event_type, details.join(" "))
             .trim_end()
             .to_owned()
-    }
-}
-
-/// The document's word of a type of events.
-pub(crate) fn event_word(event_type: EventType) -> &'static str {
-    match event_type {
-        EventType::Credentials => "credentials",
-        EventType::Ptrace => "ptrace",
-        EventType::Mount => "mount",
-        EventType::Setns => "setns",
-        EventType::Unshare => "unshare",
-        EventType::ModuleLoad => "moduleLoad",
-        EventType::Bpf => "bpf",
-        EventType::MemfdExec => "memfdExec",
-        EventType::Signal => "signal",
-        EventType::Keyctl => "keyctl",
-        EventType::Userfaultfd => "userfaultfd",
-        EventType::Perf => "perf",
     }
 }
 

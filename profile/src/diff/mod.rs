@@ -22,9 +22,10 @@ use crate::baseline::{
     workload_name,
 };
 use crate::model::{
-    API_VERSION, Baseline, BaselineContainer, BaselineWindow, Change, Container, Dimension, Drift,
-    DriftKind, DriftRow, DriftSide, DriftSummary, FileOperation, FileRow, IncompleteRow,
-    NotComparable, NotSeen, Phase, ProcessRow, Profile, RowValue, SCHEMA_VERSION, Severity,
+    API_VERSION, Baseline, BaselineContainer, BaselineWindow, Change, Container, Dimension,
+    DimensionState, Drift, DriftKind, DriftRow, DriftSide, DriftSummary, FileOperation, FileRow,
+    IncompleteRow, NotComparable, NotSeen, Phase, ProcessRow, Profile, RowValue, SCHEMA_VERSION,
+    Severity,
 };
 use crate::text::Text;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -114,6 +115,7 @@ pub fn diff(
         ..Drift::default()
     };
     for node in profile.nodes.iter().filter(|node| node.error.is_some()) {
+        drift.incomplete_nodes.push(node.name.clone());
         drift.notes.push(
             format!(
                 "node {} has no part in the profile: nothing is said of what runs there",
@@ -122,7 +124,7 @@ pub fn diff(
             .into(),
         );
     }
-    let whole = drift.notes.is_empty();
+    let whole = drift.incomplete_nodes.is_empty();
     let observed = observe(profile, &drift.profile.workload, Some(baseline));
     for (name, facts) in &observed {
         let nothing = BaselineContainer::default();
@@ -252,8 +254,7 @@ pub fn finish(drift: &mut Drift) {
         list.dedup();
     }
     drift.notes.sort();
-    drift.comparable = drift.not_comparable.is_empty()
-        && !drift.notes.iter().any(|note| note.starts_with("node "));
+    drift.comparable = drift.not_comparable.is_empty() && drift.incomplete_nodes.is_empty();
     drift.summary = DriftSummary::of(&drift.rows);
 }
 
@@ -406,12 +407,13 @@ impl<'a> Comparison<'a> {
         let here: Vec<Option<&Text>> = reasons(self.facts.windows.iter(), dimension);
         let there: Vec<Option<&Text>> = reasons(self.windows.iter().copied(), dimension);
         let none_there = !there.is_empty() && there.iter().all(Option::is_some);
-        let is_missing =
-            |reason: Option<&Text>| reason.is_some_and(|reason| reason.starts_with("missing"));
+        let is_missing = |window: &BaselineWindow| window.missing.contains(&dimension);
         let first = |all: &[Option<&Text>]| all.iter().copied().flatten().min().cloned();
         match (first(&here), first(&there)) {
             (Some(reason), Some(_))
-                if none_there && here.iter().chain(&there).copied().all(is_missing) =>
+                if none_there
+                    && self.facts.windows.iter().all(is_missing)
+                    && self.windows.iter().copied().all(is_missing) =>
             {
                 Standing::Neither(reason)
             }
@@ -429,7 +431,6 @@ impl<'a> Comparison<'a> {
         if whole == 0 {
             return;
         }
-        let word = dimension.word();
         let (severity, before) = if whole == windows {
             (
                 Severity::Medium,
@@ -439,8 +440,13 @@ impl<'a> Comparison<'a> {
             let before = format!("in {whole} of {windows} windows of the baseline it is complete");
             (Severity::Low, before)
         };
-        let state = reason.split(':').next().unwrap_or_default();
-        let key = format!("{word} can't be seen as a whole");
+        let is_missing = |window: &BaselineWindow| window.missing.contains(&dimension);
+        let state = if self.facts.windows.iter().any(is_missing) {
+            DimensionState::Missing
+        } else {
+            DimensionState::Partial
+        };
+        let key = format!("{dimension} can't be seen as a whole");
         self.rows.push(DriftRow {
             id: id(self.name, dimension, Change::Changed, "", &key).into(),
             change: Change::Changed,
@@ -452,7 +458,7 @@ impl<'a> Comparison<'a> {
                 .into(),
             value: RowValue::Incomplete(IncompleteRow { reason }),
             nearest: None,
-            evidence: vec![format!("/completeness/dimensions/{word}").into()],
+            evidence: vec![format!("/completeness/dimensions/{dimension}").into()],
             accept: Text::default(),
         });
     }
@@ -463,7 +469,6 @@ impl<'a> Comparison<'a> {
             |window: &'a BaselineWindow| window.not_looked_at.get(&dimension).into_iter().flatten();
         let known: BTreeSet<&Text> = self.windows.iter().copied().flat_map(of).collect();
         let here: BTreeSet<&Text> = self.facts.windows.iter().flat_map(of).collect();
-        let word = dimension.word();
         for what in here.difference(&known) {
             let key = format!("{what}: used, and not looked at");
             let why = "no window of the baseline used it, and what it is used for is in no row";
@@ -480,7 +485,7 @@ impl<'a> Comparison<'a> {
                     reason: (*what).clone(),
                 }),
                 nearest: None,
-                evidence: vec![format!("/completeness/dimensions/{word}/notLookedAt").into()],
+                evidence: vec![format!("/completeness/dimensions/{dimension}/notLookedAt").into()],
                 accept: Text::default(),
             });
         }

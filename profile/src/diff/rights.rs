@@ -1,7 +1,7 @@
 //! Capabilities and events.
 
 use super::{Comparison, OTHERS, severity};
-use crate::baseline::{Fact, Row, event_word};
+use crate::baseline::{Fact, Row};
 use crate::model::{CapabilityRow, Change, EventRow, Severity};
 use std::collections::{HashMap, HashSet};
 
@@ -70,10 +70,7 @@ impl Comparison<'_> {
                 .iter()
                 .find(|known| known.event_type == row.event_type)
                 .map(Row::text);
-            let uncovered = format!(
-                "the baseline has no such {} event",
-                event_word(row.event_type)
-            );
+            let uncovered = format!("the baseline has no such {} event", row.event_type);
             self.report(
                 Change::New,
                 row,

@@ -100,6 +100,13 @@ pub struct BaselineWindow {
     /// Dimensions that can't be relied on, and why.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub incomplete: BTreeMap<Dimension, Text>,
+    /// Those of `incomplete` that the kernel can't show at all; the others are partial. Since schema 1.2.
+    #[serde(
+        default,
+        skip_serializing_if = "BTreeSet::is_empty",
+        deserialize_with = "crate::bounds::entries"
+    )]
+    pub missing: BTreeSet<Dimension>,
     /// What was used within the window that no row can show, by dimension.
     #[serde(
         default,
@@ -560,6 +567,23 @@ pub struct Coverage {
     /// At least so many rows are still unseen: Chao's lower bound.
     #[serde(deserialize_with = "crate::bounds::numbers")]
     pub unseen_rows: f64,
-    /// That it is long enough, or how much more to record.
+    /// Whether the baseline is long enough. Since schema 1.2.
+    #[serde(default)]
+    pub enough: Enough,
+    /// The same in words: what it lacks, and how much more to record.
     pub verdict: Text,
+}
+
+/// Whether a baseline is long enough.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub enum Enough {
+    /// It is.
+    Yes,
+    /// It is for the load that its windows saw, which is not all: one window, no start, or less than a minute.
+    ForWhatWasSeen,
+    /// It is not, or that can't be told yet.
+    #[default]
+    No,
 }

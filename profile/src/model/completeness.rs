@@ -69,20 +69,6 @@ impl Dimension {
         Self::Capabilities,
         Self::Events,
     ];
-
-    /// Its word in documents.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Processes => "processes",
-            Self::Syscalls => "syscalls",
-            Self::Files => "files",
-            Self::Network => "network",
-            Self::Dns => "dns",
-            Self::Capabilities => "capabilities",
-            Self::Events => "events",
-        }
-    }
 }
 
 /// State of one dimension.

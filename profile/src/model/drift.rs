@@ -38,6 +38,13 @@ pub struct Drift {
         deserialize_with = "crate::bounds::rows"
     )]
     pub missing: Vec<NotComparable>,
+    /// Nodes that have no part in the profile: it says nothing of what runs there. Since schema 1.2.
+    #[serde(
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "crate::bounds::rows"
+    )]
+    pub incomplete_nodes: Vec<Text>,
     /// Sentences for the reader.
     #[serde(
         default,
@@ -148,18 +155,6 @@ impl Severity {
         Self::Low,
         Self::Info,
     ];
-
-    /// Its word in documents.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Info => "info",
-            Self::Low => "low",
-            Self::Medium => "medium",
-            Self::High => "high",
-            Self::Critical => "critical",
-        }
-    }
 }
 
 /// A row of a Baseline, of any dimension.

@@ -19,8 +19,8 @@ mod syscall;
 
 pub use baseline::{
     Baseline, BaselineContainer, BaselineKind, BaselineMetadata, BaselineWindow, BaselineWorkload,
-    CapabilityRow, Coverage, DnsRow, EdgeRow, EventRow, Explain, ExplainedBy, FileRow, ListenRow,
-    NotSeen, PeerRow, Phase, ProcessRow, Seen, Support, SyscallRow, WindowCounts,
+    CapabilityRow, Coverage, DnsRow, EdgeRow, Enough, EventRow, Explain, ExplainedBy, FileRow,
+    ListenRow, NotSeen, PeerRow, Phase, ProcessRow, Seen, Support, SyscallRow, WindowCounts,
 };
 pub use capability::{CapabilityMethod, CapabilityUse};
 pub use completeness::{Completeness, Dimension, DimensionCompleteness, DimensionState};
@@ -46,7 +46,7 @@ use std::collections::BTreeMap;
 /// The `apiVersion` of every document this crate writes.
 pub const API_VERSION: &str = "procmon/v1";
 /// The `schemaVersion` of every document this crate writes.
-pub const SCHEMA_VERSION: &str = "1.1";
+pub const SCHEMA_VERSION: &str = "1.2";
 
 /// A name to a number of times; a name that is absent was seen 0 times while the dimension is complete.
 pub type Counts = BTreeMap<Text, u64>;
@@ -89,3 +89,28 @@ pub struct Profile {
     /// What the document can and cannot be relied on for.
     pub completeness: Completeness,
 }
+
+/// Shows a value by the word that documents have for it: serde's attributes are the only list of words.
+macro_rules! show_as_in_documents {
+    ($($name:ident),* $(,)?) => {$(
+        impl std::fmt::Display for $name {
+            fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                self.serialize(formatter)
+            }
+        }
+    )*};
+}
+
+show_as_in_documents!(
+    Abi,
+    Change,
+    Dimension,
+    DimensionState,
+    Direction,
+    EventType,
+    FileOperation,
+    Origin,
+    Protocol,
+    Severity,
+    Tier,
+);

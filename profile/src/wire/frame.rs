@@ -80,11 +80,57 @@ pub struct Progress {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Failure {
-    /// A short word that the plugin knows a remedy for: `notRoot`, `noBtf`, `bpfForbidden`,
-    /// `targetNotFound`, `commandNotFound`, `commandNotExecutable`, `badRequest`, `other`.
-    pub code: Text,
+    /// What kind of failure.
+    pub code: FailureCode,
     /// What failed and why, outermost first.
     pub message: Text,
+}
+
+/// A kind of failure, for which the plugin may know a remedy.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum FailureCode {
+    /// The probe does not run as root.
+    NotRoot,
+    /// The kernel has no type information (BTF).
+    NoBtf,
+    /// The kernel does not let the probe load eBPF programs.
+    BpfForbidden,
+    /// There is no such process or container.
+    TargetNotFound,
+    /// Another capture runs on the node.
+    Busy,
+    /// The command's program does not exist.
+    CommandNotFound,
+    /// The command's program can't be executed.
+    CommandNotExecutable,
+    /// The request can't be read or fulfilled.
+    BadRequest,
+    /// Any other, and those of newer probes.
+    #[default]
+    #[serde(other)]
+    Other,
+}
+
+/// Why a window ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Ended {
+    /// Its time was over.
+    Over,
+    /// No process of the target was left, or the command has ended.
+    TargetGone,
+    /// A signal asked for it.
+    Stopped,
+    /// The probe's own deadline came.
+    Deadline,
+    /// The reader of the frames was gone.
+    ReaderGone,
+    /// The memory limit was near.
+    Memory,
+    /// A reason of newer probes.
+    #[serde(other)]
+    Other,
 }
 
 /// The end of the stream.
@@ -191,6 +237,9 @@ pub struct WindowReport {
     pub ended_at: Text,
     /// Its length by the monotonic clock.
     pub seconds: f64,
+    /// Why it ended; absent in protocol 1.1 and before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<Ended>,
     /// It was ended before its time.
     pub ended_early: bool,
     /// It ended since nothing of the target was left: there was no more to see.

@@ -14,7 +14,9 @@ mod seal;
 mod stream;
 
 pub use chunk::{CHUNK_BYTES, Chunks, MAX_ROW_BYTES, Packer, Row};
-pub use frame::{End, Failure, Frame, Hello, Line, Part, Progress, WindowReport};
+pub use frame::{
+    End, Ended, Failure, FailureCode, Frame, Hello, Line, Part, Progress, WindowReport,
+};
 pub use request::{Limits, Request, RunAs, TargetSpec, Window};
 pub use seal::{Opener, Sealer, SessionKey};
 #[cfg(feature = "compare")]
@@ -22,7 +24,7 @@ pub(crate) use stream::hex;
 pub use stream::{Decoder, Received, Refused, StreamError, StreamWriter, encode_line};
 
 /// Version of the protocol: readers accept any minor of their major.
-pub const PROTOCOL: &str = "1.1";
+pub const PROTOCOL: &str = "1.2";
 /// Most bytes of all frames of one node together: a container's log is rotated at 10 MiB.
 pub const MAX_STREAM_BYTES: usize = 8 << 20;
 /// Most bytes of one line: a chunk that could not be deflated at all, in base64.

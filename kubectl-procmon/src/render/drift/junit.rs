@@ -76,15 +76,15 @@ fn cases(own: &Own<'_>, container: &str, dimension: Dimension) -> Vec<TestCase> 
         .iter()
         .filter(is_told)
         .partition(|row| matches!(row.value, RowValue::Incomplete(_)));
-    let name = dimension.word();
+    let name = dimension.to_string();
     let mut all: Vec<(String, TestCaseStatus)> = Vec::new();
     if !rows.is_empty() {
-        all.push((name.to_owned(), failure(&rows)));
+        all.push((name.clone(), failure(&rows)));
     }
     if let Some(reason) = of(&own.not_comparable) {
         let lines: Vec<String> = incomplete.iter().map(|row| line(row)).collect();
         let name = if rows.is_empty() {
-            name.to_owned()
+            name.clone()
         } else {
             format!("{name} as a whole")
         };
@@ -100,7 +100,7 @@ fn cases(own: &Own<'_>, container: &str, dimension: Dimension) -> Vec<TestCase> 
             }
             None => TestCaseStatus::success(),
         };
-        all.push((name.to_owned(), status));
+        all.push((name.clone(), status));
     }
     all.into_iter()
         .map(|(name, status)| {
@@ -114,7 +114,7 @@ fn cases(own: &Own<'_>, container: &str, dimension: Dimension) -> Vec<TestCase> 
 fn line(row: &DriftRow) -> String {
     format!(
         "{} {} {} ({})",
-        row.severity.word(),
+        row.severity,
         sign(row.change),
         row.key,
         row.reason
@@ -130,7 +130,7 @@ fn failure(rows: &[&DriftRow]) -> TestCaseStatus {
     let lines: Vec<String> = rows.iter().map(|row| line(row)).collect();
     let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
     status
-        .set_type(worst.word())
+        .set_type(worst.to_string())
         .set_message(format!("{} rows of drift", rows.len()))
         .set_description(lines.join("\n"));
     status

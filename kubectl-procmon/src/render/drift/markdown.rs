@@ -1,6 +1,6 @@
 //! For pull requests: Markdown, with names that can't break it.
 
-use super::{change, short, summary};
+use super::{short, summary};
 use anyhow::Result;
 use procmon_profile::baseline::workload_name;
 use procmon_profile::model::{Drift, DriftRow, Severity};
@@ -46,12 +46,12 @@ pub(super) fn render(drift: &Drift, out: &mut dyn Write) -> Result<()> {
         "### Drift of {}\n",
         cell(&workload_name(&drift.profile.workload))
     )?;
-    writeln!(out, "{}\n", cell(&summary(drift)))?;
+    writeln!(out, "{}\n", cell(&summary(drift).to_string()))?;
     for row in &drift.not_comparable {
         writeln!(
             out,
             "- **not comparable:** {} of {}: {}",
-            row.dimension.word(),
+            row.dimension,
             cell(&row.container),
             cell(&row.reason)
         )?;
@@ -60,7 +60,7 @@ pub(super) fn render(drift: &Drift, out: &mut dyn Write) -> Result<()> {
         writeln!(
             out,
             "- in neither: {} of {}: {}",
-            row.dimension.word(),
+            row.dimension,
             cell(&row.container),
             cell(&row.reason)
         )?;
@@ -109,8 +109,8 @@ fn markdown_row(row: &DriftRow, out: &mut dyn Write) -> Result<()> {
     writeln!(
         out,
         "| {} | {} | {} | {} | {} | {} |",
-        row.severity.word(),
-        change(row.change),
+        row.severity,
+        row.change,
         cell(&row.container),
         cell(&row.key),
         cell(&row.reason),

@@ -71,8 +71,21 @@ fn document(drifts: &[Drift]) -> Result<serde_json::Value> {
     })
 }
 
-/// One line: what was compared and what came of it.
-pub(crate) fn summary(drift: &Drift) -> String {
+/// What was compared and what came of it, in one line.
+pub(crate) struct Summary {
+    /// The two sides.
+    compared: String,
+    /// Numbers of rows, and what could not be compared.
+    result: String,
+}
+
+impl std::fmt::Display for Summary {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{}: {}", self.compared, self.result)
+    }
+}
+
+pub(crate) fn summary(drift: &Drift) -> Summary {
     let counts: Vec<String> = Severity::ALL
         .iter()
         .filter_map(|severity| {
@@ -82,35 +95,34 @@ pub(crate) fn summary(drift: &Drift) -> String {
                 .get(severity)
                 .copied()
                 .unwrap_or(0);
-            (count > 0).then(|| format!("{count} {}", severity.word()))
+            (count > 0).then(|| format!("{count} {severity}"))
         })
         .collect();
     // Nothing was found is one thing, nothing is there another.
-    let counts = match (counts.is_empty(), is_whole(drift)) {
+    let mut result = match (counts.is_empty(), is_whole(drift)) {
         (false, _) => counts.join(", "),
         (true, true) => "no drift".to_owned(),
         (true, false) => "nothing new in what was compared".to_owned(),
     };
     let rows = &drift.summary;
-    let mut text = format!(
-        "{} against {}: {counts}",
-        drift.profile.name, drift.baseline.name
-    );
     if !drift.rows.is_empty() {
-        text += &format!(
+        result += &format!(
             " ({} new, {} changed, {} gone)",
             rows.new, rows.changed, rows.gone
         );
     }
     if !drift.not_comparable.is_empty() {
-        text += &format!("; NOT comparable: {}", dimensions(&drift.not_comparable));
+        result += &format!("; NOT comparable: {}", dimensions(&drift.not_comparable));
     } else if !drift.comparable {
-        text += "; NOT comparable: what runs on nodes that did not answer";
+        result += "; NOT comparable: what runs on nodes that did not answer";
     }
     if !drift.missing.is_empty() {
-        text += &format!("; in neither: {}", dimensions(&drift.missing));
+        result += &format!("; in neither: {}", dimensions(&drift.missing));
     }
-    text
+    Summary {
+        compared: format!("{} against {}", drift.profile.name, drift.baseline.name),
+        result,
+    }
 }
 
 /// Every dimension was compared.
@@ -120,22 +132,13 @@ fn is_whole(drift: &Drift) -> bool {
 
 /// Each dimension once.
 fn dimensions(all: &[NotComparable]) -> String {
-    let words: BTreeSet<&str> = all.iter().map(|row| row.dimension.word()).collect();
+    let words: BTreeSet<String> = all.iter().map(|row| row.dimension.to_string()).collect();
     words.into_iter().collect::<Vec<_>>().join(", ")
 }
 
 /// What a person is shown of an id: enough to name a row, not to prove that it is the same.
 fn short(id: &str) -> &str {
     id.get(..16).unwrap_or(id)
-}
-
-/// A kind of difference, in the document's word.
-fn change(change: Change) -> &'static str {
-    match change {
-        Change::New => "new",
-        Change::Changed => "changed",
-        Change::Gone => "gone",
-    }
 }
 
 fn sign(change: Change) -> &'static str {

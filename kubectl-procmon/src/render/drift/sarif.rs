@@ -1,6 +1,5 @@
 //! For code scanning: SARIF 2.1.0.
 
-use super::change;
 use anyhow::{Context as _, Result};
 use procmon_profile::baseline::workload_name;
 use procmon_profile::model::{Drift, DriftRow, NotComparable, Severity};
@@ -8,7 +7,7 @@ use serde_json::json;
 
 /// One result for each row above info; the rules are the kinds of difference.
 pub(super) fn report(drifts: &[Drift]) -> Result<serde_sarif::sarif::Sarif> {
-    let rule = |row: &DriftRow| format!("drift/{}/{}", row.dimension.word(), change(row.change));
+    let rule = |row: &DriftRow| format!("drift/{}/{}", row.dimension, row.change);
     let runs: Vec<serde_json::Value> = drifts
         .iter()
         .map(|drift| {
@@ -82,7 +81,7 @@ fn plain(text: &str) -> String {
 fn notifications(drift: &Drift) -> Vec<serde_json::Value> {
     let notification =
         |level: &str, text: String| json!({"level": level, "message": {"text": plain(&text)}});
-    let of = |row: &NotComparable| format!("{} of {}", row.dimension.word(), row.container);
+    let of = |row: &NotComparable| format!("{} of {}", row.dimension, row.container);
     let incomplete = drift.not_comparable.iter().map(|row| {
         let text = format!("{} can't be compared as a whole: {}", of(row), row.reason);
         notification("error", text)

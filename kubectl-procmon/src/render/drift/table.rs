@@ -47,33 +47,19 @@ fn header(drift: &Drift, bold: &dyn Fn(&str) -> String, out: &mut dyn Write) -> 
         "compared",
         &format!("{} with {}", drift.profile.name, drift.baseline.name),
     )?;
-    line(
-        out,
-        "result",
-        summary(drift).split_once(": ").map_or("", |(_, text)| text),
-    )?;
+    line(out, "result", &summary(drift).result)?;
     for row in &drift.not_comparable {
         line(
             out,
             "not comparable",
-            &format!(
-                "{} of {}: {}",
-                row.dimension.word(),
-                row.container,
-                row.reason
-            ),
+            &format!("{} of {}: {}", row.dimension, row.container, row.reason),
         )?;
     }
     for row in &drift.missing {
         line(
             out,
             "in neither",
-            &format!(
-                "{} of {}: {}",
-                row.dimension.word(),
-                row.container,
-                row.reason
-            ),
+            &format!("{} of {}: {}", row.dimension, row.container, row.reason),
         )?;
     }
     for note in &drift.notes {
@@ -157,8 +143,8 @@ fn colour(severity: Severity, style: Style) -> String {
         _ => 0,
     };
     if style.colour && code > 0 {
-        format!("\x1b[{code}m{}\x1b[0m", severity.word())
+        format!("\x1b[{code}m{severity}\x1b[0m")
     } else {
-        severity.word().to_owned()
+        severity.to_string()
     }
 }

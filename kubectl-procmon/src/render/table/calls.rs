@@ -2,7 +2,7 @@
 
 use super::files::short_exe;
 use super::processes::{OF_RUNTIME, Runtime};
-use super::screen::{Rows, Screen, document_name, join};
+use super::screen::{Rows, Screen, join};
 use crate::render::{count, duration};
 use procmon_profile::model::{Abi, CapabilityUse, Container, Event, Latency, Syscall};
 use std::io;
@@ -22,7 +22,7 @@ const TIMES: [Time; 4] = [
 fn call_name(call: &Syscall) -> String {
     match call.abi {
         Abi::X86_64 | Abi::Aarch64 => call.name.clone().into(),
-        other => format!("{} ({})", call.name, document_name(&other)),
+        other => format!("{} ({})", call.name, other),
     }
 }
 
@@ -116,7 +116,7 @@ pub(super) fn events(
             .collect();
         vec![
             event.time.get(11..23).unwrap_or(&event.time).to_owned(),
-            document_name(&event.event_type),
+            event.event_type.to_string(),
             count(event.count),
             event.process.clone().unwrap_or_else(|| "-".into()).into(),
             details.join(" "),

@@ -1,7 +1,7 @@
 //! Files: what changed, what was read, what was refused or absent.
 
 use super::processes::{OF_RUNTIME, Runtime};
-use super::screen::{Rows, Screen, document_name, join};
+use super::screen::{Rows, Screen, join};
 use crate::render::{bytes, count};
 use procmon_profile::model::{Container, Counts, File, FileOperation, NameSource};
 use std::io;
@@ -19,7 +19,7 @@ fn operations(file: &File, wanted: impl Fn(FileOperation) -> bool) -> String {
         .iter()
         .filter(|(operation, _)| wanted(**operation))
         .map(|(operation, times)| {
-            let name = document_name(operation);
+            let name = operation.to_string();
             if *times == 1 {
                 name
             } else {

@@ -61,7 +61,6 @@ pub(super) fn header(screen: &mut Screen<'_>, profile: &Profile) -> io::Result<(
     }
     for (dimension, state) in &profile.completeness.dimensions {
         if state.state == DimensionState::Partial {
-            let dimension = format!("{dimension:?}").to_lowercase();
             screen.line(
                 "partial",
                 &format!("{dimension}: {}", joined(&state.reasons)),
@@ -147,7 +146,7 @@ fn completeness(profile: &Profile) -> String {
         .dimensions
         .iter()
         .filter(|(_, state)| state.state == DimensionState::Missing)
-        .map(|(dimension, _)| format!("{dimension:?}").to_lowercase())
+        .map(|(dimension, _)| dimension.to_string())
         .collect();
     let number = |state: HookState| {
         let hooks = profile.nodes.iter().flat_map(|node| &node.hooks);

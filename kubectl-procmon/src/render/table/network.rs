@@ -2,7 +2,7 @@
 
 use super::files::short_exe;
 use super::processes::{OF_RUNTIME, Runtime};
-use super::screen::{DROPPABLE, Rows, Screen, document_name, join};
+use super::screen::{DROPPABLE, Rows, Screen, join};
 use crate::render::{bytes, count};
 use procmon_profile::model::{Container, Direction, Dns, Network, Remote};
 use std::io;
@@ -29,7 +29,7 @@ pub(super) fn network(
                 Direction::Inbound => "in".to_owned(),
                 Direction::Outbound => "out".to_owned(),
             },
-            document_name(&peer.protocol),
+            peer.protocol.to_string(),
             exchanged(peer),
             bytes(peer.bytes_sent),
             bytes(peer.bytes_received),

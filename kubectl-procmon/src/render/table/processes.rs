@@ -140,7 +140,7 @@ fn privileges(process: &Process) -> String {
     }
     match process.origin {
         Origin::Entrypoint => {}
-        other => all.push(format!("{other:?}").to_lowercase()),
+        other => all.push(other.to_string()),
     }
     if all.is_empty() {
         "-".to_owned()

@@ -4,7 +4,6 @@ use crate::render::text::shorten;
 use crate::render::{count, escape};
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use procmon_profile::model::Counts;
-use serde::Serialize;
 use std::io::{self, Write};
 
 /// Rows of a section, before "and more".
@@ -293,14 +292,6 @@ const NUMBERS: [&str; 13] = [
     "COUNT", "UID", "READ", "WRITTEN", "CALLS", "ERRORS", "CONNS", "SENT", "RECEIVED", "P50",
     "P95", "P99", "MAX",
 ];
-
-/// The word that the document has for something.
-pub(super) fn document_name(value: &impl Serialize) -> String {
-    serde_json::to_value(value)
-        .ok()
-        .and_then(|name| name.as_str().map(str::to_owned))
-        .unwrap_or_default()
-}
 
 pub(super) fn join(counts: &Counts) -> String {
     counts
