@@ -108,7 +108,7 @@ pub fn made_of(document: Document) {
 /// A condition that somebody wrote.
 pub fn expression(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
-    if let Ok(condition) = Condition::parse(&text) {
+    if let Ok(condition) = Condition::<DriftRow>::parse(&text) {
         let _ = condition.holds(&row());
     }
 }

@@ -4,9 +4,8 @@
 use crate::bounds::Numbers as _;
 use crate::model::{
     CapabilityUse, Container, Cost, Counts, Dns, Event, File, LabelMode, Network, Node, Process,
-    Syscall,
+    Syscall, Time,
 };
-use crate::text::Text;
 use crate::wire::WindowReport;
 use std::collections::BTreeMap;
 
@@ -211,7 +210,7 @@ trait Row {
 impl Row for Process {
     fn is_possible(&self, span: Option<Span>) -> bool {
         let is_time =
-            |text: &Text| seconds(text).is_some_and(|time| span.is_none_or(|span| time <= span.to));
+            |time: &Time| seconds(time).is_some_and(|time| span.is_none_or(|span| time <= span.to));
         self.count <= MAX_NUMBER
             && are_counts(&self.exits)
             && self.first_seen.iter().chain(&self.last_seen).all(is_time)

@@ -5,14 +5,14 @@
 //! memory stay below the product of the two; regular expressions run in linear time, and are
 //! compiled when the expression is parsed: they have to be written out in it.
 
-use crate::model::{DriftRow, RowValue};
 use cel::common::ast::{Expr, LiteralValue};
 use cel::extractors::This;
 use cel::{Context, ExecutionError, IdedExpr, Program, Value};
 use regex::Regex;
-use serde_json::Value as Json;
+use serde_json::{Map, Value as Json};
 use std::collections::HashMap;
 use std::fmt;
+use std::marker::PhantomData;
 use std::sync::Arc;
 
 /// The longest expression.
@@ -22,21 +22,14 @@ const MAX_DEPTH: usize = 24;
 /// Loops in one expression.
 const MAX_LOOPS: usize = 8;
 
-/// Names that an expression may use, all of them strings but `value`.
-pub const VARIABLES: [&str; 12] = [
-    "change",
-    "dimension",
-    "container",
-    "severity",
-    "key",
-    "reason",
-    "exe",
-    "path",
-    "name",
-    "peer",
-    "port",
-    "value",
-];
+/// Something that a condition can be about.
+pub trait Fields {
+    /// Names that an expression may use.
+    const NAMES: &'static [&'static str];
+
+    /// Values by name. A name without one is an empty text to the expression.
+    fn fields(&self) -> Map<String, Json>;
+}
 
 /// Why an expression can't be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,8 +38,8 @@ pub enum ExpressionError {
     TooLarge(String),
     /// Not CEL.
     Syntax(String),
-    /// A name that rows do not have.
-    Unknown(String),
+    /// A name that what the condition is about does not have, and the names that it has.
+    Unknown(String, &'static [&'static str]),
     /// It gave no truth value for a row.
     NoTruth(String),
 }
@@ -56,12 +49,8 @@ impl fmt::Display for ExpressionError {
         match self {
             Self::TooLarge(what) => write!(f, "the expression {what}"),
             Self::Syntax(what) => write!(f, "the expression is no CEL: {what}"),
-            Self::Unknown(name) => {
-                write!(
-                    f,
-                    "rows have no `{name}`; they have {}",
-                    VARIABLES.join(", ")
-                )
+            Self::Unknown(name, known) => {
+                write!(f, "rows have no `{name}`; they have {}", known.join(", "))
             }
             Self::NoTruth(what) => write!(f, "the expression is neither true nor false: {what}"),
         }
@@ -70,26 +59,27 @@ impl fmt::Display for ExpressionError {
 
 impl std::error::Error for ExpressionError {}
 
-/// A condition on rows of a Drift.
-pub struct Condition {
+/// A condition on values of one type.
+pub struct Condition<T> {
+    about: PhantomData<fn(&T)>,
     program: Program,
     /// What every row's evaluation shares: the functions, with the regular expressions.
     functions: Context<'static, 'static>,
 }
 
-impl fmt::Debug for Condition {
+impl<T> fmt::Debug for Condition<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Condition")
     }
 }
 
-impl Condition {
+impl<T: Fields> Condition<T> {
     /// Parses a condition and checks its bounds.
     ///
     /// ```
-    /// use procmon_profile::expression::Condition;
-    /// assert!(Condition::parse("dimension == 'files' && path.startsWith('/tmp/')").is_ok());
-    /// assert!(Condition::parse("pth == 'x'").is_err());
+    /// use procmon_profile::{expression::Condition, model::DriftRow};
+    /// assert!(Condition::<DriftRow>::parse("dimension == 'files' && path.startsWith('/tmp/')").is_ok());
+    /// assert!(Condition::<DriftRow>::parse("pth == 'x'").is_err());
     /// ```
     pub fn parse(text: &str) -> Result<Self, ExpressionError> {
         if text.len() > MAX_LENGTH {
@@ -137,48 +127,32 @@ impl Condition {
             .variables()
             .into_iter()
             .filter(|name| {
-                !VARIABLES.contains(name)
+                !T::NAMES.contains(name)
                     && !bound.iter().any(|bound| bound == name)
                     && !name.starts_with('@')
             })
             .collect();
         names.sort_unstable();
         match names.first() {
-            Some(name) => Err(ExpressionError::Unknown((*name).to_owned())),
+            Some(name) => Err(ExpressionError::Unknown((*name).to_owned(), T::NAMES)),
             None => Ok(Self {
+                about: PhantomData,
                 functions: functions(program.expression())?,
                 program,
             }),
         }
     }
 
-    /// Whether a row fits.
-    pub fn holds(&self, row: &DriftRow) -> Result<bool, ExpressionError> {
+    /// Whether a value fits.
+    pub fn holds(&self, about: &T) -> Result<bool, ExpressionError> {
         let wrong = |what: String| ExpressionError::NoTruth(what);
-        let json = serde_json::to_value(row).map_err(|error| wrong(error.to_string()))?;
-        let inner = json["value"]
-            .as_object()
-            .and_then(|value| value.values().next())
-            .cloned()
-            .unwrap_or_default();
+        let mut fields = about.fields();
         let mut context = self.functions.new_inner_scope();
-        for name in VARIABLES {
-            let value = match name {
-                "value" => inner.clone(),
-                "exe" if matches!(row.value, RowValue::Edge(_)) => inner["parent"].clone(),
-                "path" if matches!(row.value, RowValue::File(_)) => inner["path"].clone(),
-                "change" | "dimension" | "container" | "severity" | "key" | "reason" => {
-                    json[name].clone()
-                }
-                _ => inner[name].clone(),
-            };
-            let value = if value.is_null() {
-                Json::from("")
-            } else {
-                value
-            };
+        for name in T::NAMES {
+            let value = fields.remove(*name).filter(|value| !value.is_null());
+            let value = value.unwrap_or_else(|| "".into());
             context
-                .add_variable(name, value)
+                .add_variable(*name, value)
                 .map_err(|error| wrong(error.to_string()))?;
         }
         match self.program.execute(&context) {
@@ -316,7 +290,9 @@ fn bound_names(expression: &IdedExpr) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Change, Dimension, FileRow, Severity};
+    use crate::model::{Change, Dimension, DriftRow, FileRow, RowValue, Severity};
+
+    type Condition = super::Condition<DriftRow>;
 
     fn row() -> DriftRow {
         DriftRow {

@@ -18,6 +18,10 @@ pub mod diff;
 pub mod document;
 #[cfg(feature = "compare")]
 pub mod expression;
+#[cfg(feature = "compare")]
+mod judge;
+#[cfg(feature = "compare")]
+mod knowledge;
 #[cfg(feature = "read")]
 pub mod mask;
 #[cfg(feature = "read")]

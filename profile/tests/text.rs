@@ -182,8 +182,8 @@ fn no_field_of_a_frame_holds_a_character_that_acts() {
         ..DimensionCompleteness::default()
     };
     let window = WindowReport {
-        started_at: hostile(),
-        ended_at: hostile(),
+        started_at: hostile().into(),
+        ended_at: hostile().into(),
         dimensions: [(Dimension::Files, reasons)].into(),
         notes: vec![hostile()],
         ..WindowReport::default()

@@ -401,7 +401,7 @@ fn name_container(row: &mut Container, pod: &Pod, before: Option<&Pod>, cluster:
     row.pod = pod.metadata.name.clone().map(Text::from);
     row.pod_uid = pod.metadata.uid.clone().map(Text::from);
     row.restarts = instance.restarts;
-    row.ended_at = instance.ended_at.map(Text::from);
+    row.ended_at = instance.ended_at.map(Into::into);
     row.image_id = Some(Text::from(&found.image_id)).filter(|id| !id.is_empty());
     row.image_digest = found
         .image_id
@@ -413,7 +413,7 @@ fn name_container(row: &mut Container, pod: &Pod, before: Option<&Pod>, cluster:
     row.started_at = row
         .started_at
         .take()
-        .or(instance.started_at.map(Text::from));
+        .or(instance.started_at.map(Into::into));
     let named = spec
         .containers
         .iter()

@@ -12,7 +12,9 @@ use anyhow::{Context as _, Result};
 use procmon_profile::diff::{self, Options};
 use procmon_profile::document::Content;
 use procmon_profile::expression::Condition;
-use procmon_profile::model::{Baseline, Change, Dimension, Drift, Profile, RowValue, Severity};
+use procmon_profile::model::{
+    Baseline, Change, Dimension, Drift, DriftRow, Profile, RowValue, Severity,
+};
 use procmon_profile::text::Text;
 use std::path::PathBuf;
 
@@ -310,7 +312,7 @@ fn dimension(name: &str) -> Result<Dimension> {
     })
 }
 
-fn filter(drift: &mut Drift, ignore: &[Condition], only: &[Dimension]) -> Result<()> {
+fn filter(drift: &mut Drift, ignore: &[Condition<DriftRow>], only: &[Dimension]) -> Result<()> {
     if !only.is_empty() {
         drift.rows.retain(|row| only.contains(&row.dimension));
         for list in [&mut drift.not_comparable, &mut drift.missing] {

@@ -8,7 +8,8 @@
 //! every window, for any names.
 
 use super::rows::{Row, add_explain, unite, windows};
-use super::shape::{is_extension, is_protected};
+use super::shape::is_extension;
+use crate::knowledge::paths::is_protected;
 use crate::model::{
     DnsRow, Explain, ExplainedBy, FileOperation, FileRow, ListenRow, PeerRow, ProcessRow, Seen,
 };

@@ -14,18 +14,17 @@ mod observe;
 mod rows;
 mod shape;
 
+pub use crate::knowledge::paths::is_protected;
 pub use coverage::assess;
 pub(crate) use learn::network_of;
 pub(crate) use names::{class, covers_address, has_address};
 pub(crate) use observe::{Fact, Facts, LOCAL, observe, workload};
 pub(crate) use rows::{MAX_NAMES, Row};
-pub use shape::is_protected;
-pub(crate) use shape::{is_credential, is_temporary};
 
 use crate::model::{
     API_VERSION, Baseline, BaselineContainer, BaselineKind, BaselineMetadata, BaselineWindow,
     BaselineWorkload, Change, Dimension, Drift, DriftRow, Phase, Profile, RowValue, SCHEMA_VERSION,
-    Seen,
+    Seen, Time,
 };
 use crate::text::Text;
 use std::collections::{BTreeMap, BTreeSet};
@@ -391,7 +390,7 @@ fn describe<R: Row>(row: &mut R, windows: &[&BaselineWindow]) {
     }
     support.counts.0.truncate(windows.len());
     (support.seen, support.of) = (0, 0);
-    let (mut first, mut last): (Option<&str>, Option<&str>) = (None, None);
+    let (mut first, mut last): (Option<&Time>, Option<&Time>) = (None, None);
     let (mut start, mut steady) = (false, false);
     for (place, window) in windows.iter().enumerate() {
         let has = support.counts.0.get(place).is_some_and(|count| *count > 0);
@@ -402,12 +401,12 @@ fn describe<R: Row>(row: &mut R, windows: &[&BaselineWindow]) {
             support.seen += 1;
             start |= window.from_start;
             steady |= !window.from_start;
-            first = first.into_iter().chain([window.started_at.as_str()]).min();
-            last = last.into_iter().chain([window.started_at.as_str()]).max();
+            first = first.into_iter().chain([&window.started_at]).min();
+            last = last.into_iter().chain([&window.started_at]).max();
         }
     }
-    seen.first_seen = first.unwrap_or_default().into();
-    seen.last_seen = last.unwrap_or_default().into();
+    seen.first_seen = first.cloned().unwrap_or_default();
+    seen.last_seen = last.cloned().unwrap_or_default();
     seen.phase = match (start, steady) {
         (true, true) => Phase::Both,
         (true, false) => Phase::Start,

@@ -1,6 +1,7 @@
 //! Built-in rules: parts of names that differ from run to run by what they are. Each rule has a
 //! name, which `explain` gives, and looks at one name only.
 
+use crate::knowledge::paths::is_temporary;
 use crate::model::{Explain, ExplainedBy};
 use crate::text::Text;
 use std::collections::BTreeSet;
@@ -17,99 +18,6 @@ pub(crate) struct Context {
 pub(crate) struct Shape {
     pub(crate) pattern: String,
     pub(crate) explain: Vec<Explain>,
-}
-
-/// Folders for files that do not last.
-const TEMPORARY: [&str; 6] = [
-    "/tmp/",
-    "/var/tmp/",
-    "/dev/shm/",
-    "/run/",
-    "/var/run/",
-    "/var/cache/",
-];
-
-/// The path lies where files do not last.
-pub(crate) fn is_temporary(path: &str) -> bool {
-    TEMPORARY.iter().any(|folder| path.starts_with(folder))
-}
-
-/// Paths that no learned wildcard stands for: programs, configuration, kernel settings, credentials.
-///
-/// ```
-/// use procmon_profile::baseline::is_protected;
-/// assert!(is_protected("/etc/passwd") && is_protected("/home/a/.ssh/id_rsa"));
-/// assert!(!is_protected("/var/log/app.log"));
-/// ```
-#[must_use]
-pub fn is_protected(path: &str) -> bool {
-    const FOLDERS: [&str; 16] = [
-        "/etc",
-        "/usr",
-        "/bin",
-        "/sbin",
-        "/lib",
-        "/lib32",
-        "/lib64",
-        "/libx32",
-        "/boot",
-        "/root",
-        "/proc/sys",
-        "/run/secrets",
-        "/var/run/secrets",
-        "/var/spool/cron",
-        "/var/lib/kubelet",
-        "/sys/kernel",
-    ];
-    let under = |folder: &&str| {
-        path.strip_prefix(folder)
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-    };
-    FOLDERS.iter().any(under) || is_credential(path)
-}
-
-/// Paths by which others are let in.
-pub(crate) fn is_credential(path: &str) -> bool {
-    const FOLDERS: [&str; 8] = [
-        "/.ssh/",
-        "/.aws/",
-        "/.kube/",
-        "/.docker/",
-        "/.gnupg/",
-        "/.azure/",
-        "/.config/gcloud/",
-        "/secrets/kubernetes.io/",
-    ];
-    const NAMES: [&str; 10] = [
-        "/etc/shadow",
-        "/etc/gshadow",
-        "/etc/sudoers",
-        "/etc/krb5.keytab",
-        "/etc/kubernetes/admin.conf",
-        "/etc/security/opasswd",
-        "/etc/shadow-",
-        "/etc/gshadow-",
-        "/var/lib/kubelet/kubeconfig",
-        "/etc/kubernetes/kubelet.conf",
-    ];
-    let last = path.rsplit('/').next().unwrap_or_default();
-    FOLDERS.iter().any(|folder| path.contains(folder))
-        || NAMES.contains(&path)
-        || path.starts_with("/etc/kubernetes/pki/")
-        || path.starts_with("/var/lib/kubelet/pki/")
-        || path.starts_with("/etc/ssl/private/")
-        || (path.starts_with("/proc/") && (last == "environ" || last == "mem"))
-        || [
-            "id_rsa",
-            "id_ed25519",
-            "id_ecdsa",
-            "id_dsa",
-            ".netrc",
-            ".pgpass",
-            ".git-credentials",
-            ".my.cnf",
-        ]
-        .contains(&last)
 }
 
 /// A path with wildcards where a rule says that a part varies.

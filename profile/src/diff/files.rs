@@ -1,9 +1,9 @@
 //! Files.
 
 use super::matcher::Paths;
-use super::severity::{self, Access, FileContext};
 use super::{Comparison, OTHERS, is_exe, list, matcher};
 use crate::baseline::{Fact, Row};
+use crate::judge::files::{Access, FileContext, accesses, file};
 use crate::model::{Change, FileOperation, FileRow, MountKind, Severity};
 use crate::text::Text;
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -23,7 +23,7 @@ impl Comparison<'_> {
             folders
                 .entry((row.exe.as_str(), folder))
                 .or_default()
-                .extend(severity::accesses(row));
+                .extend(accesses(row));
         }
         // What is done to each path, by whomever.
         let mut by_path: HashMap<&str, BTreeSet<Access>> = HashMap::new();
@@ -31,7 +31,7 @@ impl Comparison<'_> {
             by_path
                 .entry(row.path.as_str())
                 .or_default()
-                .extend(severity::accesses(row));
+                .extend(accesses(row));
         }
         let only_read = |path: &str| {
             by_path
@@ -42,7 +42,7 @@ impl Comparison<'_> {
         let writes_now: HashSet<(&str, &str)> = facts
             .files
             .iter()
-            .filter(|fact| severity::accesses(&fact.row).contains(&Access::Write))
+            .filter(|fact| accesses(&fact.row).contains(&Access::Write))
             .map(|fact| (fact.row.exe.as_str(), folder_of(&fact.row.path)))
             .collect();
         let exes: BTreeSet<&str> = folders.keys().map(|(exe, _)| *exe).collect();
@@ -59,12 +59,12 @@ impl Comparison<'_> {
             let mut errors: BTreeSet<&Text> = BTreeSet::new();
             for other in &covering {
                 used.insert(std::ptr::from_ref(*other));
-                known.extend(severity::accesses(other));
+                known.extend(accesses(other));
                 errors.extend(&other.errors);
             }
             let folder = folder_of(&row.path);
             let usual = folders.get(&(row.exe.as_str(), folder));
-            let own = severity::accesses(row);
+            let own = accesses(row);
             // Which files of the folder is not known: those that the baseline has may be meant.
             let below = self
                 .is_shared(row, at)
@@ -86,7 +86,7 @@ impl Comparison<'_> {
                     new_exe: !paths.knows(&row.exe) || !self.known_exes.contains(row.exe.as_str()),
                     ..self.file_context(at)
                 };
-                let judgement = severity::file(*access, &row.path, context);
+                let judgement = file(*access, &row.path, context);
                 // A program that is new is told as such, with what it needs to begin.
                 let hard = judgement.0 >= Severity::High && *access != Access::Execute;
                 let judgement = self.start(&row.exe, judgement, hard);

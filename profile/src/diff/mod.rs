@@ -6,7 +6,7 @@
 //! named under `notComparable`. A dimension that was complete and is not any more is a row of its
 //! own: a target can make a capture partial, and then hides something.
 
-mod calls;
+mod fields;
 mod files;
 mod frequency;
 mod matcher;
@@ -14,13 +14,13 @@ mod network;
 mod peers;
 mod processes;
 mod rights;
-mod severity;
 mod syscalls;
 
 use crate::baseline::{
     self, BaselineError, Fact, Facts, LOCAL, Row, check_same, from_profiles, observe, select,
     workload_name,
 };
+use crate::judge::Judgement;
 use crate::model::{
     API_VERSION, Baseline, BaselineContainer, BaselineWindow, Change, Container, Dimension,
     DimensionState, Drift, DriftKind, DriftRow, DriftSide, DriftSummary, FileOperation, FileRow,
@@ -29,9 +29,6 @@ use crate::model::{
 };
 use crate::text::Text;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-
-/// A severity and why.
-type Judgement = (Severity, &'static str);
 
 /// Pointers kept as evidence of one row.
 const MAX_EVIDENCE: usize = 8;

@@ -3,8 +3,9 @@
 use super::peers::{
     Known, claim_text, covers_peer, covers_port, find, is_below, is_shared, names_of, nearest,
 };
-use super::{Comparison, is_exe, severity};
+use super::{Comparison, is_exe};
 use crate::baseline::{Fact, MAX_NAMES, Row};
+use crate::judge;
 use crate::model::{
     BaselineContainer, Change, Dimension, Direction, DnsRow, ListenRow, PeerRow, RowValue, Severity,
 };
@@ -116,12 +117,12 @@ impl<'a> Comparison<'a> {
                     format!(
                         "no row of the baseline has this peer and port for the executable{claim}"
                     ),
-                    severity::peer(row, known_peer),
+                    judge::network::peer(row, known_peer),
                 ),
                 None => (
                     Change::Changed,
                     "in the baseline every attempt failed".to_owned(),
-                    severity::peer(row, known_peer),
+                    judge::network::peer(row, known_peer),
                 ),
             };
             // A new peer is not part of a start, what is on this machine may be.
@@ -270,7 +271,7 @@ impl<'a> Comparison<'a> {
             let judgement = if served {
                 (Severity::Info, "it took connections at that port before")
             } else {
-                severity::listener(row)
+                judge::network::listener(row)
             };
             let judgement = self.start(&row.exe, judgement, judgement.0 >= Severity::Medium);
             self.report(

@@ -1,7 +1,8 @@
 //! Processes: programs, arguments, rights, and who executes whom.
 
-use super::{Comparison, list, matcher, severity};
+use super::{Comparison, list, matcher};
 use crate::baseline::{Fact, Row};
+use crate::judge;
 use crate::model::{Change, EdgeRow, Layer, ProcessRow, Severity};
 use crate::text::Text;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -28,7 +29,7 @@ impl Comparison<'_> {
                 let nearest = rows
                     .iter()
                     .max_by_key(|known| common(&known.argv, &row.argv));
-                let judgement = self.start(&row.exe, severity::new_arguments(row), false);
+                let judgement = self.start(&row.exe, judge::processes::new_arguments(row), false);
                 self.report(
                     Change::New,
                     row,
@@ -65,13 +66,13 @@ impl Comparison<'_> {
     fn new_program(&mut self, exe: &str, places: &[usize], namesakes: &HashMap<&str, &ProcessRow>) {
         let facts = self.facts;
         let rows = || places.iter().map(|place| &facts.processes[*place]);
-        let worst = |fact: &&Fact<ProcessRow>| severity::new_program(&fact.row).0;
+        let worst = |fact: &&Fact<ProcessRow>| judge::processes::new_program(&fact.row).0;
         let Some(first) = rows().rev().max_by_key(worst) else {
             return;
         };
         let commands: BTreeSet<String> = rows().map(|fact| fact.row.argv.join(" ")).collect();
         let uncovered = format!("the baseline never saw it run (`{}`)", list(&commands));
-        let judged = severity::new_program(&first.row);
+        let judged = judge::processes::new_program(&first.row);
         let judgement = self.start(exe, judged, judged.0 > Severity::High);
         let nearest = namesakes.get(last_part(exe)).map(|known| known.text());
         let key = format!("{exe} runs");
@@ -211,7 +212,7 @@ impl Comparison<'_> {
             }
             let judgement = if self.known_exes.contains(pair.0) && self.known_exes.contains(pair.1)
             {
-                self.start(&row.child, severity::new_edge(&row.child), false)
+                self.start(&row.child, judge::processes::new_edge(&row.child), false)
             } else {
                 (Severity::Info, "the program is new, and told as such")
             };

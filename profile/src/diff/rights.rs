@@ -1,7 +1,8 @@
 //! Capabilities and events.
 
-use super::{Comparison, OTHERS, severity};
+use super::{Comparison, OTHERS};
 use crate::baseline::{Fact, Row};
+use crate::judge;
 use crate::model::{CapabilityRow, Change, EventRow, Severity};
 use std::collections::{HashMap, HashSet};
 
@@ -21,7 +22,7 @@ impl Comparison<'_> {
             if found.is_some_and(|known| known.used || !row.used) {
                 continue;
             }
-            let mut judgement = severity::capability(row);
+            let mut judgement = judge::rights::capability(row);
             if !self.known_exes.contains(row.exe.as_str()) && judgement.0 < Severity::High {
                 judgement.0 = Severity::Info;
             }
@@ -63,7 +64,7 @@ impl Comparison<'_> {
             if known.contains(&row.key()) {
                 continue;
             }
-            let judgement = self.start(&row.exe, severity::event(row), false);
+            let judgement = self.start(&row.exe, judge::rights::event(row), false);
             let nearest = self
                 .known
                 .events

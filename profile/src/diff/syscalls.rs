@@ -1,7 +1,8 @@
 //! System calls.
 
-use super::{Comparison, OTHERS, list, severity};
+use super::{Comparison, OTHERS, list};
 use crate::baseline::{Fact, Row};
+use crate::judge;
 use crate::model::{Abi, Change, Severity, SyscallRow};
 use crate::text::Text;
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -35,7 +36,7 @@ impl Comparison<'_> {
                 .and_then(|rows| rows.get(&(row.name.as_str(), row.abi)));
             let Some(known) = known else {
                 let own = own_known.get(row.exe.as_str()).unwrap_or(&nothing);
-                let mut judgement = severity::new_call(row, own, &all_known);
+                let mut judgement = judge::calls::new_call(row, own, &all_known);
                 if !self.known_exes.contains(row.exe.as_str()) && judgement.0 < Severity::High {
                     // Told with the new program.
                     judgement.0 = Severity::Info;
@@ -66,7 +67,7 @@ impl Comparison<'_> {
             };
             let more: BTreeSet<Text> = row.errors.difference(&known.errors).cloned().collect();
             if !more.is_empty() {
-                let judgement = self.start(&row.exe, severity::new_errors(&more), false);
+                let judgement = self.start(&row.exe, judge::calls::new_errors(&more), false);
                 let key = format!("{} with {}", row.text(), list(&more));
                 let value = SyscallRow {
                     errors: more,

@@ -1,6 +1,6 @@
 //! The Baseline document: what several windows of one workload showed, generalized.
 
-use super::{Abi, Dimension, Direction, EventType, FileOperation, Layer, Origin, Protocol};
+use super::{Abi, Dimension, Direction, EventType, FileOperation, Layer, Origin, Protocol, Time};
 use crate::bounds::MAX_WINDOWS;
 use crate::text::Text;
 use serde::{Deserialize, Serialize};
@@ -81,7 +81,7 @@ pub struct BaselineWindow {
     /// Name of the container.
     pub container: Text,
     /// When it opened; empty when the profile does not say.
-    pub started_at: Text,
+    pub started_at: Time,
     /// The session.
     pub session: Text,
     /// The pod and the container's id, where there are such.
@@ -211,10 +211,10 @@ pub struct Seen {
     pub support: Support,
     /// Start of the first window that has it.
     #[serde(default, skip_serializing_if = "str::is_empty")]
-    pub first_seen: Text,
+    pub first_seen: Time,
     /// Start of the last window that has it.
     #[serde(default, skip_serializing_if = "str::is_empty")]
-    pub last_seen: Text,
+    pub last_seen: Time,
     /// Whether it belongs to the start.
     pub phase: Phase,
     /// Somebody said that it is right; no window shows it.

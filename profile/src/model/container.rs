@@ -1,6 +1,6 @@
 //! A container: who it is, and everything it did.
 
-use super::{CapabilityUse, Dns, Event, File, Network, Process, Syscall};
+use super::{CapabilityUse, Dns, Event, File, Network, Process, Syscall, Time};
 use crate::text::Text;
 use serde::{Deserialize, Serialize};
 
@@ -44,10 +44,10 @@ pub struct Container {
     pub owner: Option<OwnerReference>,
     /// When the container started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub started_at: Option<Text>,
+    pub started_at: Option<Time>,
     /// When the container ended, where the kubelet says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ended_at: Option<Text>,
+    pub ended_at: Option<Time>,
     /// True when it started inside the window and was seen from its first instruction.
     pub from_start: bool,
     /// The kubelet's count of restarts.
@@ -165,10 +165,10 @@ pub struct NotRunning {
     pub exit_code: Option<i32>,
     /// When its last run ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ended_at: Option<Text>,
+    pub ended_at: Option<Time>,
     /// When the kubelet starts it again, at the earliest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub starts_at: Option<Text>,
+    pub starts_at: Option<Time>,
 }
 
 /// One volume mount of a container.

@@ -1,5 +1,6 @@
 //! Rare and telling operations.
 
+use super::Time;
 use crate::text::Text;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -9,7 +10,7 @@ use std::collections::BTreeMap;
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Event {
     /// When it was first seen.
-    pub time: Text,
+    pub time: Time,
     /// What it was.
     #[serde(rename = "type")]
     pub event_type: EventType,

@@ -15,7 +15,9 @@ mod network;
 mod node;
 mod process;
 mod session;
+mod severity;
 mod syscall;
+mod time;
 
 pub use baseline::{
     Baseline, BaselineContainer, BaselineKind, BaselineMetadata, BaselineWindow, BaselineWorkload,
@@ -27,7 +29,7 @@ pub use completeness::{Completeness, Dimension, DimensionCompleteness, Dimension
 pub use container::{Container, NotRunning, OwnerReference, SecurityContext, Volume};
 pub use drift::{
     Change, Drift, DriftKind, DriftRow, DriftSide, DriftSummary, IncompleteRow, NotComparable,
-    RowValue, Severity,
+    RowValue,
 };
 pub use event::{Event, EventType};
 pub use file::{File, FileOperation, Mount, MountKind, NameSource, Owner};
@@ -37,7 +39,9 @@ pub use network::{
 pub use node::{CgroupVersion, Cost, Hook, HookState, Lost, Node, Tier};
 pub use process::{CapabilitySets, Layer, NamespaceOwner, Origin, Package, Process, SeccompMode};
 pub use session::{LabelMode, Session, Target, Tool};
+pub use severity::Severity;
 pub use syscall::{Abi, Latency, Syscall};
+pub use time::Time;
 
 use crate::text::Text;
 use serde::{Deserialize, Serialize};

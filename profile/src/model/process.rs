@@ -1,6 +1,6 @@
 //! Processes: programs that ran, with their privileges.
 
-use super::Counts;
+use super::{Counts, Time};
 use crate::text::Text;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -78,10 +78,10 @@ pub struct Process {
     pub count: u64,
     /// When the first of them was first seen in this row.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub first_seen: Option<Text>,
+    pub first_seen: Option<Time>,
     /// When the last of them was last seen to start, change or end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub last_seen: Option<Text>,
+    pub last_seen: Option<Time>,
     /// How they ended: exit code as a decimal number, or the signal's name.
     #[serde(deserialize_with = "crate::bounds::entries")]
     pub exits: Counts,

@@ -1,5 +1,6 @@
 //! The session: who asked for what, and for how long.
 
+use super::Time;
 use crate::text::Text;
 use serde::{Deserialize, Serialize};
 
@@ -23,10 +24,10 @@ pub struct Session {
     pub command: Vec<Text>,
     /// When the first window opened; absent when none did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub started_at: Option<Text>,
+    pub started_at: Option<Time>,
     /// When the last window closed; absent when none did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ended_at: Option<Text>,
+    pub ended_at: Option<Time>,
     /// The window asked for, in seconds; absent when it was to end with the command.
     #[serde(
         default,

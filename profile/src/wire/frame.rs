@@ -2,7 +2,7 @@
 
 use crate::model::{
     CapabilityUse, Container, Dimension, DimensionCompleteness, Dns, Event, File, Hook, LabelMode,
-    Network, Node, Process, Syscall,
+    Network, Node, Process, Syscall, Time,
 };
 use crate::text::Text;
 use serde::{Deserialize, Serialize};
@@ -232,9 +232,9 @@ impl Part {
 #[serde(rename_all = "camelCase")]
 pub struct WindowReport {
     /// When it opened, RFC 3339.
-    pub started_at: Text,
+    pub started_at: Time,
     /// When it closed, RFC 3339.
-    pub ended_at: Text,
+    pub ended_at: Time,
     /// Its length by the monotonic clock.
     pub seconds: f64,
     /// Why it ended; absent in protocol 1.1 and before.

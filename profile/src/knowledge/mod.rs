@@ -1,0 +1,9 @@
+//! Facts about programs, paths, peers, system calls and capabilities in general, each with its source. Nothing
+//! here says how severe something is: that is what `judge` does.
+
+pub(crate) mod calls;
+pub(crate) mod capabilities;
+pub(crate) mod credentials;
+pub(crate) mod paths;
+pub(crate) mod peers;
+pub(crate) mod programs;
