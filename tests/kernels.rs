@@ -219,6 +219,8 @@ fn is_preemptible(kernel: &str) -> bool {
 fn check(guest: &Guest) {
     for run in &guest.runs {
         let name = format!("{}: {}", guest.name(), run.workload);
+        let session = &run.document["session"];
+        assert_eq!(session["endedEarly"], false, "{name}: {session}");
         let node = &run.document["nodes"][0];
         let kernel = node["kernel"].as_str().unwrap();
         assert!(kernel.starts_with(guest.kernel), "{name}: {kernel}");
