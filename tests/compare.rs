@@ -800,6 +800,37 @@ fn recorded_streams_and_documents_are_read_for_ever() {
     assert!(versions > 0);
 }
 
+/// Each document is shown in the forms that it has, and says which they are.
+#[test]
+fn a_saved_document_is_shown_in_each_of_its_forms() {
+    let golden = procmon_tests::root().join("tests/golden/v1.0");
+    let at = |name: &str| golden.join(name).display().to_string();
+    let every = ["table", "wide", "json", "yaml"];
+    for (file, own, foreign) in [
+        (
+            "profile.json",
+            &["name"][..],
+            &["markdown", "sarif", "junit"][..],
+        ),
+        ("drift.json", &["markdown", "sarif", "junit"], &["name"]),
+        ("baseline.yaml", &[], &["name", "sarif"]),
+    ] {
+        for form in every.iter().chain(own) {
+            assert!(
+                !exits(0, &["show", &at(file), "-o", form]).is_empty(),
+                "{file} {form}"
+            );
+        }
+        for form in foreign {
+            let reason = format!("has no form `{form}`");
+            refused(
+                &["show", &at(file), "-o", form],
+                &[&reason, "it has: table, wide, json, yaml"],
+            );
+        }
+    }
+}
+
 #[test]
 fn the_pod_that_does_what_no_other_does_stands_out() {
     let folder = Folder::new();

@@ -2,7 +2,7 @@
 
 use crate::commands::{baseline, completion, diff, profile, schema, show, version};
 use crate::output::Output;
-use crate::render::{Format, Style};
+use crate::render::Style;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use procmon_profile::mask::MaskLevel;
 use std::path::PathBuf;
@@ -37,9 +37,6 @@ pub(crate) enum Command {
 /// How and where the result is written.
 #[derive(Debug, Args)]
 pub(crate) struct Rendering {
-    /// Form of the result
-    #[arg(short = 'o', long, value_enum, default_value_t = Format::Table, value_name = "FORMAT")]
-    pub(crate) output: Format,
     /// Write the result to this file, which is opened before anything starts
     #[arg(long, value_name = "PATH")]
     pub(crate) output_file: Option<PathBuf>,

@@ -5,7 +5,8 @@ use crate::documents::{Live, Place, mismatch};
 use crate::exit::Code;
 use crate::hint::advised;
 use crate::output::Output;
-use crate::render::{self, Style};
+use crate::render::format::OF_BASELINE;
+use crate::render::{self, Format, Style, View};
 use anyhow::{Context as _, Result};
 use procmon_profile::baseline::{self, from_profiles, workload_name};
 use procmon_profile::document::Content;
@@ -87,20 +88,10 @@ struct Show {
     #[arg(long)]
     explain: bool,
     /// Form of the result
-    #[arg(short = 'o', long, value_enum, default_value_t = Form::Table)]
-    output: Form,
+    #[arg(short = 'o', long, value_parser = Format::one_of(OF_BASELINE), default_value = "table", value_name = "FORMAT")]
+    output: Format,
     #[command(flatten)]
     live: Live,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum Form {
-    /// For a person
-    Table,
-    /// The document
-    Json,
-    /// The document, as YAML
-    Yaml,
 }
 
 /// Add windows to a baseline
@@ -316,16 +307,14 @@ fn save(args: &Save) -> Result<Code> {
 
 fn show(args: &Show) -> Result<Code> {
     let known = Place::of(std::slice::from_ref(&args.baseline))?.read_baseline(&args.live, None)?;
-    let bytes = match args.output {
-        Form::Json => text(&known, true)?,
-        Form::Yaml => text(&known, false)?,
-        Form::Table => {
-            let mut out = Vec::new();
-            render::baseline::table(&known, Style::of_stdout(), args.explain, &mut out)?;
-            out
-        }
+    let format = match args.output {
+        Format::Table if args.explain => Format::Wide,
+        other => other,
     };
-    Output::Stdout.write(&bytes)?;
+    let mut text = Vec::new();
+    let view = View::Baseline(&known);
+    render::render(view, format, Style::of_stdout(), &mut text)?;
+    Output::Stdout.write(&text)?;
     Ok(Code::Done)
 }
 
@@ -609,14 +598,15 @@ fn note(done: &str, force: &Force) -> String {
     format!("{now} {who} {done} by force: {why}")
 }
 
-/// Pretty and sorted: made for git.
-pub(crate) fn text(known: &Baseline, json: bool) -> Result<Vec<u8>> {
+/// A baseline for a file: JSON or YAML.
+fn text(known: &Baseline, json: bool) -> Result<Vec<u8>> {
+    let mut text = Vec::new();
     if json {
-        let mut bytes = serde_json::to_vec_pretty(known)?;
-        bytes.push(b'\n');
-        return Ok(bytes);
+        render::json(known, &mut text)?;
+    } else {
+        render::yaml(known, &mut text)?;
     }
-    Ok(serde_saphyr::to_string(known)?.into_bytes())
+    Ok(text)
 }
 
 fn write(place: &Place, known: &Baseline, version: Option<&str>, live: &Live) -> Result<()> {

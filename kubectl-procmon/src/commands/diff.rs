@@ -5,9 +5,8 @@ use crate::documents::{Live, Place, mismatch};
 use crate::exit::Code;
 use crate::hint::advised;
 use crate::output::Output;
-use crate::render::Style;
-use crate::render::drift::{self, Form};
-use crate::render::shell_word;
+use crate::render::format::OF_DRIFT;
+use crate::render::{self, Format, Style, View, drift, shell_word};
 use anyhow::{Context as _, Result};
 use procmon_profile::diff::{self, Options};
 use procmon_profile::document::Content;
@@ -50,8 +49,8 @@ pub(crate) struct Args {
     #[arg(long)]
     image_change: bool,
     /// Form of the result
-    #[arg(short = 'o', long, value_enum, default_value_t = Form::Table, value_name = "FORMAT")]
-    output: Form,
+    #[arg(short = 'o', long, value_parser = Format::one_of(OF_DRIFT), default_value = "table", value_name = "FORMAT")]
+    output: Format,
     /// Write the result to this file, which is opened before anything starts
     #[arg(long, value_name = "PATH")]
     output_file: Option<PathBuf>,
@@ -172,7 +171,8 @@ pub(crate) fn run(args: &Args) -> Result<Code> {
     }
     let style = Style::of(&output);
     let mut text = Vec::new();
-    drift::render(&drifts, args.output, style, &mut text).context("cannot render the drift")?;
+    render::render(View::Drifts(&drifts), args.output, style, &mut text)
+        .context("cannot render the drift")?;
     output.write(&text)?;
     if !args.window.quiet {
         for drift in &drifts {

@@ -6,7 +6,8 @@ use crate::cluster::{self, Outcome};
 use crate::exit::Code;
 use crate::output::Output;
 use crate::progress::Window as ProgressWindow;
-use crate::render;
+use crate::render::format::OF_PROFILE;
+use crate::render::{self, Format, View};
 use crate::session;
 use anyhow::{Context as _, Result};
 use procmon_profile::merge::merge;
@@ -60,6 +61,9 @@ pub(crate) struct Args {
     /// Length of the window [default: 30s, or until the command ends]
     #[arg(long, value_parser = session::parse_duration, allow_hyphen_values = true)]
     duration: Option<f64>,
+    /// Form of the result
+    #[arg(short = 'o', long, value_parser = Format::one_of(OF_PROFILE), default_value = "table", value_name = "FORMAT")]
+    output: Format,
     #[command(flatten)]
     rendering: Rendering,
     #[command(flatten)]
@@ -349,7 +353,7 @@ fn tell(account: &crate::user::Account) {
 fn finish(profile: &Profile, args: &Args, output: Output) -> Result<Code> {
     let mut text = Vec::new();
     let style = args.rendering.style(&output);
-    render::render(profile, args.rendering.output, style, &mut text)
+    render::render(View::Profile(profile), args.output, style, &mut text)
         .context("cannot render the profile")?;
     output.write(&text)?;
     Ok(if args.require_complete && !profile.completeness.complete {

@@ -4,8 +4,7 @@ use crate::cli::{Masking, Rendering};
 use crate::documents::read_file;
 use crate::exit::Code;
 use crate::output::Output;
-use crate::render::drift::Form;
-use crate::render::{self, Format, Style, shell_word};
+use crate::render::{self, Format, View, shell_word};
 use anyhow::{Context as _, Result};
 use procmon_profile::document::Content;
 use procmon_profile::mask::MaskLevel;
@@ -32,6 +31,9 @@ pub(crate) struct Args {
     /// The recorded stream of a probe; may be given for each node
     #[arg(long, value_name = "FILE")]
     frames: Vec<PathBuf>,
+    /// Form of the result: a Profile has name, a Drift has markdown, sarif and junit, each has the others
+    #[arg(short = 'o', long, value_enum, default_value_t = Format::Table, value_name = "FORMAT")]
+    output: Format,
     #[command(flatten)]
     rendering: Rendering,
     #[command(flatten)]
@@ -40,67 +42,45 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> Result<Code> {
     let output = Output::open(args.rendering.output_file.as_deref())?;
-    let profile = match &args.file {
+    let mut content = match &args.file {
         Some(_) if args.masking.level() != MaskLevel::Default => {
             return Err(crate::hint::advised(
                 "a saved document stays as it was masked",
                 "leave out `--mask`, or give the stream of the probe by `--frames`",
             ));
         }
-        Some(path) => {
-            let read =
-                read_file(path).with_context(|| format!("cannot read `{}`", path.display()))?;
-            let rewrites = matches!(args.rendering.output, Format::Json | Format::Yaml);
-            if read.newer_minor && rewrites {
-                return Err(crate::hint::advised(
-                    format!(
-                        "`{}` has schema {}: writing it again would lose what is new in it",
-                        path.display(),
-                        read.schema_version
-                    ),
-                    "use `-o table`, or a newer kubectl-procmon",
-                ));
-            }
-            match read.content {
-                Content::Profile(profile) => *profile,
-                other => return show_other(&other, path, args.rendering.output, output),
-            }
-        }
-        None => read_streams(&args.frames, args.masking.level())?,
+        Some(path) => read(path, args.output)?,
+        None => Content::Profile(Box::new(read_streams(&args.frames, args.masking.level())?)),
+    };
+    if let (Content::Drift(drift), Some(path)) = (&mut content, &args.file) {
+        tell_how_to_accept(drift, path);
+    }
+    let view = match &content {
+        Content::Profile(profile) => View::Profile(profile),
+        Content::Baseline(baseline) => View::Baseline(baseline),
+        Content::Drift(drift) => View::Drifts(std::slice::from_ref(drift)),
     };
     let mut text = Vec::new();
     let style = args.rendering.style(&output);
-    render::render(&profile, args.rendering.output, style, &mut text)?;
+    render::render(view, args.output, style, &mut text)?;
     output.write(&text)?;
     Ok(Code::Done)
 }
 
-/// Baselines and drifts have screens of their own.
-fn show_other(content: &Content, path: &Path, format: Format, output: Output) -> Result<Code> {
-    let style = Style::of(&output);
-    let mut text = Vec::new();
-    match (content, format) {
-        (Content::Drift(drift), _) => {
-            let form = match format {
-                Format::Wide => Form::Wide,
-                Format::Json => Form::Json,
-                Format::Yaml => Form::Yaml,
-                Format::Table | Format::Name => Form::Table,
-            };
-            let mut drift = drift.as_ref().clone();
-            tell_how_to_accept(&mut drift, path);
-            render::drift::render(&[drift], form, style, &mut text)?;
-        }
-        (Content::Baseline(baseline), Format::Json | Format::Yaml) => {
-            text = super::baseline::text(baseline, format == Format::Json)?;
-        }
-        (Content::Baseline(baseline), _) => {
-            render::baseline::table(baseline, style, format == Format::Wide, &mut text)?;
-        }
-        (Content::Profile(_), _) => {}
+/// Reads a saved document, which is written again in some forms.
+fn read(path: &Path, format: Format) -> Result<Content> {
+    let read = read_file(path).with_context(|| format!("cannot read `{}`", path.display()))?;
+    if read.newer_minor && matches!(format, Format::Json | Format::Yaml) {
+        return Err(crate::hint::advised(
+            format!(
+                "`{}` has schema {}: writing it again would lose what is new in it",
+                path.display(),
+                read.schema_version
+            ),
+            "use `-o table`, or a newer kubectl-procmon",
+        ));
     }
-    output.write(&text)?;
-    Ok(Code::Done)
+    Ok(read.content)
 }
 
 /// The commands of a Drift are this program's: one that a document brings may do anything.

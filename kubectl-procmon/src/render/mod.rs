@@ -3,31 +3,20 @@
 
 pub(crate) mod baseline;
 pub(crate) mod drift;
+pub(crate) mod format;
 mod table;
 mod text;
 
+pub(crate) use format::Format;
 pub(crate) use procmon_profile::text::escape;
 pub(crate) use text::{bytes, count, duration, escape_lines, percent, shell_word};
 
+use crate::hint::advised;
 use crate::output::Output;
 use anyhow::Result;
-use procmon_profile::model::Profile;
+use procmon_profile::model::{Baseline, Drift, Profile};
+use serde::Serialize;
 use std::io::{IsTerminal as _, Write};
-
-/// Form of a result.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum Format {
-    /// What a person wants to see first
-    Table,
-    /// Everything, uncut, for a person
-    Wide,
-    /// The document
-    Json,
-    /// The document, as YAML
-    Yaml,
-    /// Only what was profiled, as KIND/NAME
-    Name,
-}
 
 /// The width and the colours that the place of the result can show, and how much is shown.
 #[derive(Clone, Copy, Debug)]
@@ -83,21 +72,74 @@ fn columns() -> Option<u16> {
     None
 }
 
-/// Writes a profile in a form.
+/// A document that is shown.
+#[derive(Clone, Copy)]
+pub(crate) enum View<'a> {
+    Profile(&'a Profile),
+    Baseline(&'a Baseline),
+    /// Several are one list to programs.
+    Drifts(&'a [Drift]),
+}
+
+impl View<'_> {
+    /// What it is called, and the forms that it has.
+    fn forms(self) -> (&'static str, &'static [Format]) {
+        match self {
+            Self::Profile(_) => ("Profile", format::OF_PROFILE),
+            Self::Baseline(_) => ("Baseline", format::OF_BASELINE),
+            Self::Drifts(_) => ("Drift", format::OF_DRIFT),
+        }
+    }
+}
+
+/// Writes a document in a form; an error where it has no such form.
 pub(crate) fn render(
-    profile: &Profile,
+    view: View<'_>,
     format: Format,
     style: Style,
     out: &mut dyn Write,
 ) -> Result<()> {
-    match format {
-        Format::Table => table::render(profile, style, false, out)?,
-        Format::Wide => table::render(profile, style, true, out)?,
-        Format::Json => writeln!(out, "{}", serde_json::to_string_pretty(profile)?)?,
-        Format::Yaml => write!(out, "{}", serde_saphyr::to_string(profile)?)?,
-        Format::Name => writeln!(out, "{}", name(profile))?,
+    match (view, format) {
+        (View::Profile(profile), Format::Json) => json(profile, out)?,
+        (View::Profile(profile), Format::Yaml) => yaml(profile, out)?,
+        (View::Profile(profile), Format::Table | Format::Wide) => {
+            table::render(profile, style, format == Format::Wide, out)?;
+        }
+        (View::Profile(profile), Format::Name) => writeln!(out, "{}", name(profile))?,
+        (View::Baseline(baseline), Format::Json) => json(baseline, out)?,
+        (View::Baseline(baseline), Format::Yaml) => yaml(baseline, out)?,
+        (View::Baseline(baseline), Format::Table | Format::Wide) => {
+            baseline::table(baseline, style, format == Format::Wide, out)?;
+        }
+        (View::Drifts(drifts), Format::Json) => json(&drift::document(drifts)?, out)?,
+        (View::Drifts(drifts), Format::Yaml) => yaml(&drift::document(drifts)?, out)?,
+        (View::Drifts(drifts), _) if format::OF_DRIFT.contains(&format) => {
+            drift::render(drifts, format, style, out)?;
+        }
+        _ => {
+            let (document, forms) = view.forms();
+            let forms: Vec<String> = forms.iter().map(|form| form.name()).collect();
+            return Err(advised(
+                format!("a {document} has no form `{}`", format.name()),
+                format!("it has: {}", forms.join(", ")),
+            ));
+        }
     }
     Ok(())
+}
+
+/// Writes a document as JSON, pretty and sorted: made for git.
+pub(crate) fn json(document: &impl Serialize, out: &mut dyn Write) -> Result<()> {
+    Ok(writeln!(
+        out,
+        "{}",
+        serde_json::to_string_pretty(document)?
+    )?)
+}
+
+/// Writes a document as YAML.
+pub(crate) fn yaml(document: &impl Serialize, out: &mut dyn Write) -> Result<()> {
+    Ok(write!(out, "{}", serde_saphyr::to_string(document)?)?)
 }
 
 /// `kind/name` of the target.

@@ -5,64 +5,39 @@ mod markdown;
 mod sarif;
 mod table;
 
-use super::Style;
+use super::{Format, Style};
 use anyhow::Result;
 use procmon_profile::model::{Change, Drift, NotComparable, Severity};
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::io::Write;
 
-/// Form of a Drift.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum Form {
-    /// For a person
-    Table,
-    /// With evidence, nearest rows and the commands that accept
-    Wide,
-    /// The document
-    Json,
-    /// The document, as YAML
-    Yaml,
-    /// For pull requests
-    Markdown,
-    /// For code scanning
-    Sarif,
-    /// For CI
-    Junit,
-}
-
-/// Writes drifts in a form. Programs get one document, or a list of several.
-pub(crate) fn render(
+/// Writes drifts for people and for other programs' own formats.
+pub(super) fn render(
     drifts: &[Drift],
-    form: Form,
+    format: Format,
     style: Style,
     out: &mut dyn Write,
 ) -> Result<()> {
-    match form {
-        Form::Table | Form::Wide => {
-            for drift in drifts {
-                table::render(drift, style, form == Form::Wide, out)?;
-            }
-        }
-        Form::Json => {
-            writeln!(out, "{}", serde_json::to_string_pretty(&document(drifts)?)?)?;
-        }
-        Form::Yaml => write!(out, "{}", serde_saphyr::to_string(&document(drifts)?)?)?,
-        Form::Markdown => {
+    match format {
+        Format::Markdown => {
             for drift in drifts {
                 markdown::render(drift, out)?;
             }
         }
-        Form::Sarif => {
-            serde_json::to_writer_pretty(&mut *out, &sarif::report(drifts)?)?;
-            writeln!(out)?;
+        Format::Sarif => super::json(&sarif::report(drifts)?, out)?,
+        Format::Junit => junit::render(drifts, out)?,
+        _ => {
+            for drift in drifts {
+                table::render(drift, style, format == Format::Wide, out)?;
+            }
         }
-        Form::Junit => junit::render(drifts, out)?,
     }
     Ok(())
 }
 
-fn document(drifts: &[Drift]) -> Result<serde_json::Value> {
+/// One document for programs: of several a list.
+pub(super) fn document(drifts: &[Drift]) -> Result<serde_json::Value> {
     Ok(match drifts {
         [one] => serde_json::to_value(one)?,
         several => {
