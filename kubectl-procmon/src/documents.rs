@@ -1,8 +1,8 @@
 //! Documents that a user names: files, standard input, ConfigMaps, and what is profiled right now.
 
-use crate::cli::Masking;
 use crate::cluster::client::Connection;
 use crate::cluster::{self, Outcome, store};
+use crate::flags::Masking;
 use crate::yaml;
 use anyhow::{Context as _, Result, bail};
 use procmon_profile::baseline;
@@ -58,7 +58,7 @@ pub(crate) struct Live {
     #[arg(short, long)]
     pub(crate) quiet: bool,
     #[command(flatten)]
-    pub(crate) capturing: crate::cli::Capturing,
+    pub(crate) capturing: crate::flags::Capturing,
     #[command(flatten)]
     pub(crate) connection: Connection,
 }

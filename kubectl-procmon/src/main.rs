@@ -1,11 +1,11 @@
 //! `kubectl procmon`: parse, run, print the error, exit; nothing else.
 #![deny(unsafe_code)]
 
-mod cli;
 mod cluster;
 mod commands;
 mod documents;
 mod exit;
+mod flags;
 mod hint;
 mod interrupt;
 #[cfg(target_os = "linux")]
@@ -26,7 +26,7 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     exit::quiet_panics();
-    let cli = match cli::Cli::try_parse() {
+    let cli = match commands::Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return exit::usage(&error),
     };

@@ -2,6 +2,7 @@
 //! but those bytes. None may panic, whatever they are. `fuzz/` has the targets and their corpora.
 
 use crate::btf::Btf;
+use crate::cgroups;
 use crate::drain::Drained;
 use crate::drain::arguments::Interner;
 use crate::label::{self, Slots};
@@ -52,18 +53,18 @@ pub fn status(bytes: &[u8]) {
 pub fn cgroups(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     for name in text.split('/') {
-        if let Some(id) = label::container_id(name) {
+        if let Some(id) = cgroups::container_id(name) {
             assert_eq!(id.len(), 64, "{id}");
         }
-        black_box(label::pod_uid(name));
+        black_box(cgroups::pod_uid(name));
     }
-    black_box(label::numbers(&text));
-    black_box(label::version(&text));
+    black_box(cgroups::numbers(&text));
+    black_box(cgroups::layout_of(&text));
     let pods = BTreeSet::from(["01234567-89ab-cdef-0123-456789abcdef".to_owned()]);
     for task in label::listed(bytes) {
         let levels = label::levels(&task);
-        black_box(label::by_id(levels, "0123456789ab").is_some());
-        black_box(label::by_pod(levels, &pods).is_some());
+        black_box(cgroups::by_id(levels, "0123456789ab").is_some());
+        black_box(cgroups::by_pod(levels, &pods).is_some());
     }
 }
 

@@ -1,6 +1,8 @@
 //! One table: each hook, what it needs, and what is missing without it. Loading and attaching.
 
 use crate::btf::Btf as Layouts;
+use crate::cgroups::Hierarchy;
+use crate::unable::Unable;
 use crate::{calls, offsets, sys};
 use anyhow::{Context as _, Result, anyhow, bail};
 use aya::maps::{Array, HashMap as BpfMap, MapData, Queue, RingBuf};
@@ -296,20 +298,6 @@ const HOLDING: [(&str, u32); 4] = [
     ("bpf_local_irq_restore", IRQ_RESTORE),
 ];
 
-/// Which hierarchy of cgroups names the containers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Hierarchy {
-    /// cgroup v2.
-    Unified,
-    /// The one of this v1 controller.
-    Controller {
-        /// `pids`, `memory`, …
-        name: &'static str,
-        /// The kernel's number of the hierarchy.
-        number: u32,
-    },
-}
-
 /// The loaded programs.
 pub(crate) struct Capture {
     pub(crate) ebpf: Ebpf,
@@ -362,23 +350,6 @@ impl Placed {
             // In the middle of a program come packets, in the middle of a packet comes no other one: of two
             // programs one sees each event.
             Some(0)
-        }
-    }
-}
-
-/// Why nothing can be captured here.
-#[derive(Debug)]
-pub(crate) struct Unable {
-    pub(crate) code: FailureCode,
-    /// The story.
-    pub(crate) error: anyhow::Error,
-}
-
-impl<E: Into<anyhow::Error>> From<E> for Unable {
-    fn from(error: E) -> Self {
-        Self {
-            code: FailureCode::Other,
-            error: error.into(),
         }
     }
 }
@@ -789,7 +760,7 @@ impl Placing<'_> {
             Attach::Cgroup => {
                 let program: &mut CgroupSockAddr = program.try_into()?;
                 program.load().with_context(loading)?;
-                let root = crate::label::cgroup_root()?;
+                let root = crate::cgroups::root()?;
                 // A link stands beside those of others, and goes with us.
                 program
                     .attach(root, CgroupAttachMode::Single)

@@ -5,6 +5,7 @@
 
 mod btf;
 mod calls;
+mod cgroups;
 mod clock;
 mod drain;
 mod emit;
@@ -20,6 +21,7 @@ mod offsets;
 mod sentinel;
 mod summarize;
 mod sys;
+mod unable;
 mod window;
 mod wire;
 

@@ -5,8 +5,8 @@
 //! writing, so no lock of a stranger keeps a probe from its own. /proc/locks tells who holds one, and
 //! only a process counts that has the rights to capture and the name of a probe.
 
-use crate::hooks::Unable;
 use crate::sys;
+use crate::unable::Unable;
 use anyhow::anyhow;
 use procmon_profile::text::Text;
 use procmon_profile::wire::FailureCode;

@@ -3,14 +3,15 @@
 use crate::clock::Clock;
 use crate::drain::{Counted, Drained};
 use crate::emit::Output;
-use crate::hooks::{Capture, Unable};
+use crate::hooks::Capture;
 use crate::label::{self, Slots};
 use crate::listeners::Held;
 use crate::lock::{self, Lock};
 use crate::node::Node;
 use crate::summarize::{self, Facts, Summary};
+use crate::unable::Unable;
 use crate::wire::Taps;
-use crate::{hooks, sentinel, sys};
+use crate::{cgroups, hooks, sentinel, sys};
 use anyhow::{Context as _, Result, anyhow};
 use procmon_profile::model::{Cost, DimensionState, LabelMode, Lost};
 use procmon_profile::text::Text;
@@ -119,7 +120,7 @@ fn prepare(request: &Request, stdout: Option<i32>) -> Result<Prepared, Unable> {
         ),
     })?;
     let lock = lock::take(&request.session, request.concurrent)?;
-    let hierarchy = label::hierarchy(&request.target)?;
+    let hierarchy = cgroups::hierarchy(&request.target)?;
     let mut capture = hooks::load(hierarchy, tree, arch, request)?;
     sentinel::prove(&mut capture)?;
     sys::forget_urgent();
@@ -446,7 +447,7 @@ impl Prepared {
             name: request.node.clone().unwrap_or(host).into(),
             kernel: Some(kernel.into()),
             arch: Some(arch.to_owned().into()),
-            cgroup: Some(label::cgroup_version()),
+            cgroup: Some(cgroups::layout()),
             tier: Some(self.capture.tier()),
             hooks: self.capture.document_hooks(),
             lost: Some(lost),

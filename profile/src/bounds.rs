@@ -10,8 +10,6 @@ use std::collections::{BTreeMap, BTreeSet};
 pub const MAX_PATH_BYTES: usize = 8 << 10;
 /// Most bytes of an argument, as it is written: a row of a stream has no more.
 pub const MAX_ARGUMENT_BYTES: usize = 128 << 10;
-/// Most bytes of any other text, as it is written: a chunk of a stream may hold no more.
-pub const MAX_TEXT_BYTES: usize = 8 << 20;
 /// Most rows of one list of a container, and most containers, nodes and windows.
 pub const MAX_ROWS: usize = 1 << 20;
 /// Most entries of any other list: arguments, reasons, names.

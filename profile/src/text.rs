@@ -1,9 +1,11 @@
 //! Text that somebody else chose: a watched process, a node, whoever wrote a document.
 
-use crate::bounds::MAX_TEXT_BYTES;
 use serde::{Deserialize, Deserializer, Serialize, de};
 use std::borrow::{Borrow, Cow};
 use std::fmt;
+
+/// Most bytes of any other text, as it is written: a chunk of a stream may hold no more.
+pub const MAX_TEXT_BYTES: usize = 8 << 20;
 
 /// A string without any character that acts on a terminal, forges a line or can't be seen.
 ///

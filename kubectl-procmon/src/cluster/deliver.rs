@@ -416,7 +416,7 @@ impl Delivery {
             .and_then(|spec| {
                 spec.containers
                     .iter()
-                    .find(|container| container.name == pod::CONTAINER)
+                    .find(|container| container.name == target::CONTAINER)
             })
             .and_then(|container| container.image_pull_policy.clone());
         if policy.as_deref() == Some("Always") {

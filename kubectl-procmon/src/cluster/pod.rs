@@ -1,6 +1,6 @@
 //! The probe's pod, field by field.
 
-use super::target::NodeTarget;
+use super::target::{CONTAINER, NodeTarget};
 use anyhow::{Context as _, Result};
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::{Value, json};
@@ -119,9 +119,6 @@ pub(super) fn pod(
     });
     serde_json::from_value(value).context("cannot describe the probe's pod")
 }
-
-/// Name of the probe's container.
-pub(super) const CONTAINER: &str = "procmon";
 
 /// Annotations that keep others out of the pod: sidecars of meshes, and collectors of logs, which
 /// would store the frames. Each is documented by the one that reads it.

@@ -15,6 +15,9 @@ use procmon_profile::model::Target;
 use procmon_profile::text::Text;
 use std::collections::{BTreeMap, BTreeSet};
 
+/// Name of the probe's container, which is no target.
+pub(super) const CONTAINER: &str = "procmon";
+
 /// Label of everything that a session makes.
 pub(crate) const SESSION_LABEL: &str = "procmon/session";
 
@@ -233,7 +236,7 @@ fn anchor_of(pod: &Pod) -> Option<Anchor> {
     let [container] = pod.spec.as_ref()?.containers.as_slice() else {
         return None;
     };
-    if container.name != super::pod::CONTAINER {
+    if container.name != CONTAINER {
         return None;
     }
     let owner = pod

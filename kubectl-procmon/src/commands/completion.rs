@@ -12,14 +12,10 @@ pub(crate) struct Args {
     shell: clap_complete::Shell,
 }
 
-pub(crate) fn run(args: &Args) -> Result<Code> {
+/// Prints the script for all commands below `root`.
+pub(crate) fn run(args: &Args, mut root: clap::Command) -> Result<Code> {
     let mut script = Vec::new();
-    clap_complete::generate(
-        args.shell,
-        &mut crate::cli::command(),
-        "kubectl-procmon",
-        &mut script,
-    );
+    clap_complete::generate(args.shell, &mut root, "kubectl-procmon", &mut script);
     Output::Stdout.write(&script)?;
     Ok(Code::Done)
 }

@@ -1,9 +1,9 @@
 //! `kubectl procmon profile`: one window, one document.
 
-use crate::cli::{Capturing, Masking, Rendering};
 use crate::cluster::client::Connection;
 use crate::cluster::{self, Outcome};
 use crate::exit::Code;
+use crate::flags::{Capturing, Masking, Rendering};
 use crate::output::Output;
 use crate::progress::Window as ProgressWindow;
 use crate::render::format::OF_PROFILE;

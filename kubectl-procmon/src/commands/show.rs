@@ -1,8 +1,8 @@
 //! `kubectl procmon show`: a saved document, or a recorded stream, in any form.
 
-use crate::cli::{Masking, Rendering};
 use crate::documents::read_file;
 use crate::exit::Code;
+use crate::flags::{Masking, Rendering};
 use crate::output::Output;
 use crate::render::{self, Format, View, shell_word};
 use anyhow::{Context as _, Result};

@@ -21,7 +21,6 @@ use crate::hooks::Capture;
 use crate::label::Slots;
 use crate::losses::Losses;
 use crate::node::{Links, Node, Ticket, namespace};
-use crate::sentinel::SENTENCE;
 use crate::sys;
 use crate::wire::Names;
 use anyhow::{Context as _, Result, bail};
@@ -29,10 +28,8 @@ use aya::maps::{Array, HashMap as BpfMap, Map};
 use procmon_probe_ebpf::abi::{
     CapabilityKey, CapabilityRow, ContainerEvent, DIRECTION_OUTBOUND, EVENT_CONTAINER, EVENT_EXE,
     EVENT_EXEC, EVENT_EXIT, EVENT_FILE, EVENT_FORK, EVENT_NETWORK, EVENT_RARE, EVENT_WIRE,
-    EVENT_WIRE_OWNER, ExeEvent, FILE_KEY_ENTRY, FILE_KEY_KERNEL_NAME, FILE_KEY_SETTLED, FileKey,
-    FileMeta, FileOp, FileRow, HeldSocket, Loss, N_FILE_OPS, NetworkEvent, OTHER_EXE, PORT_DNS,
-    ProcessEvent, RARE_SETNS, RARE_SIGNAL, RARE_UNSHARE, RareEvent, RowErrno, SENTINEL_CONTAINER,
-    SocketState, TASK_MAY_BE_IN_CALL, TASK_PENDING,
+    EVENT_WIRE_OWNER, ExeEvent, FileMeta, HeldSocket, Loss, NetworkEvent, OTHER_EXE, PORT_DNS,
+    ProcessEvent, RARE_SETNS, RARE_UNSHARE, RareEvent, RowErrno, SENTINEL_CONTAINER, TASK_PENDING,
 };
 use procmon_profile::text::Text;
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -41,10 +38,6 @@ use std::time::Duration;
 
 /// Place of the network namespace in [`NAMESPACES`](crate::node::NAMESPACES).
 const NETWORK_NAMESPACE: usize = 2;
-/// What the sentinel's close of nothing gives.
-const EBADF: u16 = 9;
-/// What the sentinel's connection gives.
-const ECONNREFUSED: u16 = 111;
 
 /// Bytes of the paths of all files together.
 const MAX_PATH_BYTES: usize = 12 << 20;
@@ -102,33 +95,6 @@ pub(crate) struct Counted {
     pub(crate) errnos: Errnos,
     pub(crate) capabilities: Vec<(CapabilityKey, CapabilityRow)>,
     pub(crate) lost: Losses,
-}
-
-/// What the sentinel left.
-#[derive(Default, Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "one answer per hook")]
-pub(crate) struct Sentinel {
-    pub(crate) calls: bool,
-    pub(crate) errors: bool,
-    pub(crate) forks: bool,
-    pub(crate) execs: bool,
-    pub(crate) exits: bool,
-    pub(crate) refused: bool,
-    pub(crate) destroyed: bool,
-    pub(crate) capabilities: bool,
-    pub(crate) freed: bool,
-    pub(crate) signals: bool,
-    /// A failed opening has the kernel's own name.
-    pub(crate) settled_failure: bool,
-    /// A request of io_uring has made a directory.
-    pub(crate) ring_name: bool,
-    /// A request of io_uring has written.
-    pub(crate) ring_write: bool,
-    /// Operations on settled names, by [`FileOp`](procmon_probe_ebpf::abi::FileOp).
-    pub(crate) settled: [bool; N_FILE_OPS],
-    pub(crate) asked: bool,
-    /// By the hooks sendmsg4 and sendmsg6.
-    pub(crate) told: [bool; 2],
 }
 
 /// The path that a walk wrote: names, the last one first, each ended by NUL.
@@ -377,96 +343,6 @@ impl Drained {
             .get(&exe)
             .map_or_else(|| OTHERS.to_owned(), |exe| exe.path.clone().into())
             .into()
-    }
-
-    /// Looks at what the sentinel left, and forgets it.
-    pub(crate) fn sentinel(capture: &mut Capture, netns: Option<u32>) -> Result<Sentinel> {
-        let mut seen = Sentinel::default();
-        let mut names = Names::default();
-        names.tapped.extend(netns);
-        let mut exes = Vec::new();
-        while let Some(item) = capture.ring.next() {
-            match sys::record::<u32>(&item) {
-                Some(EVENT_EXE) => {
-                    exes.extend(sys::record::<ExeEvent>(&item).map(|event| event.exe));
-                }
-                Some(EVENT_FORK) => {
-                    seen.forks |= sys::record::<ProcessEvent>(&item)
-                        .is_some_and(|event| event.flags & TASK_MAY_BE_IN_CALL == 0);
-                }
-                Some(EVENT_EXEC) => seen.execs = true,
-                Some(EVENT_EXIT) => seen.exits = true,
-                Some(EVENT_RARE) => {
-                    seen.signals |= sys::record::<RareEvent>(&item)
-                        .is_some_and(|event| event.key.kind == RARE_SIGNAL);
-                }
-                Some(EVENT_WIRE) => {
-                    if let Some(packet) = sys::record(&item) {
-                        names.packet(&packet, 0);
-                    }
-                }
-                Some(EVENT_WIRE_OWNER) => {
-                    if let Some(claim) = sys::record(&item) {
-                        names.claimed(&claim, 0);
-                    }
-                }
-                _ => {}
-            }
-        }
-        seen.asked = names.has_asked();
-        let counted = Counted::read(capture)?;
-        seen.calls = counted.syscalls.iter().any(|sample| sample.row.calls > 0);
-        seen.errors = counted
-            .syscalls
-            .iter()
-            .any(|sample| sample.errors(&counted.errnos).contains_key(&EBADF));
-        seen.refused = counted.errnos.iter().any(|((table, _), errnos)| {
-            *table == procmon_probe_ebpf::abi::ROWS_NETWORK && errnos.contains_key(&ECONNREFUSED)
-        });
-        let files: BpfMap<_, FileKey, u32> = capture
-            .ebpf
-            .map("FILES")
-            .context("no map FILES")?
-            .try_into()?;
-        let rows: Array<_, FileRow> = capture
-            .ebpf
-            .map("FILE_ROWS")
-            .context("no map FILE_ROWS")?
-            .try_into()?;
-        for (key, row) in files.iter().filter_map(Result::ok) {
-            let row = rows.get(&row, 0)?;
-            match key.kind {
-                // Only the ring has made a directory by such a name.
-                FILE_KEY_KERNEL_NAME if row.operations[FileOp::Mkdir as usize] > 0 => {
-                    seen.ring_name = true;
-                }
-                FILE_KEY_KERNEL_NAME => seen.settled_failure = true,
-                FILE_KEY_SETTLED | FILE_KEY_ENTRY => {
-                    seen.ring_write |= row.bytes_written > SENTENCE.len() as u64;
-                    for (seen, count) in seen.settled.iter_mut().zip(row.operations) {
-                        *seen |= count > 0;
-                    }
-                }
-                _ => {}
-            }
-        }
-        let sockets: BpfMap<_, u64, SocketState> = capture
-            .ebpf
-            .map("SOCKETS")
-            .context("no map SOCKETS")?
-            .try_into()?;
-        seen.destroyed = seen.refused && sockets.keys().next().is_none();
-        seen.capabilities = !counted.capabilities.is_empty();
-        seen.told = capture.state()?.told.map(|told| told != 0);
-        // The kernel frees a task a grace period after its end.
-        for _ in 0..20 {
-            seen.freed = capture.task_slots()?.is_empty();
-            if seen.freed {
-                break;
-            }
-            std::thread::sleep(std::time::Duration::from_millis(5));
-        }
-        Ok(seen)
     }
 }
 

@@ -1,9 +1,10 @@
 //! Accesses to files.
 
 use super::Judgement;
+use crate::knowledge::base_name;
 use crate::knowledge::credentials::is_credential;
 use crate::knowledge::paths::{
-    base_name, is_configuration, is_kernel_setting, is_log, is_persistence, is_plain_device,
+    is_configuration, is_kernel_setting, is_log, is_persistence, is_plain_device,
     is_process_setting, is_program_folder, is_rotated,
 };
 use crate::model::{FileOperation, FileRow, Layer, Severity};

@@ -1,6 +1,6 @@
 //! Where credentials lie.
 
-use super::paths::base_name;
+use super::base_name;
 
 /// Parts of paths: folders in which tools keep credentials (MITRE ATT&CK T1552.001 and T1552.004, the tools' manuals).
 const FOLDERS: [&str; 8] = [

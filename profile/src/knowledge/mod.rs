@@ -7,3 +7,8 @@ pub(crate) mod credentials;
 pub(crate) mod paths;
 pub(crate) mod peers;
 pub(crate) mod programs;
+
+/// The last name of a path.
+pub(crate) fn base_name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}

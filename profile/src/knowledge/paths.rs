@@ -1,5 +1,6 @@
 //! What a file is, by its path.
 
+use super::base_name;
 use super::credentials::is_credential;
 
 /// Folders for files that do not last: hier(7).
@@ -110,11 +111,6 @@ const CONFIGURATION: [&str; 10] = [
     "env",
     "service",
 ];
-
-/// The last name of a path.
-pub(crate) fn base_name(path: &str) -> &str {
-    path.rsplit('/').next().unwrap_or(path)
-}
 
 fn is_under(path: &str, folders: &[&str]) -> bool {
     folders.iter().any(|folder| path.starts_with(folder))

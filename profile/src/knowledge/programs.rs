@@ -1,6 +1,6 @@
 //! What a program is, by its name.
 
-use super::paths::base_name;
+use super::base_name;
 
 /// Programs of one kind, by name without a version (`python` stands for `python3.11`), with the source.
 type Kind = (&'static [&'static str], &'static str);

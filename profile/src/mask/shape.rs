@@ -1,7 +1,6 @@
 //! What a word looks like.
 
 use super::random;
-use super::value::is_mixed;
 
 /// What a word looks like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -458,6 +457,41 @@ fn is_base64_with_slash(text: &str) -> bool {
             part.bytes()
                 .any(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit())
         })
+}
+
+/// Letters, digits and signs as passwords mix them: `S3cr3t`, `P@ssw0rd`, `hunter2!`.
+pub(super) fn is_mixed(value: &str) -> bool {
+    let bytes = value.as_bytes();
+    if bytes.len() < 6 || bytes.len() > 64 || shape(value) != Shape::Word {
+        return false;
+    }
+    let (mut upper, mut lower, mut digits, mut signs, mut between) = (0, 0, 0, 0, 0);
+    for (place, byte) in bytes.iter().enumerate() {
+        match byte {
+            b'A'..=b'Z' => upper += 1,
+            b'a'..=b'z' => lower += 1,
+            b'0'..=b'9' => {
+                digits += 1;
+                let before = place.checked_sub(1).map(|before| bytes[before]);
+                let after = bytes.get(place + 1);
+                between += usize::from(
+                    before.is_some_and(|byte| byte.is_ascii_alphabetic())
+                        && after.is_some_and(u8::is_ascii_alphabetic),
+                );
+            }
+            b'!' | b'#' | b'$' | b'^' | b'&' | b'*' | b'?' | b'~' | b'+' | b'%' | b'@' => {
+                signs += 1;
+            }
+            b'-' | b'_' | b'.' => {}
+            _ => return false,
+        }
+    }
+    let has_cases = upper > 0 && lower > 0;
+    between > 1
+        || between > 0 && has_cases
+        || signs > 0 && digits > 0 && upper + lower > 2
+        || signs > 0 && has_cases && !value.contains(['+', '%', '@', '~', '*', '?'])
+        || digits > 1 && has_cases && !value.contains(['-', '_', '.'])
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use super::names::{Meaning, Secrecy};
 use super::{MASK, commands, random, tokens};
 use base64::Engine as _;
 
-pub(super) use super::shape::{Shape, has_extension, is_option, is_path, is_url, shape};
+pub(super) use super::shape::{Shape, has_extension, is_mixed, is_option, is_path, is_url, shape};
 
 /// What becomes of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -146,41 +146,6 @@ pub(super) fn is_suspicious(value: &str) -> bool {
         || random::is_random(value, 16)
         || tokens::is_token(value)
         || value.len() >= 20 && value.bytes().all(|byte| byte.is_ascii_hexdigit())
-}
-
-/// Letters, digits and signs as passwords mix them: `S3cr3t`, `P@ssw0rd`, `hunter2!`.
-pub(super) fn is_mixed(value: &str) -> bool {
-    let bytes = value.as_bytes();
-    if bytes.len() < 6 || bytes.len() > 64 || shape(value) != Shape::Word {
-        return false;
-    }
-    let (mut upper, mut lower, mut digits, mut signs, mut between) = (0, 0, 0, 0, 0);
-    for (place, byte) in bytes.iter().enumerate() {
-        match byte {
-            b'A'..=b'Z' => upper += 1,
-            b'a'..=b'z' => lower += 1,
-            b'0'..=b'9' => {
-                digits += 1;
-                let before = place.checked_sub(1).map(|before| bytes[before]);
-                let after = bytes.get(place + 1);
-                between += usize::from(
-                    before.is_some_and(|byte| byte.is_ascii_alphabetic())
-                        && after.is_some_and(u8::is_ascii_alphabetic),
-                );
-            }
-            b'!' | b'#' | b'$' | b'^' | b'&' | b'*' | b'?' | b'~' | b'+' | b'%' | b'@' => {
-                signs += 1;
-            }
-            b'-' | b'_' | b'.' => {}
-            _ => return false,
-        }
-    }
-    let has_cases = upper > 0 && lower > 0;
-    between > 1
-        || between > 0 && has_cases
-        || signs > 0 && digits > 0 && upper + lower > 2
-        || signs > 0 && has_cases && !value.contains(['+', '%', '@', '~', '*', '?'])
-        || digits > 1 && has_cases && !value.contains(['-', '_', '.'])
 }
 
 /// Several words of which the first runs something: an operator, an option, a place or a program is

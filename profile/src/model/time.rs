@@ -28,12 +28,6 @@ impl Time {
         let moment: jiff::Timestamp = self.0.parse().ok()?;
         Some(moment.as_nanosecond())
     }
-
-    /// The probe writes one form only, and has no need to read it.
-    #[cfg(not(feature = "read"))]
-    fn nanoseconds(&self) -> Option<i128> {
-        None
-    }
 }
 
 impl Ord for Time {
@@ -42,7 +36,12 @@ impl Ord for Time {
         if self.0 == other.0 {
             return Ordering::Equal;
         }
-        (self.nanoseconds(), &self.0).cmp(&(other.nanoseconds(), &other.0))
+        #[cfg(feature = "read")]
+        let by_moment = self.nanoseconds().cmp(&other.nanoseconds());
+        // The probe writes one form, whose texts have the order of the moments.
+        #[cfg(not(feature = "read"))]
+        let by_moment = Ordering::Equal;
+        by_moment.then_with(|| self.0.cmp(&other.0))
     }
 }
 

@@ -1,38 +1,10 @@
-//! The command line: root parser, and flag groups that commands share.
+//! Groups of flags that commands share.
 
-use crate::commands::{baseline, completion, diff, profile, schema, show, version};
 use crate::output::Output;
 use crate::render::Style;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, ValueEnum};
 use procmon_profile::mask::MaskLevel;
 use std::path::PathBuf;
-
-/// Profile what a container really does, with nothing installed beforehand.
-///
-/// A small probe captures by eBPF for a fixed time, answers, and is gone.
-#[derive(Debug, Parser)]
-#[command(
-    name = "kubectl-procmon",
-    bin_name = "kubectl procmon",
-    version,
-    disable_help_subcommand = true
-)]
-pub(crate) struct Cli {
-    #[command(subcommand)]
-    pub(crate) command: Command,
-}
-
-/// What to do.
-#[derive(Debug, Subcommand)]
-pub(crate) enum Command {
-    Profile(Box<profile::Args>),
-    Diff(Box<diff::Args>),
-    Baseline(Box<baseline::Args>),
-    Show(show::Args),
-    Schema(schema::Args),
-    Version(version::Args),
-    Completion(completion::Args),
-}
 
 /// How and where the result is written.
 #[derive(Debug, Args)]
@@ -94,17 +66,4 @@ enum Mask {
     Shape,
     /// Nothing
     None,
-}
-
-/// The root command, for completion scripts.
-pub(crate) fn command() -> clap::Command {
-    <Cli as clap::CommandFactory>::command()
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn the_command_line_is_consistent() {
-        super::command().debug_assert();
-    }
 }

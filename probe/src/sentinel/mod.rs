@@ -3,7 +3,8 @@
 //! The child lives in a network namespace of its own where it may make one, touches no file that
 //! has a disk below it, and leaves no trace on the node.
 
-use crate::drain::Drained;
+mod observe;
+
 use crate::hooks::{
     CAPABLE, Capture, MODULE_LOAD, OPEN, Placed, RING_COMPLETE, RING_SUBMIT, SENDMSG4, SENDMSG6,
 };
@@ -11,6 +12,7 @@ use crate::node::namespace;
 use crate::wire::{HOOK, Taps};
 use crate::{label, sys};
 use anyhow::{Context as _, Result};
+use observe::{SENTENCE, observe};
 use procmon_probe_ebpf::abi::{FileOp, PORT_DNS, SCAN_LABEL, SENTINEL_CONTAINER};
 use procmon_profile::model::HookState;
 use std::io::{Read as _, Write as _};
@@ -27,9 +29,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(1);
 /// What it asks: the root's address, recursion not desired.
 const QUESTION: [u8; 17] = [0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 1];
 
-/// What the sentinel writes to nowhere, by a call and by a ring. The second is longer: a row with more
-/// bytes than the first proves the ring, also where the call was not seen.
-pub(crate) const SENTENCE: &[u8] = b"sentinel";
+/// What the sentinel writes to nowhere by a ring: longer than by a call, since a row with more bytes than that is the
+/// ring's.
 const RING_SENTENCE: &[u8] = b"sentinel by a ring";
 const _: () = assert!(RING_SENTENCE.len() > SENTENCE.len());
 /// Bits of the exit code of a sentinel: it found no place for files; it may make no ring.
@@ -211,7 +212,7 @@ fn send(capture: &mut Capture) -> Result<Attempt> {
     capture.pause()?;
     released.context("cannot execute the sentinel")?;
     let netns = tapped.as_ref().ok().copied();
-    let seen = Drained::sentinel(capture, netns)?;
+    let seen = observe(capture, netns)?;
     taps.close();
     for (name, seen) in [
         ("sys_enter", seen.calls),
