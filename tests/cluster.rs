@@ -5,7 +5,7 @@
 use procmon_tests::cluster::{Cluster, MANAGED, Namespace, cluster, pod};
 use procmon_tests::document::{check_sums, rows};
 use procmon_tests::workload::{self, Linked};
-use procmon_tests::{Running, plugin, wait_for};
+use procmon_tests::{Running, plugin, signal, wait_for};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::io::{Read as _, Write as _};
@@ -1255,11 +1255,7 @@ fn stop_probe(namespace: &Namespace<'_>) {
         .collect();
     assert!(!pod.is_empty() && !probes.is_empty(), "{pod}");
     for process in probes {
-        let status = Command::new("kill")
-            .arg("-STOP")
-            .arg(process.file_name().unwrap())
-            .status();
-        assert!(status.unwrap().success());
+        signal(process.file_name().unwrap().display(), "STOP");
     }
 }
 

@@ -8,7 +8,7 @@ use procmon_profile::wire::{Request, TargetSpec};
 use procmon_tests::capture::{self, capture, document, request, stdout};
 use procmon_tests::document::{rows, state};
 use procmon_tests::workload::{self, Linked};
-use procmon_tests::{Running, has, has_bpf, plugin, root, wait_for};
+use procmon_tests::{Running, has, has_bpf, plugin, root, signal, wait_for};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::io::Read as _;
@@ -440,14 +440,6 @@ fn ready(folder: &Path) {
     wait_for("the workload", SOON, || {
         folder.join("ready").exists().then_some(())
     });
-}
-
-/// Sends a signal to a process of the test's own, or to a child of one.
-fn signal(pid: u32, signal: &str) {
-    let status = Command::new("kill")
-        .args([&format!("-{signal}"), &pid.to_string()])
-        .status();
-    assert!(status.unwrap().success(), "kill -{signal} {pid}");
 }
 
 #[test]

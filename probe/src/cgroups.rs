@@ -5,7 +5,7 @@ use crate::unable::Unable;
 use anyhow::{Context as _, Result, bail};
 use procmon_probe_ebpf::abi::ListedCgroup;
 use procmon_profile::model::CgroupVersion;
-use procmon_profile::wire::{FailureCode, TargetSpec};
+use procmon_profile::wire::TargetSpec;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 /// From linux/magic.h.
 const CGROUP2_SUPER_MAGIC: u32 = 0x6367_7270;
 /// Cgroups below each other that are looked through.
-pub(crate) const MAX_DEPTH: u32 = 16;
+const MAX_DEPTH: u32 = 16;
 
 /// Which hierarchy of cgroups names the containers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,15 +65,18 @@ pub(crate) fn layout_of(text: &str) -> CgroupVersion {
 /// The hierarchy in which the target's containers have cgroups of their own.
 pub(crate) fn hierarchy(target: &TargetSpec) -> Result<Hierarchy, Unable> {
     if let TargetSpec::Cgroup { path } = target {
-        return Ok(find(path).map_err(not_found)?.0);
+        return Ok(find(path).map_err(Unable::without_target)?.0);
     }
+    Ok(controller(["pids", "memory"].into_iter()).unwrap_or(Hierarchy::Unified))
+}
+
+/// The v1 hierarchy of the first of these controllers that has one.
+fn controller(mut names: impl Iterator<Item = &'static str>) -> Option<Hierarchy> {
     let numbers = hierarchies();
-    for name in ["pids", "memory"] {
-        if let Some(number) = numbers.get(name).copied().filter(|number| *number != 0) {
-            return Ok(Hierarchy::Controller { name, number });
-        }
-    }
-    Ok(Hierarchy::Unified)
+    names.find_map(|name| {
+        let number = numbers.get(name).copied().filter(|number| *number != 0)?;
+        Some(Hierarchy::Controller { name, number })
+    })
 }
 
 /// The root of cgroup v2, of all the node where that can be seen.
@@ -85,13 +88,6 @@ pub(crate) fn root() -> Result<File> {
         .find(|root| sys::file_system_magic(root).is_ok_and(|magic| magic == CGROUP2_SUPER_MAGIC))
         .context("no cgroup v2 is mounted at /sys/fs/cgroup")?;
     File::open(&root).with_context(|| format!("cannot open {}", root.display()))
-}
-
-pub(crate) fn not_found(error: anyhow::Error) -> Unable {
-    Unable {
-        code: FailureCode::TargetNotFound,
-        error,
-    }
 }
 
 /// Hierarchy and directory of a cgroup that the user named.
@@ -114,24 +110,25 @@ pub(crate) fn find(path: &str) -> Result<(Hierarchy, PathBuf)> {
         .and_then(|rest| rest.components().next())
         .map(|first| first.as_os_str().to_string_lossy().into_owned())
         .unwrap_or_default();
-    let numbers = hierarchies();
-    for name in [
+    let known = [
         "pids", "memory", "cpu", "cpuacct", "cpuset", "devices", "freezer", "blkio",
-    ] {
-        if controllers.split(',').any(|controller| controller == name)
-            && let Some(number) = numbers.get(name).copied().filter(|number| *number != 0)
-        {
-            return Ok((Hierarchy::Controller { name, number }, directory));
-        }
+    ];
+    let is_here = |name: &&str| controllers.split(',').any(|controller| controller == *name);
+    match controller(known.into_iter().filter(is_here)) {
+        Some(hierarchy) => Ok((hierarchy, directory)),
+        None => bail!(
+            "`{}` is in a cgroup v1 hierarchy without a controller: name the same cgroup below another one",
+            directory.display()
+        ),
     }
-    bail!(
-        "`{}` is in a cgroup v1 hierarchy without a controller: name the same cgroup below another one",
-        directory.display()
-    )
 }
 
 /// Processes of a cgroup and of those below it that have no id here: the kernel shows 0.
-pub(crate) fn out_of_reach(directory: &Path, depth: u32) -> u64 {
+pub(crate) fn out_of_reach(directory: &Path) -> u64 {
+    out_of_reach_below(directory, MAX_DEPTH)
+}
+
+fn out_of_reach_below(directory: &Path, depth: u32) -> u64 {
     let members = std::fs::read_to_string(directory.join("cgroup.procs")).unwrap_or_default();
     let own = members.lines().filter(|line| *line == "0").count() as u64;
     if depth == 0 {
@@ -140,7 +137,7 @@ pub(crate) fn out_of_reach(directory: &Path, depth: u32) -> u64 {
     let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
     let below = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
     own + below
-        .map(|entry| out_of_reach(&entry.path(), depth - 1))
+        .map(|entry| out_of_reach_below(&entry.path(), depth - 1))
         .sum::<u64>()
 }
 

@@ -70,13 +70,13 @@ pub(crate) fn label(
             label_tree(capture, *pid)?;
         }
         TargetSpec::Cgroup { path } => {
-            let (_, directory) = cgroups::find(path).map_err(cgroups::not_found)?;
+            let (_, directory) = cgroups::find(path).map_err(Unable::without_target)?;
             let id = directory
                 .metadata()
                 .context("cannot read the cgroup")?
                 .ino();
             slots.only(path.clone(), false);
-            slots.out_of_reach = cgroups::out_of_reach(&directory, cgroups::MAX_DEPTH);
+            slots.out_of_reach = cgroups::out_of_reach(&directory);
             Slots::take(capture, ONLY_CONTAINER)?;
             slots.insert(capture, id, CGROUP_CONTAINER, ONLY_CONTAINER)?;
             let bytes = capture.scan(SCAN_LIST)?;
@@ -89,13 +89,13 @@ pub(crate) fn label(
             label_containers(capture, &mut slots, &|cgroups| by_id(cgroups, id))?;
             match slots.containers.len() {
                 0 => {
-                    return Err(cgroups::not_found(anyhow!(
+                    return Err(Unable::without_target(anyhow!(
                         "no container with an id that begins with `{id}` runs here"
                     )));
                 }
                 1 => {}
                 several => {
-                    return Err(cgroups::not_found(anyhow!(
+                    return Err(Unable::without_target(anyhow!(
                         "`{id}` is the beginning of {several} container ids"
                     )));
                 }
@@ -106,7 +106,7 @@ pub(crate) fn label(
                 uids.iter().map(|uid| uid.to_ascii_lowercase()).collect();
             label_containers(capture, &mut slots, &|cgroups| by_pod(cgroups, &wanted))?;
             if slots.pods.is_empty() {
-                return Err(cgroups::not_found(anyhow!(
+                return Err(Unable::without_target(anyhow!(
                     "no cgroup of the target's pods is on this node"
                 )));
             }
@@ -169,7 +169,7 @@ fn label_tree(capture: &mut Capture, pid: u32) -> Result<(), Unable> {
         let tasks: Vec<ListedTask> = listed(&bytes).collect();
         if !tasks.iter().any(|task| task.tgid == pid) {
             if labelled.is_empty() {
-                return Err(cgroups::not_found(anyhow!("there is no process {pid}")));
+                return Err(Unable::without_target(anyhow!("there is no process {pid}")));
             }
             break;
         }

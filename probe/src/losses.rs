@@ -1,5 +1,5 @@
-//! What the kernel half can lose: one table of its name in the document, the dimensions that lack it, and
-//! the sentence that says so.
+//! The losses of the kernel half: one table with the name of each in the document, the dimensions that lack
+//! something, and the sentence that says so.
 
 use procmon_probe_ebpf::abi::Loss;
 use procmon_profile::model::Dimension::{
@@ -39,11 +39,11 @@ impl Losses {
     }
 }
 
-/// What a loss means.
+/// The meaning of a loss.
 struct Meaning {
     /// Its name in `nodes[].lost.maps`; records of the ring buffer are counted together.
     map: Option<&'static str>,
-    /// What is incomplete.
+    /// The dimensions that are incomplete.
     dimensions: &'static [Dimension],
     /// The reason; `{}` stands for the count.
     says: &'static str,

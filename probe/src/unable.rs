@@ -10,6 +10,16 @@ pub(crate) struct Unable {
     pub(crate) error: anyhow::Error,
 }
 
+impl Unable {
+    /// The target does not exist.
+    pub(crate) fn without_target(error: anyhow::Error) -> Self {
+        Self {
+            code: FailureCode::TargetNotFound,
+            error,
+        }
+    }
+}
+
 impl<E: Into<anyhow::Error>> From<E> for Unable {
     fn from(error: E) -> Self {
         Self {

@@ -9,7 +9,7 @@ mod process;
 pub mod servers;
 pub mod workload;
 
-pub use process::{Running, run_on, wait_for};
+pub use process::{Running, run_on, signal, wait_for};
 
 use serde_json::Value;
 use std::path::{Path, PathBuf};

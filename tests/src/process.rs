@@ -142,3 +142,15 @@ pub fn run_on(cpu: usize) {
     };
     assert_eq!(result, 0, "sched_setaffinity");
 }
+
+/// Sends a signal, such as `STOP`, to a process that a test started, or to a child of one.
+///
+/// # Panics
+/// When there is no such process.
+pub fn signal(pid: impl std::fmt::Display, signal: &str) {
+    let status = Command::new("kill")
+        .args([format!("-{signal}"), pid.to_string()])
+        .status()
+        .expect("kill");
+    assert!(status.success(), "kill -{signal} {pid}");
+}

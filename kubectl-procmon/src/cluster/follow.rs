@@ -3,8 +3,7 @@
 
 use super::client::{advice, is_refusal};
 use super::deliver::Delivery;
-use super::target::CONTAINER;
-use super::target::{NodeTarget, SESSION_LABEL};
+use super::target::{CONTAINER, NodeTarget, SESSION_LABEL};
 use crate::hint::{Advised, advised};
 use crate::progress::Window as ProgressWindow;
 use anyhow::{Result, anyhow};

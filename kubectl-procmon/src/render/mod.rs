@@ -82,7 +82,7 @@ pub(crate) enum View<'a> {
 }
 
 impl View<'_> {
-    /// What it is called, and the forms that it has.
+    /// The kind of the document, and the forms that it has.
     fn forms(self) -> (&'static str, &'static [Format]) {
         match self {
             Self::Profile(_) => ("Profile", format::OF_PROFILE),
@@ -113,9 +113,10 @@ pub(crate) fn render(
         }
         (View::Drifts(drifts), Format::Json) => json(&drift::document(drifts)?, out)?,
         (View::Drifts(drifts), Format::Yaml) => yaml(&drift::document(drifts)?, out)?,
-        (View::Drifts(drifts), _) if format::OF_DRIFT.contains(&format) => {
-            drift::render(drifts, format, style, out)?;
-        }
+        (
+            View::Drifts(drifts),
+            Format::Table | Format::Wide | Format::Markdown | Format::Sarif | Format::Junit,
+        ) => drift::render(drifts, format, style, out)?,
         _ => {
             let (document, forms) = view.forms();
             let forms: Vec<String> = forms.iter().map(|form| form.name()).collect();

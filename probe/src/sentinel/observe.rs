@@ -1,4 +1,4 @@
-//! What the programs saw of the sentinel.
+//! Reads which acts of the sentinel the programs saw.
 
 use crate::drain::Counted;
 use crate::hooks::Capture;
@@ -7,20 +7,20 @@ use crate::wire::Names;
 use anyhow::{Context as _, Result};
 use aya::maps::{Array, HashMap as BpfMap};
 use procmon_probe_ebpf::abi::{
-    EVENT_EXE, EVENT_EXEC, EVENT_EXIT, EVENT_FORK, EVENT_RARE, EVENT_WIRE, EVENT_WIRE_OWNER,
-    ExeEvent, FILE_KEY_ENTRY, FILE_KEY_KERNEL_NAME, FILE_KEY_SETTLED, FileKey, FileOp, FileRow,
-    N_FILE_OPS, ProcessEvent, RARE_SIGNAL, RareEvent, SocketState, TASK_MAY_BE_IN_CALL,
+    EVENT_EXEC, EVENT_EXIT, EVENT_FORK, EVENT_RARE, EVENT_WIRE, EVENT_WIRE_OWNER, FILE_KEY_ENTRY,
+    FILE_KEY_KERNEL_NAME, FILE_KEY_SETTLED, FileKey, FileOp, FileRow, N_FILE_OPS, ProcessEvent,
+    RARE_SIGNAL, RareEvent, SocketState, TASK_MAY_BE_IN_CALL,
 };
 
-/// What the sentinel's close of nothing gives.
+/// The errno of the sentinel's close of nothing.
 const EBADF: u16 = 9;
-/// What the sentinel's connection gives.
+/// The errno of the sentinel's connection.
 const ECONNREFUSED: u16 = 111;
 
-/// What the sentinel writes to nowhere by a call.
+/// The sentinel writes this to nowhere by a call.
 pub(super) const SENTENCE: &[u8] = b"sentinel";
 
-/// What the sentinel left.
+/// Which acts of the sentinel the programs saw.
 #[derive(Default, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "one answer per hook")]
 pub(super) struct Seen {
@@ -52,12 +52,8 @@ pub(super) fn observe(capture: &mut Capture, netns: Option<u32>) -> Result<Seen>
     let mut seen = Seen::default();
     let mut names = Names::default();
     names.tapped.extend(netns);
-    let mut exes = Vec::new();
     while let Some(item) = capture.ring.next() {
         match sys::record::<u32>(&item) {
-            Some(EVENT_EXE) => {
-                exes.extend(sys::record::<ExeEvent>(&item).map(|event| event.exe));
-            }
             Some(EVENT_FORK) => {
                 seen.forks |= sys::record::<ProcessEvent>(&item)
                     .is_some_and(|event| event.flags & TASK_MAY_BE_IN_CALL == 0);

@@ -43,6 +43,12 @@ struct Gone {
     questions: BTreeSet<<DnsRow as Row>::Key>,
 }
 
+impl Gone {
+    fn is_empty(&self) -> bool {
+        self.peers.is_empty() && self.questions.is_empty()
+    }
+}
+
 impl<'a> Comparison<'a> {
     pub(super) fn network(&mut self) {
         let facts = self.facts;
@@ -161,7 +167,9 @@ impl<'a> Comparison<'a> {
             }
         }
         let known = self.known_names(&Gone::default());
-        let stay = self.known_names(&gone);
+        let stay = (!gone.is_empty())
+            .then(|| self.known_names(&gone))
+            .flatten();
         for greeting in &greetings {
             let unknown = greeting.unknown(known.as_ref());
             let rests = &greeting.unknown(stay.as_ref()) - &unknown;

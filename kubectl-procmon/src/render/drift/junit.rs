@@ -100,7 +100,7 @@ fn cases(own: &Own<'_>, container: &str, dimension: Dimension) -> Vec<TestCase> 
             }
             None => TestCaseStatus::success(),
         };
-        all.push((name.clone(), status));
+        all.push((name, status));
     }
     all.into_iter()
         .map(|(name, status)| {

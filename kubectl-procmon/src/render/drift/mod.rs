@@ -46,7 +46,7 @@ pub(super) fn document(drifts: &[Drift]) -> Result<serde_json::Value> {
     })
 }
 
-/// What was compared and what came of it, in one line.
+/// The two sides and the result of a comparison, in one line.
 pub(crate) struct Summary {
     /// The two sides.
     compared: String,
