@@ -4,10 +4,10 @@
 use procmon_profile::wire::TargetSpec;
 use procmon_tests::capture::{capture, request};
 use procmon_tests::document::{check_truth, covers, read_truth, rows, state};
+use procmon_tests::profiled::{check_unless_known, folder, local_as};
 use procmon_tests::workload::{self, Linked};
 use procmon_tests::{Running, cgroup_root, has, has_bpf, plugin, wait_for};
 use serde_json::Value;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -58,8 +58,7 @@ struct Place {
 
 impl Place {
     fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let base = folder.path().canonicalize().unwrap();
+        let (folder, base) = folder();
         let files = base.join("f");
         std::fs::create_dir(&files).unwrap();
         Self {
@@ -91,11 +90,7 @@ fn exe() -> PathBuf {
 /// The plugin's result in a format; none where the kernel can't do what the workload does.
 fn formatted(place: &Place, case: &str, format: &str) -> Option<String> {
     let output = place.base.join(format);
-    let mut command = Command::new(plugin());
-    command
-        .args(["profile", "--local", "-q", "-o", format, "--output-file"])
-        .arg(&output)
-        .args(["--duration", "60s", "--"]);
+    let mut command = local_as(format, &output, &["-q", "--duration", "60s", "--"]);
     let status = place.run(&mut command, case).status().unwrap();
     if status.code() == Some(3) {
         return None;
@@ -111,16 +106,9 @@ fn profile(case: &str) -> Option<(Value, Value)> {
     Some((serde_json::from_str(&text).unwrap(), place.truth()))
 }
 
-/// What must hold, unless it is known not to.
-#[expect(clippy::print_stderr, reason = "what is known to be wrong is said")]
+/// A check must hold, unless the case is known to fail.
 fn hold(case: &str, check: impl FnOnce()) {
-    let known = KNOWN.iter().find(|(name, _)| *name == case);
-    match (known, catch_unwind(AssertUnwindSafe(check))) {
-        (None, Ok(())) => {}
-        (None, Err(failure)) => std::panic::resume_unwind(failure),
-        (Some((_, why)), Err(_)) => eprintln!("known: {case}: {why}"),
-        (Some(_), Ok(())) => eprintln!("{case} is right by now: take it from the list"),
-    }
+    check_unless_known(KNOWN, case, check);
 }
 
 /// The profile says what the workload knows, and nothing is missing.
@@ -144,7 +132,7 @@ fn seen(case: &str) {
     });
 }
 
-/// What strace says of a case, and the truth of that run.
+/// The output of strace for a case, and the truth of that run.
 fn strace(case: &str, args: &[&str]) -> Option<(String, Value)> {
     let is_there = Command::new("strace").arg("-V").output().is_ok();
     if !has("strace", is_there, "needs strace") {
@@ -161,12 +149,12 @@ fn strace(case: &str, args: &[&str]) -> Option<(String, Value)> {
     assert!(status.success(), "{case} under strace: {status}");
     let text = String::from_utf8_lossy(&std::fs::read(log).unwrap()).into_owned();
     let files = place.files.display().to_string();
-    // What the workload tells in the end is no part of it.
+    // The file that the workload writes in the end is not a part of it.
     let end = text.find("/truth\"").unwrap_or(text.len());
     Some((text[..end].replace(&files, "FOLDER"), place.truth()))
 }
 
-/// What strace takes for the order of two names, against what was.
+/// Compares the order of two names in the output of strace with the true one.
 fn order_by_strace(case: &str, call: &str, names: fn(&Value) -> [String; 2]) {
     // Two threads race: not every run has a call whose argument changed in between.
     for _ in 0..10 {
@@ -224,7 +212,7 @@ fn an_address_that_changes_while_a_datagram_is_sent() {
     seen("swapped-destination");
 }
 
-/// Whoever reads the argument when the call returns finds another one than the kernel used.
+/// A reader of the argument finds another one at the return of the call than the kernel used.
 fn trapped(case: &str) {
     if !has_bpf() {
         return;
@@ -356,7 +344,7 @@ fn root_that_is_nobody() {
 #[test]
 fn what_a_child_does_in_its_parents_memory() {
     if let Some((log, _)) = strace("vfork", &["-e", "trace=open,openat,execve"]) {
-        // By the program that a process ends as, /bin/true has read the file.
+        // Judged by the program that a process ends as, /bin/true has read the file.
         let is_of_true = |pid: &str| lines(&log, &[pid, "execve(\"/bin/true\"", "= 0"]) > 0;
         let blamed = log
             .lines()
@@ -528,7 +516,7 @@ fn one_program_within_a_flood_of_programs() {
     });
 }
 
-/// What a terminal would act on; a line's end is the renderer's own.
+/// Letters that a terminal would act on; a line's end is the renderer's own.
 fn is_loud(letter: char) -> bool {
     (letter.is_control() && letter != '\n')
         || matches!(letter, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
@@ -552,7 +540,7 @@ fn names_that_speak_to_a_terminal() {
         }
         let place = Place::new();
         let text = formatted(&place, "loud", format).unwrap();
-        // Whoever lists the folder prints the name as it is.
+        // A program that lists the folder prints the name as it is.
         let listed: String = std::fs::read_dir(&place.files)
             .unwrap()
             .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
@@ -741,7 +729,7 @@ fn out_of_the_cgroup(case: &str) {
         path: inside.0.display().to_string(),
     };
     let document = follow(target, || go(&place));
-    // Whoever asks the cgroup finds nobody who could have done it.
+    // The cgroup has no member that could have done it.
     assert_eq!(inside.members(), "");
     assert!(running.wait(SOON).success());
     hold(case, || {

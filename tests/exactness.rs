@@ -1,11 +1,11 @@
 //! Every case of `workload-exact` against the built plugin: each count equal, nothing foreign.
-//! What a case may not expect on this version stands in [`KNOWN`], with the reason.
+//! Cases that do not hold on this version stand in [`KNOWN`], with the reason.
 //! `PROCMON_EXACT=CASE,CASE` runs only these, known ones as strictly as others.
 #![expect(clippy::unwrap_used, reason = "a panic shows the line")]
 
 use procmon_tests::document::{check_sums, covers, differences, read, read_truth, rows};
 use procmon_tests::workload::{self, Linked};
-use procmon_tests::{Running, has_bpf, plugin, wait_for};
+use procmon_tests::{Running, has_bpf, profiled, wait_for};
 use serde_json::Value;
 use std::collections::HashMap;
 use std::os::unix::fs::PermissionsExt as _;
@@ -88,8 +88,7 @@ struct Run {
 
 /// A folder for one run: what the case works in, its truth, the document.
 fn folder() -> (tempfile::TempDir, PathBuf) {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().canonicalize().unwrap();
+    let (folder, path) = profiled::folder();
     std::fs::create_dir(path.join("files")).unwrap();
     // Some cases give their rights up on the way.
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
@@ -97,12 +96,7 @@ fn folder() -> (tempfile::TempDir, PathBuf) {
 }
 
 fn local(base: &Path) -> Command {
-    let mut command = Command::new(plugin());
-    command
-        .args(["profile", "--local", "-o", "json", "--output-file"])
-        .arg(base.join("profile.json"))
-        .stdin(Stdio::null());
-    command
+    profiled::local(&base.join("profile.json"), &[])
 }
 
 /// The case as a command, told where to work.

@@ -7,6 +7,7 @@ use procmon_profile::model::Tier;
 use procmon_profile::wire::{Request, TargetSpec};
 use procmon_tests::capture::{self, capture, document, request, stdout};
 use procmon_tests::document::{rows, state};
+use procmon_tests::profiled::LOCAL;
 use procmon_tests::workload::{self, Linked};
 use procmon_tests::{Running, has, has_bpf, plugin, root, signal, wait_for};
 use serde_json::Value;
@@ -18,7 +19,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 const SOON: Duration = Duration::from_secs(30);
-/// What every workload calls so often, and what no small table but that of tasks touches.
+/// The number of calls that every workload makes; only a small table of tasks changes it.
 const CALLS: u64 = 1000;
 const DIMENSIONS: [&str; 7] = [
     "processes",
@@ -74,7 +75,7 @@ fn check_partial(name: &str, document: &Value, partial: &[&str]) {
             assert_eq!(found, "partial", "{name}: {dimension}");
             assert!(why.len() > 4, "{name}: {dimension}: {why}");
         } else {
-            // A kernel may lack the hooks of a dimension, which is no loss.
+            // A kernel may lack the hooks of a dimension, which is not a loss.
             assert_ne!(found, "partial", "{name}: {dimension}: {why}");
         }
     }
@@ -427,7 +428,7 @@ fn a_full_ring_buffer_is_said_of_what_it_held() {
                     "{kind}: {dimension}"
                 );
             }
-            // What else came while the ring was full is lost too: never without the reason.
+            // Other records that came while the ring buffer was full are lost too: never without the reason.
             if state(&document, dimension) == "partial" {
                 assert!(why.contains("ring buffer"), "{kind}: {dimension}: {why}");
             }
@@ -629,7 +630,7 @@ impl Session {
         }
     }
 
-    /// What the plugin says, which must not take long.
+    /// The output of the plugin, which must not take long.
     fn output(&mut self) -> Output {
         let deadline = Instant::now() + Duration::from_secs(10);
         let status = loop {
@@ -815,9 +816,9 @@ fn a_full_disk_costs_no_result() {
         .args(["-m", "sh", "-c", script, "sh"])
         .arg(&disk)
         .arg(plugin())
-        .args(["profile", "--local", "-q", "-o", "json", "--output-file"])
+        .args(LOCAL)
         .arg(disk.join("p.json"))
-        .arg("--")
+        .args(["-q", "--"])
         .args(argv(folder.path(), "files", 500))
         .env("TMPDIR", &kept)
         .output()

@@ -3,13 +3,14 @@
 #![expect(clippy::unwrap_used, reason = "a panic shows the line")]
 
 use procmon_tests::document::{read, rows};
-use procmon_tests::{has, has_bpf, plugin, root};
+use procmon_tests::profiled::local;
+use procmon_tests::{has, has_bpf, root};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// Scripts for sh(1) that do the same each time: one thing after another, no addresses, no clock. `$FROM` is a
-/// folder with files, `$TO` an empty one.
+/// Scripts for sh(1) that do the same each time: one thing after another, no addresses, no clock.
+/// `$FROM` is a folder with files, `$TO` an empty one.
 const SCRIPTS: [(&str, &str); 4] = [
     (
         "tar",
@@ -33,14 +34,14 @@ const OPENING: [&str; 3] = ["open", "openat", "creat"];
 const READING: [&str; 3] = ["read", "pread64", "readv"];
 const WRITING: [&str; 3] = ["write", "pwrite64", "writev"];
 
-/// What a run did.
+/// The sums of a run.
 #[derive(Default, PartialEq, Eq, Debug)]
 struct Sums {
-    /// By name.
+    /// Calls by name.
     calls: BTreeMap<String, u64>,
-    /// By name and errno.
+    /// Failures by name and errno.
     failures: BTreeMap<(String, String), u64>,
-    /// By path.
+    /// Openings by path.
     openings: BTreeMap<String, u64>,
     /// Bytes by path.
     bytes_read: BTreeMap<String, u64>,
@@ -70,12 +71,7 @@ fn with_folders(mut command: Command, from: &Path, to: &Path, script: &str) {
 
 fn profiled(from: &Path, folder: &Path, script: &str) -> Sums {
     let document = folder.join("profile.json");
-    let mut command = Command::new(plugin());
-    command
-        .args(["profile", "--local", "--require-complete"])
-        .args(["-o", "json", "--output-file"])
-        .arg(&document)
-        .arg("--");
+    let command = local(&document, &["--require-complete", "--"]);
     with_folders(command, from, &folder.join("to"), script);
     let document = read(&document);
     let mut sums = Sums::default();

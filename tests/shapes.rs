@@ -1,8 +1,9 @@
-//! Shapes of work that are met in practice: what a profile has to say of each, and that no two ways to it have two
-//! names.
+//! Shapes of work that are met in practice: what a profile has to say of each, and that no two ways
+//! to it have two names.
 #![expect(clippy::unwrap_used, reason = "a panic shows the line")]
 
 use procmon_tests::document::{read, rows, state};
+use procmon_tests::profiled::{LOCAL, check_complete, folder, local};
 use procmon_tests::workload::{self, Linked};
 use procmon_tests::{cgroup_root, has_bpf, plugin, wait_for};
 use serde_json::{Value, json};
@@ -14,13 +15,6 @@ use std::time::Duration;
 
 const SOON: Duration = Duration::from_secs(20);
 
-/// A folder with its resolved path.
-fn folder() -> (tempfile::TempDir, PathBuf) {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().canonicalize().unwrap();
-    (folder, path)
-}
-
 fn shapes() -> PathBuf {
     workload::path("shapes", Linked::Dynamic)
 }
@@ -30,8 +24,9 @@ fn run(command: &mut Command, args: &[&str]) -> (Value, i32, String) {
     let (_folder, base) = folder();
     let document = base.join("p.json");
     let output = command
-        .args(["profile", "--local", "-q", "-o", "json", "--output-file"])
+        .args(LOCAL)
         .arg(&document)
+        .arg("-q")
         .args(args)
         .stdin(Stdio::null())
         .output()
@@ -106,14 +101,6 @@ fn listeners(document: &Value) -> BTreeSet<String> {
         .collect()
 }
 
-fn is_complete(document: &Value) {
-    assert_eq!(
-        document["completeness"]["complete"], true,
-        "{:#}",
-        document["completeness"]
-    );
-}
-
 /// Where a path's row is, of one executable or of all.
 fn file<'a>(document: &'a Value, path: &Path) -> &'a Value {
     let path = path.display().to_string();
@@ -131,7 +118,7 @@ fn in_a_pid_namespace_of_its_own_a_probe_sees_what_it_sees_outside() {
     nested.args(["-pf", "--mount-proc"]).arg(plugin());
     let (document, code, _) = run(&mut nested, &["--", "sh", "-c", script]);
     assert_eq!(code, 0);
-    is_complete(&document);
+    check_complete(&document);
     let count: u64 = rows(&document, "processes")
         .map(|row| row["count"].as_u64().unwrap())
         .sum();
@@ -155,7 +142,8 @@ fn in_a_pid_namespace_of_its_own_a_running_process_has_its_number_there() {
     }
     let (_folder, base) = folder();
     let document = base.join("p.json");
-    // The shell's child has the number that the shell tells. The network is its own: other tests use the same ports.
+    // The shell's child has the number that the shell tells. The network is its own: other tests
+    // use the same ports.
     let script = format!(
         "{} bound 20 & pid=$!; sleep 1; {} profile --local -q -o json --output-file {} --pid $pid --duration 1s; \
          kill $pid",
@@ -170,7 +158,7 @@ fn in_a_pid_namespace_of_its_own_a_running_process_has_its_number_there() {
         .unwrap();
     assert!(status.success(), "{status}");
     let document = read(&document);
-    is_complete(&document);
+    check_complete(&document);
     let row = rows(&document, "processes").next().unwrap();
     assert_eq!(row["argv"][1], "bound");
     assert!(row["pids"][0].as_u64().unwrap() < 1000, "{row}");
@@ -221,7 +209,7 @@ fn in_a_pid_namespace_of_its_own_a_cgroup_has_all_that_it_has_outside() {
         read(&document)
     };
     let document = profile(false);
-    is_complete(&document);
+    check_complete(&document);
     let row = rows(&document, "processes").next().unwrap();
     assert_eq!(row["argv"][1], "bound", "{row}");
     assert!(listeners(&document).contains("udp 0.0.0.0:28500"));
@@ -315,10 +303,10 @@ fn sockets_that_wait_for_datagrams_are_listeners_both_ways() {
     .map(str::to_owned)
     .into();
     let (document, ..) = from_start(&["bound", "1"]);
-    is_complete(&document);
+    check_complete(&document);
     assert_eq!(listeners(&document), expected);
     let document = Before::shape(&["bound", "20"]).profile();
-    is_complete(&document);
+    check_complete(&document);
     assert_eq!(listeners(&document), expected);
 }
 
@@ -381,7 +369,7 @@ fn a_message_queue_is_a_file() {
     let name = format!("/procmon-{}", std::process::id());
     let (document, code, _) = from_start(&["queue", &name]);
     assert_eq!(code, 0);
-    is_complete(&document);
+    check_complete(&document);
     let row = file(&document, Path::new(&format!("/dev/mqueue{name}")));
     assert_eq!(
         row["operations"],
@@ -605,9 +593,7 @@ fn a_name_is_not_looked_up_among_the_mounts_of_others() {
     );
     let (_other, elsewhere) = folder();
     let document = elsewhere.join("p.json");
-    let status = Command::new(plugin())
-        .args(["profile", "--local", "-q", "-o", "json", "--output-file"])
-        .arg(&document)
+    let status = local(&document, &["-q"])
         .args(["--", "unshare", "-m", "sh", "-c", &script])
         .status()
         .unwrap();
@@ -647,7 +633,7 @@ fn who_observes_is_no_part_of_a_target() {
     let status = Command::new("sh").args(["-c", &script]).status().unwrap();
     assert!(status.success(), "{status}");
     let document = read(&document);
-    is_complete(&document);
+    check_complete(&document);
     for dimension in ["processes", "syscalls", "files", "events"] {
         for row in rows(&document, dimension) {
             let exe = row["exe"].as_str().unwrap_or_default();
@@ -752,7 +738,7 @@ fn a_low_limit_of_open_files_is_named() {
         assert!(errors.contains("open files"), "{limit}: {errors}");
         assert!(errors.contains("ulimit -n"), "{limit}: {errors}");
     }
-    // The soft limit alone is no obstacle, and the command keeps it.
+    // The soft limit alone is not an obstacle, and the command keeps it.
     let script = format!(
         "ulimit -Sn 64; exec {} profile --local -q -o json --output-file /dev/null -- sh -c 'ulimit -Sn'",
         plugin().display()

@@ -1,12 +1,10 @@
 //! Exact counts of every sort of traffic, one small case each.
 #![expect(clippy::unwrap_used, reason = "a panic shows the line")]
 
-use procmon_tests::document::{check_truth, covers, read, read_truth, rows, state};
+use procmon_tests::document::{check_truth, covers, rows, state};
+use procmon_tests::has_bpf;
+use procmon_tests::profiled::{Run, check_unless_known, folder, local};
 use procmon_tests::workload::{self, Linked};
-use procmon_tests::{has_bpf, plugin};
-use serde_json::Value;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::process::{Command, Stdio};
 
 /// Cases in which the profile is known to be wrong, and why.
 const KNOWN: &[(&str, &str)] = &[
@@ -18,42 +16,35 @@ const KNOWN: &[(&str, &str)] = &[
     ),
 ];
 
-/// The profile of one case, and its truth.
-fn profile(case: &str) -> (Value, Value, String) {
-    let folder = tempfile::tempdir().unwrap();
-    let base = folder.path().canonicalize().unwrap();
+/// Profiles one case.
+fn profile(case: &str) -> Run {
+    let (_folder, base) = folder();
     let (document, truth, files) = (base.join("p.json"), base.join("truth"), base.join("f"));
     std::fs::create_dir(&files).unwrap();
     let exe = workload::path("sockets", Linked::Dynamic);
-    let status = Command::new(plugin())
-        .args(["profile", "--local", "-q", "-o", "json", "--output-file"])
-        .arg(&document)
-        .args(["--duration", "60s", "--"])
+    let status = local(&document, &["-q", "--duration", "60s", "--"])
         .arg(&exe)
         .arg(&files)
         .arg(case)
         .env("PROCMON_TRUTH", &truth)
-        .stdin(Stdio::null())
         .status()
         .unwrap();
     assert!(status.success(), "{case}: {status}");
-    (
-        read(&document),
-        read_truth(&truth),
-        exe.display().to_string(),
-    )
+    Run::read(&document, &truth, &exe)
 }
 
-/// What the truth says, number by number, and no row beside it.
-fn compare(document: &Value, truth: &Value, exe: &str) {
-    check_truth(document, truth, exe);
+/// The document says what the truth says, number by number, and has no row beside it.
+fn compare(run: &Run) {
+    let (document, truth) = (&run.document, &run.truth);
+    check_truth(document, truth, &run.exe);
     for row in rows(document, "network") {
         let is_named = truth["network"]
             .as_array()
             .unwrap()
             .iter()
             .any(|wanted| covers(row, wanted));
-        // A socket for datagrams that was bound waits, unless it began itself: tests/shapes.rs tells the two apart.
+        // A socket for datagrams that was bound waits, unless it began itself: tests/shapes.rs
+        // tells the two apart.
         let is_bound = row["direction"] == "listen"
             && truth["bound"].as_array().unwrap().contains(&row["local"]);
         let is_named = is_named || is_bound;
@@ -67,22 +58,12 @@ fn compare(document: &Value, truth: &Value, exe: &str) {
     );
 }
 
-#[expect(clippy::print_stderr, reason = "what is known to be wrong is said")]
 fn check(case: &str) {
     if !has_bpf() {
         return;
     }
-    let (document, truth, exe) = profile(case);
-    let known = KNOWN.iter().find(|(name, _)| *name == case);
-    match (
-        known,
-        catch_unwind(AssertUnwindSafe(|| compare(&document, &truth, &exe))),
-    ) {
-        (None, Ok(())) => {}
-        (None, Err(failure)) => std::panic::resume_unwind(failure),
-        (Some((_, why)), Err(_)) => eprintln!("known: {case}: {why}"),
-        (Some(_), Ok(())) => eprintln!("{case} is right by now: take it from the list"),
-    }
+    let run = profile(case);
+    check_unless_known(KNOWN, case, || compare(&run));
 }
 
 /// One test for each case.

@@ -2,43 +2,20 @@
 #![expect(clippy::unwrap_used, reason = "a panic shows the line")]
 
 use procmon_tests::document::{check_truth, read, read_truth, rows, state};
+use procmon_tests::profiled::{Run, folder, local};
 use procmon_tests::workload::{self, Linked};
-use procmon_tests::{Running, has_bpf, plugin, wait_for};
-use serde_json::Value;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use procmon_tests::{Running, has_bpf, wait_for};
+use std::process::Command;
 use std::time::Duration;
 
 const SOON: Duration = Duration::from_mins(1);
-
-struct Run {
-    document: Value,
-    truth: Value,
-    exe: String,
-}
-
-fn folder() -> (tempfile::TempDir, PathBuf) {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().canonicalize().unwrap();
-    (folder, path)
-}
-
-fn local(document: &Path) -> Command {
-    let mut command = Command::new(plugin());
-    command
-        .args(["profile", "--local", "-o", "json", "--output-file"])
-        .arg(document)
-        .stdin(Stdio::null());
-    command
-}
 
 /// Profiles the workload in one of its modes.
 fn profile(linked: Linked, mode: &str) -> Run {
     let (_folder, base) = folder();
     let (document, truth) = (base.join("profile.json"), base.join("truth.json"));
     let exe = workload::path("names", linked);
-    let status = local(&document)
-        .arg("--")
+    let status = local(&document, &["--"])
         .arg(&exe)
         .arg(&base)
         .arg(mode)
@@ -46,11 +23,7 @@ fn profile(linked: Linked, mode: &str) -> Run {
         .status()
         .unwrap();
     assert!(status.success(), "{mode}: {status}");
-    Run {
-        document: read(&document),
-        truth: read_truth(&truth),
-        exe: exe.display().to_string(),
-    }
+    Run::read(&document, &truth, &exe)
 }
 
 /// The rows are those of the truth, and no others.
@@ -118,8 +91,7 @@ fn each_executable_has_its_own_questions_and_a_stranger_none() {
     let (document, truth) = (base.join("profile.json"), base.join("truth.json"));
     let exe = workload::path("names", Linked::Dynamic);
     let profile = Running::start(
-        local(&document)
-            .arg("--")
+        local(&document, &["--"])
             .arg(&exe)
             .arg(&base)
             .arg("hold")

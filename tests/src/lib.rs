@@ -1,11 +1,12 @@
-//! The harness: where things are, what a test needs, the probe by itself, workloads and their truth,
-//! real servers, a cluster.
+//! The harness: where things are, what a test needs, the probe by itself, profiles by the plugin, workloads
+//! and their truth, real servers, a cluster.
 
 pub mod capture;
 pub mod cluster;
 pub mod document;
 pub mod liar;
 mod process;
+pub mod profiled;
 pub mod servers;
 pub mod workload;
 
