@@ -9,7 +9,7 @@ use std::sync::Mutex;
 
 pub(crate) type Errno = libc::c_int;
 
-/// What the last call failed with.
+/// The errno of the last call.
 pub(crate) fn errno() -> Errno {
     Error::last_os_error().raw_os_error().unwrap_or(0)
 }
@@ -334,7 +334,7 @@ pub(crate) fn send_many(
     outcome(unsafe { libc::sendmmsg(fd.as_raw_fd(), messages.as_mut_ptr(), n, 0) } as isize)
 }
 
-/// recvmmsg; the messages name who sent them when they shall.
+/// recvmmsg; the messages name their senders where `named` asks for it.
 pub(crate) fn receive_many(fd: &impl AsRawFd, count: usize, named: bool) -> Result<usize, Errno> {
     let mut data = vec![[0_u8; 2048]; count];
     let mut names = vec![Address::none(); count];

@@ -69,11 +69,11 @@ struct Offsets {
     tail: u32,
     mask: u32,
     entries: u32,
-    /// Of the submission side: flags; of the other: overflow.
+    /// The submission side's flags; the completion side's overflow.
     fifth: u32,
-    /// Of the submission side: dropped; of the other: the completions.
+    /// The submission side's count of dropped entries; the completion side's entries.
     sixth: u32,
-    /// Of the submission side: the array; of the other: flags.
+    /// The submission side's array; the completion side's flags.
     seventh: u32,
     rest: u32,
     user: u64,
@@ -269,7 +269,7 @@ pub(crate) fn transfer(operation: u8, descriptor: RawFd, buffer: &mut [u8]) -> R
         descriptor,
         address: buffer.as_mut_ptr() as u64,
         length: u32::try_from(buffer.len()).expect("a small number"),
-        // Of files: where the descriptor stands. Of sockets: nothing.
+        // The largest number means the descriptor's own position; sockets want 0.
         offset: if matches!(operation, READ | WRITE) {
             u64::MAX
         } else {

@@ -286,7 +286,7 @@ fn last_thread(_: &Folder) -> Value {
         child(|| {
             std::thread::spawn(|| {
                 assert_eq!(sys!(SYS_setresuid, NOBODY, NOBODY, NOBODY), 0);
-                crate::until(|| crate::calls::is_dead(std::process::id()));
+                crate::until(|| crate::calls::threads::is_dead(std::process::id()));
                 sys!(SYS_exit_group, 0);
             });
             sys!(SYS_exit, 0);

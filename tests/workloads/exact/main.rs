@@ -236,7 +236,7 @@ fn main() {
                 .expect("stdout");
             return;
         }
-        // What cases execute.
+        // Programs that cases execute.
         "idle" => return,
         _ => {}
     }

@@ -539,7 +539,7 @@ fn exec_after_first(_: &Folder) -> Value {
     for _ in 0..5 {
         child(|| {
             std::thread::spawn(|| {
-                until(|| crate::calls::is_dead(std::process::id()));
+                until(|| crate::calls::threads::is_dead(std::process::id()));
                 execute(&["/bin/true", "heir"]);
             });
             sys!(SYS_exit, 3);
@@ -698,7 +698,7 @@ extern "C" fn in_our_memory(_: *mut libc::c_void) -> libc::c_int {
     3
 }
 
-/// Processes that share all memory with their parent and are no threads.
+/// Processes that share all memory with their parent and are not threads.
 fn shared_memory(_: &Folder) -> Value {
     let mut stack = vec![0_u128; 4096];
     for _ in 0..5 {
@@ -785,7 +785,7 @@ fn exec_too_big(_: &Folder) -> Value {
         "files": [{"path": program, "operations": {}, "errors": {"E2BIG": 3}}], "whole": ["processes"]})
 }
 
-/// Executables with names that are no text, in folders with such names.
+/// Executables with names that are not text, in folders with such names.
 fn odd_programs(folder: &Folder) -> Value {
     let mut name = folder.at("odd").into_bytes();
     name.extend(b"\n\xff");
