@@ -52,7 +52,7 @@ lint:
 	else echo "lint: no rustup target $(ARM): the probe was not checked for arm64"; fi
 	@tests/setup/deny.sh
 
-# What is committed gives the same bytes in another folder: takes another build.
+# The committed sources give the same bytes in another folder: takes another build.
 reproduce: build
 	@tests/setup/reproduce.sh
 

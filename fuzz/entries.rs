@@ -1,4 +1,4 @@
-//! What a fuzz target of the documents calls, with the bytes that somebody else chose. None may
+//! Functions that the fuzz targets of the documents call, with bytes that somebody else chose. None may
 //! panic, and what they say of the result has to hold.
 
 use procmon_profile::baseline;
@@ -44,7 +44,7 @@ fn stream(mut decoder: Decoder, bytes: &[u8]) {
     merged(capture);
 }
 
-/// What chunks inflate to: the parts of a capture.
+/// Reads the parts of a capture, which chunks inflate to.
 pub fn parts(bytes: &[u8]) {
     if let Ok(parts) = serde_json::from_slice::<Vec<Part>>(bytes) {
         merged(NodeCapture {
@@ -82,7 +82,7 @@ pub fn document(bytes: &[u8]) {
     }
 }
 
-/// What is made of a document that could be read.
+/// Processes a document that could be read.
 pub fn made_of(document: Document) {
     match document.content {
         Content::Profile(profile) => {

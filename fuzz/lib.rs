@@ -1,4 +1,4 @@
-//! What the fuzz targets share. The parsers are those of the crates themselves.
+//! Functions that the fuzz targets share. The parsers are those of the crates themselves.
 
 pub mod entries;
 #[path = "../kubectl-procmon/src/yaml.rs"]

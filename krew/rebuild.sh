@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds what is committed as releases are built, and leaves the probe and the plugin for Linux on
 # amd64 in FOLDER: in the Debian of one moment (tests/setup/versions.sh), which mmdebstrap takes from
-# Debian's archive of old states and checks by Debian's keys. Whoever runs this on a tag gets the
+# Debian's archive of old states and checks by Debian's keys. A run on a tag gives the
 # bytes that were released. Needs root, mmdebstrap (apt-get install mmdebstrap), 6 GB below TMPDIR,
 # Debian's archive and crates.io.
 #

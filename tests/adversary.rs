@@ -1,6 +1,6 @@
-//! A target can't silence, slow, forge or leak the report by what it chooses. The probe has the memory and the CPU of
-//! its pod here. liar.rs tests what a node chooses, hostile.rs what a document holds, wire.rs and compare.rs names of
-//! peers.
+//! A target can't silence, slow, forge or leak the report by what it chooses. The probe has the
+//! memory and the CPU of its pod here. liar.rs tests what a node chooses, hostile.rs what a
+//! document holds, wire.rs and compare.rs names of peers.
 #![expect(clippy::unwrap_used, reason = "a panic shows the line")]
 
 use procmon_profile::merge::{NodeCapture, merge};
@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 const SOON: Duration = Duration::from_secs(30);
 /// Also on a busy machine a report of a short window is there by then; it took more than twice as long.
 const REPORTED: Duration = Duration::from_secs(15);
-/// What the probe's pod may use.
+/// The memory that the probe's pod may use.
 const MEMORY: u64 = 192 << 20;
 /// Microseconds of CPU in a period of as many.
 const PERIOD: u64 = 100_000;
@@ -107,7 +107,7 @@ impl Target {
     }
 }
 
-/// What came of a window.
+/// The result of a window.
 struct Outcome {
     document: Value,
     /// From the first frame to the last.
@@ -224,7 +224,7 @@ fn twenty_thousand_command_lines_fit_into_the_memory_of_the_pod() {
         found > if is_whole { 10_000 } else { 3_000 },
         "{found} {why}"
     );
-    // What is cut is said.
+    // A cut is said.
     assert_eq!(state(&document, "processes"), "partial");
     // The flood of one kind leaves the others their room.
     assert!(rows(&document, "syscalls").count() > 5);

@@ -215,7 +215,7 @@ fn the_version_names_the_probes_with_their_digests() {
     assert!(probe["bytes"].as_u64().unwrap() < 1_040_000);
     assert_eq!(version["protocol"], "1.2");
 
-    // What a policy is shown: the executable, and its base64 in the ConfigMap.
+    // A policy sees the executable, and its base64 in the ConfigMap.
     let sum = |command: &str| {
         let output = Command::new("sh")
             .args(["-c", command, "sh"])
@@ -355,7 +355,7 @@ fn a_connection_that_cannot_be_is_refused_with_its_reason() {
         errors.contains("line ") && !errors.contains("hunter2"),
         "{errors}"
     );
-    // Of a list of files those that are not there are left out.
+    // Files of a list that are not there are left out.
     let output = Command::new(plugin())
         .args(["profile", "pod/x"])
         .env("KUBECONFIG", format!("/nonexistent:{path}"))

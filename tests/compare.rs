@@ -250,7 +250,7 @@ fn exit_codes_follow_the_limit_and_what_can_be_compared() {
         .unwrap()
         .push(file("/etc/shadow", &json!({"open": 1})));
     let partial = folder.write("partial.json", &partial);
-    // What was seen was seen, and the files are said to be partial beside it.
+    // The row was seen and stays, and the files are said to be partial beside it.
     let drift: Value =
         serde_json::from_str(&exits(1, &["diff", &baseline, &partial, "-o", "json"])).unwrap();
     let rows: Vec<(&str, &str)> = drift["rows"]
@@ -280,14 +280,14 @@ fn exit_codes_follow_the_limit_and_what_can_be_compared() {
             .contains("FILE_ROWS"),
         "{drift:#}"
     );
-    // Drift wins over what could not be compared, which is no success either.
+    // Drift wins over what could not be compared, which is not a success either.
     exits(1, &["diff", &baseline, &partial, "--allow-incomplete"]);
     exits(3, &["diff", &baseline, &partial, "--fail-on", "critical"]);
     exits(3, &["diff", &baseline, &partial, "--ignore", "true"]);
     let allowed = ["--fail-on", "critical", "--allow-incomplete"];
     exits(0, &[&["diff", &baseline, &partial], &allowed[..]].concat());
     exits(0, &["diff", &baseline, &partial, "--only", "network"]);
-    // What a person reads says so, too.
+    // The table says so, too.
     let text = exits(3, &["diff", &baseline, &partial, "--ignore", "true"]);
     assert!(
         !text.contains("no drift") && text.contains("NOT comparable: files"),
@@ -767,7 +767,7 @@ fn a_start_that_the_baseline_never_saw_is_no_drift_but_an_intruder_in_it_is() {
     );
 }
 
-/// What every released version wrote stays readable.
+/// Documents of every released version stay readable.
 #[test]
 fn recorded_streams_and_documents_are_read_for_ever() {
     let golden = procmon_tests::root().join("tests/golden");

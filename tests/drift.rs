@@ -1,5 +1,6 @@
 //! Real servers: nothing new is seen where nothing changed, and every injected change is found.
-//! `PROCMON_TEST_DRIFT=here` runs them, one at a time (`-- --test-threads=1`); `make drift-report` does the same with all servers and more windows.
+//! `PROCMON_TEST_DRIFT=here` runs them, one at a time (`-- --test-threads=1`); `make drift-report`
+//! does the same with all servers and more windows.
 #![expect(clippy::unwrap_used, reason = "a panic shows the line")]
 
 use procmon_tests::servers::{Kind, Load, Plan, Server, drift, judge};

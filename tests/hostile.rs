@@ -413,7 +413,7 @@ fn nothing_that_a_drift_brings_acts_or_is_recommended() {
             shown.contains("\\x1b]0;title\\x07") || form == "json",
             "{form}: {shown}"
         );
-        // What it says of itself is not what it has.
+        // Its statement about itself is not what it has.
         assert!(
             shown.contains("2 high") || form == "json" || form == "yaml",
             "{form}: {shown}"

@@ -16,14 +16,14 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Mutex;
 
-/// Of tests/vm/kernels.txt: those that `make test` fetches, oldest first.
+/// The kernels of tests/vm/kernels.txt that `make test` fetches, oldest first.
 const KERNELS: [&str; 4] = ["5.10", "6.1", "6.12", "7.3"];
 /// Best first.
 const TIERS: [Tier; 3] = [Tier::Trampoline, Tier::Kprobe, Tier::Base];
 /// Guests that run at one time.
 const GUESTS: usize = 2;
 
-/// What the guest prints before what one workload gives, and before its truth.
+/// The marks that the guest prints before the result of one workload, and before its truth.
 const RUN: &str = "@run ";
 const TRUTH: &str = "@truth ";
 
@@ -32,7 +32,7 @@ const CROWD: &str = "crowd";
 /// The workload that loads a kernel module.
 const MODULE: &str = "module";
 
-/// What one workload gave.
+/// The result of one workload.
 struct Run {
     workload: String,
     document: Value,
@@ -560,7 +560,7 @@ fn every_kernel_counts_exactly_with_every_tier() {
                     let Some((number, (kernel, tier))) = job else {
                         return;
                     };
-                    // One that fails shall not hide what the others say.
+                    // A guest that fails must not hide what the others say.
                     let result = std::panic::catch_unwind(|| {
                         let guest = start(kernel, *tier);
                         check(&guest);

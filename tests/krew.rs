@@ -1,4 +1,4 @@
-//! What `krew/package.sh` packs: equal bytes from equal builds, a manifest by krew's rules, an
+//! The result of `krew/package.sh`: equal bytes from equal builds, a manifest by krew's rules, an
 //! archive that holds a plugin that runs. Nothing is downloaded and nothing is published.
 #![expect(clippy::unwrap_used, reason = "a panic shows the line")]
 
@@ -11,10 +11,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use tempfile::TempDir;
 
-/// Of this package and of the workspace.
+/// The version of this package and of the workspace.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// What Go calls the platforms that krew itself is released for.
+/// The platforms that krew itself is released for, as Go names them.
 const PLATFORMS: [(&str, &str); 9] = [
     ("darwin", "amd64"),
     ("darwin", "arm64"),

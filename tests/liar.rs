@@ -57,7 +57,7 @@ fn time(seconds: i64) -> String {
     now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
-/// What an honest probe says of its node and window.
+/// The report of an honest probe about its node and window.
 fn window(seconds: f64) -> Vec<Part> {
     let complete = DimensionCompleteness::default;
     vec![

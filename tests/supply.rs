@@ -10,7 +10,7 @@ fn home() -> PathBuf {
     std::env::var_os("HOME").unwrap().into()
 }
 
-/// What a builder's folders begin with.
+/// The beginnings of a builder's folders.
 fn folders() -> Vec<String> {
     let or_home =
         |name, folder| std::env::var_os(name).map_or_else(|| home().join(folder), PathBuf::from);

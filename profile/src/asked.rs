@@ -9,7 +9,7 @@ use crate::model::{
 use crate::wire::WindowReport;
 use std::collections::BTreeMap;
 
-/// What one node of a cluster was asked.
+/// The request to one node of a cluster: what its answer can be about.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Asked {
     /// UIDs of the pods, and when each was created in seconds since 1970, where that is known.
@@ -28,7 +28,7 @@ const MARGIN: i64 = 60;
 /// The largest number that all readers of JSON take exactly.
 const MAX_NUMBER: u64 = (1 << 53) - 1;
 
-/// What a stream said that was not its to say, and how often.
+/// Statements that a stream had no right to make, and how often it made them.
 #[derive(Debug, Default)]
 pub(crate) struct Unasked(BTreeMap<&'static str, u64>);
 
@@ -275,8 +275,8 @@ impl Row for Event {
     }
 }
 
-/// Seconds since 1970 of `YYYY-MM-DDTHH:MM:SS[.…]Z`, the one form that probes write: times in it have the order of
-/// their texts.
+/// Seconds since 1970 of `YYYY-MM-DDTHH:MM:SS[.…]Z`, the one form that probes write: times in it have
+/// the order of their texts.
 pub(crate) fn seconds(text: &str) -> Option<i64> {
     // A year with a sign is another form.
     if text.find('-') != Some(4) || !text.starts_with(|sign: char| sign.is_ascii_digit()) {

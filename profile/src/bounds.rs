@@ -1,5 +1,5 @@
-//! What a field of a document may hold, checked while it is read: documents and frames are handed
-//! over by others. Refused fields are an error of one line with their place.
+//! Limits of the fields of a document, checked while it is read: documents and frames come from
+//! others. Refused fields are an error of one line with their place.
 
 use crate::text::Text;
 use serde::{Deserialize, Deserializer, de};

@@ -65,9 +65,9 @@ impl std::error::Error for DocumentError {}
 /// A document of any kind.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Content {
-    /// What one session showed.
+    /// The facts of one session.
     Profile(Box<Profile>),
-    /// What several allow.
+    /// The behaviour that several sessions allow.
     Baseline(Box<Baseline>),
     /// How one differs from the other.
     Drift(Box<Drift>),
@@ -88,7 +88,7 @@ impl Content {
 /// A document, and whether it may hold more than this version knows.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Document {
-    /// What it says.
+    /// Its content.
     pub content: Content,
     /// Version of its fields.
     pub schema_version: String,
@@ -96,8 +96,8 @@ pub struct Document {
     pub newer_minor: bool,
 }
 
-/// What a document is written in. Each call reads it from its beginning, straight into the type:
-/// what does not fit is never held.
+/// The form in which a document is written. Each call reads it from its beginning, straight into the type:
+/// content that does not fit is never held.
 pub trait Source {
     /// Reads a value; fields that its type does not have are passed over.
     fn read<T: DeserializeOwned>(&self) -> Result<T, DocumentError>;
@@ -117,7 +117,7 @@ impl Source for Json<'_> {
     }
 }
 
-/// What says which type the rest has.
+/// The fields that say which type the rest has.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct Head {

@@ -1,7 +1,7 @@
 //! Conditions that a user writes, in CEL, Kubernetes' own expression language.
 //!
 //! An expression is bounded before it runs: it is short, its brackets are not deep, and a loop over
-//! a list (`exists`, `all`, …) holds no other loop. What it looks at is one row, so that time and
+//! a list (`exists`, `all`, …) holds no other loop. It looks at one row, so that time and
 //! memory stay below the product of the two; regular expressions run in linear time, and are
 //! compiled when the expression is parsed: they have to be written out in it.
 
@@ -63,7 +63,7 @@ impl std::error::Error for ExpressionError {}
 pub struct Condition<T> {
     about: PhantomData<fn(&T)>,
     program: Program,
-    /// What every row's evaluation shares: the functions, with the regular expressions.
+    /// Shared by the evaluations of all rows: the functions, with the regular expressions.
     functions: Context<'static, 'static>,
 }
 
@@ -334,7 +334,7 @@ mod tests {
 
     #[test]
     fn a_regular_expression_is_compiled_once_for_all_rows() {
-        // It takes milliseconds to compile: anew for each row, these took minutes.
+        // Compiling takes milliseconds: compiled for each row, these took minutes.
         let condition = Condition::parse("path.matches('^/tmp/([a-z]{1,90}x[0-9]{1,90}){1,20}$')")
             .unwrap_or_else(|error| panic!("{error}"));
         let started = std::time::Instant::now();

@@ -16,23 +16,23 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 pub struct NodeCapture {
     /// Name of the node.
     pub node: Text,
-    /// What arrived.
+    /// The parts that arrived.
     pub parts: Vec<Part>,
     /// Frames that could not be used.
     pub refused: Refused,
-    /// What is wrong with the stream as a whole.
+    /// The fault of the stream as a whole.
     pub fault: Option<String>,
     /// Why the probe gave up.
     pub failure: Option<Failure>,
     /// How much of what it sent is made unreadable.
     pub mask: MaskLevel,
-    /// What the node was asked. None where no request is known: a machine's own probe, and a stream
+    /// The request to the node. None where no request is known: a machine's own probe, and a stream
     /// that was kept.
     pub asked: Option<Asked>,
 }
 
 impl NodeCapture {
-    /// What a decoder holds of a node's stream. `fault` is why reading ended before the stream did.
+    /// The parts of a node's stream that a decoder holds. `fault` is why reading ended before the stream did.
     #[must_use]
     pub fn read(node: Text, decoder: Decoder, fault: Option<String>) -> Self {
         let failure = decoder.failure().cloned();
@@ -76,7 +76,7 @@ pub fn merge(session: Session, captures: Vec<NodeCapture>) -> Profile {
     profile
 }
 
-/// What one node sent: its row, its window, its containers.
+/// Takes the parts of one node: its row, its window, its containers.
 fn take(
     capture: NodeCapture,
     profile: &mut Profile,
@@ -205,7 +205,7 @@ fn merge_dimensions(profile: &mut Profile, window: &WindowReport, node: Option<&
             continue;
         }
         for reason in &part.reasons {
-            // What is missing on all nodes for the same reason is said once.
+            // A dimension that is missing on all nodes for the same reason is said once.
             let reason = match node {
                 Some(node) if part.state == DimensionState::Partial => {
                     format!("node {node}: {reason}")
@@ -260,8 +260,8 @@ fn merge_windows(profile: &mut Profile, windows: &[WindowReport]) {
         });
 }
 
-/// Brings a Profile into its one order: rows sorted, equal rows added, process ids given anew,
-/// `completeness.complete` decided.
+/// Brings a Profile into its one order: rows sorted, equal rows added, process ids numbered
+/// again, `completeness.complete` decided.
 pub fn normalize(profile: &mut Profile) {
     profile.nodes.sort_by(|a, b| a.name.cmp(&b.name));
     for node in &mut profile.nodes {
@@ -296,8 +296,8 @@ pub fn normalize(profile: &mut Profile) {
             .all(|dimension| dimension.state != DimensionState::Partial);
 }
 
-/// Several containers that are one to whoever looks at them, as the replicas of a workload: their rows, equal ones
-/// added. What else is said of it is said of the first.
+/// Several containers that are shown as one, as the replicas of a workload: their rows, equal ones added. All
+/// other facts are those of the first.
 #[must_use]
 pub fn as_one(containers: &[Container]) -> Container {
     let mut all = Container::default();
@@ -419,7 +419,7 @@ fn add_syscall(kept: &mut Syscall, next: &Syscall) {
         .saturating_add(next.denied_by_seccomp);
     add_counts(&mut kept.errors, &next.errors);
     add_counts(&mut kept.arguments, &next.arguments);
-    // Of two shares of calls that were not slower, the larger time holds for both.
+    // The larger time of two shares of calls that were not slower holds for both.
     kept.latency_ns = match (kept.latency_ns.take(), &next.latency_ns) {
         (Some(kept), Some(next)) => Some(Latency {
             p50: kept.p50.max(next.p50),
@@ -485,8 +485,8 @@ fn add_network(kept: &mut Network, next: &mut Network) {
     add_counts(&mut kept.failures, &next.failures);
 }
 
-/// Sorts processes from the roots down, adds equal ones, and numbers them anew. Returns the new id
-/// by the old one. Parents that are absent, or that go in a circle, make a row a root.
+/// Sorts processes from the roots down, adds equal ones, and numbers them again. Returns the new
+/// id by the old one. Parents that are absent, or that go in a circle, make a row a root.
 fn normalize_processes(processes: &mut Vec<Process>) -> HashMap<Text, Text> {
     let rows = std::mem::take(processes);
     // Places of rows, by the id of their parent.
@@ -703,7 +703,7 @@ mod tests {
         ];
         rows.push(process("p3", None, "/a"));
         normalize_processes(&mut rows);
-        // What is left of the circle is equal to another root.
+        // The rest of the circle is equal to another root.
         assert_eq!(rows.len(), 2);
         assert_eq!((rows[0].parent.as_deref(), rows[0].count), (None, 2));
         let once = rows.clone();

@@ -87,7 +87,7 @@ fn one_window_is_estimated_within_three_points() {
     }
 }
 
-/// What comes in bursts deceives an estimate by counts: by windows it stays on the safe side.
+/// Rows that come in bursts deceive an estimate by counts: by windows it stays on the safe side.
 #[test]
 fn bursts_are_not_taken_for_knowledge() {
     let world = normalized(zipf(500), 40);

@@ -153,7 +153,7 @@ fn the_cases_of_the_review_hold() {
     assert!(failed.is_empty(), "{failed:#?}");
 }
 
-/// What is left, to the letter.
+/// The text that is left, to the letter.
 fn exactly(argv: &[&str], expected: &[&str]) {
     let argv: Vec<String> = argv.iter().map(ToString::to_string).collect();
     assert_eq!(masked(&argv), expected);

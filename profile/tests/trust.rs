@@ -115,7 +115,7 @@ fn a_dimension_is_a_row_where_the_baseline_had_it() {
     check(&[cut("two")], &whole, &[], false);
     check(&[cut("two")], &none("now"), &[], false);
     check(&[none("two")], &cut("now"), &[], false);
-    // What no kernel here can show is lost on neither side.
+    // Facts that no kernel here can show are lost on neither side.
     let found = check(&[none("two")], &none("now"), &[], true);
     assert_eq!(found.missing.len(), 1);
 }
@@ -317,7 +317,7 @@ fn a_resolver_that_the_baseline_does_not_know_proves_nothing_and_is_a_row() {
             "new medium /usr/bin/web asks the resolver 203.0.113.53",
         ]
     );
-    // Of several that answered it may have been either.
+    // Each of several servers that answered can have been the one.
     let both = found(vec![moved()], dns(&[RESOLVER, "203.0.113.53"]));
     assert!(both.contains(&elsewhere.to_owned()), "{both:#?}");
     // A document of before does not say who answered.

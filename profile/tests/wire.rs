@@ -145,7 +145,7 @@ fn window() -> impl Strategy<Value = WindowReport> {
         )
 }
 
-/// What one node sends: its containers whole, with their rows.
+/// The parts that one node sends: its containers whole, with their rows.
 fn capture(node: &'static str) -> impl Strategy<Value = NodeCapture> {
     (
         prop::collection::vec(container(), 0..3),
@@ -239,7 +239,7 @@ fn stream(capture: &NodeCapture) -> Vec<u8> {
     text.into_bytes()
 }
 
-/// What the plugin makes of a stream.
+/// Reads a stream as the plugin does.
 fn read(bytes: &[u8]) -> NodeCapture {
     let mut decoder = Decoder::default();
     let mut fault: Option<StreamError> = None;
@@ -283,7 +283,7 @@ fn hostile() -> impl Strategy<Value = Text> {
         .prop_map(|(bytes, times)| text::from_bytes(&bytes.repeat(times)))
 }
 
-/// What the plugin gets of rows that a probe packs, in so many bytes of the stream.
+/// The rows that the plugin gets of those that a probe packs into so many bytes of the stream.
 fn pack(
     processes: Vec<Process>,
     files: Vec<File>,
@@ -307,8 +307,8 @@ fn pack(
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, cases: 24, ..ProptestConfig::default() })]
 
-    /// A target can't silence the report: each chunk is one that the reader takes, each row arrives, is cut, or is
-    /// counted, and a kind that is large leaves the other its room.
+    /// A target can't silence the report: each chunk is one that the reader takes, each row
+    /// arrives, is cut, or is counted, and a kind that is large leaves the other its room.
     #[test]
     fn whatever_a_target_chooses_is_taken_by_the_reader(
         argument in hostile(),

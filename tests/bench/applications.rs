@@ -13,7 +13,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// Those that applications run under.
+/// The contenders that applications run under.
 const CONTENDERS: [Contender; 5] = [
     Contender::Nothing,
     Contender::Procmon,
@@ -32,7 +32,7 @@ enum Application {
     Redis,
 }
 
-/// What one load reached.
+/// The rate and latencies of one load.
 #[derive(Clone, Debug, Default, Serialize)]
 pub(crate) struct Reached {
     pub(crate) per_second: Samples,
@@ -42,11 +42,11 @@ pub(crate) struct Reached {
 /// All applications.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Applications {
-    /// By load (`nginx`, `redis GET` …) and contender.
+    /// The results by load (`nginx`, `redis GET` …) and contender.
     pub(crate) reached: BTreeMap<String, BTreeMap<Contender, Reached>>,
-    /// What could not be measured, and why.
+    /// Loads that could not be measured, and why.
     pub(crate) absent: Vec<String>,
-    /// What profiles of them lost.
+    /// Losses of their profiles.
     pub(crate) lost: Vec<String>,
 }
 
@@ -232,7 +232,7 @@ impl Application {
     }
 }
 
-/// What wrk prints with `--latency`.
+/// Reads the output of wrk with `--latency`.
 fn wrk(text: &str) -> Option<Sample> {
     let after = |name: &str| {
         text.lines()
@@ -255,7 +255,7 @@ fn wrk(text: &str) -> Option<Sample> {
     ))
 }
 
-/// What redis-benchmark prints with `--csv`: a line for each test.
+/// Reads the output of redis-benchmark with `--csv`: a line for each test.
 fn redis_benchmark(text: &str) -> Vec<Sample> {
     let mut lines = text
         .lines()

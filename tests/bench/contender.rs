@@ -1,4 +1,4 @@
-//! What is compared, and how each runs a command.
+//! The contenders that are compared, and how each runs a command.
 
 use crate::pair::{CLOCK, EMPTY, Pair};
 use procmon_tests::{Running, plugin, wait_for};
@@ -14,7 +14,7 @@ const AT_MOST: Duration = Duration::from_mins(5);
 /// One way to watch a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub(crate) enum Contender {
-    /// Nobody watches.
+    /// Without an observer.
     Nothing,
     /// Two programs that do nothing.
     EmptyPair,
@@ -156,7 +156,7 @@ impl Contender {
         }
     }
 
-    /// The program that it needs besides ours.
+    /// The program that it needs beside ours.
     fn program(self) -> Option<&'static str> {
         match self {
             Self::BpftraceCount | Self::BpftraceLatency => Some("bpftrace"),

@@ -1,4 +1,4 @@
-//! What one system call costs its caller, under each contender, round by round.
+//! The cost of one system call for its caller, under each contender, round by round.
 
 use crate::contender::Contender;
 use crate::pair::tracing_programs;
@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// What is called: a succeeding call, a failing one, the four of a file that is opened, read,
+/// Kinds of calls: a succeeding call, a failing one, the four of a file that is opened, read,
 /// written and closed. As `workload-load cost` names them.
 pub(crate) const KINDS: [&str; 3] = ["getppid", "failing", "files"];
 

@@ -56,7 +56,7 @@ fn number(said: &Value, field: &str) -> f64 {
     said[field].as_f64().unwrap_or(f64::NAN)
 }
 
-/// What each contender gives for each x, round by round in turn: by x, contender and round.
+/// Measures each contender for each x, round by round in turn: by x, contender and round.
 fn gather<T>(
     effort: Effort,
     xs: &[f64],
@@ -76,8 +76,8 @@ fn gather<T>(
     Ok(samples)
 }
 
-/// What the contenders after the first add to the first, as lines: of lower quartiles, since
-/// what disturbs only adds.
+/// The amounts that the contenders after the first add to the first, as lines of lower quartiles:
+/// disturbances only add.
 fn added<T>(
     xs: &[f64],
     contenders: &[Contender],
@@ -173,7 +173,7 @@ pub(crate) fn by_files(
         ];
         let (said, profile) = run(contender, "files", &options, folder)?;
         let cost = profile.as_ref().map(ProbeCost::of);
-        // Files beyond the table are no first sights.
+        // Files beyond the table are not first sights.
         let seen = profile
             .as_ref()
             .map(|profile| document_rows(profile, "files").count());

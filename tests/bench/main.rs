@@ -1,4 +1,4 @@
-//! What a capture costs, as ratios within one run, against other tools: writes `FOLDER/benchmarks.md`
+//! The cost of a capture, as ratios within one run, against other tools: writes `FOLDER/benchmarks.md`
 //! and its curves. `bench [--out FOLDER] [--quick] [--only PART,...]`, as root, after `make build`.
 
 mod applications;
@@ -66,7 +66,7 @@ const QUICK: Plan = Plan {
     guest_cpus: &[256],
 };
 
-/// What can be measured by itself.
+/// The parts that can be measured alone.
 const PARTS: [&str; 4] = ["calls", "loads", "curves", "applications"];
 
 #[expect(clippy::print_stderr, reason = "progress of a long run")]

@@ -13,14 +13,14 @@ use std::process::{Command, Stdio};
 /// cgroup storage.
 const PER_CPU: [u64; 4] = [5, 6, 10, 21];
 
-/// What all maps of a capture take with its default limits.
+/// Bytes of all maps of a capture with its default limits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub(crate) struct MapMemory {
     /// CPUs that this kernel says may ever be there.
     pub(crate) possible_cpus: u64,
     /// All maps on this machine in bytes.
     pub(crate) total: u64,
-    /// Of this, for each possible CPU.
+    /// The part for each possible CPU.
     pub(crate) per_cpu: u64,
 }
 
@@ -95,7 +95,7 @@ impl MapMemory {
 /// The kernel of the guests; it takes a number of possible CPUs on its command line.
 const GUEST: &str = "6.1";
 
-/// What the probe says that its maps take in a guest with so many possible CPUs.
+/// Bytes of the maps as the probe reports them in a guest with so many possible CPUs.
 pub(crate) fn in_guest(cpus: u64) -> Result<u64, String> {
     let argv = vec!["/bin/true".to_owned()];
     let request = Request {

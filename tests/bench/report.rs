@@ -268,7 +268,7 @@ impl Outcome {
 }
 
 impl Results {
-    /// What a contender adds to a call, as a multiple of what an empty pair adds.
+    /// The cost that a contender adds to a call, as a multiple of what an empty pair adds.
     fn of_pair(&self, contender: Contender, kind: &str) -> Option<Ratio> {
         ratio(
             &self.costs.cpu(contender, kind),
@@ -277,7 +277,7 @@ impl Results {
         )
     }
 
-    /// What of the cost of `--latency` is the machine's clock.
+    /// The share of the machine's clock in the cost of `--latency`.
     fn clock(&self) -> String {
         self.of_pair(Contender::ClockPair, "getppid")
             .map_or_else(String::new, |clock| {

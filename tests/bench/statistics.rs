@@ -53,7 +53,7 @@ pub(crate) struct Ratio {
     pub(crate) spread: f64,
 }
 
-/// What `with` adds to `nothing`, as a multiple of what `unit` adds: of the medians. The spread is
+/// The amount that `with` adds to `nothing`, as a multiple of what `unit` adds, by medians. The spread is
 /// the median distance of the rounds' own ratios. `None` without samples, or where the unit adds
 /// nothing.
 pub(crate) fn ratio(with: &Samples, nothing: &Samples, unit: &Samples) -> Option<Ratio> {

@@ -26,7 +26,7 @@ pub(crate) struct Load {
 /// nominal rate.
 const BEARABLE: f64 = 0.7;
 
-/// What a load came to.
+/// The result of a load.
 #[derive(Debug, Serialize)]
 pub(crate) struct Outcome {
     pub(crate) name: &'static str,
@@ -42,7 +42,7 @@ pub(crate) struct Outcome {
     pub(crate) cpu_without: f64,
     pub(crate) cpu_with: f64,
     pub(crate) complete: bool,
-    /// What the document says was lost, and why it is not complete.
+    /// The losses that the document names, and why it is not complete.
     pub(crate) lost: String,
     /// Counts that are not the load's own.
     pub(crate) wrong: Vec<String>,
@@ -55,7 +55,7 @@ pub(crate) struct Outcome {
     pub(crate) rounds: usize,
 }
 
-/// What the probe says of itself.
+/// The cost that the probe reports.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub(crate) struct ProbeCost {
     pub(crate) cpu_seconds: f64,
@@ -65,7 +65,7 @@ pub(crate) struct ProbeCost {
 }
 
 impl ProbeCost {
-    /// Of a profile of one node.
+    /// Reads it from a profile of one node.
     pub(crate) fn of(profile: &Value) -> Self {
         let cost = &profile["nodes"][0]["cost"];
         let number = |value: &Value| value.as_f64().unwrap_or(f64::NAN);
@@ -292,7 +292,7 @@ pub(crate) fn measure(
     Ok(outcome)
 }
 
-/// What a profile says that it lost, empty when nothing.
+/// The losses that a profile names; empty without losses.
 pub(crate) fn lost(profile: &Value) -> String {
     let lost = &profile["nodes"][0]["lost"];
     let mut parts = Vec::new();

@@ -387,7 +387,7 @@ cmd_up() {
 	[ "$n" -ge 1 ] && [ "$n" -le 9 ] || die "--nodes must be 1 to 9"
 	[ -x "$BIN/kube" ] || cmd_install
 	if healthy "$n"; then say "already up with $n node(s)"; return; fi
-	# What is left of an earlier one would be in the way.
+	# The rest of an earlier one would be in the way.
 	cmd_down
 	t=$(date +%s.%N)
 	mkdir -p "$STATE/run"; echo "$n" > "$STATE/run/nodes"

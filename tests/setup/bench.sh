@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what `make bench` compares with, and the applications that it loads, where they are
-# missing. What can't be installed is left out: the report says so.
+# missing. A tool that can't be installed is left out: the report says so.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 for package in bpftrace linux-perf strace wrk nginx-light redis-server redis-tools; do

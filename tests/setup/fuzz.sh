@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds the fuzz targets, runs each for a number of inputs, and prints a table. What they find beyond
-# fuzz/corpus/ is kept in fuzz/target/corpus/, inputs that fail in fuzz/artifacts/.
+# Builds the fuzz targets, runs each for a number of inputs, and prints a table. Inputs that they
+# find beyond fuzz/corpus/ are kept in fuzz/target/corpus/, inputs that fail in fuzz/artifacts/.
 #
 #   FUZZ_RUNS=1000000       inputs of each target
 #   FUZZ_TARGETS="a b"      only these

@@ -1,4 +1,4 @@
-# What the set-up scripts share; sourced, not run.
+# Functions that the set-up scripts share; sourced, not run.
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/kubectl-procmon
 mkdir -p "$cache/bin" "$cache/log"
 export PATH="$cache/bin:$PATH:/usr/local/go/bin:/usr/sbin:/sbin"

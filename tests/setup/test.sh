@@ -34,7 +34,7 @@ if [ -n "$own" ]; then
 fi
 
 tests/setup/build.sh
-# What the plugin carries is built; the test build of it takes the same probe.
+# The probe is built; the test build of the plugin takes the same one.
 export PROCMON_PROBE_DIR=$PWD/target/probe
 cargo test --locked --workspace --no-run
 if [ -n "$install" ]; then

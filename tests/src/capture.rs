@@ -73,7 +73,7 @@ pub fn capture(request: &Request, opened: impl FnOnce()) -> Value {
 /// Its standard output.
 ///
 /// # Panics
-/// When it was taken already, or is no pipe.
+/// When it was taken already, or is not a pipe.
 pub fn stdout(probe: &mut Child) -> std::process::ChildStdout {
     probe.stdout.take().expect("a pipe")
 }

@@ -255,7 +255,7 @@ impl Cluster {
         found
     }
 
-    /// What of the plugin's own is still in the cluster.
+    /// Objects of the plugin that are still in the cluster.
     #[must_use]
     pub fn left_over(&self) -> BTreeSet<String> {
         let text = self.kubectl(&[

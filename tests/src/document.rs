@@ -22,7 +22,7 @@ const WHOLE: [&str; 4] = ["operations", "errors", "failures", "exits"];
 /// Reads a JSON file.
 ///
 /// # Panics
-/// When it can't be read or is no JSON.
+/// When it can't be read or is not JSON.
 #[must_use]
 pub fn read(path: &Path) -> Value {
     let text =
@@ -30,10 +30,11 @@ pub fn read(path: &Path) -> Value {
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// Reads what a workload states. It knows bytes: whatever acts on a terminal becomes escaped, as in documents.
+/// Reads what a workload states. It knows bytes: whatever acts on a terminal becomes escaped, as in
+/// documents.
 ///
 /// # Panics
-/// When it can't be read or is no JSON.
+/// When it can't be read or is not JSON.
 #[must_use]
 pub fn read_truth(path: &Path) -> Value {
     as_written(&read(path))
@@ -99,7 +100,7 @@ pub fn check_truth(document: &Value, truth: &Value, exe: &str) {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// What the truth states and the document does not.
+/// The rows that the truth states and the document does not.
 #[must_use]
 pub fn differences(document: &Value, truth: &Value, exe: &str) -> Vec<String> {
     let mut wrong = Vec::new();
@@ -164,7 +165,7 @@ pub fn check_truth_at_most(document: &Value, truth: &Value, exe: &str) {
 fn at_most(found: &Value, wanted: &Value) -> bool {
     match (found, wanted) {
         (Value::Object(found), Value::Object(wanted)) => found.iter().all(|(key, value)| {
-            // What begins or ends unseen is unfinished, or denied before it began.
+            // A call that begins or ends unseen is unfinished, or denied before it began.
             if matches!(key.as_str(), "unfinished" | "deniedBySeccomp") {
                 return true;
             }
@@ -189,7 +190,7 @@ fn is_near(row: &Value, wanted: &Value) -> bool {
         })
 }
 
-/// What a row says of the things that the truth states.
+/// The fields of a row that the truth states.
 fn like(row: &Value, wanted: &Value) -> Value {
     let keys = wanted.as_object().into_iter().flatten().map(|(key, _)| key);
     keys.map(|key| (key.clone(), row.get(key).cloned().unwrap_or_default()))

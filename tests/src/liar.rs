@@ -8,16 +8,16 @@ use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// What it says.
+/// Its answers.
 #[derive(Debug)]
 pub struct Lies {
-    /// What the cluster has, by the path of their list: `/api/v1/namespaces/default/pods`, …
+    /// The objects of the cluster, by the path of their list: `/api/v1/namespaces/default/pods`, …
     pub objects: Vec<(&'static str, Vec<Value>)>,
     /// The state of a container of the probe that runs this image.
     pub state: fn(image: &str) -> Value,
     /// The log of a probe.
     pub log: Log,
-    /// What becomes of the ConfigMap once a probe runs.
+    /// The fate of the ConfigMap once a probe runs.
     pub config_map: ConfigMap,
     /// Another pod has the name of the probe's as soon as its log was read.
     pub replaced_pod: bool,
@@ -38,7 +38,7 @@ impl Default for Lies {
     }
 }
 
-/// What a probe's log says.
+/// The content of a probe's log.
 #[derive(Debug)]
 pub enum Log {
     /// A whole stream of these parts.
@@ -51,7 +51,7 @@ pub enum Log {
     OneLine,
 }
 
-/// What becomes of the probe's ConfigMap.
+/// The fate of the probe's ConfigMap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConfigMap {
     /// It stays.
@@ -215,7 +215,7 @@ fn serve(stream: TcpStream, lies: &Lies, state: &Mutex<State>) {
     let (path, query) = target.split_once('?').unwrap_or((&target, ""));
     let body: Value = serde_json::from_slice(&body).unwrap_or_default();
     let mut answer = Answer(stream);
-    // A client that goes away in the middle is no failure.
+    // A client that goes away in the middle is not a failure.
     let _ = match method.as_str() {
         "GET" if path.ends_with("/log") => log(&mut answer, path, lies, state),
         "GET" if query.contains("watch=true") => watch(&mut answer, lies, state),
@@ -404,7 +404,7 @@ fn watch(answer: &mut Answer, lies: &Lies, state: &Mutex<State>) -> std::io::Res
     }
 }
 
-/// What the probe in a pod was asked.
+/// The request to the probe in a pod.
 ///
 /// # Panics
 /// When the pod has no request.

@@ -95,7 +95,7 @@ fn regain_root() -> Result<()> {
     })
 }
 
-/// Nobody tries to read a file.
+/// Tries to read a file as the user nobody.
 fn read_as_nobody(path: &str) -> Result<()> {
     child(|| {
         // SAFETY: numbers only.
@@ -332,7 +332,7 @@ fn main() {
     let [socket, program, rest @ ..] = arguments.as_slice() else {
         return;
     };
-    // Whoever is left of an earlier agent does not answer any more.
+    // A process that is left of an earlier agent does not answer any more.
     let _ = fs::remove_file(socket);
     let listener = UnixListener::bind(socket).expect("a socket");
     std::thread::spawn(move || serve(&listener));

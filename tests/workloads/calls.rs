@@ -1,4 +1,4 @@
-//! System calls of known number: by one thread, by eight, begun anew after a signal, and by the
+//! System calls of known number: by one thread, by eight, begun again after a signal, and by the
 //! 32-bit gate.
 #![expect(
     unsafe_code,
@@ -31,7 +31,7 @@ fn sleeps_in(task: &str, call: libc::c_long) -> bool {
 }
 
 /// A thread waits for a child and is interrupted by signals whose handler lets the kernel begin
-/// the call anew. Calls made: one, and one more for each signal.
+/// the call again. Calls made: one, and one more for each signal.
 fn restarted() {
     // SAFETY: a handler that only adds to an atomic; the child only pauses.
     let child = unsafe {
@@ -182,7 +182,7 @@ fn main() {
         .map(|_| {
             std::thread::spawn(|| {
                 for _ in 0..EACH {
-                    // SAFETY: takes no pointers; -1 is no descriptor.
+                    // SAFETY: takes no pointers; -1 is not a descriptor.
                     unsafe {
                         libc::syscall(libc::SYS_getppid);
                         libc::syscall(libc::SYS_dup, -1);
@@ -206,7 +206,7 @@ fn main() {
         };
     }
     for _ in 0..11 {
-        // SAFETY: -1 is no descriptor.
+        // SAFETY: -1 is not a descriptor.
         unsafe { libc::syscall(libc::SYS_close, -1) };
     }
     // SAFETY: no system call has this number.

@@ -9,7 +9,7 @@ use std::process::Command;
 
 const MEMBERS: u16 = 4;
 const ROUNDS: u64 = 500;
-/// Nobody receives the datagrams, and nobody accepts the connections.
+/// The first port of datagrams. They are not received, and the connections are not accepted.
 const FIRST_DATAGRAM_PORT: u16 = 20_000;
 const FIRST_SERVER_PORT: u16 = 30_000;
 /// The argument that makes a program a member.

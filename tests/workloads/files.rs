@@ -347,7 +347,7 @@ fn links(at: &impl Fn(&str) -> String, rows: &mut Vec<Value>) {
     fs::remove_file(at("k/x/l/../dd")).expect("unlink");
     fs::remove_file(at("k/x/l/g")).expect("unlink");
     fs::remove_file(at("k/switched/a")).expect("unlink");
-    // What was before is looked up by now.
+    // The earlier names are looked up by now.
     std::thread::sleep(std::time::Duration::from_millis(300));
     std::os::unix::fs::symlink("two", at("k/new")).expect("symlink");
     fs::rename(at("k/new"), at("k/switched")).expect("rename");
@@ -405,7 +405,7 @@ fn open_by_handle(file: &File) -> bool {
     }
 }
 
-/// Many files, one file by many threads, a device, and a name that is no text.
+/// Many files, one file by many threads, a device, and a name that is not text.
 fn others(at: &impl Fn(&str) -> String, rows: &mut Vec<Value>) {
     for number in 0..MANY {
         let path = at(&format!("many-{number}"));

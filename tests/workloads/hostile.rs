@@ -1,4 +1,4 @@
-//! What an unprivileged process can do to a report: `workload-hostile FOLDER KIND [NUMBER…]`. It begins when
+//! Attacks of an unprivileged process on a report: `workload-hostile FOLDER KIND [NUMBER…]`. It begins when
 //! FOLDER/go is there, so that a window is open.
 #![expect(
     unsafe_code,
@@ -218,8 +218,9 @@ fn hold_descriptors(folder: &Path, descriptors: usize, processes: usize) {
     }
 }
 
-/// Mounts a file system at FOLDER/hung that answers its own child, whose id it writes to FOLDER/child, and nobody
-/// else. The child uses a name there a few times a second. Ends with FOLDER/stop.
+/// Mounts a file system at FOLDER/hung that answers its own child, whose id it writes to
+/// FOLDER/child, and nobody else. The child uses a name there a few times a second. Ends with
+/// FOLDER/stop.
 fn hang(folder: &Path) {
     const GETATTR: u32 = 3;
     const INIT: u32 = 26;
@@ -237,8 +238,8 @@ fn hang(folder: &Path) {
         device.as_raw_fd()
     );
     let target = CString::new(place.to_str().unwrap()).unwrap();
-    // SAFETY: names and options are valid; the child only makes calls of its own. The mount is in a namespace of
-    // its own, and goes with it.
+    // SAFETY: names and options are valid; the child only makes calls of its own. The mount is in a
+    // namespace of its own, and goes with it.
     let child = unsafe {
         assert_eq!(libc::unshare(libc::CLONE_NEWNS), 0);
         let private = libc::MS_REC | libc::MS_PRIVATE;
@@ -308,7 +309,7 @@ fn hang(folder: &Path) {
     while !stop.exists() {
         std::thread::sleep(Duration::from_millis(20));
     }
-    // SAFETY: takes the child's id and valid names. Whoever waits for the file system gets an error.
+    // SAFETY: takes the child's id and valid names. A process that waits for the file system gets an error.
     unsafe {
         libc::kill(child, libc::SIGKILL);
         libc::umount2(target.as_ptr(), libc::MNT_FORCE | libc::MNT_DETACH);

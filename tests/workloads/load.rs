@@ -100,7 +100,7 @@ fn c_path(path: &Path) -> std::ffi::CString {
     std::ffi::CString::new(path.as_os_str().as_encoded_bytes()).expect("no NUL in a path")
 }
 
-/// What one call costs: succeeding, failing, and on a file.
+/// The cost of one call: succeeding, failing, and on a file.
 fn cost(options: &Options) -> Value {
     let calls = options.number("calls");
     let file = options.path("dir").join("one");
@@ -128,7 +128,7 @@ fn hold(options: &Options) -> Value {
     Value::Null
 }
 
-/// What one thread did.
+/// The work of one thread.
 #[derive(Default)]
 struct Done {
     /// Times that it went round.

@@ -85,7 +85,7 @@ fn question(id: u16, asked: &str, record_type: u16) -> Vec<u8> {
     out
 }
 
-/// What the resolver says; none when it stays silent.
+/// The resolver's answer; none when it stays silent.
 fn answer(question: &[u8], over_tcp: bool) -> Option<Vec<u8>> {
     let end = 12 + question[12..].iter().position(|byte| *byte == 0)? + 1;
     let record_type = u16::from_be_bytes([*question.get(end)?, *question.get(end + 1)?]);
@@ -297,7 +297,7 @@ fn everything() -> Value {
     // A truncated answer, and the same over TCP.
     ask(LOOPBACK, "big.test", A);
     ask_over_tcp("big.test");
-    // Nobody answers: the same message again.
+    // Without an answer, the same message is sent again.
     let socket = connected();
     for _ in 0..3 {
         socket.send(&question(9, "silent.test", A)).expect("send");
@@ -410,7 +410,7 @@ fn hold(folder: &Path) -> Value {
     ]})
 }
 
-/// Asks in the network namespace of another process, whom it is no relative of.
+/// Asks in the network namespace of another process that is not a relative.
 fn stranger(folder: &Path, pid: &str) {
     let namespace = std::fs::File::open(format!("/proc/{pid}/ns/net")).expect("a process");
     assert_eq!(

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 const CONNECTIONS: u64 = 5;
 
-/// What one client did to one server.
+/// The work of one client with one server.
 struct Client {
     connections: u64,
     sent: u64,
@@ -62,7 +62,7 @@ fn tcp(address: IpAddr, rows: &mut Vec<Value>) {
         assert_eq!(answer.len(), 1000);
     }
     server.join().expect("the server ends");
-    // Nobody listens there any more.
+    // The port has no listener any more.
     for _ in 0..3 {
         assert!(TcpStream::connect((address, port)).is_err());
     }
@@ -121,7 +121,7 @@ fn closed_connections(rows: &mut Vec<Value>) {
     };
     let (client, mut server) = pair();
     server.write_all(&[b'x'; 50]).expect("write");
-    // What it has not read makes it a reset.
+    // Unread bytes make it a reset.
     drop(client);
     assert!(server.read(&mut [0; 10]).is_err());
     assert!(server.write(b"into nothing").is_err());
@@ -419,7 +419,7 @@ fn udp(address: IpAddr, rows: &mut Vec<Value>) {
     let (sender, receiver, there) = udp_pair(address);
     for _ in 0..3 {
         sender.send_to(&[b's'; 7], there).expect("send");
-        // What was only looked at has not been received.
+        // Bytes that were only looked at have not been received.
         receiver.peek_from(&mut buffer).expect("peek");
         // SAFETY: a zeroed structure without buffers, which outlives the call.
         let peeked = unsafe {

@@ -76,7 +76,7 @@ fn main() {
     for _ in 0..4 {
         spawn_true();
     }
-    // Threads are no processes.
+    // Threads are not processes.
     let threads: Vec<_> = (0..THREADS).map(|_| std::thread::spawn(|| ())).collect();
     for thread in threads {
         thread.join().expect("the thread ends");

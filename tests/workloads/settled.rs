@@ -116,7 +116,7 @@ fn files(base: &str, rows: &mut Vec<Value>) {
     }
 }
 
-/// Of one name a folder is missing, of the other it is none: the errno tells.
+/// A folder of one name is missing, and one of the other is not a folder: the errno tells.
 fn failures(base: &str, rows: &mut Vec<Value>) {
     std::fs::create_dir(format!("{base}/o")).expect("mkdir");
     std::fs::write(format!("{base}/o/b"), "").expect("create");
@@ -175,7 +175,7 @@ fn main() {
         &json!({"ENOENT": 1}),
     ));
     let outside = grandparent();
-    // SAFETY: take numbers only. Nobody but the probe, the parent, minds the signal.
+    // SAFETY: take numbers only. Only the probe, the parent, receives the signal.
     unsafe {
         for _ in 0..SIGNALS {
             assert_eq!(libc::kill(outside, libc::SIGURG), 0);

@@ -168,7 +168,8 @@ fn queue(name: &str) {
     }
 }
 
-/// Listeners at two ports, and a connection that nobody takes; exit code 3 where the kernel has no such sockets.
+/// Listeners at two ports, and a connection that nobody takes; exit code 3 where the kernel has no
+/// such sockets.
 fn vsock() {
     let address = |cid: u32, port: u32| libc::sockaddr_vm {
         svm_family: libc::AF_VSOCK.try_into().expect("a small number"),

@@ -1,8 +1,8 @@
 //! Whether the windows were long enough: how much of what happens is still unseen.
 //!
-//! Two Good–Turing estimates, of which the smaller counts. By observations (Chao & Jost 2012): with
-//! n observations of which f1 are the only ones of their row and f2 rows have two, the share that
-//! the rows hold is 1 − f1/n · ((n−1)f1 / ((n−1)f1 + 2f2)). By windows, the same with windows that
+//! There are two Good–Turing estimates, of which the smaller counts. One is by observations (Chao & Jost
+//! 2012): with n observations of which f1 are the only ones of their row and f2 rows have two, the share
+//! that the rows hold is 1 − f1/n · ((n−1)f1 / ((n−1)f1 + 2f2)). The other is by windows, with windows that
 //! have a row in place of observations: it is not deceived by rows that come in bursts. Chao's
 //! lower bound of what is unseen is f1²/2f2, corrected for few windows (Chao 1984, 1987).
 
@@ -41,7 +41,7 @@ impl Rarity {
         rarity
     }
 
-    /// What a further observation of a rare row is worth: the factor by which the unseen share
+    /// The value of a further observation of a rare row: the factor by which the unseen share
     /// falls with each unit more, of `units` so far.
     fn factor(self, units: f64) -> f64 {
         let Self { once, twice, .. } = self;
@@ -153,7 +153,7 @@ fn windows_more(rarity: Rarity, units: f64) -> Option<f64> {
     (more > 0.0).then(|| more.ceil())
 }
 
-/// What no window saw.
+/// Aspects of a workload that no window saw.
 pub(super) fn not_seen(windows: &[&BaselineWindow]) -> BTreeSet<NotSeen> {
     let seconds: f64 = windows.iter().map(|window| window.window_seconds).sum();
     [
@@ -222,8 +222,8 @@ fn describe(counts: &[&[u64]], windows: &[&BaselineWindow], seconds: f64) -> Cov
     }
 }
 
-/// Whether it is enough, and the same in words. The estimate knows nothing but what the windows saw: an operation
-/// that none of them has is not in it.
+/// Whether it is enough, and the same in words. The estimate knows nothing but what the windows saw: an
+/// operation that none of them has is not in it.
 fn verdict(
     estimate: &Estimate,
     n_windows: usize,

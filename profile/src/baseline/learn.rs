@@ -1,4 +1,4 @@
-//! What the windows show to vary becomes a wildcard.
+//! Learning: a part of a name that varies between rows becomes a wildcard.
 //!
 //! Every decision is a function of the set of rows, and no row more ever undoes one: learning from
 //! the union of two sets gives what learning from what was learned of each gives. So the order in
@@ -112,7 +112,7 @@ type Named = BTreeMap<(bool, Text), Vec<Item>>;
 
 /// Generalizes the parts from `depth` on, where all parts before are equal.
 ///
-/// What lies below a name is looked at before and after it joins others: what was seen to vary in
+/// The names below a name are generalized before and after it joins others: what was seen to vary in
 /// one folder must not depend on whether its neighbours were known yet.
 fn below(items: Vec<Item>, depth: usize) -> Vec<Item> {
     if items.len() < 2 || depth > MAX_DEPTH {
@@ -145,7 +145,7 @@ fn below(items: Vec<Item>, depth: usize) -> Vec<Item> {
             |name| Some(extension(name).into()),
             |_, distinct, varying| any_names(distinct, varying),
         );
-        // What has no extension took in all names: those with one as well.
+        // A wildcard without an extension took in all names: those with one as well.
         let all = [true, false].map(|is_file| named.contains_key(&(is_file, "*".into())));
         named = classes(
             named,
@@ -274,7 +274,7 @@ fn generalize<R: Row>(
         }
         if there || enough(distinct, varying) {
             for number in members.iter().filter(|number| !is_class(number)) {
-                // What somebody accepted stays what he accepted.
+                // A row that a user accepted stays as it was accepted.
                 chosen[*number] = !windows(rows[*number].seen()).is_empty();
             }
         }

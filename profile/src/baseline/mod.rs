@@ -337,7 +337,7 @@ fn move_counts(seen: &mut Seen, places: &[usize]) {
 }
 
 fn sort_windows(baseline: &mut Baseline) {
-    // Those of one profile are in the order of its containers: bring the counts along.
+    // The windows of one profile are in the order of its containers: bring the counts along.
     let empty = Baseline {
         metadata: baseline.metadata.clone(),
         ..Baseline::default()

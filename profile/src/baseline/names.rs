@@ -118,7 +118,7 @@ fn is_known_resolver(known: &BaselineContainer, container: &Container, address: 
         })
 }
 
-/// What the cluster calls a peer.
+/// The name that the cluster has for a peer.
 pub(crate) fn object_name(remote: &Remote) -> Option<Text> {
     if let Some(workload) = &remote.workload {
         return Some(format!("{}/{}/{}", workload.kind, workload.namespace, workload.name).into());
@@ -152,7 +152,7 @@ fn is_same(one: &str, other: &str) -> bool {
             .is_ok_and(|one| other.parse() == Ok(one))
 }
 
-/// What kind of address it is.
+/// The kind of an address: loopback, private, public and others.
 pub(crate) fn class(address: &str) -> &'static str {
     match address.parse::<IpAddr>() {
         Ok(address) if address.is_loopback() => "loopback",

@@ -54,7 +54,7 @@ pub(crate) fn container_name(container: &Container) -> Text {
     }
 }
 
-/// Whose container it is.
+/// The workload that a container belongs to.
 pub(crate) fn workload(container: &Container) -> BaselineWorkload {
     if let Some(owner) = &container.owner {
         return BaselineWorkload {
@@ -84,8 +84,8 @@ pub(crate) fn workload(container: &Container) -> BaselineWorkload {
     }
 }
 
-/// Why each dimension of a Profile can't be relied on, of those that can't, and which of them are missing: also
-/// one of which a Profile that is not complete says nothing.
+/// The dimensions of a Profile that can't be relied on, each with its reason, and which of them are missing:
+/// also one of which a Profile that is not complete says nothing.
 fn incomplete(profile: &Profile) -> (BTreeMap<Dimension, Text>, BTreeSet<Dimension>) {
     let completeness = &profile.completeness;
     let (mut incomplete, mut missing) = (BTreeMap::new(), BTreeSet::new());
@@ -154,7 +154,7 @@ pub(crate) fn observe(
         facts.image_digests.extend(container.image_digest.clone());
         let place = facts.windows.len();
         facts.windows.push(window);
-        // Of a container that the baseline does not have everything is new anyway.
+        // Every row of a container that the baseline does not have is new anyway.
         let known = known.get(&container_name(container)).copied();
         let proofs = Proofs::new(container, known);
         facts
@@ -203,7 +203,7 @@ struct Observer<'a> {
 }
 
 impl Observer<'_> {
-    /// What was seen of one row.
+    /// The observations of one row.
     fn seen(&self, count: u64, explain: Vec<Explain>) -> Seen {
         let mut counts = vec![0; self.window + 1];
         counts[self.window] = count.max(1);
@@ -249,7 +249,7 @@ impl Observer<'_> {
             facts.dns.push(self.fact(row, index));
         }
         let capabilities = self.container.capabilities.iter().enumerate();
-        // What was only probed for was not needed.
+        // A capability that was only probed for was not needed.
         for (index, capability) in capabilities.filter(|(_, row)| row.used > 0 || row.denied > 0) {
             let row = CapabilityRow {
                 exe: self.exe(&capability.exe),
@@ -263,7 +263,7 @@ impl Observer<'_> {
         self.events(facts);
     }
 
-    /// What a process wrote over its arguments, as it stands where it was all that is known of them.
+    /// The title that a process wrote over its arguments, as it stands where nothing else is known of them.
     fn title(&self, text: &str) -> Text {
         title(text).map_or_else(
             || shape::argument(text, &self.context).0.into(),
@@ -458,7 +458,7 @@ impl Observer<'_> {
             };
         };
         let Some(address) = &remote.address else {
-            // Of all peers of a network that found no row of their own, the network is known.
+            // The network is known of all its peers that found no row of their own.
             let cidr = remote.cidr.clone().unwrap_or_default();
             return Peer {
                 peer: object_name(remote).unwrap_or_else(|| {

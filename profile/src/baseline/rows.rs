@@ -1,4 +1,4 @@
-//! What the rows of all dimensions have in common.
+//! The trait that the rows of all dimensions have in common.
 
 use crate::model::{
     Abi, CapabilityRow, Dimension, Direction, DnsRow, EdgeRow, EventRow, EventType, Explain,
@@ -14,18 +14,18 @@ pub(crate) const MAX_NAMES: usize = 256;
 
 /// A row of a Baseline.
 pub(crate) trait Row: Clone {
-    /// What makes two rows the same.
+    /// Two rows with equal keys are the same row.
     type Key: Ord + std::fmt::Debug;
     /// Where it belongs.
     const DIMENSION: Dimension;
     fn key(&self) -> Self::Key;
     fn seen(&self) -> &Seen;
     fn seen_mut(&mut self) -> &mut Seen;
-    /// Takes over what another row of the same thing did besides.
+    /// Adds what another row with the same key has.
     fn add(&mut self, other: &Self);
     /// The executable that the row is of.
     fn exe(&self) -> &str;
-    /// What it is, in words that stay the same.
+    /// The row in words that stay the same.
     fn text(&self) -> String;
     fn value(self) -> RowValue;
 }

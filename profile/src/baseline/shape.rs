@@ -6,7 +6,7 @@ use crate::model::{Explain, ExplainedBy};
 use crate::text::Text;
 use std::collections::BTreeSet;
 
-/// What is known of a container besides its rows.
+/// Facts about a container that are not rows.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Context {
     /// Names that are its own: of the pod, its uid, the container's id. Long ones only.
@@ -179,7 +179,7 @@ fn star_digits(text: &str) -> String {
     pattern
 }
 
-/// What mkstemp and its kin make: a stem, and six or more letters and digits without sense.
+/// A name as mkstemp and its kin make it: a stem, and six or more random letters and digits.
 fn temporary_name(name: &str) -> Option<String> {
     // Python: tmp and eight of [a-z0-9_].
     if let Some(rest) = name.strip_prefix("tmp")

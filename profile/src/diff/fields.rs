@@ -1,4 +1,4 @@
-//! What a condition of the user's may look at in a row.
+//! The fields of a row that a user's condition can look at.
 
 use crate::expression::Fields;
 use crate::model::{DriftRow, RowValue};

@@ -25,7 +25,7 @@ impl Comparison<'_> {
                 .or_default()
                 .extend(accesses(row));
         }
-        // What is done to each path, by whomever.
+        // The accesses to each path, by all executables.
         let mut by_path: HashMap<&str, BTreeSet<Access>> = HashMap::new();
         for row in &self.known.files {
             by_path
@@ -72,7 +72,7 @@ impl Comparison<'_> {
             known.extend(below.iter().flatten());
             let is_known = !covering.is_empty() || below.is_some_and(|below| !below.is_empty());
             for access in own.difference(&known) {
-                // Whoever is known to get a file may fail to, and once more asked for may be read.
+                // A failed access to a file that the program already uses is not drift.
                 if *access == Access::Attempt && is_known {
                     continue;
                 }
@@ -162,7 +162,7 @@ impl Comparison<'_> {
             })
     }
 
-    /// What the profile says of a file besides its path.
+    /// Facts of the profile about a file, other than its path.
     fn file_context(&self, at: &[(u32, u32)]) -> FileContext {
         let Some(file) = at.first().and_then(|(container, row)| {
             self.profile
@@ -217,7 +217,7 @@ fn folder_of(path: &str) -> &str {
     path.rsplit_once('/').map_or("", |(folder, _)| folder)
 }
 
-/// What the baseline has done to files of a folder, and of folders in it.
+/// The accesses that the baseline has to files of a folder, and of folders in it.
 fn below(
     folder: &str,
     row: &FileRow,
@@ -239,7 +239,7 @@ fn below(
         .collect()
 }
 
-/// Whoever writes files in a folder also names them, and throws them away.
+/// A program that writes files in a folder also names and removes them.
 fn is_usual(access: Access, known: &BTreeSet<Access>) -> bool {
     known.contains(&access)
         || (matches!(access, Access::Rename | Access::Truncate | Access::Delete)

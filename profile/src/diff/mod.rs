@@ -1,7 +1,7 @@
 //! A Baseline and a Profile to a Drift: what is new, what changed, what is gone, and what it means.
 //!
-//! What was seen was seen: a row that the baseline does not have is told whether or not the profile
-//! is complete. Nothing is concluded from what is missing: rows are gone only where the profile is
+//! A row that the baseline does not have is told whether or not the profile is complete: it was
+//! seen. Nothing is concluded from what is missing: rows are gone only where the profile is
 //! complete, and a dimension that no window of the baseline has as a whole gives no rows. Both are
 //! named under `notComparable`. A dimension that was complete and is not any more is a row of its
 //! own: a target can make a capture partial, and then hides something.
@@ -213,7 +213,7 @@ fn sessions(windows: &[BaselineWindow]) -> Vec<Text> {
     all.into_iter().collect()
 }
 
-/// What tells one program on one machine from another.
+/// The facts that tell one program on one machine from another.
 fn programs(profile: &Profile) -> Vec<BaselineContainer> {
     let processes = profile
         .containers
@@ -285,7 +285,7 @@ struct Comparison<'a> {
     /// Dimensions of the profile that lack nothing.
     complete: BTreeSet<Dimension>,
     rows: Vec<DriftRow>,
-    /// Of known peers: which of them are drift is told last.
+    /// Greetings of known peers: which of them are drift is told last.
     greetings: Vec<network::Greeting<'a>>,
     /// Rows that may belong to a start.
     n_start: usize,
@@ -460,7 +460,8 @@ impl<'a> Comparison<'a> {
         });
     }
 
-    /// What the profile used that no row can show, and no window of the baseline did: whatever it is used for is new.
+    /// Means that the profile used, that no row can show, and that no window of the baseline used:
+    /// whatever is done by them is new.
     fn not_looked_at(&mut self, dimension: Dimension) {
         let of =
             |window: &'a BaselineWindow| window.not_looked_at.get(&dimension).into_iter().flatten();
@@ -741,7 +742,7 @@ fn evidence(at: &[(u32, u32)], list: &str) -> Vec<Text> {
         .collect()
 }
 
-/// What windows say of a dimension that they do not have as a whole.
+/// The reasons that windows give for a dimension that they do not have as a whole.
 fn reasons<'a>(
     windows: impl Iterator<Item = &'a BaselineWindow>,
     dimension: Dimension,

@@ -151,8 +151,9 @@ impl<'a> Comparison<'a> {
         });
     }
 
-    /// Known peers that are greeted by a name which no peer of the baseline has. Comes after what is gone is told:
-    /// a name that only rows have which are gone is known today, and is not when they have been accepted as gone.
+    /// Known peers that are greeted by a name which no peer of the baseline has. Comes after what
+    /// is gone is told: a name that only rows have which are gone is known today, and is not when
+    /// they have been accepted as gone.
     pub(super) fn greetings(&mut self) {
         let greetings = std::mem::take(&mut self.greetings);
         if greetings.is_empty() {
@@ -191,7 +192,7 @@ impl<'a> Comparison<'a> {
         }
     }
 
-    /// A greeting by `names`. Who accepts it accepts the `others` with it, which are no drift.
+    /// A greeting by `names`. Who accepts it accepts the `others` with it, which are not drift.
     fn greeted(
         &mut self,
         greeting: &Greeting<'a>,
@@ -268,7 +269,7 @@ impl<'a> Comparison<'a> {
                 .iter()
                 .find(|known| known.exe == row.exe)
                 .map(Row::text);
-            // Whoever took connections there did listen, whether or not that was seen.
+            // A program that took connections there did listen, whether or not that was seen.
             let served = self.known.network.iter().any(|known| {
                 is_exe(&known.exe, &row.exe)
                     && known.protocol == row.protocol

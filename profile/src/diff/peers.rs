@@ -14,7 +14,7 @@ const CLAIM_NETWORKS: (u8, u8) = (24, 64);
 /// The same for objects of the cluster: their public addresses come from few networks.
 const OBJECT_NETWORKS: (u8, u8) = (16, 48);
 
-/// What the baseline has of a peer.
+/// The facts that the baseline has of a peer.
 #[derive(Default)]
 pub(super) struct Known<'a> {
     /// Rows that cover it.
@@ -56,7 +56,7 @@ pub(super) fn is_below(shared: &PeerRow, known: &PeerRow) -> bool {
         || base(&known.peer).is_some_and(|base| baseline::covers_address(&shared.peer, base))
 }
 
-/// What a baseline's rows of one executable, protocol and direction have of a peer.
+/// The facts about a peer in a baseline's rows of one executable, protocol and direction.
 pub(super) fn find<'a>(row: &PeerRow, rows: &[&'a PeerRow]) -> Known<'a> {
     let is_object = is_object(&row.peer);
     let mut elsewhere = None;
@@ -174,7 +174,7 @@ fn is_proven(known: &PeerRow, name: &str) -> bool {
     known.names.contains(name) || known.peer.strip_prefix("name/") == Some(name)
 }
 
-/// What a peer is called that proves nothing.
+/// The names of a peer that prove nothing.
 pub(super) fn claim_text(row: &PeerRow) -> String {
     if row.claimed.is_empty() {
         return String::new();

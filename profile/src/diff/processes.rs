@@ -139,7 +139,7 @@ impl Comparison<'_> {
             .collect();
         let all =
             |get: fn(&ProcessRow) -> Option<bool>| same_uid().all(|known| get(known) == Some(true));
-        // What it does, what the baseline does, and what that means.
+        // The new value, the baseline's value, and what the difference means.
         let mut weaker: Vec<(String, &str, &'static str)> = Vec::new();
         if !more.is_empty() {
             weaker.push((
@@ -244,9 +244,10 @@ fn last_part(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or_default()
 }
 
-/// Rows of the baseline, of one executable, that have the command line of a row. A window that came after the start has
-/// titles in place of command lines: they are compared with what processes wrote over their own. Where the
-/// baseline knows the command line behind a title, no other one is taken for it.
+/// Rows of the baseline, of one executable, that have the command line of a row. A window that came
+/// after the start has titles in place of command lines: they are compared with what processes
+/// wrote over their own. Where the baseline knows the command line behind a title, no other one is
+/// taken for it.
 fn covering<'a>(rows: &[&'a ProcessRow], row: &ProcessRow) -> Vec<&'a ProcessRow> {
     let one = |known: &ProcessRow, argv: &[Text]| {
         let titles = || known.titles.iter().map(std::slice::from_ref);

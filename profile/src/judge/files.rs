@@ -10,7 +10,7 @@ use crate::knowledge::paths::{
 use crate::model::{FileOperation, FileRow, Layer, Severity};
 use std::collections::BTreeSet;
 
-/// What is done to a file, in the words that differences are told in.
+/// An act on a file, in the words that differences are told in.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) enum Access {
     Attempt,
@@ -75,7 +75,7 @@ pub(crate) fn accesses(row: &FileRow) -> BTreeSet<Access> {
 }
 
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
-/// What the difference in one file depends on besides its path.
+/// Facts that the difference in one file depends on, other than its path.
 #[derive(Clone, Copy, Default, Debug)]
 pub(crate) struct FileContext {
     pub(crate) layer: Option<Layer>,

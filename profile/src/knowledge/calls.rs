@@ -1,6 +1,6 @@
-//! What system calls are for, and which are dangerous in themselves.
+//! The purposes of system calls, and which calls are dangerous in themselves.
 
-/// What calls of one kind are for: they are used together.
+/// The purpose of calls of one kind: they are used together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Family {
     /// Processes and signals.
@@ -214,7 +214,7 @@ const FAMILIES: [(Family, &[&str]); 9] = [
     ),
 ];
 
-/// What a dangerous call does.
+/// The effect of a dangerous call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Danger {
     /// It loads or replaces code of the kernel.
@@ -339,7 +339,7 @@ pub(crate) fn family(name: &str) -> Option<Family> {
         .map(|(family, _)| *family)
 }
 
-/// What makes a call dangerous in itself.
+/// The effect that makes a call dangerous in itself.
 pub(crate) fn danger(name: &str) -> Option<Danger> {
     let mut dangers = DANGERS.iter();
     dangers

@@ -1,9 +1,10 @@
-//! What a capability gives: capabilities(7).
+//! The rights that each capability gives: capabilities(7).
 
-/// What a capability gives to who has it.
+/// The rights that a capability gives to its owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Gives {
-    /// A way out of a container: it reaches the kernel, other processes or the network as a whole (MITRE ATT&CK T1611).
+    /// A way out of a container: it reaches the kernel, other processes or the network as a whole
+    /// (MITRE ATT&CK T1611).
     WayOut,
     /// Rights of the superuser over users and groups within the container.
     Superuser,
@@ -36,7 +37,7 @@ const KNOWN: [(&str, Gives); 21] = [
     ("CAP_LINUX_IMMUTABLE", Gives::Superuser),
 ];
 
-/// What a capability gives, by its name.
+/// The rights that a capability gives, by its name.
 pub(crate) fn gives(name: &str) -> Gives {
     KNOWN
         .iter()

@@ -2,7 +2,8 @@
 
 use super::base_name;
 
-/// Parts of paths: folders in which tools keep credentials (MITRE ATT&CK T1552.001 and T1552.004, the tools' manuals).
+/// Parts of paths: folders in which tools keep credentials (MITRE ATT&CK T1552.001 and T1552.004, the tools'
+/// manuals).
 const FOLDERS: [&str; 8] = [
     "/.ssh/",
     "/.aws/",
@@ -21,7 +22,8 @@ const BEGINNINGS: [&str; 3] = [
     "/etc/ssl/private/",
 ];
 
-/// Whole paths: shadow(5), sudoers(5), krb5.conf(5), pam_pwhistory(8), kubeadm's manual; MITRE ATT&CK T1003.008.
+/// Whole paths: shadow(5), sudoers(5), krb5.conf(5), pam_pwhistory(8), kubeadm's manual; MITRE ATT&CK
+/// T1003.008.
 const FILES: [&str; 10] = [
     "/etc/shadow",
     "/etc/gshadow",

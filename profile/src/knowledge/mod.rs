@@ -1,5 +1,5 @@
-//! Facts about programs, paths, peers, system calls and capabilities in general, each with its source. Nothing
-//! here says how severe something is: that is what `judge` does.
+//! Facts about programs, paths, peers, system calls and capabilities in general, each with its source.
+//! Nothing here says how severe something is: that is what `judge` does.
 
 pub(crate) mod calls;
 pub(crate) mod capabilities;

@@ -1,4 +1,4 @@
-//! What a file is, by its path.
+//! The kind of a file, by its path.
 
 use super::base_name;
 use super::credentials::is_credential;
@@ -23,7 +23,8 @@ const IMAGE_PROGRAMS: [&str; 7] = [
     "/usr/", "/bin/", "/sbin/", "/lib/", "/lib64/", "/opt/", "/app/",
 ];
 
-/// Beginnings of paths by which a program is started again or others are let in, with techniques of MITRE ATT&CK.
+/// Beginnings of paths by which a program is started again or others are let in, with techniques of MITRE
+/// ATT&CK.
 const PERSISTENCE: [(&str, &str); 14] = [
     ("/etc/cron", "T1053.003"),
     ("/var/spool/cron", "T1053.003"),
@@ -78,7 +79,8 @@ const PROCESS_SETTINGS: [&str; 5] = [
     "/timerslack_ns",
 ];
 
-/// Folders of programs, configuration, kernel settings and secrets: no learned wildcard stands for their files.
+/// Folders of programs, configuration, kernel settings and secrets: no learned wildcard stands for their
+/// files.
 const PROTECTED: [&str; 16] = [
     "/etc",
     "/usr",
@@ -136,7 +138,7 @@ pub(crate) fn is_image_program_folder(path: &str) -> bool {
     is_under(path, &IMAGE_PROGRAMS) && !path.starts_with("/usr/local/tmp/")
 }
 
-/// By such a file a program is started again, or others are let in.
+/// Such a file starts a program again, or lets others in.
 pub(crate) fn is_persistence(path: &str) -> bool {
     let name = base_name(path);
     PERSISTENCE.iter().any(|(begin, _)| path.starts_with(begin))

@@ -1,4 +1,4 @@
-//! What a peer is, by its address or path.
+//! The kind of a peer, by its address or path.
 
 /// Addresses by which clouds hand out credentials: MITRE ATT&CK T1552.005.
 const METADATA: [(&str, &str); 5] = [
@@ -9,7 +9,8 @@ const METADATA: [(&str, &str); 5] = [
     ("168.63.129.16", "Azure, the platform's own address"),
 ];
 
-/// Sockets of container runtimes and the kubelet: who may write to one is root on the node (MITRE ATT&CK T1610, T1611).
+/// Sockets of container runtimes and the kubelet: who may write to one is root on the node (MITRE ATT&CK
+/// T1610, T1611).
 const RUNTIMES: [&str; 6] = [
     "docker.sock",
     "containerd.sock",

@@ -1,4 +1,4 @@
-//! What a program is, by its name.
+//! The kind of a program, by its name.
 
 use super::base_name;
 

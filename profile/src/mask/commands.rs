@@ -1,7 +1,7 @@
 //! Programs that command lines often begin with: a text that begins with one is a command, not a
 //! passphrase.
 
-/// By name, sorted.
+/// Names of well-known commands, sorted.
 const KNOWN: &[&str] = &[
     "apk",
     "apt",

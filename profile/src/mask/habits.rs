@@ -1,4 +1,4 @@
-//! What can't be known by name: the letters and places by which well-known programs take credentials.
+//! Facts that names can't tell: the letters and places by which well-known programs take credentials.
 //! A table of data; a program that is not in it is judged by names and shapes alone.
 
 /// How a program takes what a letter announces.
@@ -22,7 +22,7 @@ pub(super) enum Takes {
     Other,
 }
 
-/// What a program's name says of its arguments.
+/// Facts about the arguments of a program, by its name.
 #[derive(Debug)]
 pub(super) struct Habit {
     /// Names of programs; one that ends with `*` stands for all that begin so.
@@ -30,7 +30,7 @@ pub(super) struct Habit {
     pub(super) options: &'static [(&'static str, Takes)],
     /// Letters without values that may stand before one of these in one argument.
     pub(super) flags: &'static str,
-    /// After this word, the argument at this place among those that are no options is a credential; an
+    /// After this word, the argument at this place among those that are not options is a credential; an
     /// empty word is the program itself.
     pub(super) places: &'static [(&'static str, usize)],
 }
@@ -219,7 +219,7 @@ const HABITS: &[Habit] = &[
     places(&["composer"], &[("config", 2)]),
 ];
 
-/// What is known of a program.
+/// The facts that are known about a program.
 pub(super) fn of(word: &str) -> Option<&'static Habit> {
     let name = word.rsplit('/').next().unwrap_or_default();
     // A login shell has a dash before its name.
@@ -251,7 +251,7 @@ pub(super) struct Traits {
     pub(super) groups: bool,
     /// It runs command lines that its arguments hold.
     pub(super) texts: bool,
-    /// It runs source in its arguments, which is no command line of a shell.
+    /// It runs source in its arguments, which is not a command line of a shell.
     pub(super) code: bool,
     /// It takes `user/password@place` or `domain/user:password@host`.
     pub(super) logins: bool,

@@ -26,7 +26,7 @@ use crate::text::Text;
 use command::Fed;
 use spans::Spans;
 
-/// What stands in for a credential.
+/// The text that stands in for a credential.
 pub const MASK: &str = "***";
 
 /// How much is made unreadable.
@@ -34,12 +34,12 @@ pub const MASK: &str = "***";
 pub enum MaskLevel {
     /// Nothing.
     None,
-    /// What names, shapes and randomness say is a credential.
+    /// Masks what names, shapes and randomness say is a credential.
     #[default]
     Default,
     /// That, and every word that is not clearly a path, a flag, a number, a program or a host.
     Strict,
-    /// Of arguments only the program, the names of flags and the shapes of values stay.
+    /// Keeps only the program, the names of flags and the shapes of values of arguments.
     Shape,
 }
 

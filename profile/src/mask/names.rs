@@ -1,4 +1,4 @@
-//! What a name says of its value: an option, a variable, a parameter, a header, a key of JSON.
+//! Facts that a name tells about its value: an option, a variable, a parameter, a header, a key of JSON.
 
 use super::words::{
     ABOUT, ABOUT_FIRST, HARD, HARD_ENDS, NOT_ENDS, OTHER_KEYS, SECRET_KEYS, SOFT, SOFT_ENDS,
@@ -19,7 +19,7 @@ pub(super) enum Secrecy {
     Strong,
 }
 
-/// What a name says.
+/// The meaning of a name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Meaning {
     pub(super) secrecy: Secrecy,
@@ -120,7 +120,7 @@ impl Parts {
     }
 }
 
-/// What a name says of its value.
+/// The fact that a name tells about its value.
 pub(super) fn meaning(name: &str) -> Meaning {
     // `-Jpassword`, `-Dtoken`: a letter before the name.
     let bytes = name.as_bytes();
@@ -253,7 +253,7 @@ fn is_glued(part: &str, ends: &[&str]) -> bool {
         })
 }
 
-/// Names that say of what, where or how: their values are no credentials.
+/// Names that say of what, where or how: their values are not credentials.
 pub(super) fn is_about(name: &str) -> bool {
     let parts = Parts::of(name);
     parts.count > 0 && has(ABOUT, parts.get(parts.count - 1))

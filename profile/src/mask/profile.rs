@@ -146,7 +146,7 @@ pub(super) fn settings(text: &str, spans: &mut Spans) {
     }
 }
 
-/// Parts that look random and are no digests.
+/// Parts that look random and are not digests.
 pub(super) fn random_parts(text: &str, spans: &mut Spans) {
     let mut place = 0;
     for part in text.split('/') {

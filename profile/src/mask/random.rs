@@ -1,4 +1,4 @@
-//! What looks random: letters that follow each other as no language lets them.
+//! Texts that look random: letters that follow each other as no language lets them.
 
 /// Bits of surprise of the second letter after the first, from `a` to `z`, rounded: counted over the
 /// names of files and the words of documentation of a Debian system (18,074 words).

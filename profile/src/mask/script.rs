@@ -89,7 +89,7 @@ pub(super) fn scan_for(text: &str, how: How, given: Fed, spans: &mut Spans) {
         scan(&text[from..to], how, &mut found);
         spans.add(&found, from);
     }
-    // What the programs behind a pipe read.
+    // The kind of text that the programs behind a pipe read.
     let mut fed = Fed::No;
     let mut all = Vec::with_capacity(commands.len());
     for (place, command) in commands.iter().enumerate().rev() {

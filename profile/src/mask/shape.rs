@@ -1,8 +1,8 @@
-//! What a word looks like.
+//! The shape of a word.
 
 use super::random;
 
-/// What a word looks like.
+/// The shape of a word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Shape {
     Empty,
@@ -30,7 +30,7 @@ pub(super) enum Shape {
     Word,
 }
 
-/// What a word looks like.
+/// The shape of a word.
 pub(super) fn shape(text: &str) -> Shape {
     if text.is_empty() {
         Shape::Empty
@@ -189,7 +189,7 @@ pub(super) fn is_url(text: &str) -> bool {
     })
 }
 
-/// What stands for another text.
+/// The text is a reference that stands for another text.
 fn is_reference(text: &str) -> bool {
     if text.contains("$(")
         || text.contains("${")
@@ -220,7 +220,7 @@ fn is_reference(text: &str) -> bool {
     {
         return true;
     }
-    // Of OpenSSL, of Prometheus and others: where the value is.
+    // References of OpenSSL, of Prometheus and others: where the value is.
     [
         "env:",
         "file:",

@@ -11,7 +11,7 @@ pub(super) struct Span {
     pub(super) to: usize,
     /// Bytes at its beginning that stay.
     pub(super) keep: usize,
-    /// What stands behind the mask: quotes that would be missed.
+    /// Text behind the mask: quotes that would be missed.
     pub(super) tail: &'static str,
 }
 

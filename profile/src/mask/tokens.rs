@@ -397,7 +397,7 @@ fn run(bytes: &[u8], alphabet: Alphabet) -> usize {
         .count()
 }
 
-/// What stays of a token, and its length.
+/// The number of bytes that stay of a token, and its length.
 fn listed(rest: &[u8], folded: bool) -> Option<(usize, usize)> {
     let first = *rest.first()?;
     let other = if folded {

@@ -6,7 +6,7 @@ use base64::Engine as _;
 
 pub(super) use super::shape::{Shape, has_extension, is_mixed, is_option, is_path, is_url, shape};
 
-/// What becomes of a value.
+/// The treatment of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     /// It stays, but what it holds is looked at by itself.

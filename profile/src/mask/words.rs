@@ -99,7 +99,7 @@ pub(super) const NOT_ENDS: &[&str] = &[
     "underpass",
 ];
 
-/// What makes a `key` a credential.
+/// Words beside which a `key` is a credential.
 pub(super) const SECRET_KEYS: &[&str] = &[
     "access",
     "account",
@@ -152,7 +152,7 @@ pub(super) const SECRET_KEYS: &[&str] = &[
     "write",
 ];
 
-/// What makes a `key` none.
+/// Words beside which a `key` is not one.
 pub(super) const OTHER_KEYS: &[&str] = &[
     "any",
     "cache",

@@ -6,7 +6,7 @@ use crate::text::Text;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What a workload is known to do. Equal facts give equal bytes: everything is sorted.
+/// The known behaviour of a workload. Equal facts give equal bytes: everything is sorted.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -17,12 +17,12 @@ pub struct Baseline {
     pub schema_version: Text,
     /// Always `Baseline`.
     pub kind: BaselineKind,
-    /// Whose it is.
+    /// The workload that it belongs to.
     pub metadata: BaselineMetadata,
-    /// What it was made from, sorted by container, start, session and instance.
+    /// The windows that it was made from, sorted by container, start, session and instance.
     #[serde(deserialize_with = "crate::bounds::rows")]
     pub windows: Vec<BaselineWindow>,
-    /// By container name.
+    /// The known behaviour by container name.
     #[serde(deserialize_with = "crate::bounds::rows")]
     pub containers: Vec<BaselineContainer>,
 }
@@ -36,7 +36,7 @@ pub enum BaselineKind {
     Baseline,
 }
 
-/// Whose baseline it is, and who may change it.
+/// The workload that a baseline belongs to, and who may change it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -100,14 +100,15 @@ pub struct BaselineWindow {
     /// Dimensions that can't be relied on, and why.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub incomplete: BTreeMap<Dimension, Text>,
-    /// Those of `incomplete` that the kernel can't show at all; the others are partial. Since schema 1.2.
+    /// Dimensions of `incomplete` that the kernel can't show at all; the others are partial. Since
+    /// schema 1.2.
     #[serde(
         default,
         skip_serializing_if = "BTreeSet::is_empty",
         deserialize_with = "crate::bounds::entries"
     )]
     pub missing: BTreeSet<Dimension>,
-    /// What was used within the window that no row can show, by dimension.
+    /// Means that were used within the window and that no row can show, by dimension.
     #[serde(
         default,
         skip_serializing_if = "BTreeMap::is_empty",
@@ -116,7 +117,7 @@ pub struct BaselineWindow {
     pub not_looked_at: BTreeMap<Dimension, BTreeSet<Text>>,
 }
 
-/// What one container, by its name, is known to do.
+/// The known behaviour of one container, by its name.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -164,7 +165,7 @@ pub struct BaselineContainer {
     /// Whether the windows were long enough, by dimension.
     #[serde(default)]
     pub coverage: BTreeMap<Dimension, Coverage>,
-    /// What no window saw: coverage tells nothing of it.
+    /// Aspects that no window saw: coverage tells nothing of them.
     #[serde(
         default,
         skip_serializing_if = "BTreeSet::is_empty",
@@ -173,7 +174,7 @@ pub struct BaselineContainer {
     pub not_seen: BTreeSet<NotSeen>,
 }
 
-/// What the windows of a baseline may all lack.
+/// An aspect that the windows of a baseline may all lack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -220,7 +221,7 @@ pub struct Seen {
     /// Somebody said that it is right; no window shows it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub accepted: bool,
-    /// What its wildcards stand for.
+    /// The values that its wildcards stand for.
     #[serde(
         default,
         skip_serializing_if = "Vec::is_empty",
@@ -288,7 +289,7 @@ pub enum Phase {
     Both,
 }
 
-/// What one wildcard stands for.
+/// The values that one wildcard stands for.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Explain {
@@ -304,7 +305,7 @@ pub struct Explain {
     pub values: BTreeSet<Text>,
 }
 
-/// What made a wildcard.
+/// The reason for a wildcard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -326,7 +327,7 @@ pub struct ProcessRow {
     /// Arguments, with `*` for what varies.
     #[serde(deserialize_with = "crate::bounds::arguments")]
     pub argv: Vec<Text>,
-    /// What the processes wrote over their arguments, with `*` for what varies.
+    /// Titles that the processes wrote over their arguments, with `*` for what varies.
     #[serde(
         default,
         skip_serializing_if = "BTreeSet::is_empty",
@@ -399,7 +400,7 @@ pub struct FileRow {
     /// Path; `*` stands for what varies within a component, `**` for any components, `\*` for a star.
     #[serde(deserialize_with = "crate::bounds::path")]
     pub path: Text,
-    /// What is done to it.
+    /// The operations on it.
     #[serde(default)]
     pub operations: BTreeSet<FileOperation>,
     /// Names of the errnos that calls on it failed with.
@@ -457,8 +458,8 @@ pub struct PeerRow {
         deserialize_with = "crate::bounds::entries"
     )]
     pub claimed: BTreeSet<Text>,
-    /// Addresses of a peer that has a name: at most 256. Those of objects of the cluster are left
-    /// out, except public ones.
+    /// Addresses of a peer that has a name: at most 256. Addresses of objects of the cluster are
+    /// left out, except public ones.
     #[serde(
         default,
         skip_serializing_if = "BTreeSet::is_empty",
@@ -539,10 +540,10 @@ pub struct EventRow {
     /// Path of the executable; empty when it is not known.
     #[serde(deserialize_with = "crate::bounds::path")]
     pub exe: Text,
-    /// What it was.
+    /// The type of the event.
     #[serde(rename = "type")]
     pub event_type: EventType,
-    /// What matters of its details.
+    /// The details that matter.
     #[serde(default, deserialize_with = "crate::bounds::entries")]
     pub details: BTreeMap<Text, Text>,
     /// In which windows.
@@ -581,7 +582,8 @@ pub struct Coverage {
 pub enum Enough {
     /// It is.
     Yes,
-    /// It is for the load that its windows saw, which is not all: one window, no start, or less than a minute.
+    /// It is for the load that its windows saw, which is not all: one window, no start, or less than a
+    /// minute.
     ForWhatWasSeen,
     /// It is not, or that can't be told yet.
     #[default]

@@ -1,10 +1,10 @@
-//! What a profile can be relied on for.
+//! How far a profile can be relied on.
 
 use crate::text::Text;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What the whole document can be relied on for.
+/// How far the whole document can be relied on.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -19,7 +19,7 @@ pub struct Completeness {
         deserialize_with = "crate::bounds::numbers"
     )]
     pub window_covered: Option<f64>,
-    /// By dimension.
+    /// The state of each dimension.
     pub dimensions: BTreeMap<Dimension, DimensionCompleteness>,
     /// 1 minus the Good–Turing estimate of what is still unseen, by dimension.
     #[serde(
@@ -81,7 +81,8 @@ pub struct DimensionCompleteness {
     /// Why it is not complete, sorted.
     #[serde(default, deserialize_with = "crate::bounds::entries")]
     pub reasons: BTreeSet<Text>,
-    /// What the target used that no row of the dimension can show, since nobody looks at it, sorted.
+    /// Means that the target used and that no row of the dimension can show, since no hook looks at them,
+    /// sorted.
     #[serde(
         default,
         skip_serializing_if = "BTreeSet::is_empty",

@@ -53,7 +53,7 @@ pub struct Container {
     /// The kubelet's count of restarts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restarts: Option<u64>,
-    /// What the pod grants it, container over pod.
+    /// The rights that the pod grants it, container over pod.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub security_context: Option<SecurityContext>,
     /// Processes, sorted by id.
@@ -106,7 +106,7 @@ pub struct OwnerReference {
     pub name: Text,
 }
 
-/// What a pod grants to a container: the effective values, container over pod.
+/// The rights that a pod grants to a container: the effective values, container over pod.
 #[expect(
     clippy::struct_excessive_bools,
     reason = "each is a field of the Kubernetes API"
@@ -136,7 +136,7 @@ pub struct SecurityContext {
     /// Shares the node's process id namespace.
     #[serde(rename = "hostPID")]
     pub host_pid: bool,
-    /// What is mounted into it.
+    /// The volumes that are mounted into it.
     #[serde(default, deserialize_with = "crate::bounds::entries")]
     pub volumes: Vec<Volume>,
 }
@@ -154,7 +154,7 @@ pub struct NotRunning {
     pub container: Text,
     /// `CrashLoopBackOff`, `Completed`, `PodInitializing`, …: as the container's status has it.
     pub reason: Text,
-    /// What the status says besides.
+    /// The message of the status.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<Text>,
     /// How often it was started again.
@@ -178,7 +178,8 @@ pub struct NotRunning {
 pub struct Volume {
     /// Name of the volume in the pod.
     pub name: Text,
-    /// `configMap`, `secret`, `projected`, `emptyDir`, `persistentVolumeClaim`, `hostPath`, … as the API names it.
+    /// `configMap`, `secret`, `projected`, `emptyDir`, `persistentVolumeClaim`, `hostPath`, … as
+    /// the API names it.
     pub kind: Text,
     /// Where it is mounted.
     #[serde(deserialize_with = "crate::bounds::path")]

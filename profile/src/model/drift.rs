@@ -8,7 +8,7 @@ use crate::text::Text;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// What is new, gone or changed.
+/// The differences between a baseline and a profile: new, gone or changed.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -19,16 +19,16 @@ pub struct Drift {
     pub schema_version: Text,
     /// Always `Drift`.
     pub kind: DriftKind,
-    /// What was compared with.
+    /// The baseline of the comparison.
     pub baseline: DriftSide,
-    /// What was compared.
+    /// The profile of the comparison.
     pub profile: DriftSide,
     /// Every dimension that one side has could be compared, on every node.
     pub comparable: bool,
     /// Differences: by container, then the most severe first.
     #[serde(deserialize_with = "crate::bounds::rows")]
     pub rows: Vec<DriftRow>,
-    /// What could not be compared as a whole: rows there are true, what is missing is not known.
+    /// Dimensions that could not be compared as a whole: rows there are true, what is missing is not known.
     #[serde(default, deserialize_with = "crate::bounds::rows")]
     pub not_comparable: Vec<NotComparable>,
     /// Dimensions that neither side has, since no kernel of theirs can show them: nothing is lost.
@@ -87,15 +87,15 @@ pub struct DriftRow {
     /// 32 hexadecimal digits that name this difference: equal for equal differences. The first 16
     /// are enough for `--row`.
     pub id: Text,
-    /// What kind of difference.
+    /// The kind of difference.
     pub change: Change,
     /// The dimension.
     pub dimension: Dimension,
     /// Name of the container.
     pub container: Text,
-    /// What it means.
+    /// How severe the difference is.
     pub severity: Severity,
-    /// What differs, in words that stay the same.
+    /// The difference, in words that stay the same.
     pub key: Text,
     /// The row that accepting adds; of a row that is gone, the baseline's. A dimension that is
     /// incomplete is not a row of a baseline: it can't be accepted.
@@ -131,25 +131,25 @@ pub enum Change {
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum RowValue {
-    /// Of `processes`.
+    /// A row of `processes`.
     Process(ProcessRow),
-    /// Of `edges`.
+    /// A row of `edges`.
     Edge(EdgeRow),
-    /// Of `syscalls`.
+    /// A row of `syscalls`.
     Syscall(SyscallRow),
-    /// Of `files`.
+    /// A row of `files`.
     File(FileRow),
-    /// Of `network`.
+    /// A row of `network`.
     Peer(PeerRow),
-    /// Of `listen`.
+    /// A row of `listen`.
     Listen(ListenRow),
-    /// Of `dns`.
+    /// A row of `dns`.
     Dns(DnsRow),
-    /// Of `capabilities`.
+    /// A row of `capabilities`.
     Capability(CapabilityRow),
-    /// Of `events`.
+    /// A row of `events`.
     Event(EventRow),
-    /// Of no list: a dimension that was complete in the baseline is not in the profile.
+    /// A row that is in no list: a dimension that was complete in the baseline is not in the profile.
     Incomplete(IncompleteRow),
 }
 
@@ -161,7 +161,7 @@ pub struct IncompleteRow {
     pub reason: Text,
 }
 
-/// What could not be compared, and why.
+/// A dimension that could not be compared, and why.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct NotComparable {

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 pub struct Event {
     /// When it was first seen.
     pub time: Time,
-    /// What it was.
+    /// The type of the event.
     #[serde(rename = "type")]
     pub event_type: EventType,
     /// Id of the process row.
@@ -19,7 +19,7 @@ pub struct Event {
     pub process: Option<Text>,
     /// How often.
     pub count: u64,
-    /// What docs/profile.md lists for the type.
+    /// The details that docs/profile.md lists for the type.
     #[serde(default, deserialize_with = "crate::bounds::entries")]
     pub details: BTreeMap<Text, Text>,
 }

@@ -50,7 +50,7 @@ pub struct File {
     pub package: Option<Package>,
 }
 
-/// What was done to a file.
+/// An operation on a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -118,7 +118,7 @@ pub struct Owner {
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Mount {
-    /// What it is to Kubernetes.
+    /// The kind of mount in the terms of Kubernetes.
     pub kind: MountKind,
     /// Device, volume or name of what is mounted.
     #[serde(
@@ -136,7 +136,7 @@ pub struct Mount {
     pub host_path: Option<Text>,
 }
 
-/// What a mount is.
+/// The kind of a mount.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]

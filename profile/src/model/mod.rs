@@ -59,12 +59,12 @@ pub type Counts = BTreeMap<Text, u64>;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum Kind {
-    /// What one session showed.
+    /// The facts of one session.
     #[default]
     Profile,
 }
 
-/// What one session showed: facts only, from all its nodes.
+/// The facts of one session, from all its nodes.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -90,7 +90,7 @@ pub struct Profile {
         deserialize_with = "crate::bounds::entries"
     )]
     pub not_running: Vec<NotRunning>,
-    /// What the document can and cannot be relied on for.
+    /// How far the document can be relied on.
     pub completeness: Completeness,
 }
 

@@ -89,7 +89,7 @@ pub enum Direction {
     Outbound,
     /// The other end.
     Inbound,
-    /// Nobody yet: a listening socket.
+    /// A listening socket, without a peer.
     Listen,
 }
 

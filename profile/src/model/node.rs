@@ -30,10 +30,10 @@ pub struct Node {
         deserialize_with = "crate::bounds::entries"
     )]
     pub hooks: Vec<Hook>,
-    /// What did not reach the document.
+    /// Records that did not reach the document.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lost: Option<Lost>,
-    /// What the capture cost this node.
+    /// The cost of the capture on this node.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost: Option<Cost>,
     /// True when nothing was lost, late or cut by the hooks in use.
@@ -80,7 +80,8 @@ pub struct Hook {
     pub tier: Tier,
     /// Whether it works.
     pub state: HookState,
-    /// Runs that the kernel skipped because the program was active already; absent where the kernel does not count them.
+    /// Runs that the kernel skipped because the program was active already; absent where the kernel does not
+    /// count them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub missed: Option<u64>,
     /// Why it is not proven.
@@ -101,7 +102,7 @@ pub enum HookState {
     Missing,
 }
 
-/// What did not reach the document, counted by where it was lost.
+/// Records that did not reach the document, counted by where they were lost.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -118,7 +119,7 @@ pub struct Lost {
     pub frames: u64,
 }
 
-/// What the capture cost a node. Absent numbers are unknown.
+/// The cost of the capture on a node. Absent numbers are unknown.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]

@@ -25,8 +25,8 @@ pub struct Process {
     /// The arguments were longer than the capture takes.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub argv_truncated: bool,
-    /// What processes of the row wrote over their arguments, as `ps` shows it of servers. A process that ran before the
-    /// window has its title for arguments.
+    /// Titles that processes of the row wrote over their arguments, as `ps` shows them of servers.
+    /// A process that ran before the window has its title for arguments.
     #[serde(
         default,
         skip_serializing_if = "Vec::is_empty",
@@ -56,7 +56,7 @@ pub struct Process {
     /// The seccomp mode.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seccomp: Option<SeccompMode>,
-    /// Whose namespaces it lives in, by `mnt`, `pid`, `net`, `ipc`, `uts`, `user`, `cgroup`.
+    /// The owner of each namespace that it lives in, by `mnt`, `pid`, `net`, `ipc`, `uts`, `user`, `cgroup`.
     #[serde(default, deserialize_with = "crate::bounds::entries")]
     pub namespaces: BTreeMap<Text, NamespaceOwner>,
     /// How it came into the container.
@@ -111,11 +111,11 @@ pub enum SeccompMode {
     Disabled,
     /// read, write, exit and sigreturn only.
     Strict,
-    /// By filter programs.
+    /// Filtered by programs.
     Filter,
 }
 
-/// Whose namespace it is.
+/// The owner of a namespace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -142,7 +142,7 @@ pub enum Origin {
     Entrypoint,
     /// Entered from outside, as `kubectl exec` does.
     Exec,
-    /// Of an ephemeral container.
+    /// An ephemeral container.
     Debug,
     /// The container runtime itself, before it hands over.
     Runtime,

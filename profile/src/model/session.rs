@@ -11,9 +11,9 @@ use serde::{Deserialize, Serialize};
 pub struct Session {
     /// Random, lower-case hexadecimal; also the label of what was created in the cluster.
     pub id: Text,
-    /// What made the document.
+    /// The program that made the document.
     pub tool: Tool,
-    /// What was profiled.
+    /// The profiled target.
     pub target: Target,
     /// The arguments of the plugin as given, credentials masked.
     #[serde(
@@ -62,11 +62,12 @@ pub struct Tool {
     pub version: Text,
 }
 
-/// What the user named.
+/// The target that the user named.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Target {
-    /// A Kubernetes kind (`Pod`, `Deployment`, …) or, in local mode, `Command`, `Process`, `Cgroup`, `Container`.
+    /// A Kubernetes kind (`Pod`, `Deployment`, …) or, in local mode, `Command`, `Process`, `Cgroup`,
+    /// `Container`.
     pub kind: Text,
     /// Its name; the command line, pid, path or id in local mode.
     pub name: Text,
@@ -86,9 +87,9 @@ pub struct Target {
 #[serde(rename_all = "lowercase")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum LabelMode {
-    /// By its cgroup, container by container.
+    /// Processes are told by their cgroup, container by container.
     #[default]
     Cgroup,
-    /// By descent from one process.
+    /// Processes are told by their descent from one process.
     Tree,
 }

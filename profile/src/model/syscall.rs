@@ -23,7 +23,7 @@ pub struct Syscall {
     /// Failures by errno name.
     #[serde(deserialize_with = "crate::bounds::entries")]
     pub errors: Counts,
-    /// Entries that a signal interrupted and that the kernel began anew.
+    /// Entries that a signal interrupted and that the kernel began again.
     pub restarted: u64,
     /// Entries still running when the window closed.
     pub unfinished: u64,

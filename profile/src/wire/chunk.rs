@@ -18,8 +18,8 @@ pub const MAX_ROW_BYTES: usize = 128 << 10;
 /// Most bytes of a text in a row that was cut.
 const CUT_BYTES: usize = 64;
 
-// Deflate stores what it can't make smaller, with five bytes for each 64 KiB; sealing adds a number and a tag;
-// the frame around the base64 text has less than 1 KiB.
+// Deflate stores what it can't make smaller, with five bytes for each 64 KiB; sealing adds a number and a
+// tag; the frame around the base64 text has less than 1 KiB.
 const LARGEST: usize = CHUNK_BYTES + MAX_ROW_BYTES + 1024;
 const _: () = assert!(LARGEST <= MAX_CHUNK_BYTES);
 const _: () = assert!((LARGEST + LARGEST / 1000 + 256) / 3 * 4 + 1024 <= MAX_LINE_BYTES);
@@ -69,7 +69,7 @@ pub trait Row: Serialize {
 
 /// Rows of one container and one dimension, as JSON: many kinds of rows, one kind of code.
 struct Batch {
-    /// What comes before the rows in a chunk.
+    /// The text before the rows in a chunk.
     head: String,
     json: Vec<u8>,
     /// Where each row ends.
@@ -236,8 +236,8 @@ row!(Event, Events, |row| [row.process.as_ref()], {
     row.details.values_mut().for_each(cut_text);
 });
 
-/// The chunks of a capture, all together below the stream's limit. Each kind of rows has a room of its own, so that
-/// no kind that a target makes large leaves the others out.
+/// The chunks of a capture, all together below the stream's limit. Each kind of rows has a room of
+/// its own, so that no kind that a target makes large leaves the others out.
 pub struct Chunks {
     packer: Packer,
     frames: Vec<Frame>,
@@ -283,8 +283,8 @@ impl Chunks {
         self.frames.iter().map(bytes_of).sum()
     }
 
-    /// Takes the rows of one kind of the container with this number, in at most so many bytes of the stream. Those behind
-    /// half of them are cut.
+    /// Takes the rows of one kind of the container with this number, in at most so many bytes of
+    /// the stream. The rows behind half of them are cut.
     pub fn rows<T: Row>(
         &mut self,
         container: usize,
@@ -349,7 +349,7 @@ impl Chunks {
         }
     }
 
-    /// What comes before the chunks, the node and the containers without their rows, and the chunks.
+    /// The frames before the chunks, the node and the containers without their rows, and the chunks.
     #[must_use]
     pub fn finish(mut self, heads: &[Part]) -> Vec<Frame> {
         let mut frames = Vec::with_capacity(self.frames.len() + 1);

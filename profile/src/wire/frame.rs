@@ -17,7 +17,7 @@ pub struct Line {
     pub frame: Frame,
 }
 
-/// What a line holds.
+/// The content of a line.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Frame {
@@ -51,7 +51,7 @@ pub struct Hello {
     pub kernel: Text,
     /// `amd64`, `arm64`.
     pub arch: Text,
-    /// What was attached.
+    /// The hooks that were attached.
     #[serde(deserialize_with = "crate::bounds::entries")]
     pub hooks: Vec<Hook>,
     /// Public key of the probe, base64: chunks are sealed with it to the key of the request.
@@ -76,13 +76,13 @@ pub struct Progress {
     pub peers: u64,
 }
 
-/// Why there is no capture.
+/// The reason why a capture is missing.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Failure {
-    /// What kind of failure.
+    /// The kind of failure.
     pub code: FailureCode,
-    /// What failed and why, outermost first.
+    /// The message: what failed and why, outermost first.
     pub message: Text,
 }
 
@@ -96,7 +96,7 @@ pub enum FailureCode {
     NoBtf,
     /// The kernel does not let the probe load eBPF programs.
     BpfForbidden,
-    /// There is no such process or container.
+    /// The process or container does not exist.
     TargetNotFound,
     /// Another capture runs on the node.
     Busy,
@@ -155,49 +155,49 @@ pub enum Part {
     Container(Box<Container>),
     /// Rows of `processes`.
     Processes {
-        /// Whose.
+        /// Number of the container that the rows belong to.
         container: u32,
         /// The rows.
         rows: Vec<Process>,
     },
     /// Rows of `syscalls`.
     Syscalls {
-        /// Whose.
+        /// Number of the container that the rows belong to.
         container: u32,
         /// The rows.
         rows: Vec<Syscall>,
     },
     /// Rows of `files`.
     Files {
-        /// Whose.
+        /// Number of the container that the rows belong to.
         container: u32,
         /// The rows.
         rows: Vec<File>,
     },
     /// Rows of `network`.
     Network {
-        /// Whose.
+        /// Number of the container that the rows belong to.
         container: u32,
         /// The rows.
         rows: Vec<Network>,
     },
     /// Rows of `dns`.
     Dns {
-        /// Whose.
+        /// Number of the container that the rows belong to.
         container: u32,
         /// The rows.
         rows: Vec<Dns>,
     },
     /// Rows of `capabilities`.
     Capabilities {
-        /// Whose.
+        /// Number of the container that the rows belong to.
         container: u32,
         /// The rows.
         rows: Vec<CapabilityUse>,
     },
     /// Rows of `events`.
     Events {
-        /// Whose.
+        /// Number of the container that the rows belong to.
         container: u32,
         /// The rows.
         rows: Vec<Event>,
@@ -250,7 +250,7 @@ pub struct WindowReport {
     pub exit: Option<i32>,
     /// How tasks were attributed.
     pub label_mode: LabelMode,
-    /// What this node's rows can be relied on for.
+    /// How far this node's rows can be relied on.
     pub dimensions: BTreeMap<Dimension, DimensionCompleteness>,
     /// Coverage by dimension.
     #[serde(default)]

@@ -1,4 +1,4 @@
-//! What passes between the plugin and a probe: one [`Request`] down, a stream of [`Frame`]s up.
+//! The protocol between the plugin and a probe: one [`Request`] down, a stream of [`Frame`]s up.
 //!
 //! A frame is one line of JSON, `{"seq":N,"frame":{KIND:…}}`. The stream is: one `hello`, any number
 //! of `progress`, the capture in `chunk`s, and one `end` that holds the number of frames before it

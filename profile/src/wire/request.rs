@@ -5,7 +5,7 @@ use crate::model::Tier;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// What a probe shall capture, for how long, and where its frames go.
+/// The order to a probe: what to capture, for how long, and where its frames go.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Request {
@@ -16,7 +16,7 @@ pub struct Request {
     /// Name of the node for the report; the host name when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node: Option<String>,
-    /// What to capture.
+    /// The target of the capture.
     pub target: TargetSpec,
     /// For how long.
     pub window: Window,
@@ -44,7 +44,7 @@ pub struct Request {
     /// Who a command runs as; the probe's own user when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run_as: Option<RunAs>,
-    /// Signals that a command shall ignore, as its caller does: bit N - 1 is signal N.
+    /// Signals that a command ignores, as its caller does: bit N - 1 is signal N.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub ignored_signals: u64,
 }
@@ -111,7 +111,7 @@ impl Request {
     }
 }
 
-/// What to capture.
+/// The target of the capture.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum TargetSpec {
@@ -152,7 +152,7 @@ pub struct Window {
     pub seconds: Option<f64>,
 }
 
-/// Sizes of the tables. What finds a table full is counted in `lost`, never silent.
+/// Sizes of the tables. A record that finds a table full is counted in `lost`, never silent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Limits {

@@ -1,6 +1,6 @@
 //! Chunks sealed to the key of a session: who reads a pod's log, or the store that collects it, reads no
-//! profile. The plugin keeps the secret key in its memory, the request brings the public one. Each probe makes
-//! a key pair of its own, so that no number is used twice with one key.
+//! profile. The plugin keeps the secret key in its memory, the request brings the public one. Each probe
+//! makes a key pair of its own, so that no number is used twice with one key.
 //!
 //! The box is that of libsodium with XChaCha20-Poly1305, from the crate `crypto_box`.
 
@@ -32,7 +32,7 @@ impl SessionKey {
         STANDARD.encode(self.0.public_key().as_bytes())
     }
 
-    /// Opens what the probe with this public key, base64, has sealed. None: it is no key.
+    /// Opens what the probe with this public key, base64, has sealed. None: it is not a key.
     pub(super) fn opener(&self, probe: &str) -> Option<Opener> {
         Some(Opener(ChaChaBox::new(&public(probe)?, &self.0)))
     }
@@ -51,7 +51,7 @@ pub struct Sealer {
 }
 
 impl Sealer {
-    /// Seals to a session's public key, base64, with a key from random bytes of the system. None: it is no
+    /// Seals to a session's public key, base64, with a key from random bytes of the system. None: it is not a
     /// key.
     #[must_use]
     pub fn new(session: &str, random: [u8; 32]) -> Option<Self> {

@@ -10,7 +10,7 @@ use super::{
 use sha2::{Digest as _, Sha256};
 use std::fmt;
 
-/// Why nothing more is read of a stream. What arrived before stays usable.
+/// The reason why nothing more is read of a stream. Everything that arrived before stays usable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StreamError {
     /// All lines together are longer than [`MAX_STREAM_BYTES`], or the chunks inflate to more, or
@@ -72,14 +72,14 @@ impl Refused {
     }
 }
 
-/// What a stream held.
+/// The content of a stream.
 #[derive(Clone, Debug, Default)]
 pub struct Received {
     /// The capture.
     pub parts: Vec<Part>,
     /// Frames that could not be used.
     pub refused: Refused,
-    /// What is wrong with the stream as a whole.
+    /// The fault of the stream as a whole.
     pub fault: Option<StreamError>,
 }
 
@@ -217,7 +217,7 @@ impl Decoder {
         self.take(parsed.frame)
     }
 
-    /// The stream is read from its start once more: what comes again is no flood.
+    /// The stream is read from its start once more: what comes again is not a flood.
     pub fn again(&mut self) {
         self.bytes = 0;
     }
@@ -434,7 +434,7 @@ mod tests {
         let mut missing = lines.clone();
         missing.remove(2);
         assert_eq!(read(Decoder::default(), &missing), (1, 1, true));
-        // It is no frame.
+        // It is not a frame.
         let mut malformed = lines.clone();
         "no frame\n".clone_into(&mut malformed[2]);
         assert_eq!(read(Decoder::default(), &malformed), (1, 1, true));

@@ -17,23 +17,23 @@ const LOCAL_PROGRAM: &str = "/usr/local/bin/procmon-test";
 const LINK: &str = "/tmp/procmon-test-link";
 /// A program that was dropped.
 const DROPPED: &str = "/tmp/procmon-test-dropped";
-/// What looks like a pod's credentials; made only where it is not there.
+/// A path of a pod's credentials; made only where it is not there.
 const TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
 
-/// What one window has more than the others.
+/// A change that one window has and the others do not.
 #[derive(Clone, Debug)]
 pub struct Change {
     /// Its name.
     pub name: String,
-    /// What happens, in a few words.
+    /// The change in a few words.
     pub what: String,
     /// Requests to the agent.
     pub steps: Vec<Vec<String>>,
     /// Dimension of the row that must tell.
     pub dimension: String,
-    /// What the row's key must contain.
+    /// Words that the row's key must contain.
     pub words: Vec<String>,
-    /// What the row must say somewhere.
+    /// Words that the row must contain somewhere.
     pub also: Vec<String>,
     /// The least severity that a defender expects.
     pub severity: String,
@@ -42,7 +42,7 @@ pub struct Change {
 }
 
 impl Change {
-    /// What an evaluation needs to know.
+    /// The facts that an evaluation needs.
     #[must_use]
     pub fn expectation(&self) -> Value {
         json!({"what": self.what, "dimension": self.dimension, "words": self.words, "also": self.also, "severity": self.severity})
@@ -92,7 +92,7 @@ impl Props {
             std::fs::write(&source, "int procmon_preloaded = 1;\n").expect("a file");
             succeed(Command::new(compiler).args(["-shared", "-fPIC", "-o", &library, &source]));
         }
-        // What an earlier run left that was killed: nobody else uses these names.
+        // Remains of an earlier run that was killed: no other program uses these names.
         props.undo();
         props
     }

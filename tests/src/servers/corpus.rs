@@ -34,7 +34,7 @@ impl Default for Plan {
     }
 }
 
-/// What a document is for.
+/// The use of a document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Group {
     /// Part of the baseline: same load, the server runs for some time.

@@ -1,4 +1,4 @@
-//! What `kubectl procmon diff` says of the documents of a server: rows where nothing changed, and
+//! The result of `kubectl procmon diff` for the documents of a server: rows where nothing changed, and
 //! changes that it does not find.
 
 use super::{Group, Kind, Plan, documents};
@@ -12,7 +12,7 @@ use std::process::Command;
 /// Severities, the least first.
 const SEVERITIES: [&str; 5] = ["info", "low", "medium", "high", "critical"];
 
-/// What came of one server.
+/// The result of one server.
 #[derive(Debug)]
 pub struct Verdict {
     /// The server.
@@ -27,9 +27,9 @@ pub struct Verdict {
     pub alarms: Vec<String>,
     /// Changes that were injected.
     pub changes: u32,
-    /// Those that were not found as expected, and what was found.
+    /// Changes that were not found as expected, and what was found.
     pub missed: Vec<String>,
-    /// What the baseline says of its own coverage, by dimension.
+    /// The coverage that the baseline states, by dimension.
     pub coverage: BTreeMap<String, f64>,
     /// The share of observations in windows under the same load that the baseline knows, by dimension.
     pub held_out: BTreeMap<String, f64>,
@@ -146,7 +146,7 @@ pub fn judge(kind: Kind, folder: &Path, plan: &Plan) -> Verdict {
                     ));
                 }
             }
-            // The agent starts the server anew: that is a change of its own.
+            // The agent starts the server again: that is a change of its own.
             (Group::Within, _) => {}
             _ => {
                 save(&baseline, &windows);

@@ -28,7 +28,7 @@ pub enum Kind {
 /// Where a server lives: the same for all of its windows.
 #[derive(Clone, Debug)]
 pub struct Site {
-    /// What it is.
+    /// The kind of the server.
     pub kind: Kind,
     /// All of its files.
     pub folder: PathBuf,
@@ -124,7 +124,7 @@ impl Kind {
     pub const fn stop_signal(self) -> i32 {
         match self {
             Self::Nginx => libc::SIGQUIT,
-            // What SIGTERM waits for, clients that leave, may not come.
+            // SIGTERM waits for clients to leave, which may never happen.
             Self::Postgres => libc::SIGINT,
             _ => libc::SIGTERM,
         }

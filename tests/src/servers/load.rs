@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// What clients ask for.
+/// The kind of requests that clients make.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Load {
     /// The same requests in the same order, by the same number of clients.
@@ -29,7 +29,7 @@ pub struct Traffic {
     _programs: Vec<Running>,
 }
 
-/// What clients are told, and tell.
+/// The state that clients and the test share.
 #[derive(Debug, Default)]
 struct Progress {
     stop: AtomicBool,
@@ -205,7 +205,7 @@ impl Connection {
     }
 }
 
-/// What is asked of a server that speaks HTTP.
+/// A request to a server that speaks HTTP.
 struct Request {
     method: &'static str,
     path: String,
@@ -284,14 +284,14 @@ fn redis_command(load: Load, step: u64, dice: &mut Dice) -> Vec<String> {
     }
 }
 
-/// One client: asks, pauses, connects anew as often as its load wants.
+/// One client: asks, pauses, connects again as often as its load wants.
 fn client_loop(site: &Site, load: Load, client: u64, progress: &Progress) {
     let mut dice = load.dice(client);
     let mut connection: Option<Connection> = None;
     let mut step = 0;
     while !progress.is_over() {
         let keep = match load {
-            // The first client stays, the second comes anew with every request.
+            // The first client stays, the second connects again with every request.
             Load::Same => client == 0,
             Load::Varied(seed) => dice.below(8) >= seed % 8,
         };
@@ -320,7 +320,7 @@ fn client_loop(site: &Site, load: Load, client: u64, progress: &Progress) {
     }
 }
 
-/// What PostgreSQL's own client sends, and what it is to do for that.
+/// Starts PostgreSQL's own clients with the statements of the load.
 fn benchmarks(site: &Site, load: Load) -> Vec<Running> {
     let start = |arguments: &[&str]| {
         Running::start(
@@ -375,7 +375,7 @@ pub(super) fn is_ready(site: &Site) -> bool {
         .is_ok_and(|status| status.success())
 }
 
-/// What PostgreSQL's data is before its first window.
+/// Fills PostgreSQL's data before its first window.
 pub(super) fn fill(site: &Site) {
     succeed(
         Command::new(postgres_program("pgbench").expect("PostgreSQL is installed"))
@@ -385,7 +385,7 @@ pub(super) fn fill(site: &Site) {
     );
 }
 
-/// What operators and the time of day do: logs are moved away, data is packed, jobs get other input.
+/// The work of operators and of the time of day: logs are moved away, data is packed, jobs get other input.
 fn keep_house(site: &Site, load: Load, server: i32, progress: &Progress) {
     let mut rotated = false;
     for round in 0_u64.. {
@@ -431,7 +431,7 @@ fn rotate(site: &Site, server: i32, progress: &Progress) {
     let signal = match site.kind {
         Kind::Nginx => Some(libc::SIGUSR1),
         Kind::Node => Some(libc::SIGUSR2),
-        // These name their log anew with every line.
+        // These servers open their log again with every line.
         Kind::Redis | Kind::Cron | Kind::Postgres => None,
         // These rotate by themselves.
         Kind::Java | Kind::Python => return,

@@ -1,4 +1,4 @@
-//! What is around a server, outside of its process tree: its backend, and peers that it must not have.
+//! The surroundings of a server, outside of its process tree: its backend, and peers that it must not have.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket};

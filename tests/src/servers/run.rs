@@ -26,7 +26,7 @@ const INTO_THE_WINDOW: Duration = Duration::from_millis(700);
 pub struct Server {
     /// Where it lives.
     pub site: Site,
-    /// What is around it.
+    /// The surroundings of the server.
     pub outside: Outside,
     agent: Option<Running>,
 }

@@ -1,9 +1,9 @@
-//! What all arguments of a program say together.
+//! Facts that all arguments of a program say together.
 
 use crate::mask::names::{self, Secrecy};
 use crate::mask::{commands, habits};
 
-/// What a program reads from its input.
+/// The kind of text that a program reads from its input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::mask) enum Fed {
     /// Nothing that is known to be a credential.
@@ -14,7 +14,7 @@ pub(in crate::mask) enum Fed {
     Pair,
 }
 
-/// What all arguments together say.
+/// Facts that all arguments together say.
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(super) struct Facts {
     /// A credential is written: each `name=value` holds one.
@@ -37,7 +37,7 @@ const NOUNS: [&str; 6] = [
     "securestring",
 ];
 
-/// What writes one.
+/// Verbs of programs that write one.
 const VERBS: [&str; 8] = [
     "create", "put", "set", "add", "write", "update", "patch", "new",
 ];
@@ -104,7 +104,7 @@ pub(super) fn base(word: &str) -> &str {
     word.rsplit('/').next().unwrap_or_default()
 }
 
-/// What a program with these arguments reads from its input.
+/// The kind of text that a program with these arguments reads from its input.
 pub(in crate::mask) fn reads(words: &[&str]) -> Fed {
     let Some(first) = words.first() else {
         return Fed::No;
@@ -171,7 +171,7 @@ pub(in crate::mask) fn reads(words: &[&str]) -> Fed {
     }
 }
 
-/// By argument: a user is named beside it, by the same program.
+/// For each argument: a user is named beside it, by the same program.
 pub(super) fn has_user(words: &[&str]) -> Vec<bool> {
     let mut has = vec![false; words.len()];
     let mut start = 0;
@@ -263,7 +263,7 @@ pub(super) fn is_verb(word: &str) -> bool {
     )
 }
 
-/// `create secret`, `set secret`: their names are no credentials.
+/// `create secret`, `set secret`: their names are not credentials.
 pub(super) fn is_verb_of_secrets(words: &[&str]) -> bool {
     words
         .iter()

@@ -12,7 +12,7 @@ use super::value::{self, Shape, Verdict};
 use super::{How, MASK, text};
 use facts::{Facts, base, has_user, is_assignment, is_long_name, is_script_option, program};
 
-/// What the next argument is.
+/// The meaning of the next argument.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Next {
     Plain,
@@ -29,7 +29,7 @@ enum Next {
     Printer,
 }
 
-/// What has to go of each argument. `given`: what the program behind a pipe reads.
+/// The parts of each argument that have to go. `given`: what the program behind a pipe reads.
 pub(super) fn mask(words: &[&str], how: How, given: Fed) -> Vec<Spans> {
     let mut out = vec![Spans::default(); words.len()];
     let facts = Facts::of(words);
@@ -66,7 +66,7 @@ pub(super) fn mask(words: &[&str], how: How, given: Fed) -> Vec<Spans> {
     out
 }
 
-/// What a program reads hides as much of a text.
+/// Masks a text as far as the program that reads it requires.
 pub(super) fn input(word: &str, reads: Fed, spans: &mut Spans) {
     let from = match reads {
         Fed::No => return,
@@ -99,7 +99,7 @@ struct Reader<'a> {
     /// The program was named.
     begun: bool,
     has_user: Vec<bool>,
-    /// Places of credentials among those that are no options, counted down.
+    /// Places of credentials among the arguments that are not options, counted down.
     places: Vec<usize>,
     /// The last word that sets something, and its place.
     verb: Option<usize>,
@@ -321,7 +321,7 @@ impl<'a> Reader<'a> {
         false
     }
 
-    /// What a letter announced. `from`: where the value begins in its argument.
+    /// Masks the value that a letter announced. `from`: where the value begins in its argument.
     fn take(&self, takes: Takes, value: &str, from: usize, spans: &mut Spans) {
         let sign = match takes {
             Takes::Other => return,

@@ -1,4 +1,4 @@
-//! Arguments that are no options, and values.
+//! Arguments that are not options, and values.
 
 use super::facts::{is_verb, is_verb_of_secrets};
 use super::{Fed, Next, Reader, input};
@@ -8,7 +8,7 @@ use crate::mask::value::{self, Shape, Verdict};
 use crate::mask::{MASK, script, text};
 
 impl Reader<'_> {
-    /// A word that is no option: an assignment, a name, a verb, or anything else.
+    /// A word that is not an option: an assignment, a name, a verb, or anything else.
     pub(super) fn operand(&mut self, place: usize, word: &str, spans: &mut Spans) {
         // QEMU: `-object secret,id=s0,data=…`.
         if let Some(data) = word

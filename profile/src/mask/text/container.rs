@@ -72,7 +72,7 @@ pub(super) fn container(text: &str, from: usize, meaning: Meaning, spans: &mut S
         }
         place += 1;
     }
-    // Of the arguments of a call the first is whom it is about.
+    // The first argument of a call is whom it is about.
     let skipped = usize::from(is_call && leaves.len() > 1);
     for (from, to) in leaves.into_iter().skip(skipped) {
         if value::judge(&text[from..to], strong) == Verdict::Goes {

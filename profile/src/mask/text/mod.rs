@@ -1,4 +1,4 @@
-//! What a text says by itself, whatever program gets it: `name=value`, headers, JSON, XML, SQL,
+//! Credentials that a text itself shows, whatever program gets it: `name=value`, headers, JSON, XML, SQL,
 //! calls, and `user:password@host`.
 
 mod container;
@@ -76,7 +76,7 @@ fn pairs(text: &str, spans: &mut Spans) {
             place += 1;
             continue;
         }
-        // In source `\\n` is no letter of the name behind it.
+        // In source `\\n` is not a letter of the name behind it.
         let is_escape =
             place > 0 && bytes[place - 1] == b'\\' && matches!(bytes[place], b'n' | b't' | b'r');
         let start = place + usize::from(is_escape && place + 1 < bytes.len());

@@ -1,11 +1,11 @@
-//! What several words say: SQL, XML, netrc, `Bearer x`, and what answers a prompt.
+//! Statements of several words: SQL, XML, netrc, `Bearer x`, and what answers a prompt.
 
 use super::{closing, hide, is_name, quote_at, skip};
 use crate::mask::names::{self, Meaning, Secrecy};
 use crate::mask::spans::Spans;
 use crate::mask::value;
 
-/// What a word before it says is a credential: `Bearer x`, `Basic eDp5`.
+/// A word that the word before it announces as a credential: `Bearer x`, `Basic eDp5`.
 pub(super) fn announced(
     text: &str,
     name: &str,
