@@ -2,7 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a panic shows the line")]
 
 use procmon_tests::document::read;
-use procmon_tests::plugin;
+use procmon_tests::{golden, plugin};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -770,12 +770,10 @@ fn a_start_that_the_baseline_never_saw_is_no_drift_but_an_intruder_in_it_is() {
 /// Documents of every released version stay readable.
 #[test]
 fn recorded_streams_and_documents_are_read_for_ever() {
-    let golden = procmon_tests::root().join("tests/golden");
-    let mut versions = 0;
-    for version in std::fs::read_dir(golden).unwrap() {
-        let folder = version.unwrap().path();
+    let versions = golden::versions();
+    assert!(versions.len() > 1, "{versions:?}");
+    for folder in versions {
         let at = |name: &str| folder.join(name).display().to_string();
-        versions += 1;
         let text = exits(0, &["show", "--frames", &at("stream.ndjson"), "-o", "json"]);
         let replayed: Value = serde_json::from_str(&text).unwrap();
         assert_eq!(replayed["completeness"]["complete"], true, "{replayed:#}");
@@ -797,36 +795,36 @@ fn recorded_streams_and_documents_are_read_for_ever() {
         }
         assert!(exits(0, &["baseline", "show", &at("baseline.yaml")]).contains("/usr/bin/cat"));
     }
-    assert!(versions > 0);
 }
 
 /// Each document is shown in the forms that it has, and says which they are.
 #[test]
 fn a_saved_document_is_shown_in_each_of_its_forms() {
-    let golden = procmon_tests::root().join("tests/golden/v1.0");
-    let at = |name: &str| golden.join(name).display().to_string();
     let every = ["table", "wide", "json", "yaml"];
-    for (file, own, foreign) in [
-        (
-            "profile.json",
-            &["name"][..],
-            &["markdown", "sarif", "junit"][..],
-        ),
-        ("drift.json", &["markdown", "sarif", "junit"], &["name"]),
-        ("baseline.yaml", &[], &["name", "sarif"]),
-    ] {
-        for form in every.iter().chain(own) {
-            assert!(
-                !exits(0, &["show", &at(file), "-o", form]).is_empty(),
-                "{file} {form}"
-            );
-        }
-        for form in foreign {
-            let reason = format!("has no form `{form}`");
-            refused(
-                &["show", &at(file), "-o", form],
-                &[&reason, "it has: table, wide, json, yaml"],
-            );
+    for folder in golden::versions() {
+        let at = |name: &str| folder.join(name).display().to_string();
+        for (file, own, foreign) in [
+            (
+                "profile.json",
+                &["name"][..],
+                &["markdown", "sarif", "junit"][..],
+            ),
+            ("drift.json", &["markdown", "sarif", "junit"], &["name"]),
+            ("baseline.yaml", &[], &["name", "sarif"]),
+        ] {
+            for form in every.iter().chain(own) {
+                assert!(
+                    !exits(0, &["show", &at(file), "-o", form]).is_empty(),
+                    "{file} {form}"
+                );
+            }
+            for form in foreign {
+                let reason = format!("has no form `{form}`");
+                refused(
+                    &["show", &at(file), "-o", form],
+                    &[&reason, "it has: table, wide, json, yaml"],
+                );
+            }
         }
     }
 }

@@ -5,12 +5,12 @@
 
 use procmon_profile::text::acts;
 use procmon_profile::wire::{Frame, Hello, PROTOCOL, StreamWriter};
-use procmon_tests::{plugin, root};
+use procmon_tests::{golden, plugin};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -89,7 +89,7 @@ impl Folder {
 }
 
 fn golden(name: &str) -> PathBuf {
-    root().join("tests/golden/v1.0").join(name)
+    golden::version("v1.0").join(name)
 }
 
 fn profile() -> Value {
@@ -667,12 +667,10 @@ fn a_hint_with_names_of_a_kubeconfig_is_one_line() {
 
 #[test]
 fn saved_documents_of_earlier_versions_are_read() {
-    for name in ["profile.json", "baseline.yaml", "drift.json"] {
-        let path: &Path = &golden(name);
-        assert_eq!(
-            run(&["show", path.to_str().unwrap()]).status.code(),
-            Some(0),
-            "{name}"
-        );
+    for folder in golden::versions() {
+        for name in ["profile.json", "baseline.yaml", "drift.json"] {
+            let path = folder.join(name).display().to_string();
+            assert_eq!(run(&["show", &path]).status.code(), Some(0), "{path}");
+        }
     }
 }

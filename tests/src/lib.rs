@@ -4,6 +4,7 @@
 pub mod capture;
 pub mod cluster;
 pub mod document;
+pub mod golden;
 pub mod liar;
 mod process;
 pub mod profiled;
