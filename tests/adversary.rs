@@ -7,7 +7,7 @@ use procmon_profile::merge::{NodeCapture, merge};
 use procmon_profile::model::Session;
 use procmon_profile::wire::{Decoder, Request, SessionKey, TargetSpec};
 use procmon_tests::capture::{self, request, stdout};
-use procmon_tests::document::{rows, state};
+use procmon_tests::document::{reasons, rows, state};
 use procmon_tests::workload::{self, Linked};
 use procmon_tests::{Running, has_bpf, plugin, wait_for};
 use serde_json::Value;
@@ -154,10 +154,6 @@ fn attack(arguments: &[&str], seconds: f64) -> Outcome {
     let outcome = outcome(probe(&limits, &asked), || target.go());
     assert!(target.process.wait(SOON).success());
     outcome
-}
-
-fn reasons(document: &Value, dimension: &str) -> String {
-    document["completeness"]["dimensions"][dimension]["reasons"].to_string()
 }
 
 fn window_seconds(document: &Value) -> f64 {

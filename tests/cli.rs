@@ -1,22 +1,14 @@
 //! The built plugin without a cluster: help, usage, stored profiles, bad input, exit codes.
 #![expect(clippy::unwrap_used, reason = "a panic shows the line")]
 
-use procmon_tests::plugin;
+use procmon_tests::{plugin, run};
 use std::fs::Permissions;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
-
-fn run(args: &[&str]) -> Output {
-    Command::new(plugin())
-        .args(args)
-        .stdin(Stdio::null())
-        .output()
-        .unwrap()
-}
 
 /// Exit code 2, nothing on standard output, and an error that says these things.
 fn refused(args: &[&str], says: &[&str]) {

@@ -2,10 +2,9 @@
 #![expect(clippy::unwrap_used, reason = "a panic shows the line")]
 
 use procmon_tests::document::read;
-use procmon_tests::{golden, plugin};
+use procmon_tests::{golden, run};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
 
 struct Folder(tempfile::TempDir);
 
@@ -30,14 +29,6 @@ impl Folder {
     fn path(&self, name: &str) -> String {
         self.at(name).display().to_string()
     }
-}
-
-fn run(args: &[&str]) -> Output {
-    Command::new(plugin())
-        .args(args)
-        .stdin(Stdio::null())
-        .output()
-        .unwrap()
 }
 
 /// Runs the plugin and expects an exit code; its standard output.
@@ -120,26 +111,23 @@ fn intruder() -> Value {
     seen
 }
 
+/// Saves a baseline of these profiles.
+fn save<const N: usize>(baseline: &str, windows: [&str; N]) {
+    let from = windows.into_iter().flat_map(|window| ["--from", window]);
+    let args: Vec<&str> = ["baseline", "save", baseline]
+        .into_iter()
+        .chain(from)
+        .collect();
+    exits(0, &args);
+}
+
 fn saved(folder: &Folder, name: &str) -> String {
     let baseline = folder.path(name);
     let windows: Vec<String> = ["a", "bb", "ccc"]
         .iter()
         .map(|session| folder.write(&format!("{session}.json"), &profile(session)))
         .collect();
-    exits(
-        0,
-        &[
-            "baseline",
-            "save",
-            &baseline,
-            "--from",
-            &windows[0],
-            "--from",
-            &windows[1],
-            "--from",
-            &windows[2],
-        ],
-    );
+    save(&baseline, [&windows[0], &windows[1], &windows[2]]);
     baseline
 }
 
@@ -476,21 +464,9 @@ fn files_are_made_for_git() {
         .map(|session| folder.path(&format!("{session}.json")))
         .collect();
     // In another order, and one twice.
-    exits(
-        0,
-        &[
-            "baseline",
-            "save",
-            &baseline,
-            "--from",
-            &windows[0],
-            "--from",
-            &windows[1],
-            "--from",
-            &windows[2],
-            "--from",
-            &windows[1],
-        ],
+    save(
+        &baseline,
+        [&windows[0], &windows[1], &windows[2], &windows[1]],
     );
     assert_eq!(std::fs::read(&baseline).unwrap(), before);
     exits(
@@ -546,20 +522,7 @@ fn wildcards_are_learned_from_what_varies_and_explained() {
         windows.push(folder.write(&format!("{session}.json"), &seen));
     }
     let baseline = folder.path("b.yaml");
-    exits(
-        0,
-        &[
-            "baseline",
-            "save",
-            &baseline,
-            "--from",
-            &windows[0],
-            "--from",
-            &windows[1],
-            "--from",
-            &windows[2],
-        ],
-    );
+    save(&baseline, [&windows[0], &windows[1], &windows[2]]);
     let shown = exits(0, &["baseline", "show", &baseline, "--explain"]);
     assert!(shown.contains("/data/part-*.bin"), "{shown}");
     assert!(

@@ -6,7 +6,7 @@
 use procmon_profile::model::Tier;
 use procmon_profile::wire::{Request, TargetSpec};
 use procmon_tests::capture::{self, capture, document, request, stdout};
-use procmon_tests::document::{rows, state};
+use procmon_tests::document::{DIMENSIONS, reasons, rows, state};
 use procmon_tests::profiled::LOCAL;
 use procmon_tests::workload::{self, Linked};
 use procmon_tests::{Running, has, has_bpf, plugin, root, signal, wait_for};
@@ -21,15 +21,6 @@ use std::time::{Duration, Instant};
 const SOON: Duration = Duration::from_secs(30);
 /// The number of calls that every workload makes; only a small table of tasks changes it.
 const CALLS: u64 = 1000;
-const DIMENSIONS: [&str; 7] = [
-    "processes",
-    "syscalls",
-    "files",
-    "network",
-    "dns",
-    "capabilities",
-    "events",
-];
 
 fn exe() -> PathBuf {
     workload::path("faults", Linked::Dynamic)
@@ -60,10 +51,6 @@ fn calls(document: &Value) -> u64 {
         .filter(|row| row["name"] == "getppid")
         .map(|row| row["calls"].as_u64().unwrap())
         .sum()
-}
-
-fn reasons(document: &Value, dimension: &str) -> String {
-    document["completeness"]["dimensions"][dimension]["reasons"].to_string()
 }
 
 /// Exactly these dimensions are partial, each with a reason, and the node is not complete.

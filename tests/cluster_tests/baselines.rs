@@ -7,6 +7,24 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 use std::process::Stdio;
 
+/// Saves a baseline of the workload `busy`, of two windows that are this long.
+fn save_two_windows(namespace: &Namespace<'_>, duration: &str) {
+    exits(
+        namespace,
+        0,
+        &[
+            "baseline",
+            "save",
+            "cm/busy",
+            "deploy/busy",
+            "--windows",
+            "2",
+            "--duration",
+            duration,
+        ],
+    );
+}
+
 #[test]
 fn parts_of_a_baseline_that_was_never_written_are_deleted_by_its_name() {
     let Some(cluster) = cluster() else { return };
@@ -36,20 +54,7 @@ fn a_baseline_is_kept_beside_its_workload_which_is_compared_with_it() {
         BUSY,
     ));
     namespace.wait_ready("app=busy");
-    exits(
-        &namespace,
-        0,
-        &[
-            "baseline",
-            "save",
-            "cm/busy",
-            "deploy/busy",
-            "--windows",
-            "2",
-            "--duration",
-            "2s",
-        ],
-    );
+    save_two_windows(&namespace, "2s");
     let (list, _) = exits(&namespace, 0, &["baseline", "list"]);
     assert!(
         list.contains("cm/busy") && list.contains("Deployment/"),
@@ -124,20 +129,7 @@ fn two_who_merge_at_once_lose_nothing_and_an_edited_baseline_is_refused() {
     let namespace = Namespace::new(cluster, "merge");
     namespace.apply(&workload_of("Deployment", "apps", "busy", "", BUSY));
     namespace.wait_ready("app=busy");
-    exits(
-        &namespace,
-        0,
-        &[
-            "baseline",
-            "save",
-            "cm/busy",
-            "deploy/busy",
-            "--windows",
-            "2",
-            "--duration",
-            "1s",
-        ],
-    );
+    save_two_windows(&namespace, "1s");
     let folder = tempfile::tempdir().unwrap();
     let profiles: Vec<String> = ["one", "two", "three"]
         .iter()

@@ -1,6 +1,6 @@
 //! A user with the role `edit` in the namespace: reads nothing of a capture and can not change one unnoticed.
 
-use crate::harness::{BUSY, SOON, check_complete, shell_pod, start, wait_for_probe};
+use crate::harness::{BUSY, SOON, check_complete, run_shell_pod, start, wait_for_probe};
 use crate::rights::user_with;
 use procmon_tests::cluster::{Cluster, Namespace, cluster};
 use procmon_tests::document::rows;
@@ -50,11 +50,11 @@ fn of_session(namespace: &Namespace<'_>, kind: &str) -> String {
 fn who_may_read_logs_reads_nothing_of_the_capture() {
     let Some(cluster) = cluster() else { return };
     let namespace = Namespace::new(cluster, "sealed");
-    namespace.apply(&shell_pod(
+    run_shell_pod(
+        &namespace,
         "busy",
         "while :; do /bin/true a-word-of-the-target; cat /etc/passwd >/dev/null; sleep 0.05; done",
-    ));
-    namespace.wait_ready("app=busy");
+    );
     let user = editor(&namespace);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("p.json");
@@ -106,8 +106,7 @@ fn who_may_read_logs_reads_nothing_of_the_capture() {
 fn a_probe_that_an_editor_replaces_ends_the_session() {
     let Some(cluster) = cluster() else { return };
     let namespace = Namespace::new(cluster, "swap");
-    namespace.apply(&shell_pod("busy", BUSY));
-    namespace.wait_ready("app=busy");
+    run_shell_pod(&namespace, "busy", BUSY);
     let user = editor(&namespace);
     let other = other_probe();
     // The editor may come too late, when the probe was mounted and proven: that session is fine.
@@ -188,8 +187,7 @@ impl Drop for Policy<'_> {
 fn with_the_policy_an_editor_can_neither_change_nor_enter_a_probe() {
     let Some(cluster) = cluster() else { return };
     let namespace = Namespace::new(cluster, "policy");
-    namespace.apply(&shell_pod("busy", BUSY));
-    namespace.wait_ready("app=busy");
+    run_shell_pod(&namespace, "busy", BUSY);
     let editor = editor(&namespace);
     let ephemeral =
         "{apiGroups: [\"\"], resources: [pods/ephemeralcontainers], verbs: [get, patch, update]}";
@@ -270,8 +268,7 @@ fn with_the_policy_an_editor_can_neither_change_nor_enter_a_probe() {
 fn with_the_policy_of_the_probe_only_the_known_one_is_admitted() {
     let Some(cluster) = cluster() else { return };
     let namespace = Namespace::new(cluster, "pinned");
-    namespace.apply(&shell_pod("busy", BUSY));
-    namespace.wait_ready("app=busy");
+    run_shell_pod(&namespace, "busy", BUSY);
     let keep = |path: &Path| {
         let file = format!("--from-file=probe={}", path.display());
         let _ = namespace.kubectl(&["delete", "configmap", "procmon-probe", "--ignore-not-found"]);

@@ -2,6 +2,7 @@
 
 use procmon_tests::cluster::{MANAGED, Namespace, pod};
 use procmon_tests::document::check_sums;
+use procmon_tests::profiled;
 use procmon_tests::{Running, wait_for};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -28,6 +29,12 @@ pub(crate) fn shell(name: &str, script: &str) -> String {
 /// One pod with one container, `main`, that runs a shell script.
 pub(crate) fn shell_pod(name: &str, script: &str) -> String {
     pod(name, &format!("containers:\n{}", shell("main", script)))
+}
+
+/// Creates such a pod and waits until it runs.
+pub(crate) fn run_shell_pod(namespace: &Namespace<'_>, name: &str, script: &str) {
+    namespace.apply(&shell_pod(name, script));
+    namespace.wait_ready(&format!("app={name}"));
 }
 
 /// A workload of a kind with a pod template, whose container `main` runs a shell script.
@@ -70,11 +77,7 @@ pub(crate) fn names<'a>(document: &'a Value, pointer: &str) -> Vec<&'a str> {
 }
 
 pub(crate) fn check_complete(document: &Value) {
-    assert_eq!(
-        document["completeness"]["complete"], true,
-        "{:#}",
-        document["completeness"]
-    );
+    profiled::check_complete(document);
     assert!(
         !document["containers"].as_array().unwrap().is_empty(),
         "{document:#}"

@@ -1,13 +1,12 @@
 //! Sessions that are interrupted, killed or cut off from the API server leave nothing behind.
 
 use crate::harness::{
-    BUSY, SOON, check_complete, check_nothing_new, shell_pod, start, wait_for_probe,
+    BUSY, SOON, check_complete, check_nothing_new, run_shell_pod, start, wait_for_probe,
 };
 use procmon_tests::cluster::{Cluster, MANAGED, Namespace, cluster};
 use procmon_tests::document::rows;
 use procmon_tests::{signal, wait_for};
-use std::io::Read as _;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::Stdio;
@@ -48,8 +47,7 @@ fn stop_probe(namespace: &Namespace<'_>) {
 fn interrupts_end_the_window_early_and_leave_nothing() {
     let Some(cluster) = cluster() else { return };
     let namespace = Namespace::new(cluster, "interrupt");
-    namespace.apply(&shell_pod("busy", BUSY));
-    namespace.wait_ready("app=busy");
+    run_shell_pod(&namespace, "busy", BUSY);
     let folder = tempfile::tempdir().unwrap();
     let before = cluster.everything();
     for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
@@ -94,8 +92,7 @@ fn interrupts_end_the_window_early_and_leave_nothing() {
 fn a_window_that_somebody_else_cuts_is_partial() {
     let Some(cluster) = cluster() else { return };
     let namespace = Namespace::new(cluster, "evicted");
-    namespace.apply(&shell_pod("busy", BUSY));
-    namespace.wait_ready("app=busy");
+    run_shell_pod(&namespace, "busy", BUSY);
     let folder = tempfile::tempdir().unwrap();
     for kind in ["pod", "job"] {
         let path = folder.path().join("p.json");
@@ -122,8 +119,7 @@ fn killed_at_any_moment_the_cluster_takes_away_what_is_left_by_the_deadline() {
     const WINDOW: u64 = 2;
     let Some(cluster) = cluster() else { return };
     let namespace = Namespace::new(cluster, "kill");
-    namespace.apply(&shell_pod("busy", BUSY));
-    namespace.wait_ready("app=busy");
+    run_shell_pod(&namespace, "busy", BUSY);
     let folder = tempfile::tempdir().unwrap();
     let before = cluster.everything();
     let mut left = 0;
@@ -212,8 +208,7 @@ fn pump(mut from: TcpStream, mut to: TcpStream, is_cut: &AtomicBool) {
 fn an_api_server_that_is_gone_for_a_while_costs_nothing() {
     let Some(cluster) = cluster() else { return };
     let namespace = Namespace::new(cluster, "gone");
-    namespace.apply(&shell_pod("busy", BUSY));
-    namespace.wait_ready("app=busy");
+    run_shell_pod(&namespace, "busy", BUSY);
     let way = Cuttable::before(cluster);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("p.json");
@@ -249,8 +244,7 @@ fn an_api_server_that_is_gone_for_a_while_costs_nothing() {
 fn an_api_server_that_stays_away_is_an_error_that_says_when_the_cluster_cleans_up() {
     let Some(cluster) = cluster() else { return };
     let namespace = Namespace::new(cluster, "away");
-    namespace.apply(&shell_pod("busy", BUSY));
-    namespace.wait_ready("app=busy");
+    run_shell_pod(&namespace, "busy", BUSY);
     let way = Cuttable::before(cluster);
     let child = namespace
         .plugin(&[

@@ -1,14 +1,13 @@
 //! How the plugin is called: by kubectl, by scripts, and as a dry run.
 
-use crate::harness::{BUSY, exits, shell_pod};
+use crate::harness::{BUSY, exits, run_shell_pod};
 use procmon_tests::cluster::{Namespace, cluster};
 
 #[test]
 fn a_dry_run_prints_what_would_be_created_and_creates_nothing() {
     let Some(cluster) = cluster() else { return };
     let namespace = Namespace::new(cluster, "dry");
-    namespace.apply(&shell_pod("quiet", BUSY));
-    namespace.wait_ready("app=quiet");
+    run_shell_pod(&namespace, "quiet", BUSY);
     for mode in ["--dry-run=client", "--dry-run=server"] {
         let output = namespace
             .plugin(&["profile", "pod/quiet", mode])
@@ -33,8 +32,7 @@ fn a_dry_run_prints_what_would_be_created_and_creates_nothing() {
 fn kubectl_finds_the_plugin_on_the_path() {
     let Some(cluster) = cluster() else { return };
     let namespace = Namespace::new(cluster, "kubectl");
-    namespace.apply(&shell_pod("busy", BUSY));
-    namespace.wait_ready("app=busy");
+    run_shell_pod(&namespace, "busy", BUSY);
     let folder = tempfile::tempdir().unwrap();
     std::os::unix::fs::symlink(
         procmon_tests::plugin().canonicalize().unwrap(),
@@ -77,8 +75,7 @@ fn kubectl_finds_the_plugin_on_the_path() {
 fn a_script_is_told_when_a_window_opens_if_it_asks() {
     let Some(cluster) = cluster() else { return };
     let namespace = Namespace::new(cluster, "script");
-    namespace.apply(&shell_pod("busy", BUSY));
-    namespace.wait_ready("app=busy");
+    run_shell_pod(&namespace, "busy", BUSY);
     let node = namespace.kubectl(&["get", "pod", "busy", "-o", "jsonpath={.spec.nodeName}"]);
     let args = ["profile", "pod/busy", "--duration", "1s", "-o", "name"];
     let (_, said) = exits(&namespace, 0, &args);

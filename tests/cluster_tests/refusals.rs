@@ -1,7 +1,8 @@
 //! A target, node, image or quota that cannot serve is refused, and the error gives the reason.
 
 use crate::harness::{
-    BUSY, SOON, busybox, check_complete, names, refused, shell, shell_pod, workload_of,
+    BUSY, SOON, busybox, check_complete, names, refused, run_shell_pod, shell, shell_pod,
+    workload_of,
 };
 use procmon_tests::cluster::{Cluster, Namespace, cluster, pod};
 use procmon_tests::document::check_sums;
@@ -43,8 +44,7 @@ fn a_container_that_has_ended_is_refused_with_its_reason() {
 fn a_quota_is_explained_and_other_sizes_fit_into_it() {
     let Some(cluster) = cluster() else { return };
     let namespace = Namespace::new(cluster, "quota");
-    namespace.apply(&shell_pod("quiet", BUSY));
-    namespace.wait_ready("app=quiet");
+    run_shell_pod(&namespace, "quiet", BUSY);
     namespace.apply(
         "{apiVersion: v1, kind: ResourceQuota, metadata: {name: small}, spec: {hard: {limits.memory: 150Mi}}}",
     );
@@ -234,8 +234,7 @@ fn nodes_that_cannot_be_probed_are_rows_with_their_reason() {
 fn an_image_that_the_node_lacks_is_named_at_once() {
     let Some(cluster) = cluster() else { return };
     let namespace = Namespace::new(cluster, "image");
-    namespace.apply(&shell_pod("quiet", BUSY));
-    namespace.wait_ready("app=quiet");
+    run_shell_pod(&namespace, "quiet", BUSY);
     refused(
         &namespace,
         &["pod/quiet", "--image", "UPPER CASE", "--duration", "1s"],

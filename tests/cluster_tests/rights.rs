@@ -1,7 +1,7 @@
 //! Rights of the user and of the probe: what is missing is named, and the least set is enough.
 
 use crate::harness::{
-    BUSY, SOON, check_complete, names, refused, shell_pod, start, wait_for_probe,
+    BUSY, SOON, check_complete, names, refused, run_shell_pod, start, wait_for_probe,
 };
 use procmon_tests::cluster::{Namespace, cluster, pod};
 use procmon_tests::document::rows;
@@ -15,8 +15,7 @@ fn a_namespace_that_forbids_privileged_pods_says_so_and_another_can_be_used() {
     let Some(cluster) = cluster() else { return };
     let namespace = Namespace::new(cluster, "psa");
     let open = Namespace::new(cluster, "open");
-    namespace.apply(&shell_pod("quiet", BUSY));
-    namespace.wait_ready("app=quiet");
+    run_shell_pod(&namespace, "quiet", BUSY);
     let _ = cluster.kubectl(&[
         "label",
         "namespace",
@@ -49,11 +48,11 @@ fn a_namespace_that_forbids_privileged_pods_says_so_and_another_can_be_used() {
 fn rights_that_are_missing_are_named_and_the_least_set_is_enough() {
     let Some(cluster) = cluster() else { return };
     let namespace = Namespace::new(cluster, "rights");
-    namespace.apply(&shell_pod(
+    run_shell_pod(
+        &namespace,
         "quiet",
         "while :; do wget -q -T 1 -O /dev/null http://kubernetes.default/ 2>/dev/null; sleep 0.1; done",
-    ));
-    namespace.wait_ready("app=quiet");
+    );
     let user = format!("{}-user", namespace.name);
     refused(
         &namespace,
@@ -111,8 +110,7 @@ pub(crate) fn user_with(namespace: &Namespace<'_>, name: &str, rules: &str) -> S
 fn a_right_that_lacks_during_a_session_is_named_at_once() {
     let Some(cluster) = cluster() else { return };
     let namespace = Namespace::new(cluster, "lacks");
-    namespace.apply(&shell_pod("busy", BUSY));
-    namespace.wait_ready("app=busy");
+    run_shell_pod(&namespace, "busy", BUSY);
     let rules = |pods: &str, log: &str, jobs: &str| {
         format!(
             "{{apiGroups: [\"\"], resources: [pods], verbs: [{pods}]}}, \
@@ -184,11 +182,11 @@ fn a_right_that_lacks_during_a_session_is_named_at_once() {
 fn without_privileged_the_pods_capabilities_are_enough_and_with_it_the_document_says_so() {
     let Some(cluster) = cluster() else { return };
     let namespace = Namespace::new(cluster, "caps");
-    namespace.apply(&shell_pod(
+    run_shell_pod(
+        &namespace,
         "busy",
         "while :; do /bin/true; nslookup none.invalid >/dev/null 2>&1; sleep 0.05; done",
-    ));
-    namespace.wait_ready("app=busy");
+    );
     for (more, is_said) in [(&[][..], false), (&["--privileged"][..], true)] {
         let document = namespace.profile(&[&["pod/busy", "--duration", "2s"], more].concat());
         check_complete(&document);
@@ -218,8 +216,7 @@ fn inside_a_pod_the_service_account_is_used() {
         .unwrap();
     assert!(loaded.status.success(), "{loaded:?}");
     let namespace = Namespace::new(cluster, "inside");
-    namespace.apply(&shell_pod("busy", BUSY));
-    namespace.wait_ready("app=busy");
+    run_shell_pod(&namespace, "busy", BUSY);
     namespace.apply(&format!(
         "{{apiVersion: rbac.authorization.k8s.io/v1, kind: RoleBinding, metadata: {{name: all}}, \
          roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: admin}}, \

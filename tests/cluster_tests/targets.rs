@@ -1,8 +1,8 @@
 //! Each kind of target: its pods are found, profiled and named, and so are their peers.
 
 use crate::harness::{
-    BUSY, SERVE, SOON, check_complete, check_nothing_new, names, refused, shell, shell_pod, start,
-    wait_for_probe, workload_of,
+    BUSY, SERVE, SOON, check_complete, check_nothing_new, names, refused, run_shell_pod, shell,
+    shell_pod, start, wait_for_probe, workload_of,
 };
 use procmon_tests::cluster::{Namespace, cluster, pod};
 use procmon_tests::document::rows;
@@ -237,8 +237,7 @@ fn what_a_node_sends_to_a_pod_bears_its_name() {
         return;
     };
     let namespace = Namespace::new(cluster, "gateway");
-    namespace.apply(&shell_pod("web", SERVE));
-    namespace.wait_ready("app=web");
+    run_shell_pod(&namespace, "web", SERVE);
     let address = namespace.kubectl(&["get", "pod", "web", "-o", "jsonpath={.status.podIP}"]);
     let script = format!(
         "while :; do wget -q -O /dev/null http://{address}:8080/index.html; sleep 0.1; done"
@@ -263,8 +262,7 @@ fn what_a_node_sends_to_a_pod_bears_its_name() {
 fn a_node_is_a_target_with_all_its_containers() {
     let Some(cluster) = cluster() else { return };
     let namespace = Namespace::new(cluster, "node");
-    namespace.apply(&shell_pod("here", BUSY));
-    namespace.wait_ready("app=here");
+    run_shell_pod(&namespace, "here", BUSY);
     let node = namespace.kubectl(&["get", "pod", "here", "-o", "jsonpath={.spec.nodeName}"]);
     let document = namespace.profile(&[&format!("node/{node}"), "--duration", "2s"]);
     check_complete(&document);
@@ -280,11 +278,11 @@ fn a_node_is_a_target_with_all_its_containers() {
 fn a_container_that_is_started_again_is_two_with_times_of_their_own() {
     let Some(cluster) = cluster() else { return };
     let namespace = Namespace::new(cluster, "again");
-    namespace.apply(&shell_pod(
+    run_shell_pod(
+        &namespace,
         "again",
         "until [ -e /go ]; do /bin/true; sleep 0.05; done; exit 1",
-    ));
-    namespace.wait_ready("app=again");
+    );
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("p.json");
     let running = start(&namespace, &path, &["pod/again", "--duration", "12s"]);

@@ -5,8 +5,7 @@ use procmon_tests::document::{read, rows};
 use procmon_tests::profiled::{folder, local};
 use procmon_tests::{Running, has_bpf, wait_for};
 use serde_json::Value;
-use std::io::Read as _;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpStream};
 use std::process::{Command, Stdio};
 

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 /// The dimensions that hold rows.
-const DIMENSIONS: [&str; 7] = [
+pub const DIMENSIONS: [&str; 7] = [
     "processes",
     "syscalls",
     "files",
@@ -230,4 +230,10 @@ pub fn state<'a>(document: &'a Value, dimension: &str) -> &'a str {
     document["completeness"]["dimensions"][dimension]["state"]
         .as_str()
         .unwrap_or_default()
+}
+
+/// The reasons why one dimension is not complete, as JSON.
+#[must_use]
+pub fn reasons(document: &Value, dimension: &str) -> String {
+    document["completeness"]["dimensions"][dimension]["reasons"].to_string()
 }

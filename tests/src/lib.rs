@@ -15,6 +15,7 @@ pub use process::{Running, run_on, signal, wait_for};
 
 use serde_json::Value;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
 
 /// The root of the workspace.
 ///
@@ -35,6 +36,19 @@ pub fn root() -> PathBuf {
 #[must_use]
 pub fn plugin() -> PathBuf {
     built("PROCMON_PLUGIN", "target/release/kubectl-procmon")
+}
+
+/// Runs the plugin with these arguments and without input.
+///
+/// # Panics
+/// When it was not built.
+#[must_use]
+pub fn run(args: &[&str]) -> Output {
+    Command::new(plugin())
+        .args(args)
+        .stdin(Stdio::null())
+        .output()
+        .expect("the plugin runs")
 }
 
 /// The probe that the plugin carries, or the one that `PROCMON_PROBE` names.

@@ -174,18 +174,23 @@ pub(crate) fn bound() -> Vec<Value> {
 
 /// `SOCK_…`.
 fn kind(fd: &impl AsRawFd) -> libc::c_int {
-    let (mut kind, mut length) = (0, 4);
-    // SAFETY: pointers are to locals.
+    read_option(fd, libc::SO_TYPE)
+}
+
+/// An option of the socket's own level.
+fn read_option(fd: &impl AsRawFd, option: libc::c_int) -> libc::c_int {
+    let (mut value, mut length) = (0, 4);
+    // SAFETY: both outlive the call.
     unsafe {
         libc::getsockopt(
             fd.as_raw_fd(),
             libc::SOL_SOCKET,
-            libc::SO_TYPE,
-            (&raw mut kind).cast(),
+            option,
+            (&raw mut value).cast(),
             &raw mut length,
         );
     }
-    kind
+    value
 }
 
 pub(crate) fn connect(fd: &impl AsRawFd, address: &Address) -> Result<(), Errno> {
@@ -384,18 +389,7 @@ pub(crate) fn wait(fd: &impl AsRawFd, events: i16, milliseconds: i32) -> i16 {
 
 /// The socket's error, which asking takes away.
 pub(crate) fn pending_error(fd: &impl AsRawFd) -> Errno {
-    let (mut value, mut length) = (0, 4);
-    // SAFETY: both outlive the call.
-    unsafe {
-        libc::getsockopt(
-            fd.as_raw_fd(),
-            libc::SOL_SOCKET,
-            libc::SO_ERROR,
-            (&raw mut value).cast(),
-            &raw mut length,
-        );
-    }
-    value
+    read_option(fd, libc::SO_ERROR)
 }
 
 /// Changes an interface: up or down.

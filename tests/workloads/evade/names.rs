@@ -5,9 +5,7 @@ use crate::raw;
 use crate::raw::{fork, read, reap};
 use serde_json::{Value, json};
 use std::ffi::CStr;
-use std::os::fd::AsRawFd as _;
-use std::os::fd::FromRawFd as _;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
 
 /// Names that lead elsewhere than they look: /proc/self/root, links, folders, a root of its own.
 pub(crate) fn names(folder: &str) -> Value {

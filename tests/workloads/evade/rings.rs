@@ -6,9 +6,7 @@ use crate::raw::{Address, bind, connect, do_not_block, listen, loopback, port, r
 use crate::ring;
 use crate::ring::{Request, Ring};
 use serde_json::{Value, json};
-use std::os::fd::AsRawFd as _;
-use std::os::fd::FromRawFd as _;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
 
 /// Opens, writes and reads by a ring: flags of the ring and of each request.
 pub(crate) fn ring_files(folder: &str, setup: u32, flags: u8) -> Value {

@@ -1,12 +1,10 @@
 //! Arguments that another thread changes while the kernel reads them.
 
-use crate::harness::{V4, c, count, head, path};
+use crate::harness::{NAMES, V4, c, count, datagram_servers, head, path};
 use crate::raw::{bind, do_not_block, listen, loopback, port, receive, socket};
 use serde_json::{Value, json};
 use std::ffi::CStr;
-use std::os::fd::AsRawFd as _;
-use std::os::fd::FromRawFd as _;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
 use std::os::unix::fs::MetadataExt as _;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
@@ -21,9 +19,6 @@ struct Swapped {
     end: u64,
 }
 
-/// Two names of eight letters.
-pub(crate) const NAMES: [&[u8; 8]; 2] = [b"/decoy--", b"/marked-"];
-
 impl Swapped {
     fn new(folder: &str) -> Self {
         let mut head = [b'/'; 248];
@@ -33,6 +28,13 @@ impl Swapped {
             last: AtomicU64::new(u64::from_ne_bytes(*NAMES[0])),
             end: 0,
         }
+    }
+
+    /// Writes one of the two names into the path.
+    fn write_name(&self, other: bool) {
+        let name = NAMES[usize::from(other)];
+        self.last
+            .store(u64::from_ne_bytes(*name), Ordering::Relaxed);
     }
 
     fn name(&self) -> &CStr {
@@ -86,12 +88,7 @@ pub(crate) fn swapped_path(folder: &str) -> Value {
         std::fs::metadata(path(folder, which)).expect("stat").ino()
     });
     let swapped = Swapped::new(folder);
-    let change = |other| {
-        let name = NAMES[usize::from(other)];
-        swapped
-            .last
-            .store(u64::from_ne_bytes(*name), Ordering::Relaxed);
-    };
+    let change = |other| swapped.write_name(other);
     let name: *const CStr = swapped.name();
     let sequence: String = while_it_changes(change, || {
         again_and_again(|| {
@@ -115,12 +112,7 @@ pub(crate) fn swapped_path(folder: &str) -> Value {
 /// The same with a call that has nothing but the name.
 pub(crate) fn swapped_name(folder: &str) -> Value {
     let swapped = Swapped::new(folder);
-    let change = |other| {
-        let name = NAMES[usize::from(other)];
-        swapped
-            .last
-            .store(u64::from_ne_bytes(*name), Ordering::Relaxed);
-    };
+    let change = |other| swapped.write_name(other);
     let name: *const CStr = swapped.name();
     let names = [c(&path(folder, 0)), c(&path(folder, 1))];
     let sequence: String = while_it_changes(change, || {
@@ -189,15 +181,7 @@ pub(crate) fn swapped_address(_: &str) -> Value {
 
 /// The same with datagrams, which have no connection.
 pub(crate) fn swapped_destination(_: &str) -> Value {
-    let servers: Vec<(OwnedFd, u16)> = (0..2)
-        .map(|_| {
-            let server = socket(libc::AF_INET, libc::SOCK_DGRAM);
-            assert_eq!(bind(&server, &loopback(0)), Ok(()));
-            do_not_block(&server);
-            let port = port(&server);
-            (server, port)
-        })
-        .collect();
+    let servers = datagram_servers();
     let client = socket(libc::AF_INET, libc::SOCK_DGRAM);
     let address = loopback(servers[0].1);
     // SAFETY: as above.

@@ -1,12 +1,10 @@
 //! Arguments on a page that is missing: the kernel waits for it in the middle of a call, and the
 //! workload changes them.
 
-use crate::harness::{V4, count, head, path};
-use crate::raw::{bind, do_not_block, loopback, port, receive, socket};
+use crate::harness::{V4, count, datagram_servers, head, path};
+use crate::raw::{receive, socket};
 use serde_json::{Value, json};
-use std::os::fd::AsRawFd as _;
-use std::os::fd::FromRawFd as _;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
 use std::os::unix::fs::MetadataExt as _;
 
 /// Two pages, the second of which is missing until somebody reads it. The end of the first one is
@@ -202,15 +200,7 @@ pub(crate) fn trapped_destinations(_: &str) -> Value {
 }
 
 fn trapped_datagrams(send: impl Fn(i32, *const u8)) -> Value {
-    let servers: Vec<(OwnedFd, u16)> = (0..2)
-        .map(|_| {
-            let server = socket(libc::AF_INET, libc::SOCK_DGRAM);
-            assert_eq!(bind(&server, &loopback(0)), Ok(()));
-            do_not_block(&server);
-            let port = port(&server);
-            (server, port)
-        })
-        .collect();
+    let servers = datagram_servers();
     let client = socket(libc::AF_INET, libc::SOCK_DGRAM);
     let heads = [0, 1].map(|which: usize| head(servers[which].1).to_ne_bytes());
     let mut rest = [0; 12];

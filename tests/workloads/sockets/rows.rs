@@ -3,8 +3,7 @@
 use crate::Rows;
 use crate::raw::{accept, bind, connect, listen, loopback, port, socket};
 use serde_json::{Value, json};
-use std::os::fd::FromRawFd as _;
-use std::os::fd::OwnedFd;
+use std::os::fd::{FromRawFd as _, OwnedFd};
 
 pub(crate) const V4: &str = "127.0.0.1";
 

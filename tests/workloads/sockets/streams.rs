@@ -12,9 +12,7 @@ use crate::rows::{
 };
 use serde_json::json;
 use std::net::{Ipv6Addr, SocketAddr};
-use std::os::fd::AsRawFd as _;
-use std::os::fd::FromRawFd as _;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
 
 /// Every way to send 10 bytes over a stream; how many went.
 pub(crate) fn send_in_all_ways(fd: &OwnedFd, folder: &str) -> u64 {

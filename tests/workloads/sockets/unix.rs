@@ -10,9 +10,7 @@ use crate::rows::{
 };
 use crate::streams::{receive_in_all_ways, send_in_all_ways};
 use serde_json::{Value, json};
-use std::os::fd::AsRawFd as _;
-use std::os::fd::FromRawFd as _;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
 
 pub(crate) fn unix_stream_ways(folder: &str) -> Rows {
     let path = format!("{folder}/s");
