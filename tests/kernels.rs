@@ -497,7 +497,7 @@ fn page(guests: &[Guest]) -> String {
     format!(
         "# Kernels\n\n\
 <!-- Written by tests/kernels.rs: PROCMON_WRITE_DOCS=1 cargo test --package procmon-tests --test kernels -->\n\n\
-What the probe found in guests with Debian's cloud kernels (amd64), each profiling workloads that know\n\
+The findings of the probe in guests with Debian's cloud kernels (amd64), each profiling workloads that know\n\
 what they do. Counts were equal to theirs on every kernel and tier; from 6.19 on a program can be\n\
 preempted, and then its hook is skipped for others on that CPU: such a profile says `partial`, names\n\
 the hook, and its counts are too low at most.\n\n\

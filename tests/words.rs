@@ -1,5 +1,6 @@
 //! Words and structure that a machine can hold, over all tracked files: the width of comments, the
-//! first word of their sentences, banned words, and `mod.rs` files that only list modules.
+//! first word of sentences in comments and in Markdown, banned words, and `mod.rs` files that only
+//! list modules.
 //!
 //! [`LEFT`] and [`WITH_ITEMS`] name what older files still break. They only shrink: the test also fails
 //! where less is left than they say, until the number is lowered.
@@ -92,7 +93,7 @@ fn files() -> Vec<(String, String)> {
         .collect()
 }
 
-/// The beginning of a comment in files of this name.
+/// The beginnings of comments in files of this name; in Markdown every line is one.
 fn marks(path: &str) -> &'static [&'static str] {
     // Documents of users and of released versions are not ours to word.
     if path.starts_with("tests/golden/") || path.starts_with("tests/documents/") {
@@ -104,12 +105,16 @@ fn marks(path: &str) -> &'static [&'static str] {
     match extension {
         "rs" => &["//!", "///", "//"],
         "sh" | "py" | "toml" | "yaml" | "yml" | "Makefile" => &["#"],
+        "md" => &[""],
         _ => &[],
     }
 }
 
 /// The text of a comment that a line holds: alone, or behind code.
 fn comment<'a>(line: &'a str, marks: &[&str]) -> Option<&'a str> {
+    if marks.is_empty() {
+        return None;
+    }
     let alone = line.trim_start();
     if let Some(text) = marks.iter().find_map(|mark| alone.strip_prefix(mark)) {
         return Some(text.trim());
@@ -126,6 +131,19 @@ fn comment<'a>(line: &'a str, marks: &[&str]) -> Option<&'a str> {
 fn ends_sentence(before: &str) -> bool {
     let before = before.trim_end();
     before.is_empty() || before.ends_with(['.', '!', '?']) || before.ends_with("\n-")
+}
+
+/// Whether the sentence that this text begins with is a question.
+fn is_question(text: &str) -> bool {
+    let mut rest = text;
+    while let Some(at) = rest.find(['.', '!', '?']) {
+        let after = &rest[at + 1..];
+        if after.is_empty() || after.starts_with(char::is_whitespace) {
+            return rest[at..].starts_with('?');
+        }
+        rest = after;
+    }
+    false
 }
 
 /// The words of a block of comment lines, each with the text before it.
@@ -145,17 +163,17 @@ fn words(block: &str) -> impl Iterator<Item = (&str, &str)> {
         })
 }
 
-/// The faults in the words of one block of comment lines.
-fn faults_of(block: &str) -> Vec<(Rule, String)> {
+/// The faults in the words of one comment, and where they are.
+fn faults_of(comment: &str) -> Vec<(Rule, usize)> {
     let mut faults = Vec::new();
-    for (word, before) in words(block) {
-        let rest: String = block[before.len()..].chars().take(60).collect();
-        if OPENING.contains(&word) && ends_sentence(before) {
-            faults.push((Rule::Opening, rest));
-        } else if BANNED.contains(&word.to_lowercase().as_str()) {
-            faults.push((Rule::Banned, rest));
-        } else if word == "no" && says_is_no(before, &block[before.len() + 2..]) {
-            faults.push((Rule::Banned, format!("is {rest}")));
+    for (word, before) in words(comment) {
+        let rest = &comment[before.len()..];
+        if OPENING.contains(&word) && ends_sentence(before) && !is_question(rest) {
+            faults.push((Rule::Opening, before.len()));
+        } else if BANNED.contains(&word.to_lowercase().as_str())
+            || (word == "no" && says_is_no(before, &rest[word.len()..]))
+        {
+            faults.push((Rule::Banned, before.len()));
         }
     }
     faults
@@ -169,56 +187,58 @@ fn says_is_no(before: &str, after: &str) -> bool {
         && !["longer", "more", "less"].contains(&after)
 }
 
+/// The comments of a text: the number of the first line, and the lines without their marks.
+fn comments(text: &str, marks: &[&str]) -> Vec<(usize, String)> {
+    let mut all: Vec<(usize, String)> = Vec::new();
+    let mut goes_on = false;
+    for (number, line) in text.lines().enumerate() {
+        let Some(found) = comment(line, marks) else {
+            goes_on = false;
+            continue;
+        };
+        // A paragraph ends as a sentence does.
+        let found = if found.is_empty() { "." } else { found };
+        let is_alone = marks.iter().any(|mark| line.trim_start().starts_with(mark));
+        match all.last_mut() {
+            Some((_, last)) if goes_on && is_alone => {
+                last.push('\n');
+                last.push_str(found);
+            }
+            _ => all.push((number + 1, found.to_owned())),
+        }
+        goes_on = is_alone;
+    }
+    all
+}
+
 /// All faults of one file.
 fn faults(path: &str, text: &str) -> Vec<Fault> {
     let marks = marks(path);
     let folder = path.split_once('/').map_or("", |(folder, _)| folder);
-    let mut all = Vec::new();
-    let mut add = |rule, line: usize, shown: &str| {
-        all.push(Fault {
-            folder: folder.to_owned(),
-            rule,
-            place: format!("{path}:{line}: {rule:?}: {shown}"),
-        });
-    };
-    let mut block = String::new();
-    let mut first = 0;
-    // An empty line ends the last block.
-    for (number, line) in text.lines().chain([""]).enumerate() {
-        let found = if marks.is_empty() {
-            None
-        } else {
-            comment(line, marks)
-        };
-        let is_alone =
-            found.is_some() && marks.iter().any(|mark| line.trim_start().starts_with(mark));
-        if !is_alone {
-            for (rule, shown) in faults_of(&block) {
-                let before = block.find(&shown).unwrap_or(0);
-                let line = first + block[..before].matches('\n').count();
-                add(rule, line, &shown.replace('\n', " "));
-            }
-            block.clear();
+    let mut found = Vec::new();
+    for (first, comment) in comments(text, marks) {
+        for (rule, at) in faults_of(&comment) {
+            let line = first + comment[..at].matches('\n').count();
+            let shown: String = comment[at..].chars().take(60).collect();
+            found.push((rule, line, shown.replace('\n', " ")));
         }
-        let Some(found) = found else { continue };
-        if !is_alone {
-            for (rule, shown) in faults_of(found) {
-                add(rule, number + 1, &shown);
-            }
-            continue;
-        }
-        let width = line.chars().count();
-        if width > WIDTH {
-            add(Rule::Width, number + 1, &format!("{width} characters"));
-        }
-        if block.is_empty() {
-            first = number + 1;
-        }
-        // A paragraph ends as a sentence does.
-        block.push_str(if found.is_empty() { "." } else { found });
-        block.push('\n');
     }
-    all
+    // Tables of Markdown can't be broken.
+    if *marks != [""] {
+        for (number, line) in text.lines().enumerate() {
+            let is_alone = marks.iter().any(|mark| line.trim_start().starts_with(mark));
+            let width = line.chars().count();
+            if is_alone && width > WIDTH {
+                found.push((Rule::Width, number + 1, format!("{width} characters")));
+            }
+        }
+    }
+    let fault = |(rule, line, shown)| Fault {
+        folder: folder.to_owned(),
+        rule,
+        place: format!("{path}:{line}: {rule:?}: {shown}"),
+    };
+    found.into_iter().map(fault).collect()
 }
 
 #[test]
@@ -323,6 +343,8 @@ fn the_rules_find_what_they_are_about() {
         &[],
     );
     check("a.rs", &format!("// {}\n", "a".repeat(108)), &[Rule::Width]);
+    check("a.md", "Text.\n\n- What it is.\n", &[Rule::Opening]);
+    check("a.md", "What is it? This.\n", &[]);
     check("a.sh", "# By name.\necho By\n", &[Rule::Opening]);
     check("tests/golden/a.yaml", "# By name.\n", &[]);
     for line in [

@@ -282,7 +282,7 @@ impl Results {
         self.of_pair(Contender::ClockPair, "getppid")
             .map_or_else(String::new, |clock| {
                 format!(
-                    " Of `--latency`, {} are the pair and two readings of the clock, with which nothing is done.",
+                    " {} of the cost of `--latency` are the pair and two readings of the clock, with which nothing is done.",
                     digits(clock.value)
                 )
             })
@@ -428,7 +428,7 @@ fn memory(results: &Results) -> String {
     };
     let mib = |bytes: u64| digits(bytes as f64 / MIB);
     let mut text = format!(
-        "\n## Memory of the kernel's maps\nWith default limits {} MiB here, for {} possible CPUs. Of this, maps that hold a value for each possible CPU take {} KiB\n\
+        "\n## Memory of the kernel's maps\nWith default limits {} MiB here, for {} possible CPUs. The maps that hold a value for each possible CPU take {} KiB\n\
          for each of them (value size × entries, from `/proc/PID/fdinfo` of the probe); the rest does not depend on their number. With the capacities\n\
          of this machine that is {} MiB on 2 CPUs, {} MiB on 64, {} MiB on 256: an upper bound where the probe takes smaller capacities on more CPUs.\n",
         mib(maps.total),
@@ -445,7 +445,7 @@ fn memory(results: &Results) -> String {
             .map(|(cpus, bytes)| format!("{} MiB with {cpus}", mib(*bytes)))
             .collect();
         text += &format!(
-            "What the probe states in guests that announce so many possible CPUs: {}",
+            "The probe states in guests that announce so many possible CPUs: {}",
             all.join(", ")
         );
         if let (Some(first), Some(last)) = (results.guests.first(), results.guests.last())
