@@ -135,14 +135,14 @@ impl Place {
                     .map_err(|error| mismatch(&error))
                     .with_context(|| format!("cannot take `{}` for a baseline", self.name()))
             }
-            Content::Drift(_) => Err(other_kind(self, "Drift", "Baseline")),
+            other => Err(other_kind(self, other.kind(), "Baseline")),
         }
     }
 }
 
 fn other_kind(place: &Place, found: &str, wanted: &str) -> anyhow::Error {
     crate::hint::advised(
-        format!("`{}` is a {found}, not a {wanted}", place.name()),
+        format!("`{}` is of kind {found}, not {wanted}", place.name()),
         match wanted {
             "Profile" => "`kubectl procmon profile -o json --output-file p.json` writes one",
             _ => "`kubectl procmon baseline save b.yaml --from p.json` writes one",

@@ -4,6 +4,7 @@ use crate::output::Output;
 use crate::render::Style;
 use clap::{Args, ValueEnum};
 use procmon_profile::mask::MaskLevel;
+use procmon_profile::model::Severity;
 use std::path::PathBuf;
 
 /// How and where the result is written.
@@ -66,4 +67,36 @@ enum Mask {
     Shape,
     /// Nothing
     None,
+}
+
+/// A severity, or none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Threshold {
+    /// Every row, also those that are only worth knowing
+    Info,
+    /// Unusual, mostly harmless
+    Low,
+    /// To be looked at
+    Medium,
+    /// Likely to be harmful
+    High,
+    /// Harmful unless somebody knows better
+    Critical,
+    /// No row
+    Never,
+}
+
+impl Threshold {
+    /// Whether a severity is at or above it.
+    pub(crate) fn includes(self, severity: Severity) -> bool {
+        let least = match self {
+            Self::Info => Severity::Info,
+            Self::Low => Severity::Low,
+            Self::Medium => Severity::Medium,
+            Self::High => Severity::High,
+            Self::Critical => Severity::Critical,
+            Self::Never => return false,
+        };
+        severity >= least
+    }
 }

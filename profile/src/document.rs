@@ -2,7 +2,9 @@
 
 use crate::bounds::{MAX_COUNTS, MAX_DEEP_WILDCARDS, MAX_WINDOWS};
 use crate::merge;
-use crate::model::{API_VERSION, Baseline, Drift, DriftSummary, Profile, SCHEMA_VERSION};
+use crate::model::{
+    API_VERSION, Baseline, Drift, DriftSummary, Findings, Profile, SCHEMA_VERSION, Severity,
+};
 use crate::text::{Text, escape};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -71,6 +73,8 @@ pub enum Content {
     Baseline(Box<Baseline>),
     /// How one differs from the other.
     Drift(Box<Drift>),
+    /// What rules say of a profile.
+    Findings(Box<Findings>),
 }
 
 impl Content {
@@ -81,6 +85,7 @@ impl Content {
             Self::Profile(_) => "Profile",
             Self::Baseline(_) => "Baseline",
             Self::Drift(_) => "Drift",
+            Self::Findings(_) => "Findings",
         }
     }
 }
@@ -132,8 +137,8 @@ struct Head {
 /// use procmon_profile::document::{DocumentError, parse};
 /// assert_eq!(parse(b" "), Err(DocumentError::Empty));
 /// assert_eq!(
-///     parse(br#"{"apiVersion":"procmon/v1","kind":"Findings"}"#),
-///     Err(DocumentError::OtherKind("Findings".into()))
+///     parse(br#"{"apiVersion":"procmon/v1","kind":"Response"}"#),
+///     Err(DocumentError::OtherKind("Response".into()))
 /// );
 /// ```
 pub fn parse(bytes: &[u8]) -> Result<Document, DocumentError> {
@@ -160,7 +165,7 @@ pub fn read(source: &impl Source) -> Result<Document, DocumentError> {
         });
     }
     let kind = head.kind.as_str();
-    if !matches!(kind, "Profile" | "Baseline" | "Drift") {
+    if !matches!(kind, "Profile" | "Baseline" | "Drift" | "Findings") {
         return Err(DocumentError::OtherKind(brief(&head.kind)));
     }
     let schema_version = brief(&head.schema_version);
@@ -183,6 +188,11 @@ pub fn read(source: &impl Source) -> Result<Document, DocumentError> {
                 tell_missing(&mut baseline);
             }
             Content::Baseline(Box::new(sound(baseline)?))
+        }
+        "Findings" => {
+            let mut findings: Findings = source.read()?;
+            count_again(&mut findings);
+            Content::Findings(Box::new(findings))
         }
         _ => {
             let mut drift: Drift = source.read()?;
@@ -244,6 +254,14 @@ fn sound(baseline: Baseline) -> Result<Baseline, DocumentError> {
 fn recount(drift: &mut Drift) {
     drift.summary = DriftSummary::of(&drift.rows);
     drift.comparable &= drift.not_comparable.is_empty() && drift.incomplete_nodes.is_empty();
+}
+
+/// The numbers of Findings are those of its rows, whatever it says itself.
+fn count_again(findings: &mut Findings) {
+    findings.summary = Severity::ALL.map(|severity| (severity, 0)).into();
+    for finding in &findings.findings {
+        *findings.summary.entry(finding.severity).or_default() += 1;
+    }
 }
 
 /// A text for an error of one line.

@@ -8,11 +8,14 @@
 use cel::common::ast::{Expr, LiteralValue};
 use cel::extractors::This;
 use cel::{Context, ExecutionError, IdedExpr, Program, Value};
+use globset::{GlobBuilder, GlobMatcher};
+use ipnet::IpNet;
 use regex::Regex;
 use serde_json::{Map, Value as Json};
 use std::collections::HashMap;
 use std::fmt;
 use std::marker::PhantomData;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// The longest expression.
@@ -40,6 +43,8 @@ pub enum ExpressionError {
     Syntax(String),
     /// A name that what the condition is about does not have, and the names that it has.
     Unknown(String, &'static [&'static str]),
+    /// It asks for a field that a row does not have: the fact is not known.
+    Absent(String),
     /// It gave no truth value for a row.
     NoTruth(String),
 }
@@ -48,10 +53,11 @@ impl fmt::Display for ExpressionError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::TooLarge(what) => write!(f, "the expression {what}"),
-            Self::Syntax(what) => write!(f, "the expression is no CEL: {what}"),
+            Self::Syntax(what) => write!(f, "the expression is not CEL: {what}"),
             Self::Unknown(name, known) => {
                 write!(f, "rows have no `{name}`; they have {}", known.join(", "))
             }
+            Self::Absent(name) => write!(f, "`{name}` is not known"),
             Self::NoTruth(what) => write!(f, "the expression is neither true nor false: {what}"),
         }
     }
@@ -59,29 +65,18 @@ impl fmt::Display for ExpressionError {
 
 impl std::error::Error for ExpressionError {}
 
-/// A condition on values of one type.
-pub struct Condition<T> {
-    about: PhantomData<fn(&T)>,
+/// A parsed and bounded expression.
+#[derive(Debug)]
+pub(crate) struct Expression {
     program: Program,
-    /// Shared by the evaluations of all rows: the functions, with the regular expressions.
-    functions: Context<'static, 'static>,
 }
 
-impl<T> fmt::Debug for Condition<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Condition")
-    }
-}
-
-impl<T: Fields> Condition<T> {
-    /// Parses a condition and checks its bounds.
-    ///
-    /// ```
-    /// use procmon_profile::{expression::Condition, model::DriftRow};
-    /// assert!(Condition::<DriftRow>::parse("dimension == 'files' && path.startsWith('/tmp/')").is_ok());
-    /// assert!(Condition::<DriftRow>::parse("pth == 'x'").is_err());
-    /// ```
-    pub fn parse(text: &str) -> Result<Self, ExpressionError> {
+impl Expression {
+    /// Parses an expression, checks its bounds, and that it uses no names but these.
+    pub(crate) fn parse(
+        text: &str,
+        names: &'static [&'static str],
+    ) -> Result<Self, ExpressionError> {
         if text.len() > MAX_LENGTH {
             return Err(ExpressionError::TooLarge(format!(
                 "has {} bytes, more than {MAX_LENGTH}",
@@ -123,99 +118,220 @@ impl<T: Fields> Condition<T> {
         // Names that a loop binds are not the row's.
         let bound = bound_names(program.expression());
         let references = program.references();
-        let mut names: Vec<&str> = references
+        let mut unknown: Vec<&str> = references
             .variables()
             .into_iter()
             .filter(|name| {
-                !T::NAMES.contains(name)
+                !names.contains(name)
                     && !bound.iter().any(|bound| bound == name)
                     && !name.starts_with('@')
             })
             .collect();
-        names.sort_unstable();
-        match names.first() {
-            Some(name) => Err(ExpressionError::Unknown((*name).to_owned(), T::NAMES)),
-            None => Ok(Self {
-                about: PhantomData,
-                functions: functions(program.expression())?,
-                program,
-            }),
+        unknown.sort_unstable();
+        match unknown.first() {
+            Some(name) => Err(ExpressionError::Unknown((*name).to_owned(), names)),
+            None => Ok(Self { program }),
         }
+    }
+
+    /// The syntax tree.
+    pub(crate) fn tree(&self) -> &IdedExpr {
+        self.program.expression()
+    }
+
+    /// The value within a scope.
+    pub(crate) fn value(&self, scope: &Context<'_, '_>) -> Result<Value, ExpressionError> {
+        self.program.execute(scope).map_err(|error| match error {
+            ExecutionError::NoSuchKey(name) => ExpressionError::Absent(name.to_string()),
+            other => ExpressionError::NoTruth(other.to_string()),
+        })
+    }
+
+    /// Whether it is true within a scope.
+    pub(crate) fn holds(&self, scope: &Context<'_, '_>) -> Result<bool, ExpressionError> {
+        match self.value(scope)? {
+            Value::Bool(truth) => Ok(truth),
+            other => Err(ExpressionError::NoTruth(format!("it gives {other:?}"))),
+        }
+    }
+}
+
+/// The functions that expressions call, with their regular expressions, patterns and networks compiled once.
+pub(crate) struct Functions(Context<'static, 'static>);
+
+impl Functions {
+    /// The functions of some expressions.
+    pub(crate) fn of<'a>(
+        expressions: impl IntoIterator<Item = &'a Expression>,
+    ) -> Result<Self, ExpressionError> {
+        let mut compiled = Compiled::default();
+        for expression in expressions {
+            compiled.add(expression.tree())?;
+        }
+        let mut context = Context::default();
+        let Compiled {
+            regexes,
+            globs,
+            networks,
+        } = compiled;
+        let declared = context
+            .add_function(
+                "matches",
+                move |This(text): This<Arc<String>>, pattern: Arc<String>| {
+                    regexes
+                        .get(pattern.as_str())
+                        .map(|regex| regex.is_match(&text))
+                        .ok_or_else(|| not_written_out("matches"))
+                },
+            )
+            .and_then(|()| {
+                context.add_function("glob", move |text: Arc<String>, pattern: Arc<String>| {
+                    globs
+                        .get(pattern.as_str())
+                        .map(|glob| glob.is_match(text.as_str()))
+                        .ok_or_else(|| not_written_out("glob"))
+                })
+            })
+            .and_then(|()| {
+                context.add_function("cidr", move |address: Arc<String>, network: Arc<String>| {
+                    let network = networks
+                        .get(network.as_str())
+                        .ok_or_else(|| not_written_out("cidr"))?;
+                    Ok::<bool, ExecutionError>(
+                        address
+                            .parse::<IpAddr>()
+                            .is_ok_and(|address| network.contains(&address)),
+                    )
+                })
+            });
+        declared.map_err(|error| ExpressionError::Syntax(error.to_string()))?;
+        Ok(Self(context))
+    }
+
+    /// A scope for variables.
+    pub(crate) fn scope(&self) -> Context<'_, 'static> {
+        self.0.new_inner_scope()
+    }
+}
+
+fn not_written_out(function: &str) -> ExecutionError {
+    ExecutionError::FunctionError {
+        function: function.to_owned(),
+        message: "its pattern is not written out".to_owned(),
+    }
+}
+
+/// What the patterns of expressions are compiled to.
+#[derive(Default)]
+struct Compiled {
+    regexes: HashMap<String, Regex>,
+    globs: HashMap<String, GlobMatcher>,
+    networks: HashMap<String, IpNet>,
+}
+
+impl Compiled {
+    /// Compiles the patterns of an expression, each once.
+    fn add(&mut self, expression: &IdedExpr) -> Result<(), ExpressionError> {
+        if let Expr::Call(call) = &expression.expr
+            && let function @ ("matches" | "glob" | "cidr") = call.func_name.as_str()
+        {
+            let Some(Expr::Literal(LiteralValue::String(pattern))) =
+                call.args.last().map(|argument| &argument.expr)
+            else {
+                return Err(ExpressionError::Syntax(format!(
+                    "the pattern of `{function}` has to be written out"
+                )));
+            };
+            self.compile(function, pattern.inner())?;
+        }
+        for child in children(expression) {
+            self.add(child)?;
+        }
+        Ok(())
+    }
+
+    fn compile(&mut self, function: &str, pattern: &str) -> Result<(), ExpressionError> {
+        let wrong = |what: &str, error: &dyn fmt::Display| {
+            let text = error.to_string();
+            let reason = text.lines().last().unwrap_or_default();
+            ExpressionError::Syntax(format!("`{pattern}` is not a {what}: {reason}"))
+        };
+        let key = pattern.to_owned();
+        match function {
+            "matches" if !self.regexes.contains_key(pattern) => {
+                let regex =
+                    Regex::new(pattern).map_err(|error| wrong("regular expression", &error))?;
+                self.regexes.insert(key, regex);
+            }
+            "glob" if !self.globs.contains_key(pattern) => {
+                let glob = GlobBuilder::new(pattern)
+                    .literal_separator(true)
+                    .build()
+                    .map_err(|error| wrong("pattern of paths", &error))?;
+                self.globs.insert(key, glob.compile_matcher());
+            }
+            "cidr" if !self.networks.contains_key(pattern) => {
+                let network = pattern.parse().map_err(|error| wrong("network", &error))?;
+                self.networks.insert(key, network);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+/// A condition on values of one type.
+pub struct Condition<T> {
+    about: PhantomData<fn(&T)>,
+    expression: Expression,
+    /// What every row's evaluation shares.
+    functions: Functions,
+}
+
+impl<T> fmt::Debug for Condition<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Condition")
+    }
+}
+
+impl<T: Fields> Condition<T> {
+    /// Parses a condition and checks its bounds.
+    ///
+    /// ```
+    /// use procmon_profile::{expression::Condition, model::DriftRow};
+    /// assert!(Condition::<DriftRow>::parse("dimension == 'files' && path.startsWith('/tmp/')").is_ok());
+    /// assert!(Condition::<DriftRow>::parse("pth == 'x'").is_err());
+    /// ```
+    pub fn parse(text: &str) -> Result<Self, ExpressionError> {
+        let expression = Expression::parse(text, T::NAMES)?;
+        Ok(Self {
+            about: PhantomData,
+            functions: Functions::of([&expression])?,
+            expression,
+        })
     }
 
     /// Whether a value fits.
     pub fn holds(&self, about: &T) -> Result<bool, ExpressionError> {
-        let wrong = |what: String| ExpressionError::NoTruth(what);
         let mut fields = about.fields();
-        let mut context = self.functions.new_inner_scope();
+        let mut scope = self.functions.scope();
         for name in T::NAMES {
             let value = fields.remove(*name).filter(|value| !value.is_null());
-            let value = value.unwrap_or_else(|| "".into());
-            context
-                .add_variable(*name, value)
-                .map_err(|error| wrong(error.to_string()))?;
+            bind(&mut scope, name, value.unwrap_or_else(|| "".into()))?;
         }
-        match self.program.execute(&context) {
-            Ok(Value::Bool(truth)) => Ok(truth),
-            Ok(other) => Err(wrong(format!("it gives {other:?}"))),
-            Err(error) => Err(wrong(error.to_string())),
-        }
+        self.expression.holds(&scope)
     }
 }
 
-/// CEL's own functions, and `matches` with the regular expressions of an expression.
-fn functions(expression: &IdedExpr) -> Result<Context<'static, 'static>, ExpressionError> {
-    let mut compiled = HashMap::new();
-    compile(expression, &mut compiled)?;
-    let mut context = Context::default();
-    context
-        .add_function(
-            "matches",
-            move |This(text): This<Arc<String>>, pattern: Arc<String>| {
-                compiled
-                    .get(pattern.as_str())
-                    .map(|regex| regex.is_match(&text))
-                    .ok_or_else(|| ExecutionError::FunctionError {
-                        function: "matches".to_owned(),
-                        message: "the regular expression is not written out".to_owned(),
-                    })
-            },
-        )
-        .map_err(|error| ExpressionError::Syntax(error.to_string()))?;
-    Ok(context)
-}
-
-/// Compiles the regular expressions of an expression, each once.
-fn compile(
-    expression: &IdedExpr,
-    compiled: &mut HashMap<String, Regex>,
+/// Gives a name a value within a scope.
+pub(crate) fn bind(
+    scope: &mut Context<'_, '_>,
+    name: &str,
+    value: Json,
 ) -> Result<(), ExpressionError> {
-    if let Expr::Call(call) = &expression.expr
-        && call.func_name == "matches"
-    {
-        let Some(Expr::Literal(LiteralValue::String(pattern))) =
-            call.args.last().map(|argument| &argument.expr)
-        else {
-            return Err(ExpressionError::Syntax(
-                "the regular expression of `matches` has to be written out".to_owned(),
-            ));
-        };
-        let pattern = pattern.inner();
-        if !compiled.contains_key(pattern) {
-            let regex = Regex::new(pattern).map_err(|error| {
-                let text = error.to_string();
-                let reason = text.lines().last().unwrap_or_default();
-                ExpressionError::Syntax(format!(
-                    "`{pattern}` is not a regular expression: {reason}"
-                ))
-            })?;
-            compiled.insert(pattern.to_owned(), regex);
-        }
-    }
-    for child in children(expression) {
-        compile(child, compiled)?;
-    }
-    Ok(())
+    scope
+        .add_variable(name, value)
+        .map_err(|error| ExpressionError::NoTruth(error.to_string()))
 }
 
 /// Refuses loops within loops.
@@ -244,7 +360,7 @@ fn check(expression: &IdedExpr, in_loop: bool, loops: &mut usize) -> Result<(), 
     Ok(())
 }
 
-fn children(expression: &IdedExpr) -> Vec<&IdedExpr> {
+pub(crate) fn children(expression: &IdedExpr) -> Vec<&IdedExpr> {
     use cel::common::ast::EntryExpr;
     match &expression.expr {
         Expr::Call(call) => call

@@ -27,6 +27,8 @@ pub mod mask;
 #[cfg(feature = "read")]
 pub mod merge;
 pub mod model;
+#[cfg(feature = "compare")]
+pub mod rules;
 #[cfg(feature = "schema")]
 pub mod schema;
 pub mod tables;

@@ -12,6 +12,12 @@ pub fn drift() -> serde_json::Value {
     schemars::schema_for!(crate::model::Drift).to_value()
 }
 
+/// The schema of Findings.
+#[must_use]
+pub fn findings() -> serde_json::Value {
+    schemars::schema_for!(crate::model::Findings).to_value()
+}
+
 /// The schema of a Profile.
 ///
 /// ```

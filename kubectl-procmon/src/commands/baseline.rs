@@ -221,6 +221,12 @@ fn sources(from: &[String], workload: Option<&str>, live: &Live) -> Result<Vec<B
         match place.read(live)?.content {
             Content::Profile(profile) => profiles.push(*profile),
             Content::Baseline(_) => all.push(place.read_baseline(live, workload)?),
+            Content::Findings(_) => {
+                return Err(advised(
+                    format!("`{word}` is of kind Findings"),
+                    "give the profile that was judged",
+                ));
+            }
             Content::Drift(_) => {
                 return Err(advised(
                     format!("`{word}` is a Drift"),

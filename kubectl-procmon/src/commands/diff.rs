@@ -3,6 +3,7 @@
 use crate::commands::baseline::{Force, take_rows};
 use crate::documents::{Live, Place, mismatch};
 use crate::exit::Code;
+use crate::flags::Threshold;
 use crate::hint::advised;
 use crate::output::Output;
 use crate::render::format::OF_DRIFT;
@@ -11,9 +12,7 @@ use anyhow::{Context as _, Result};
 use procmon_profile::diff::{self, Options};
 use procmon_profile::document::Content;
 use procmon_profile::expression::Condition;
-use procmon_profile::model::{
-    Baseline, Change, Dimension, Drift, DriftRow, Profile, RowValue, Severity,
-};
+use procmon_profile::model::{Baseline, Change, Dimension, Drift, DriftRow, Profile, RowValue};
 use procmon_profile::text::Text;
 use std::path::PathBuf;
 
@@ -90,37 +89,6 @@ pub(crate) struct Args {
     window: Live,
 }
 
-/// A severity, or none.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum Threshold {
-    /// Every row, also those that are only worth knowing
-    Info,
-    /// Unusual, mostly harmless
-    Low,
-    /// To be looked at
-    Medium,
-    /// Likely to be harmful
-    High,
-    /// Harmful unless somebody knows better
-    Critical,
-    /// No row
-    Never,
-}
-
-impl Threshold {
-    fn includes(self, severity: Severity) -> bool {
-        let least = match self {
-            Self::Info => Severity::Info,
-            Self::Low => Severity::Low,
-            Self::Medium => Severity::Medium,
-            Self::High => Severity::High,
-            Self::Critical => Severity::Critical,
-            Self::Never => return false,
-        };
-        severity >= least
-    }
-}
-
 pub(crate) fn run(args: &Args) -> Result<Code> {
     let ignore = args
         .ignore
@@ -189,6 +157,7 @@ fn options(args: &Args, baseline: &str, profile: &str) -> Options {
         force: args.force.force,
         workload: args.workload.clone(),
         frequency: args.frequency,
+        all_evidence: false,
     }
 }
 

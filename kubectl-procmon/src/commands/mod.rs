@@ -1,9 +1,11 @@
 //! The registry of commands. One file per subcommand: its arguments, its help, its run.
 
 pub(crate) mod baseline;
+pub(crate) mod check;
 pub(crate) mod completion;
 pub(crate) mod diff;
 pub(crate) mod profile;
+pub(crate) mod rules;
 pub(crate) mod schema;
 pub(crate) mod show;
 pub(crate) mod version;
@@ -31,8 +33,10 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Profile(Box<profile::Args>),
+    Check(Box<check::Args>),
     Diff(Box<diff::Args>),
     Baseline(Box<baseline::Args>),
+    Rules(rules::Args),
     Show(show::Args),
     Schema(schema::Args),
     Version(version::Args),
@@ -43,8 +47,10 @@ pub(crate) enum Command {
 pub(crate) fn run(command: Command) -> Result<Code> {
     match command {
         Command::Profile(args) => profile::run(&args),
+        Command::Check(args) => check::run(&args),
         Command::Diff(args) => diff::run(&args),
         Command::Baseline(args) => baseline::run(&args),
+        Command::Rules(args) => rules::run(&args),
         Command::Show(args) => show::run(&args),
         Command::Schema(args) => schema::run(&args),
         Command::Version(args) => version::run(&args),

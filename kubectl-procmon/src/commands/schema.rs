@@ -20,12 +20,15 @@ enum Kind {
     Baseline,
     /// How one differs from the other
     Drift,
+    /// What rules say of a profile
+    Findings,
 }
 
 pub(crate) fn run(args: &Args) -> Result<Code> {
     let schema = match args.kind {
         Kind::Profile => procmon_profile::schema::profile(),
         Kind::Baseline => procmon_profile::schema::baseline(),
+        Kind::Findings => procmon_profile::schema::findings(),
         Kind::Drift => procmon_profile::schema::drift(),
     };
     let mut text = serde_json::to_string_pretty(&schema)?;

@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
     after_help = "Examples:\n  kubectl procmon show profile.json\n  kubectl procmon show --frames recorded.ndjson -o json"
 )]
 pub(crate) struct Args {
-    /// A saved Profile, Baseline or Drift; `-` is standard input
+    /// A saved Profile, Baseline, Drift or Findings; `-` is standard input
     #[arg(
         required_unless_present = "frames",
         conflicts_with = "frames",
@@ -31,7 +31,7 @@ pub(crate) struct Args {
     /// The recorded stream of a probe; may be given for each node
     #[arg(long, value_name = "FILE")]
     frames: Vec<PathBuf>,
-    /// Form of the result: a Profile has name, a Drift has markdown, sarif and junit, each has the others
+    /// Form of the result: a Profile has name, a Drift and Findings have markdown, sarif and junit, each has the others
     #[arg(short = 'o', long, value_enum, default_value_t = Format::Table, value_name = "FORMAT")]
     output: Format,
     #[command(flatten)]
@@ -59,6 +59,7 @@ pub(crate) fn run(args: &Args) -> Result<Code> {
         Content::Profile(profile) => View::Profile(profile),
         Content::Baseline(baseline) => View::Baseline(baseline),
         Content::Drift(drift) => View::Drifts(std::slice::from_ref(drift)),
+        Content::Findings(findings) => View::Findings(findings),
     };
     let mut text = Vec::new();
     let style = args.rendering.style(&output);

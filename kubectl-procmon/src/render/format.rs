@@ -46,6 +46,9 @@ pub(crate) const OF_DRIFT: &[Format] = &[
     Format::Junit,
 ];
 
+/// Forms of Findings.
+pub(crate) const OF_FINDINGS: &[Format] = OF_DRIFT;
+
 impl Format {
     /// Reads one of some forms from a command line.
     pub(crate) fn one_of(formats: &'static [Self]) -> impl TypedValueParser<Value = Self> {

@@ -3,7 +3,11 @@
 
 pub(crate) mod baseline;
 pub(crate) mod drift;
+pub(crate) mod findings;
 pub(crate) mod format;
+mod markdown;
+pub(crate) mod rules;
+mod sarif;
 mod table;
 mod text;
 
@@ -14,7 +18,7 @@ pub(crate) use text::{bytes, count, duration, escape_lines, percent, shell_word}
 use crate::hint::advised;
 use crate::output::Output;
 use anyhow::Result;
-use procmon_profile::model::{Baseline, Drift, Profile};
+use procmon_profile::model::{Baseline, Drift, Findings, Profile};
 use serde::Serialize;
 use std::io::{IsTerminal as _, Write};
 
@@ -79,6 +83,7 @@ pub(crate) enum View<'a> {
     Baseline(&'a Baseline),
     /// Several are one list to programs.
     Drifts(&'a [Drift]),
+    Findings(&'a Findings),
 }
 
 impl View<'_> {
@@ -88,6 +93,7 @@ impl View<'_> {
             Self::Profile(_) => ("Profile", format::OF_PROFILE),
             Self::Baseline(_) => ("Baseline", format::OF_BASELINE),
             Self::Drifts(_) => ("Drift", format::OF_DRIFT),
+            Self::Findings(_) => ("Findings", format::OF_FINDINGS),
         }
     }
 }
@@ -117,6 +123,12 @@ pub(crate) fn render(
             View::Drifts(drifts),
             Format::Table | Format::Wide | Format::Markdown | Format::Sarif | Format::Junit,
         ) => drift::render(drifts, format, style, out)?,
+        (View::Findings(findings), Format::Json) => json(findings, out)?,
+        (View::Findings(findings), Format::Yaml) => yaml(findings, out)?,
+        (
+            View::Findings(findings),
+            Format::Table | Format::Wide | Format::Markdown | Format::Sarif | Format::Junit,
+        ) => findings::render(findings, format, style, out)?,
         _ => {
             let (document, forms) = view.forms();
             let forms: Vec<String> = forms.iter().map(|form| form.name()).collect();

@@ -52,6 +52,8 @@ pub struct Options {
     pub workload: Option<String>,
     /// Also tell what became significantly more or less frequent.
     pub frequency: bool,
+    /// Keep every pointer that is evidence of a row, not the first few only.
+    pub all_evidence: bool,
 }
 
 /// Compares a Profile with a Baseline.
@@ -289,6 +291,8 @@ struct Comparison<'a> {
     greetings: Vec<network::Greeting<'a>>,
     /// Rows that may belong to a start.
     n_start: usize,
+    /// Pointers kept as evidence of one row.
+    n_evidence: usize,
 }
 
 impl<'a> Comparison<'a> {
@@ -316,10 +320,14 @@ impl<'a> Comparison<'a> {
             rows: Vec::new(),
             greetings: Vec::new(),
             n_start: 0,
+            n_evidence: MAX_EVIDENCE,
         }
     }
 
     fn run(mut self, drift: &mut Drift, options: &Options) {
+        if options.all_evidence {
+            self.n_evidence = usize::MAX;
+        }
         let mut comparable = Vec::new();
         for dimension in Dimension::ALL {
             let entry = |reason: String| NotComparable {
@@ -565,7 +573,7 @@ impl<'a> Comparison<'a> {
             value,
             reason: reason.into(),
             nearest: nearest.map(Text::from),
-            evidence: evidence(at, list),
+            evidence: evidence(at, list, self.n_evidence),
             accept: Text::default(),
         });
     }
@@ -735,9 +743,9 @@ fn started_anew<'a>(
 }
 
 /// Where rows stand in the profile.
-fn evidence(at: &[(u32, u32)], list: &str) -> Vec<Text> {
+fn evidence(at: &[(u32, u32)], list: &str, most: usize) -> Vec<Text> {
     at.iter()
-        .take(MAX_EVIDENCE)
+        .take(most)
         .map(|(container, row)| format!("/containers/{container}/{list}/{row}").into())
         .collect()
 }

@@ -3,7 +3,9 @@
 
 pub(crate) mod calls;
 pub(crate) mod capabilities;
+pub(crate) mod class;
 pub(crate) mod credentials;
+pub(crate) mod files;
 pub(crate) mod paths;
 pub(crate) mod peers;
 pub(crate) mod programs;

@@ -1,85 +1,85 @@
-//! The kind of a program, by its name.
+//! Classes of programs, by their name.
 
 use super::base_name;
+use super::class::{Class, table};
+use std::collections::HashMap;
+use std::sync::LazyLock;
 
-/// Programs of one kind, by name without a version (`python` stands for `python3.11`), with the source.
-type Kind = (&'static [&'static str], &'static str);
+/// All classes of programs. A name stands without its version: `python` is `python3.11` too.
+pub(crate) static CLASSES: LazyLock<Vec<Class>> =
+    LazyLock::new(|| table(include_str!("programs.tsv")));
 
-const SHELLS: Kind = (
-    &[
-        "sh", "bash", "dash", "ash", "zsh", "ksh", "mksh", "csh", "tcsh", "fish", "busybox",
-    ],
-    "shells(5); MITRE ATT&CK T1059.004",
-);
+/// The classes of each name.
+static BY_NAME: LazyLock<HashMap<&str, Vec<&str>>> = LazyLock::new(|| {
+    let mut names: HashMap<&str, Vec<&str>> = HashMap::new();
+    for class in CLASSES.iter() {
+        for name in class.patterns() {
+            names.entry(name).or_default().push(class.name);
+        }
+    }
+    names
+});
 
-const INTERPRETERS: Kind = (
-    &[
-        "python", "pypy", "perl", "ruby", "node", "nodejs", "php", "lua", "luajit", "tclsh", "awk",
-        "gawk", "mawk",
-    ],
-    "MITRE ATT&CK T1059.006 and T1059.007; GTFOBins, function `shell`",
-);
-
-/// Tools by which intruders look around, fetch and go on.
-const TOOLS: &[Kind] = &[
-    (
-        &[
-            "curl", "wget", "nc", "ncat", "netcat", "socat", "ssh", "scp", "sftp", "telnet", "ftp",
-            "tftp", "rsync",
-        ],
-        "MITRE ATT&CK T1105, T1095 and T1021.004",
-    ),
-    (
-        &["nmap", "dig", "nslookup", "tcpdump"],
-        "MITRE ATT&CK T1046, T1018 and T1040; Falco, list `network_tool_binaries`",
-    ),
-    (&["gdb", "strace"], "MITRE ATT&CK T1055.008"),
-    (
-        &[
-            "apt", "apt-get", "dpkg", "apk", "yum", "dnf", "rpm", "pip", "npm",
-        ],
-        "Falco, list `package_mgmt_binaries`",
-    ),
-    (&["gcc", "cc", "make"], "MITRE ATT&CK T1027.004"),
-    (
-        &[
-            "kubectl", "crictl", "ctr", "docker", "nsenter", "unshare", "chroot", "mount",
-        ],
-        "MITRE ATT&CK T1609, T1610 and T1611",
-    ),
-    (
-        &["su", "sudo", "passwd", "useradd", "crontab", "at"],
-        "MITRE ATT&CK T1548.003, T1136.001, T1053.002 and T1053.003",
-    ),
-    (&["base64", "xxd", "openssl"], "MITRE ATT&CK T1140"),
-    (&["insmod", "modprobe"], "MITRE ATT&CK T1547.006"),
-    (&["xmrig"], "MITRE ATT&CK T1496"),
+/// Classes of the tools by which intruders look around, fetch and go on.
+const OF_INTRUDERS: [&str; 23] = [
+    "download-tool",
+    "netcat",
+    "scan-tool",
+    "sniff-tool",
+    "name-tool",
+    "tunnel-tool",
+    "copy-tool",
+    "ssh-client",
+    "kubernetes-client",
+    "runtime-client",
+    "attack-tool",
+    "system-package-manager",
+    "language-package-manager",
+    "compiler",
+    "debugger",
+    "namespace-tool",
+    "mount-tool",
+    "user-tool",
+    "login-tool",
+    "schedule-tool",
+    "module-tool",
+    "miner",
+    "encode-tool",
 ];
 
-/// The name of a program without its version: `/usr/bin/python3.11` is `python`.
-fn name(path: &str) -> &str {
-    base_name(path).trim_end_matches(|character: char| {
+/// The classes of a program, by its path or name.
+pub(crate) fn classes(path: &str) -> &'static [&'static str] {
+    let name = base_name(path);
+    let plain = without_version(name);
+    // A name as it is comes first: `base64` and `dnscat2` end in what looks like a version.
+    BY_NAME
+        .get(name)
+        .or_else(|| BY_NAME.get(plain))
+        .or_else(|| BY_NAME.get(plain.to_ascii_lowercase().as_str()))
+        .map_or(&[], Vec::as_slice)
+}
+
+/// The name of a program without its version: `python3.11` is `python`.
+fn without_version(name: &str) -> &str {
+    name.trim_end_matches(|character: char| {
         character.is_ascii_digit() || character == '.' || character == '-'
     })
 }
 
-fn is_of((names, _): &Kind, path: &str) -> bool {
-    names.contains(&name(path))
-}
-
 /// A shell.
 pub(crate) fn is_shell(path: &str) -> bool {
-    is_of(&SHELLS, path)
+    classes(path).contains(&"shell")
 }
 
 /// A program that runs what it is given; a shell is one.
 pub(crate) fn is_interpreter(path: &str) -> bool {
-    is_shell(path) || is_of(&INTERPRETERS, path)
+    is_shell(path) || classes(path).contains(&"interpreter")
 }
 
 /// A tool by which intruders look around, fetch and go on.
 pub(crate) fn is_tool(path: &str) -> bool {
-    TOOLS.iter().any(|kind| is_of(kind, path))
+    let mut classes = classes(path).iter();
+    classes.any(|class| OF_INTRUDERS.contains(class))
 }
 
 #[cfg(test)]
@@ -98,5 +98,15 @@ mod tests {
             assert_eq!(is_interpreter(path), is_one, "{path}");
         }
         assert!(is_tool("/usr/bin/apt-get") && is_tool("nc") && !is_tool("/usr/bin/ls"));
+        assert!(classes("/usr/bin/gcc-12").contains(&"compiler"));
+        assert!(classes("/usr/bin/base64").contains(&"encode-tool"));
+        assert!(classes("/lib64/ld-linux-x86-64.so.2").contains(&"loader"));
+    }
+
+    #[test]
+    fn the_tools_of_intruders_are_classes() {
+        for name in OF_INTRUDERS {
+            assert!(CLASSES.iter().any(|class| class.name == name), "{name}");
+        }
     }
 }

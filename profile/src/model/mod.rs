@@ -11,6 +11,7 @@ mod container;
 mod drift;
 mod event;
 mod file;
+mod finding;
 mod network;
 mod node;
 mod process;
@@ -33,6 +34,9 @@ pub use drift::{
 };
 pub use event::{Event, EventType};
 pub use file::{File, FileOperation, Mount, MountKind, NameSource, Owner};
+pub use finding::{
+    Confidence, Finding, Findings, FindingsKind, Incident, JudgedProfile, Moment, NotJudged,
+};
 pub use network::{
     Direction, Dns, Endpoint, Network, ObjectName, PathHop, Protocol, Remote, Workload,
 };
@@ -108,6 +112,7 @@ macro_rules! show_as_in_documents {
 show_as_in_documents!(
     Abi,
     Change,
+    Confidence,
     Dimension,
     DimensionState,
     Direction,

@@ -25,7 +25,10 @@ pub(super) fn render(
                 markdown::render(drift, out)?;
             }
         }
-        Format::Sarif => super::json(&sarif::report(drifts)?, out)?,
+        Format::Sarif => {
+            let runs: Vec<_> = drifts.iter().map(sarif::run).collect();
+            super::json(&super::sarif::report(&runs)?, out)?;
+        }
         Format::Junit => junit::render(drifts, out)?,
         _ => {
             for drift in drifts {

@@ -1,0 +1,60 @@
+//! For CI: JUnit's XML. One suite for each container, one case for each rule that found something.
+
+use super::not_judged;
+use anyhow::{Context as _, Result};
+use procmon_profile::model::{Finding, Findings, Severity};
+use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
+use std::collections::BTreeMap;
+use std::io::Write;
+
+pub(super) fn render(findings: &Findings, out: &mut dyn Write) -> Result<()> {
+    let mut report = Report::new("kubectl procmon check");
+    let mut containers: BTreeMap<&str, BTreeMap<&str, Vec<&Finding>>> = BTreeMap::new();
+    for finding in &findings.findings {
+        let rules = containers.entry(&finding.container).or_default();
+        rules.entry(&finding.rule).or_default().push(finding);
+    }
+    for (container, rules) in containers {
+        let mut suite = TestSuite::new(container);
+        for (rule, found) in rules {
+            let mut case = TestCase::new(rule, status(&found));
+            case.set_classname(container);
+            suite.add_test_case(case);
+        }
+        report.add_test_suite(suite);
+    }
+    let mut suite = TestSuite::new("rules");
+    for (reason, rules) in not_judged(findings) {
+        for rule in rules {
+            let mut status = TestCaseStatus::skipped();
+            status.set_message(reason.as_str());
+            suite.add_test_case(TestCase::new(rule, status));
+        }
+    }
+    suite.add_test_case(TestCase::new("all others", TestCaseStatus::success()));
+    report.add_test_suite(suite);
+    report
+        .serialize(&mut *out)
+        .context("cannot write the report")?;
+    writeln!(out)?;
+    Ok(())
+}
+
+/// A finding at info is not a failure.
+fn status(found: &[&Finding]) -> TestCaseStatus {
+    let worst = found.iter().map(|finding| finding.severity).max();
+    let worst = worst.unwrap_or_default();
+    if worst == Severity::Info {
+        return TestCaseStatus::success();
+    }
+    let lines: Vec<String> = found
+        .iter()
+        .map(|finding| format!("{} {}", finding.severity, finding.message))
+        .collect();
+    let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
+    status
+        .set_type(worst.to_string())
+        .set_message(found[0].title.as_str())
+        .set_description(lines.join("\n"));
+    status
+}

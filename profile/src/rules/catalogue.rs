@@ -1,0 +1,332 @@
+//! All rules of one run, compiled: the built-in ones and those of the user.
+
+use super::rule::{About, Rule, RuleError, parse};
+use super::template::Template;
+use crate::expression::{Expression, ExpressionError, Functions, children};
+use crate::model::Severity;
+use cel::IdedExpr;
+use cel::common::ast::{Expr, LiteralValue, operators};
+use std::collections::{BTreeMap, HashMap};
+
+include!(concat!(env!("OUT_DIR"), "/built_in_rules.rs"));
+
+/// Rules of one run.
+pub(super) const MAX_RULES: usize = 2_000;
+/// Fields that hold the name of a row.
+const NAME_FIELDS: [&str; 2] = ["name", "type"];
+
+/// All rules of one run, compiled.
+pub struct Catalogue {
+    rules: Vec<Compiled>,
+    pub(super) functions: Functions,
+    indexes: BTreeMap<About, Index>,
+}
+
+/// One rule, with its expressions.
+pub(super) struct Compiled {
+    pub(super) rule: Rule,
+    pub(super) when: Expression,
+    pub(super) raise: Vec<(Expression, Severity)>,
+    pub(super) message: Template,
+    pub(super) next: Vec<Template>,
+    /// Names that its expressions use.
+    pub(super) uses: Vec<&'static str>,
+}
+
+/// Which rules to ask of a row, by its words.
+#[derive(Default)]
+struct Index {
+    by_class: HashMap<String, Vec<usize>>,
+    by_exe_class: HashMap<String, Vec<usize>>,
+    by_name: HashMap<String, Vec<usize>>,
+    always: Vec<usize>,
+}
+
+/// A word that a row must have for a condition to hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Word {
+    Class(String),
+    ExeClass(String),
+    Name(String),
+}
+
+impl Catalogue {
+    /// Compiles rules.
+    pub fn of(rules: Vec<Rule>) -> Result<Self, RuleError> {
+        if rules.len() > MAX_RULES {
+            return Err(RuleError::TooMany(rules.len()));
+        }
+        let mut compiled = Vec::with_capacity(rules.len());
+        let mut indexes: BTreeMap<About, Index> = BTreeMap::new();
+        let mut places: HashMap<String, usize> = HashMap::new();
+        for rule in rules {
+            let place = compiled.len();
+            if places.insert(rule.id.clone(), place).is_some() {
+                return Err(RuleError::Twice(rule.id));
+            }
+            let one = Compiled::of(rule)?;
+            indexes
+                .entry(one.rule.about)
+                .or_default()
+                .add(required(one.when.tree(), one.rule.about.names()[0]), place);
+            compiled.push(one);
+        }
+        let expressions = compiled.iter().flat_map(Compiled::expressions);
+        let functions = Functions::of(expressions).map_err(|error| RuleError::Expression {
+            // The expression that is wrong was named when its rule was compiled.
+            rule: String::new(),
+            field: "when",
+            error,
+        })?;
+        Ok(Self {
+            rules: compiled,
+            functions,
+            indexes,
+        })
+    }
+
+    /// The built-in rules, with those of the user in their places or added.
+    pub fn with(own: Vec<Rule>) -> Result<Self, RuleError> {
+        let mut rules = Vec::with_capacity(BUILT_IN.len() + own.len());
+        for (_, text) in BUILT_IN {
+            for rule in parse(text)? {
+                if !own.iter().any(|one| one.id == rule.id) {
+                    rules.push(rule);
+                }
+            }
+        }
+        rules.extend(own);
+        Self::of(rules)
+    }
+
+    /// The rules, by id.
+    pub fn rules(&self) -> impl Iterator<Item = &Rule> {
+        self.rules.iter().map(|compiled| &compiled.rule)
+    }
+
+    pub(super) fn compiled(&self) -> &[Compiled] {
+        &self.rules
+    }
+
+    /// Places of the rules to ask of a row with these words.
+    pub(super) fn asked(
+        &self,
+        about: About,
+        is: &[&str],
+        exe_is: &[&str],
+        name: &str,
+    ) -> Vec<usize> {
+        let Some(index) = self.indexes.get(&about) else {
+            return Vec::new();
+        };
+        let mut places = index.always.clone();
+        let of = |map: &HashMap<String, Vec<usize>>, word: &str| {
+            map.get(word).cloned().unwrap_or_default()
+        };
+        for class in is {
+            places.extend(of(&index.by_class, class));
+        }
+        for class in exe_is {
+            places.extend(of(&index.by_exe_class, class));
+        }
+        places.extend(of(&index.by_name, name));
+        places.sort_unstable();
+        places.dedup();
+        places
+    }
+}
+
+impl Compiled {
+    fn of(rule: Rule) -> Result<Self, RuleError> {
+        check_fields(&rule)?;
+        let names = rule.about.names();
+        let wrong = |field: &'static str| {
+            let rule = rule.id.clone();
+            move |error: ExpressionError| RuleError::Expression { rule, field, error }
+        };
+        let when = Expression::parse(&rule.when, names).map_err(wrong("when"))?;
+        let mut raise = Vec::with_capacity(rule.raise.len());
+        for one in &rule.raise {
+            raise.push((
+                Expression::parse(&one.when, names).map_err(wrong("raise"))?,
+                one.severity,
+            ));
+        }
+        let message = Template::parse(&rule.message, names).map_err(wrong("message"))?;
+        let mut next = Vec::with_capacity(rule.next.len());
+        for line in &rule.next {
+            next.push(Template::parse(line, names).map_err(wrong("next"))?);
+        }
+        let mut compiled = Self {
+            when,
+            raise,
+            message,
+            next,
+            uses: Vec::new(),
+            rule,
+        };
+        // A pattern that can't be compiled belongs to this rule.
+        Functions::of(compiled.expressions()).map_err(|error| RuleError::Expression {
+            rule: compiled.rule.id.clone(),
+            field: "when",
+            error,
+        })?;
+        compiled.uses = names
+            .iter()
+            .copied()
+            .filter(|name| {
+                compiled
+                    .expressions()
+                    .any(|expression| uses(expression.tree(), name))
+            })
+            .collect();
+        Ok(compiled)
+    }
+
+    fn expressions(&self) -> impl Iterator<Item = &Expression> {
+        std::iter::once(&self.when)
+            .chain(self.raise.iter().map(|(expression, _)| expression))
+            .chain(self.message.expressions())
+            .chain(self.next.iter().flat_map(Template::expressions))
+    }
+}
+
+/// What every field of a rule has to be.
+fn check_fields(rule: &Rule) -> Result<(), RuleError> {
+    let wrong = |field: &'static str, reason: &str| {
+        Err(RuleError::Field {
+            rule: rule.id.clone(),
+            field,
+            reason: reason.to_owned(),
+        })
+    };
+    let is_id = |id: &str| {
+        !id.is_empty()
+            && id.len() <= 63
+            && id
+                .bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+    };
+    if !is_id(&rule.id) {
+        return wrong(
+            "id",
+            "is not lower-case words joined by `-`, of at most 63 characters",
+        );
+    }
+    for (field, text) in [
+        ("title", &rule.title),
+        ("message", &rule.message),
+        ("description", &rule.description),
+        ("benign", &rule.benign),
+    ] {
+        if text.trim().is_empty() {
+            return wrong(field, "is empty");
+        }
+        if text.len() > 4_000 {
+            return wrong(field, "is longer than 4000 bytes");
+        }
+    }
+    for technique in &rule.mitre {
+        let is_technique = technique.strip_prefix('T').is_some_and(|rest| {
+            let (number, part) = rest.split_once('.').unwrap_or((rest, "000"));
+            let digits = |text: &str, length| {
+                text.len() == length && text.bytes().all(|byte| byte.is_ascii_digit())
+            };
+            digits(number, 4) && digits(part, 3)
+        });
+        if !is_technique {
+            return wrong(
+                "mitre",
+                &format!("holds `{technique}`, which is not like `T1059.004`"),
+            );
+        }
+    }
+    if rule.raise.len() > 16 || rule.next.len() > 16 {
+        return wrong("raise", "and `next` take 16 entries each");
+    }
+    Ok(())
+}
+
+/// Whether an expression uses a name.
+fn uses(expression: &IdedExpr, name: &str) -> bool {
+    matches!(&expression.expr, Expr::Ident(ident) if ident == name)
+        || children(expression)
+            .into_iter()
+            .any(|child| uses(child, name))
+}
+
+/// The words of which a row must have one for a condition to hold; none where any row can fit.
+fn required(expression: &IdedExpr, row: &str) -> Option<Vec<Word>> {
+    let Expr::Call(call) = &expression.expr else {
+        return None;
+    };
+    let [left, right] = call.args.as_slice() else {
+        return None;
+    };
+    match call.func_name.as_str() {
+        operators::LOGICAL_AND => match (required(left, row), required(right, row)) {
+            (Some(one), Some(other)) => Some(if one.len() <= other.len() { one } else { other }),
+            (one, other) => one.or(other),
+        },
+        operators::LOGICAL_OR => {
+            let mut words = required(left, row)?;
+            words.extend(required(right, row)?);
+            Some(words)
+        }
+        operators::IN => match field(right, row) {
+            Some("is") => Some(vec![Word::Class(literal(left)?)]),
+            Some("exeIs") => Some(vec![Word::ExeClass(literal(left)?)]),
+            _ if NAME_FIELDS.contains(&field(left, row)?) => {
+                let Expr::List(list) = &right.expr else {
+                    return None;
+                };
+                let names = list
+                    .elements
+                    .iter()
+                    .map(|name| literal(name).map(Word::Name));
+                names.collect()
+            }
+            _ => None,
+        },
+        operators::EQUALS if NAME_FIELDS.contains(&field(left, row)?) => {
+            Some(vec![Word::Name(literal(right)?)])
+        }
+        _ => None,
+    }
+}
+
+/// The field of `ROW.FIELD`. The words of a row are its own, not those of the program that it belongs to.
+fn field<'e>(expression: &'e IdedExpr, row: &str) -> Option<&'e str> {
+    let Expr::Select(select) = &expression.expr else {
+        return None;
+    };
+    match &select.operand.expr {
+        Expr::Ident(name) if name == row && !select.test => Some(&select.field),
+        _ => None,
+    }
+}
+
+fn literal(expression: &IdedExpr) -> Option<String> {
+    match &expression.expr {
+        Expr::Literal(LiteralValue::String(text)) => Some(text.inner().to_owned()),
+        _ => None,
+    }
+}
+
+impl Index {
+    fn add(&mut self, words: Option<Vec<Word>>, place: usize) {
+        let Some(words) = words else {
+            self.always.push(place);
+            return;
+        };
+        for word in words {
+            match word {
+                Word::Class(word) => self.by_class.entry(word),
+                Word::ExeClass(word) => self.by_exe_class.entry(word),
+                Word::Name(word) => self.by_name.entry(word),
+            }
+            .or_default()
+            .push(place);
+        }
+    }
+}

@@ -1,0 +1,404 @@
+//! Rules and a Profile to Findings.
+
+use super::catalogue::{Catalogue, Compiled};
+use super::facts::Facts;
+use super::incident;
+use super::rule::About;
+use super::subject::Subject;
+use crate::expression::ExpressionError;
+use crate::model::{
+    API_VERSION, DimensionState, Drift, Finding, Findings, FindingsKind, JudgedProfile, NotJudged,
+    Profile, SCHEMA_VERSION, Severity,
+};
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+/// Pointers kept as evidence of one finding.
+const MAX_EVIDENCE: usize = 16;
+/// Findings of one rule in one container that are told.
+const MAX_FINDINGS: usize = 50;
+
+/// What the findings are judged against.
+#[derive(Clone, Copy, Debug)]
+pub struct Against<'a> {
+    /// Name of the baseline.
+    pub name: &'a str,
+    /// How the profile differs from it, with all of its evidence.
+    pub drift: &'a Drift,
+}
+
+/// One finding in the making.
+struct Draft<'a> {
+    subject: Subject<'a>,
+    severity: Severity,
+    message: String,
+    next: Vec<String>,
+    evidence: Vec<String>,
+    rows: u64,
+    baselined: bool,
+}
+
+/// How a rule fared.
+#[derive(Default)]
+struct Tally {
+    findings: usize,
+    asked: u64,
+    /// Rows that it could not judge, and a field that they lack.
+    unknown: u64,
+    field: String,
+    error: Option<ExpressionError>,
+}
+
+/// Judges a profile.
+///
+/// ```
+/// use procmon_profile::model::Profile;
+/// use procmon_profile::rules::{Catalogue, check};
+/// let catalogue = Catalogue::with(Vec::new())?;
+/// assert!(check(&Profile::default(), &catalogue, None).findings.is_empty());
+/// # Ok::<(), procmon_profile::rules::RuleError>(())
+/// ```
+#[must_use]
+pub fn check(profile: &Profile, catalogue: &Catalogue, against: Option<Against<'_>>) -> Findings {
+    let new: Option<HashSet<&str>> = against.map(|against| {
+        let rows = against.drift.rows.iter();
+        rows.flat_map(|row| row.evidence.iter().map(AsRef::as_ref))
+            .collect()
+    });
+    let mut tallies: Vec<Tally> = catalogue
+        .compiled()
+        .iter()
+        .map(|_| Tally::default())
+        .collect();
+    let mut findings = Vec::new();
+    let all: Vec<Facts<'_>> = profile
+        .containers
+        .iter()
+        .enumerate()
+        .map(|(index, container)| Facts::of(container, index))
+        .collect();
+    let mut trees = Vec::new();
+    for facts in &all {
+        let mut drafts: BTreeMap<(usize, String), Draft<'_>> = BTreeMap::new();
+        for about in About::ALL {
+            for subject in Subject::all(about, facts) {
+                judge(&subject, catalogue, new.as_ref(), &mut tallies, &mut drafts);
+            }
+        }
+        let mut told: HashMap<usize, usize> = HashMap::new();
+        for ((place, _), draft) in drafts {
+            let told = told.entry(place).or_default();
+            *told += 1;
+            if *told <= MAX_FINDINGS {
+                let tree = draft.subject.process.map(|process| facts.tree(process));
+                trees.push((facts.index, tree));
+                findings.push(finish(draft, &catalogue.compiled()[place]));
+            }
+        }
+    }
+    let incidents = incident::join(&mut findings, &trees);
+    order(&mut findings);
+    let mut summary: BTreeMap<Severity, u64> = Severity::ALL.map(|severity| (severity, 0)).into();
+    for finding in &findings {
+        *summary.entry(finding.severity).or_default() += 1;
+    }
+    Findings {
+        api_version: API_VERSION.into(),
+        schema_version: SCHEMA_VERSION.into(),
+        kind: FindingsKind::Findings,
+        profile: JudgedProfile {
+            session: profile.session.id.clone(),
+            target: profile.session.target.clone(),
+            started_at: profile.session.started_at.clone(),
+            window_seconds: profile.session.window_seconds,
+            baseline: against.map(|against| against.name.into()),
+        },
+        findings,
+        incidents,
+        not_judged: not_judged(profile, catalogue, &tallies, against.is_some()),
+        summary,
+    }
+}
+
+/// Asks the rules of one row.
+fn judge<'a>(
+    subject: &Subject<'a>,
+    catalogue: &Catalogue,
+    new: Option<&HashSet<&str>>,
+    tallies: &mut [Tally],
+    drafts: &mut BTreeMap<(usize, String), Draft<'a>>,
+) {
+    let asked = catalogue.asked(subject.about, &subject.is, subject.exe_is, &subject.name);
+    if asked.is_empty() {
+        return;
+    }
+    let mut uses: Vec<&'static str> = asked
+        .iter()
+        .flat_map(|place| catalogue.compiled()[*place].uses.iter().copied())
+        .collect();
+    uses.sort_unstable();
+    uses.dedup();
+    let evidence = subject.evidence(&[]);
+    let is_known = |evidence: &[String]| {
+        new.map(|new| {
+            !evidence
+                .iter()
+                .any(|pointer| new.contains(pointer.as_str()))
+        })
+    };
+    let mut scope = catalogue.functions.scope();
+    if let Err(error) = subject.bind(&uses, is_known(&evidence), &mut scope) {
+        for place in asked {
+            tallies[place].error.get_or_insert_with(|| error.clone());
+        }
+        return;
+    }
+    for place in asked {
+        let compiled = &catalogue.compiled()[place];
+        let tally = &mut tallies[place];
+        tally.asked += 1;
+        match compiled.when.holds(&scope) {
+            Ok(true) => {}
+            Ok(false) => continue,
+            Err(ExpressionError::Absent(field)) => {
+                tally.unknown += 1;
+                tally.field = field;
+                continue;
+            }
+            Err(error) => {
+                tally.error.get_or_insert(error);
+                continue;
+            }
+        }
+        tally.findings += 1;
+        let severity = compiled
+            .raise
+            .iter()
+            .find(|(when, _)| when.holds(&scope) == Ok(true))
+            .map_or(compiled.rule.severity, |(_, severity)| *severity);
+        // A value that is not known leaves the rule's title.
+        let message = compiled
+            .message
+            .fill(&scope)
+            .unwrap_or_else(|_| compiled.rule.title.clone());
+        let evidence = subject.evidence(&compiled.rule.evidence);
+        let baselined = compiled.rule.baseline_aware && is_known(&evidence) == Some(true);
+        // One finding for each program and what it did: many files of one kind are one finding.
+        let who = match subject.about {
+            About::Process => subject.process.map_or_else(String::new, |process| {
+                let process = &subject.facts.processes[process];
+                format!("{} {}", process.row.exe, process.name)
+            }),
+            _ => subject.exe.unwrap_or_default().to_owned(),
+        };
+        let key = (place, format!("{baselined} {who}"));
+        let draft = Draft {
+            severity,
+            message,
+            next: compiled
+                .next
+                .iter()
+                .filter_map(|line| line.fill(&scope).ok())
+                .collect(),
+            rows: evidence.len() as u64,
+            evidence,
+            baselined,
+            subject: subject.clone(),
+        };
+        match drafts.get_mut(&key) {
+            Some(known) => known.add(draft),
+            None => {
+                drafts.insert(key, draft);
+            }
+        }
+    }
+}
+
+impl<'a> Draft<'a> {
+    /// Takes in what the same rule says of the same program; the worse tells.
+    fn add(&mut self, other: Draft<'a>) {
+        self.rows += other.rows;
+        if other.severity > self.severity {
+            self.severity = other.severity;
+            self.message = other.message;
+            self.next = other.next;
+            self.subject = other.subject;
+            let mut evidence = other.evidence;
+            evidence.append(&mut self.evidence);
+            self.evidence = evidence;
+        } else {
+            self.evidence.extend(other.evidence);
+        }
+        self.evidence.truncate(MAX_EVIDENCE);
+    }
+}
+
+/// A draft, with everything that a reader asks for.
+fn finish(draft: Draft<'_>, compiled: &Compiled) -> Finding {
+    let rule = &compiled.rule;
+    let subject = &draft.subject;
+    let container = subject.facts.container;
+    let more = match draft.rows {
+        0 | 1 => String::new(),
+        rows if draft.evidence.len() > 1 && !is_added_up(subject.about) => {
+            format!(" (and {} more)", rows - 1)
+        }
+        _ => String::new(),
+    };
+    let message = format!("{} {}{more}", who(subject), draft.message);
+    let severity = if draft.baselined {
+        Severity::Info
+    } else {
+        draft.severity
+    };
+    Finding {
+        id: id(rule.id.as_str(), subject, &draft).into(),
+        rule: rule.id.as_str().into(),
+        title: rule.title.as_str().into(),
+        severity,
+        confidence: rule.confidence,
+        mitre: rule.mitre.iter().map(Into::into).collect(),
+        message: message.trim().into(),
+        namespace: container.namespace.clone(),
+        pod: container.pod.clone(),
+        container: container.container.clone(),
+        process: subject
+            .process
+            .map(|process| subject.facts.processes[process].row.id.clone()),
+        exe: subject.exe.map(Into::into),
+        time: subject.time.cloned(),
+        evidence: draft.evidence.into_iter().map(Into::into).collect(),
+        rows: draft.rows,
+        baselined: draft.baselined,
+        benign: rule.benign.trim().into(),
+        next: draft.next.into_iter().map(Into::into).collect(),
+    }
+}
+
+/// A finding about many rows at once.
+fn is_added_up(about: About) -> bool {
+    matches!(about, About::Program | About::Container)
+}
+
+/// The subject of the sentence: program, user, parent and place.
+fn who(subject: &Subject<'_>) -> String {
+    let facts = subject.facts;
+    let container = facts.container;
+    let place = match (&container.namespace, &container.pod) {
+        (Some(namespace), Some(pod)) => {
+            format!("in {namespace}/{pod} ({})", container.container)
+        }
+        _ => String::new(),
+    };
+    let Some(process) = subject.process.map(|process| &facts.processes[process]) else {
+        let name = subject
+            .exe
+            .map(crate::knowledge::base_name)
+            .unwrap_or_default();
+        return match (name.is_empty(), place.is_empty()) {
+            (false, _) => format!("`{name}` {place}"),
+            (true, false) => format!("the container {place}"),
+            (true, true) => "the container".to_owned(),
+        };
+    };
+    let parent = process
+        .parent
+        .map(|parent| format!(", started by `{}`", facts.processes[parent].name))
+        .unwrap_or_default();
+    format!(
+        "`{}` (uid {}{parent}) {place}",
+        process.name, process.row.uid
+    )
+}
+
+/// A name for a finding: equal in another window of the same workload.
+fn id(rule: &str, subject: &Subject<'_>, draft: &Draft<'_>) -> String {
+    use sha2::Digest as _;
+    let container = subject.facts.container;
+    let mut hash = sha2::Sha256::new();
+    for part in [
+        rule,
+        container.namespace.as_deref().unwrap_or_default(),
+        container.pod.as_deref().unwrap_or_default(),
+        &container.container,
+        subject.exe.unwrap_or_default(),
+        &subject.name,
+        if draft.baselined { "baselined" } else { "" },
+    ] {
+        hash.update((part.len() as u64).to_le_bytes());
+        hash.update(part);
+    }
+    crate::wire::hex(&hash.finalize()[..8])
+}
+
+/// The most severe first; then the earliest.
+fn order(findings: &mut [Finding]) {
+    findings.sort_by(|one, other| {
+        other
+            .severity
+            .cmp(&one.severity)
+            .then(other.confidence.cmp(&one.confidence))
+            .then(one.time.is_none().cmp(&other.time.is_none()))
+            .then(one.time.cmp(&other.time))
+            .then_with(|| one.rule.cmp(&other.rule))
+            .then_with(|| one.id.cmp(&other.id))
+    });
+}
+
+/// Rules without a finding that could not be judged, and why.
+fn not_judged(
+    profile: &Profile,
+    catalogue: &Catalogue,
+    tallies: &[Tally],
+    has_baseline: bool,
+) -> Vec<NotJudged> {
+    let mut found = Vec::new();
+    for (compiled, tally) in catalogue.compiled().iter().zip(tallies) {
+        if tally.findings > 0 {
+            continue;
+        }
+        if let Some(reason) = why_not(profile, compiled, tally, has_baseline) {
+            found.push(NotJudged {
+                rule: compiled.rule.id.as_str().into(),
+                reason: reason.into(),
+            });
+        }
+    }
+    found
+}
+
+fn why_not(
+    profile: &Profile,
+    compiled: &Compiled,
+    tally: &Tally,
+    has_baseline: bool,
+) -> Option<String> {
+    if let Some(error) = &tally.error {
+        return Some(format!("its condition failed: {error}"));
+    }
+    if !has_baseline && compiled.rule.when.contains("baseline.given") {
+        return Some("no baseline was given".to_owned());
+    }
+    let own = compiled.rule.about.dimension();
+    let lists = compiled.rule.evidence.iter().map(|list| list.dimension());
+    for dimension in std::iter::once(own).chain(lists) {
+        let Some(state) = profile.completeness.dimensions.get(&dimension) else {
+            continue;
+        };
+        let reason = state
+            .reasons
+            .first()
+            .map(|reason| format!(": {reason}"))
+            .unwrap_or_default();
+        match state.state {
+            DimensionState::Complete => {}
+            DimensionState::Partial => return Some(format!("{dimension} is partial{reason}")),
+            DimensionState::Missing => return Some(format!("{dimension} is missing{reason}")),
+        }
+    }
+    (tally.unknown > 0).then(|| {
+        format!(
+            "`{}` is not known for {} of {} rows",
+            tally.field, tally.unknown, tally.asked
+        )
+    })
+}

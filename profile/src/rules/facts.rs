@@ -1,0 +1,388 @@
+//! What conditions can ask of a container beyond its rows: names, classes, descent, and what was done to a path.
+
+use super::program::Program;
+use crate::knowledge::{base_name, files, programs};
+use crate::model::{Container, Direction, File, FileOperation, Process};
+use serde_json::{Value as Json, json};
+use std::collections::{BTreeMap, HashMap};
+
+/// Executables that hold many programs; the first argument names the one that runs.
+const MULTI_CALL: [&str; 4] = ["busybox", "toybox", "coreutils", "sbase-box"];
+/// The longest text of a command line that conditions see, in bytes.
+const MAX_TEXT: usize = 8 << 10;
+/// Ancestors and children of a process that conditions see.
+const MAX_RELATIVES: usize = 32;
+
+/// One container, with what can be derived from its rows.
+pub(super) struct Facts<'a> {
+    pub(super) container: &'a Container,
+    /// Its place in the profile.
+    pub(super) index: usize,
+    /// In the order of the rows.
+    pub(super) processes: Vec<ProcessFacts<'a>>,
+    /// By path of the executable.
+    pub(super) programs: BTreeMap<&'a str, Program<'a>>,
+    paths: HashMap<&'a str, PathFacts>,
+}
+
+/// One row of processes.
+pub(super) struct ProcessFacts<'a> {
+    pub(super) row: &'a Process,
+    /// The name of the program: of an executable that holds many, the one that runs.
+    pub(super) name: String,
+    pub(super) is: &'static [&'static str],
+    pub(super) exe_is: Vec<&'static str>,
+    pub(super) parent: Option<usize>,
+    children: Vec<usize>,
+}
+
+/// What was done to a path, by whomever of the container.
+#[derive(Clone, Copy, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
+struct PathFacts {
+    created: bool,
+    written: bool,
+    made_executable: bool,
+    removed: bool,
+    renamed: bool,
+    executed: bool,
+}
+
+impl<'a> Facts<'a> {
+    pub(super) fn of(container: &'a Container, index: usize) -> Self {
+        let places: HashMap<&str, usize> = container
+            .processes
+            .iter()
+            .enumerate()
+            .map(|(place, row)| (row.id.as_str(), place))
+            .collect();
+        let mut processes: Vec<ProcessFacts<'a>> = container
+            .processes
+            .iter()
+            .enumerate()
+            .map(|(place, row)| {
+                let name = program_name(row);
+                let parent = row.parent.as_deref().and_then(|id| places.get(id).copied());
+                ProcessFacts {
+                    is: programs::classes(&name),
+                    exe_is: files::classes(&row.exe),
+                    // A profile that somebody wrote can have a circle.
+                    parent: parent.filter(|parent| *parent != place),
+                    children: Vec::new(),
+                    name,
+                    row,
+                }
+            })
+            .collect();
+        for place in 0..processes.len() {
+            if let Some(parent) = processes[place].parent {
+                processes[parent].children.push(place);
+            }
+        }
+        let mut paths: HashMap<&str, PathFacts> = HashMap::with_capacity(container.files.len());
+        for file in &container.files {
+            paths.entry(file.path.as_str()).or_default().add(file);
+        }
+        let mut facts = Self {
+            container,
+            index,
+            processes,
+            programs: BTreeMap::new(),
+            paths,
+        };
+        facts.programs = Program::all(&facts);
+        facts
+    }
+
+    /// The ancestors of a process, the nearest first.
+    fn ancestors(&self, place: usize) -> Vec<usize> {
+        let mut found = Vec::new();
+        let mut next = self.processes[place].parent;
+        while let Some(ancestor) = next
+            && found.len() < MAX_RELATIVES
+        {
+            found.push(ancestor);
+            next = self.processes[ancestor].parent;
+        }
+        found
+    }
+
+    /// The topmost ancestor below the container's first process, or the process itself.
+    pub(super) fn tree(&self, place: usize) -> usize {
+        let mut top = place;
+        let mut steps = 0;
+        while let Some(parent) = self.processes[top].parent
+            && self.processes[parent].parent.is_some()
+            && steps < self.processes.len()
+        {
+            top = parent;
+            steps += 1;
+        }
+        top
+    }
+
+    /// What was done to a path.
+    fn path(&self, path: &str) -> Json {
+        let facts = self.paths.get(path).copied().unwrap_or_default();
+        json!({
+            "created": facts.created,
+            "written": facts.written,
+            "madeExecutable": facts.made_executable,
+            "removed": facts.removed,
+            "renamed": facts.renamed,
+            "executed": facts.executed || self.programs.contains_key(path),
+        })
+    }
+
+    /// A relative of a process, as conditions see it.
+    fn relative(&self, place: usize) -> Json {
+        let process = &self.processes[place];
+        json!({
+            "name": process.name,
+            "exe": process.row.exe.as_str(),
+            "is": process.is,
+            "uid": process.row.uid,
+            "origin": process.row.origin,
+            "listens": self.programs.get(process.row.exe.as_str()).is_some_and(|program| program.listens),
+        })
+    }
+
+    /// A process, as conditions see it.
+    pub(super) fn process(&self, place: usize) -> Json {
+        let process = &self.processes[place];
+        let mut value = serde_json::to_value(process.row).unwrap_or_default();
+        let relatives = |places: Vec<usize>| -> Vec<Json> {
+            places
+                .into_iter()
+                .map(|place| self.relative(place))
+                .collect()
+        };
+        let arguments = &process.row.argv;
+        let is_interpreter = process.is.contains(&"shell") || process.is.contains(&"interpreter");
+        let (code, script) = if is_interpreter {
+            interpreted(arguments, process.is.contains(&"shell"))
+        } else {
+            (None, None)
+        };
+        let script_path = script.unwrap_or_default();
+        let extra = json!({
+            "name": process.name,
+            "is": process.is,
+            "exeIs": process.exe_is,
+            "text": text(arguments.iter().map(AsRef::as_ref)),
+            "code": code.unwrap_or_default(),
+            "script": {
+                "path": script_path,
+                "is": files::classes(script_path),
+                "did": self.path(script_path),
+            },
+            "file": self.path(&process.row.exe),
+            "parent": process.parent.map_or_else(
+                || json!({"name": "", "exe": "", "is": [], "uid": -1, "origin": "", "listens": false}),
+                |parent| self.relative(parent),
+            ),
+            "ancestors": relatives(self.ancestors(place)),
+            "children": relatives(process.children.iter().copied().take(MAX_RELATIVES).collect()),
+            "listens": self.programs.get(process.row.exe.as_str()).is_some_and(|program| program.listens),
+        });
+        merge(&mut value, extra);
+        value
+    }
+
+    /// A file, as conditions see it.
+    pub(super) fn file(&self, row: &File, is: &[&str]) -> Json {
+        let mut value = serde_json::to_value(row).unwrap_or_default();
+        let did = |operations: &[FileOperation]| {
+            operations.iter().any(|operation| {
+                row.operations
+                    .get(operation)
+                    .is_some_and(|count| *count > 0)
+            })
+        };
+        use FileOperation as Op;
+        let writes = row.bytes_written > 0
+            || row.mmap_write > 0
+            || did(&[
+                Op::Write,
+                Op::Create,
+                Op::Truncate,
+                Op::Rename,
+                Op::Link,
+                Op::Symlink,
+                Op::Mknod,
+            ]);
+        let opens_only = did(&[Op::Open]) && !writes;
+        let extra = json!({
+            "name": base_name(&row.path),
+            "is": is,
+            "reads": row.bytes_read > 0 || did(&[Op::Read]) || opens_only,
+            "writes": writes,
+            "creates": did(&[Op::Create, Op::Mkdir, Op::Mknod, Op::Symlink, Op::Link]),
+            "removes": did(&[Op::Unlink, Op::Rmdir]),
+            "renames": did(&[Op::Rename]),
+            "changesAttributes": did(&[Op::Chmod, Op::Chown, Op::Setxattr]),
+            "changes": writes || did(&[Op::Unlink, Op::Rmdir, Op::Mkdir, Op::Chmod, Op::Chown, Op::Setxattr]),
+            "runs": did(&[Op::Exec, Op::MmapExec]),
+            "did": operations(row),
+            "isProgram": row.path == row.exe,
+            "elsewhere": self.path(&row.path),
+        });
+        merge(&mut value, extra);
+        value
+    }
+
+    /// The container, as conditions see it.
+    pub(super) fn container(&self) -> Json {
+        let container = self.container;
+        let first = self.processes.iter().position(|process| {
+            process.parent.is_none() && process.row.origin == crate::model::Origin::Entrypoint
+        });
+        let mut value = json!({
+            "container": container.container.as_str(),
+            "fromStart": container.from_start,
+            "names": self.processes.iter().map(|process| process.name.as_str()).collect::<std::collections::BTreeSet<_>>().into_iter().take(256).collect::<Vec<_>>(),
+            "listens": self.programs.values().any(|program| program.listens),
+            "processes": container.processes.iter().map(|row| row.count).sum::<u64>(),
+        });
+        let optional = json!({
+            "namespace": container.namespace, "pod": container.pod, "image": container.image,
+            "node": container.node, "owner": container.owner, "restarts": container.restarts,
+            "securityContext": container.security_context,
+            "first": first.map(|first| self.process(first)),
+        });
+        merge(&mut value, optional);
+        value
+    }
+
+    /// The first row of an executable.
+    pub(super) fn process_of(&self, exe: &str) -> Option<usize> {
+        self.programs.get(exe)?.processes.first().copied()
+    }
+}
+
+impl PathFacts {
+    fn add(&mut self, file: &File) {
+        let did = |operation| {
+            file.operations
+                .get(&operation)
+                .is_some_and(|count| *count > 0)
+        };
+        self.created |= did(FileOperation::Create);
+        self.written |= did(FileOperation::Write) || file.bytes_written > 0 || file.mmap_write > 0;
+        self.made_executable |= did(FileOperation::Chmod);
+        self.removed |= did(FileOperation::Unlink);
+        self.renamed |= did(FileOperation::Rename);
+        self.executed |= did(FileOperation::Exec);
+    }
+}
+
+/// Names of the operations of a file that happened.
+fn operations(row: &File) -> Vec<String> {
+    row.operations
+        .iter()
+        .filter(|(_, count)| **count > 0)
+        .map(|(operation, _)| operation.to_string())
+        .collect()
+}
+
+/// Adds fields to an object; what is null stays unknown.
+pub(super) fn merge(value: &mut Json, extra: Json) {
+    if let (Json::Object(into), Json::Object(extra)) = (value, extra) {
+        into.extend(extra.into_iter().filter(|(_, value)| !value.is_null()));
+    }
+}
+
+/// The name of the program that runs.
+fn program_name(row: &Process) -> String {
+    let exe = base_name(&row.exe);
+    if !MULTI_CALL.contains(&exe) {
+        return exe.to_owned();
+    }
+    let mut names = row
+        .argv
+        .iter()
+        .map(|argument| base_name(argument.trim_start_matches('-')));
+    names
+        .find(|name| *name != exe && !name.is_empty())
+        .unwrap_or(exe)
+        .to_owned()
+}
+
+/// A command line in one text.
+fn text<'t>(arguments: impl Iterator<Item = &'t str>) -> String {
+    let mut text = String::new();
+    for argument in arguments {
+        if !text.is_empty() {
+            text.push(' ');
+        }
+        let left = MAX_TEXT.saturating_sub(text.len());
+        let mut end = argument.len().min(left);
+        while !argument.is_char_boundary(end) {
+            end -= 1;
+        }
+        text += &argument[..end];
+    }
+    text
+}
+
+/// What an interpreter is given to run: code on its command line, or the path of a script.
+fn interpreted<T: AsRef<str>>(argv: &[T], is_shell: bool) -> (Option<&str>, Option<&str>) {
+    let mut arguments = argv.iter().map(AsRef::as_ref).skip(1).peekable();
+    while let Some(argument) = arguments.next() {
+        if argument == "--" {
+            return (None, arguments.next());
+        }
+        let Some(options) = argument.strip_prefix('-') else {
+            return (None, Some(argument));
+        };
+        if options.starts_with('-') {
+            if matches!(options, "-eval" | "-print" | "-run" | "-command") {
+                return (arguments.next(), None);
+            }
+            continue;
+        }
+        // A module of Python's is not a path.
+        if options == "m" {
+            return (None, None);
+        }
+        // A shell's `-e` ends it at the first error.
+        let gives_code = if is_shell {
+            options.ends_with('c')
+        } else {
+            options.ends_with(['c', 'e', 'r', 'E'])
+        };
+        if gives_code && options.len() <= 4 {
+            return (arguments.next(), None);
+        }
+    }
+    (None, None)
+}
+
+/// Whether a row listens where others can come.
+pub(super) fn is_listener(row: &crate::model::Network) -> bool {
+    row.direction == Direction::Listen
+        && row.local.as_ref().is_some_and(|local| local.port.is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_interpreter_runs() {
+        for (argv, code, script) in [
+            (&["sh", "-c", "id"][..], Some("id"), None),
+            (&["bash", "-lc", "id"], Some("id"), None),
+            (&["sh", "-e", "/tmp/x.sh"], None, Some("/tmp/x.sh")),
+            (&["python3", "/tmp/x.py", "-c"], None, Some("/tmp/x.py")),
+            (&["python3", "-m", "http.server"], None, None),
+            (&["node", "--inspect", "app.js"], None, Some("app.js")),
+            (&["sh"], None, None),
+            (&["perl", "-e", "print"], Some("print"), None),
+            (&["sh", "--", "x"], None, Some("x")),
+        ] {
+            let is_shell = argv[0].ends_with("sh");
+            assert_eq!(interpreted(argv, is_shell), (code, script), "{argv:?}");
+        }
+    }
+}
