@@ -327,6 +327,24 @@ pub(crate) struct Placed {
 }
 
 impl Placed {
+    /// A hook as if it had been tried.
+    #[cfg(test)]
+    pub(crate) fn of(id: &str, tier: Tier, state: HookState, missed: Option<u64>) -> Self {
+        let wanted = WANTED.iter().find(|wanted| wanted.id == id);
+        let wanted = wanted.expect("a hook of this id is wanted");
+        Self {
+            wanted,
+            hook: Hook {
+                name: id.into(),
+                tier,
+                state,
+                missed,
+                reason: None,
+            },
+            used: wanted.alternatives.first(),
+        }
+    }
+
     /// It is attached.
     pub(crate) fn is_there(&self) -> bool {
         self.hook.state != HookState::Missing
@@ -352,6 +370,11 @@ impl Placed {
             Some(0)
         }
     }
+}
+
+/// One of the hooks.
+pub(crate) fn find<'a>(hooks: &'a [Placed], id: &str) -> Option<&'a Placed> {
+    hooks.iter().find(|placed| placed.wanted.id == id)
 }
 
 /// Loads and attaches. A hook that fails leaves the rest working.
@@ -1003,7 +1026,7 @@ impl Capture {
 
     /// What came of one hook.
     pub(crate) fn placed(&self, id: &str) -> Option<&Placed> {
-        self.hooks.iter().find(|placed| placed.wanted.id == id)
+        find(&self.hooks, id)
     }
 
     /// The best tier in use.
@@ -1027,24 +1050,13 @@ impl Capture {
 
 #[cfg(test)]
 mod tests {
-    use super::{Placed, WANTED, is_preemptible};
-    use procmon_profile::model::{Hook, HookState, Tier};
+    use super::{Placed, is_preemptible};
+    use procmon_profile::model::{HookState, Tier};
 
     #[test]
     fn a_stand_in_sees_what_the_other_was_skipped_for() {
         let missed = |id: &str, skipped: &[Option<u64>], preemptible| {
-            let wanted = WANTED.iter().find(|wanted| wanted.id == id)?;
-            let placed = Placed {
-                wanted,
-                hook: Hook {
-                    name: id.into(),
-                    tier: Tier::Base,
-                    state: HookState::Attached,
-                    missed: None,
-                    reason: None,
-                },
-                used: wanted.alternatives.first(),
-            };
+            let placed = Placed::of(id, Tier::Base, HookState::Attached, None);
             placed.missed(skipped, preemptible)
         };
         let alone = "tcp_destroy_sock";

@@ -7,6 +7,7 @@ mod btf;
 mod calls;
 mod cgroups;
 mod clock;
+mod completeness;
 mod drain;
 mod emit;
 #[cfg(any(test, fuzzing))]

@@ -1,14 +1,15 @@
 //! The clock: set up, open, drain, close, report. A running window takes no order but "stop".
 
 use crate::clock::Clock;
-use crate::drain::{Counted, Drained};
-use crate::emit::Output;
+use crate::completeness::completeness;
+use crate::drain::{Counted, Drained, FileSample};
+use crate::emit::{Output, Packed, pack};
 use crate::hooks::Capture;
 use crate::label::{self, Slots};
 use crate::listeners::Held;
 use crate::lock::{self, Lock};
 use crate::node::Node;
-use crate::summarize::{self, Facts, Summary};
+use crate::summarize::{Facts, summarize};
 use crate::unable::Unable;
 use crate::wire::Taps;
 use crate::{cgroups, hooks, sentinel, sys};
@@ -252,7 +253,7 @@ impl Prepared {
                 });
                 let command = self.let_go();
                 match report {
-                    Ok((node, report, summary)) => output.capture(node, report, summary),
+                    Ok((node, report, packed)) => output.capture(node, report, packed),
                     Err(error) => {
                         output.fail(
                             FailureCode::Other,
@@ -394,7 +395,9 @@ impl Prepared {
             self.unread_descriptors |= held.is_cut;
             self.drained.held_last = held.sockets;
         }
-        Counted::read(&mut self.capture)
+        let counted = Counted::read(&mut self.capture)?;
+        self.drained.count(&self.capture)?;
+        Ok(counted)
     }
 
     fn report(
@@ -405,15 +408,16 @@ impl Prepared {
         (opened_ns, closed_ns): (u64, u64),
         clock: &Clock,
         chunks: Chunks,
-    ) -> Result<(procmon_profile::model::Node, WindowReport, Summary)> {
+    ) -> Result<(procmon_profile::model::Node, WindowReport, Packed)> {
         let (kernel, machine, host) = sys::uname();
         let arch = architecture(&machine);
         let recursion = self.statistics();
         let facts = Facts {
-            capture: &self.capture,
+            hooks: &self.capture.hooks,
             slots: &self.slots,
             drained: &self.drained,
             counted,
+            counts_of_file: &|sample: &FileSample| sample.counts(&self.capture),
             node: &self.node,
             clock,
             has_ring: self.has_ring,
@@ -421,14 +425,14 @@ impl Prepared {
             taps: &self.taps,
             arch,
         };
-        let summary = summarize::summarize(&facts, chunks)?;
+        let packed = pack(summarize(&facts), chunks)?;
         let cut = match ended {
             Ended::Over | Ended::TargetGone | Ended::Stopped | Ended::Other => None,
             Ended::Deadline => Some("the probe's own deadline ended the window"),
             Ended::ReaderGone => Some("the reader of the frames was gone"),
             Ended::Memory => Some("the memory limit was near: the window was ended"),
         };
-        let dimensions = summarize::completeness(&facts, &summary, cut);
+        let dimensions = completeness(&facts, &packed.unseen, packed.chunks.losses(), cut);
         let lost = Lost {
             ring_buffer: counted.lost.ring_buffer(),
             maps: counted
@@ -484,10 +488,10 @@ impl Prepared {
                 LabelMode::Cgroup
             },
             dimensions,
-            coverage: summary.coverage.clone(),
+            coverage: packed.coverage.clone(),
             notes: std::mem::take(&mut self.lock.notes),
         };
-        Ok((node, report, summary))
+        Ok((node, report, packed))
     }
 
     /// Asks the kernel how often each program ran, and how often it was skipped.

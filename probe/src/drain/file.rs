@@ -123,7 +123,7 @@ impl FileSample {
         };
     }
 
-    /// Its counts.
+    /// Its counts, once the window has closed: read row by row, since a copy of all would take megabytes.
     pub(crate) fn counts(&self, capture: &Capture) -> Result<FileRow> {
         let rows: Array<_, FileRow> = capture
             .ebpf

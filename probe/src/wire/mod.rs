@@ -10,4 +10,6 @@ mod taps;
 mod tls;
 
 pub(crate) use names::Names;
+#[cfg(test)]
+pub(crate) use names::{Row, Used};
 pub(crate) use taps::{HOOK, Taps, load};
