@@ -179,7 +179,7 @@ pub(crate) fn completeness(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hooks::{CAPABLE, SENDMSG4};
+    use crate::hooks::CAPABLE;
     use crate::losses::Losses;
     use crate::summarize::summarize;
     use crate::summarize::testing::Given;
@@ -230,7 +230,7 @@ mod tests {
                     let state = HookState::Proven;
                     given.hooks = vec![
                         Placed::of("tcp_destroy_sock", Tier::Base, state, Some(3)),
-                        Placed::of(SENDMSG4, Tier::Base, state, Some(3)),
+                        Placed::of("sendmsg4", Tier::Base, state, Some(3)),
                     ];
                 },
                 &[Dimension::Network],

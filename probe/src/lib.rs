@@ -5,6 +5,7 @@
 
 mod btf;
 mod calls;
+mod capture;
 mod cgroups;
 mod clock;
 mod completeness;
@@ -15,6 +16,7 @@ pub mod fuzz;
 mod hooks;
 mod label;
 mod listeners;
+mod load;
 mod lock;
 mod losses;
 mod node;

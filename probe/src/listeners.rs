@@ -2,7 +2,7 @@
 //! closed. The kernel says of each what a hook within the window would say, so that a listener has one name
 //! whether or not its beginning was seen.
 
-use crate::hooks::Capture;
+use crate::capture::Capture;
 use crate::sys;
 use anyhow::{Context as _, Result};
 use aya::maps::{Array, HashMap as BpfMap};

@@ -1,10 +1,10 @@
 //! The clock: set up, open, drain, close, report. A running window takes no order but "stop".
 
+use crate::capture::Capture;
 use crate::clock::Clock;
 use crate::completeness::completeness;
 use crate::drain::{Counted, Drained, FileSample};
 use crate::emit::{Output, Packed, pack};
-use crate::hooks::Capture;
 use crate::label::{self, Slots};
 use crate::listeners::Held;
 use crate::lock::{self, Lock};
@@ -12,7 +12,7 @@ use crate::node::Node;
 use crate::summarize::{Facts, summarize};
 use crate::unable::Unable;
 use crate::wire::Taps;
-use crate::{cgroups, hooks, sentinel, sys};
+use crate::{cgroups, load, sentinel, sys};
 use anyhow::{Context as _, Result, anyhow};
 use procmon_profile::model::{Cost, DimensionState, LabelMode, Lost};
 use procmon_profile::text::Text;
@@ -122,7 +122,7 @@ fn prepare(request: &Request, stdout: Option<i32>) -> Result<Prepared, Unable> {
     })?;
     let lock = lock::take(&request.session, request.concurrent)?;
     let hierarchy = cgroups::hierarchy(&request.target)?;
-    let mut capture = hooks::load(hierarchy, tree, arch, request)?;
+    let mut capture = load::load(hierarchy, tree, arch, request)?;
     sentinel::prove(&mut capture)?;
     sys::forget_urgent();
     let command = match &request.target {

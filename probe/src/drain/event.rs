@@ -1,7 +1,7 @@
 //! Rare operations.
 
 use super::Processes;
-use crate::hooks::Capture;
+use crate::capture::Capture;
 use crate::sys;
 use anyhow::{Context as _, Result};
 use aya::maps::HashMap;

@@ -1,7 +1,7 @@
 //! Files: from names and directories to resolved paths.
 
 use super::{Exe, Processes, join};
-use crate::hooks::Capture;
+use crate::capture::Capture;
 use crate::node::{Given, MountFacts, Node, Question, Ticket};
 use crate::sys;
 use anyhow::{Context as _, Result};

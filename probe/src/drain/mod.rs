@@ -19,7 +19,7 @@ pub(crate) use process::Image;
 pub(crate) use process::{Processes, Row as ProcessRow};
 pub(crate) use syscall::{SyscallSample, total as total_calls};
 
-use crate::hooks::Capture;
+use crate::capture::Capture;
 use crate::label::Slots;
 use crate::losses::Losses;
 use crate::node::{Links, Node, Ticket, namespace};

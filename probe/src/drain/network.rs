@@ -1,6 +1,6 @@
 //! Peers.
 
-use crate::hooks::Capture;
+use crate::capture::Capture;
 use crate::sys;
 use anyhow::{Context as _, Result};
 use aya::maps::Array;

@@ -1,7 +1,7 @@
 //! Counts of system calls.
 
 use super::Errnos;
-use crate::hooks::Capture;
+use crate::capture::Capture;
 use anyhow::{Context as _, Result};
 use aya::maps::{Array, PerCpuArray, Queue};
 use procmon_probe_ebpf::abi::{

@@ -12,4 +12,4 @@ mod tls;
 pub(crate) use names::Names;
 #[cfg(test)]
 pub(crate) use names::{Row, Used};
-pub(crate) use taps::{HOOK, Taps, load};
+pub(crate) use taps::{Taps, load};
