@@ -21,12 +21,12 @@ mod lock;
 mod losses;
 mod node;
 mod offsets;
+mod packets;
 mod sentinel;
 mod summarize;
 mod sys;
 mod unable;
 mod window;
-mod wire;
 
 use procmon_profile::wire::{FailureCode, PROTOCOL, Request, Sealer, major};
 use std::fs::File;

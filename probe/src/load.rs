@@ -109,7 +109,7 @@ pub(crate) fn load(
     let kprobes = placing.kprobes;
     hooks.push(Placed {
         wanted: &hooks::PACKETS,
-        hook: crate::wire::load(&mut ebpf),
+        hook: crate::packets::load(&mut ebpf),
         used: None,
     });
     let ring = ebpf.take_map("RING").context("no map RING")?;

@@ -23,8 +23,8 @@ use crate::capture::Capture;
 use crate::label::Slots;
 use crate::losses::Losses;
 use crate::node::{Links, Node, Ticket, namespace};
+use crate::packets::Names;
 use crate::sys;
-use crate::wire::Names;
 use anyhow::{Context as _, Result, bail};
 use aya::maps::{Array, HashMap as BpfMap, Map};
 use procmon_probe_ebpf::abi::{

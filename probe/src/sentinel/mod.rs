@@ -8,7 +8,7 @@ mod observe;
 use crate::capture::Capture;
 use crate::hooks::{Act, Placed, Proof};
 use crate::node::namespace;
-use crate::wire::Taps;
+use crate::packets::Taps;
 use crate::{label, sys};
 use anyhow::{Context as _, Result};
 use observe::{SENTENCE, observe};

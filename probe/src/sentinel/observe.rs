@@ -3,8 +3,8 @@
 use crate::capture::Capture;
 use crate::drain::Counted;
 use crate::hooks::Act;
+use crate::packets::Names;
 use crate::sys;
-use crate::wire::Names;
 use anyhow::{Context as _, Result};
 use aya::maps::{Array, HashMap as BpfMap};
 use procmon_probe_ebpf::abi::{

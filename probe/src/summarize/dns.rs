@@ -25,7 +25,7 @@ pub(super) fn rows<'a>(facts: &'a Facts<'_>) -> impl Iterator<Item = (u32, Dns)>
 mod tests {
     use super::super::testing::{APP, CONTAINER, Given};
     use super::*;
-    use crate::wire::Row;
+    use crate::packets::Row;
 
     #[test]
     fn questions_are_of_the_container_that_asked() {

@@ -25,7 +25,7 @@ use crate::drain::{Counted, Drained, FileSample};
 use crate::hooks::Placed;
 use crate::label::Slots;
 use crate::node::Node;
-use crate::wire::Taps;
+use crate::packets::Taps;
 use anyhow::Result;
 use process::ProcessRows;
 use procmon_probe_ebpf::abi::{ABI_COMPAT, ABI_X32, FileRow};

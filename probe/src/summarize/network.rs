@@ -306,7 +306,7 @@ fn first_names(names: &BTreeSet<&str>) -> Vec<Text> {
 mod tests {
     use super::super::testing::{APP, CONTAINER, Given, OTHER, peer as event};
     use super::*;
-    use crate::wire::Used;
+    use crate::packets::Used;
     use procmon_probe_ebpf::abi::DIRECTION_OUTBOUND;
 
     fn v4(last: u8) -> [u8; 16] {

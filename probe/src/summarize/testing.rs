@@ -6,7 +6,7 @@ use crate::drain::{Counted, Drained, Exe, FileSample};
 use crate::hooks::Placed;
 use crate::label::{Slot, Slots};
 use crate::node::Node;
-use crate::wire::Taps;
+use crate::packets::Taps;
 use procmon_probe_ebpf::abi::{FileMeta, FileRow, NetworkEvent, NetworkKey, Privileges, UNIX_PATH};
 use std::collections::HashMap;
 
