@@ -39,10 +39,7 @@ impl Output {
     pub(crate) fn new(file: File, deadline_seconds: Option<f64>, sealer: Option<Sealer>) -> Self {
         let give_up_ns = deadline_seconds
             .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
-            .and_then(|deadline| {
-                let after = u64::try_from((deadline + PATIENCE).as_nanos()).ok()?;
-                sys::monotonic_ns().checked_add(after)
-            });
+            .map(|deadline| sys::moment_after(deadline.saturating_add(PATIENCE)));
         Self {
             file,
             writer: StreamWriter::default(),
