@@ -1,4 +1,4 @@
-//! The loaded capture: its switch, its iterators, and what came of its hooks.
+//! The loaded capture: its switch, its iterators, its tables, and the outcome of each hook.
 
 use crate::hooks::{self, Placed, rank};
 use crate::{calls, sys};
@@ -30,7 +30,7 @@ pub(crate) struct Capture {
     pub(crate) ring: RingBuf<MapData>,
     /// Every wanted hook.
     pub(crate) hooks: Vec<Placed>,
-    /// What keeps kprobes attached.
+    /// The descriptors that keep kprobes attached.
     pub(crate) _kprobes: Vec<OwnedFd>,
     /// Sizes in use.
     pub(crate) limits: Limits,
@@ -113,11 +113,11 @@ impl Capture {
     fn end(&mut self, state: u32) -> Result<()> {
         self.set_state(|all| all.open = state)?;
         sys::barrier();
-        // Whoever saw one half of the change only has kept nothing that is still good.
+        // Bump the epoch again: a program that ran between the two writes may have cached a stale label.
         self.set_state(|_| {})
     }
 
-    /// What the programs share.
+    /// Reads the state that the programs share.
     pub(crate) fn state(&self) -> Result<State> {
         let map: Array<_, State> = self.ebpf.map(".bss").context("no map .bss")?.try_into()?;
         Ok(map.get(&0, 0)?)
@@ -239,12 +239,12 @@ impl Capture {
         })
     }
 
-    /// What came of one hook.
+    /// The outcome of one hook, to be changed.
     pub(crate) fn placed_mut(&mut self, id: &str) -> Option<&mut Placed> {
         self.hooks.iter_mut().find(|placed| placed.wanted.id == id)
     }
 
-    /// What came of one hook.
+    /// The outcome of one hook.
     pub(crate) fn placed(&self, id: &str) -> Option<&Placed> {
         hooks::find(&self.hooks, id)
     }

@@ -10,15 +10,15 @@ use procmon_profile::model::{Dimension, Hook, HookState, Tier};
 
 /// A hook that the capture wants: the first alternative that loads and attaches is taken.
 pub(crate) struct Wanted {
-    /// What each is known by here; the tracepoint's name where there is one.
+    /// The name of the hook in this table; the tracepoint's name where there is one.
     pub(crate) id: &'static str,
     /// Needed only where labels follow cgroups.
     pub(crate) cgroup_only: bool,
-    /// What can't be told without it, and whether all of it. Empty: it only adds facts.
+    /// The dimensions that are incomplete without it, and whether all of each is missing. Empty: it only adds facts.
     pub(crate) without: &'static [(Dimension, bool)],
     /// Best first.
     pub(crate) alternatives: &'static [Alternative],
-    /// What the sentinel does to prove it.
+    /// The act of the sentinel that proves it.
     pub(crate) proof: Proof,
 }
 
@@ -59,7 +59,7 @@ pub(crate) enum Proof {
     NotTried(&'static str),
 }
 
-/// What the sentinel does, or what happens to it, that a hook sees.
+/// An act of the sentinel, or an event in its life, that a hook sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Act {
     Call,
@@ -179,7 +179,7 @@ macro_rules! entry {
     };
 }
 
-/// What an opening came to, by the function that this kernel has.
+/// The outcome of an opening, by the function that this kernel has.
 macro_rules! opening {
     ($name:literal, trampoline) => {
         Alternative {

@@ -8,7 +8,9 @@ mod calls;
 mod capture;
 mod cgroups;
 mod clock;
+mod command;
 mod completeness;
+mod cost;
 mod drain;
 mod emit;
 #[cfg(any(test, fuzzing))]

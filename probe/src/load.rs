@@ -29,7 +29,7 @@ static OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/procmon-probe-e
 const PER_CPU_BYTES: usize = 16 << 20;
 /// The kernel function that `RDONLY_CAST` stands for.
 const RDONLY_CAST_NAME: &str = "bpf_rdonly_cast";
-/// Those by which programs keep their CPU, and what stands for each.
+/// The kernel functions by which programs keep their CPU, and the placeholder of each.
 const HOLDING: [(&str, u32); 4] = [
     ("bpf_preempt_disable", PREEMPT_DISABLE),
     ("bpf_preempt_enable", PREEMPT_ENABLE),

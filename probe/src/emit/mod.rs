@@ -29,7 +29,7 @@ pub(crate) struct Output {
     writer: StreamWriter,
     packer: Packer,
     broken: bool,
-    /// By the monotonic clock.
+    /// A moment of the monotonic clock.
     give_up_ns: Option<u64>,
 }
 

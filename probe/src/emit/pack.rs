@@ -14,13 +14,13 @@ const FILES_ROOM: usize = 2 << 20;
 /// Bytes of the stream for each of the other kinds of rows, but for processes.
 const KIND_ROOM: usize = 1 << 20;
 
-/// What a window showed, ready to be sent.
+/// The parts of a Profile, ready to be sent.
 pub(crate) struct Packed {
     /// Containers without their rows, in the order of their slots.
     pub(crate) heads: Vec<Container>,
     /// Their rows.
     pub(crate) chunks: Chunks,
-    /// By dimension.
+    /// The estimate of coverage by dimension.
     pub(crate) coverage: BTreeMap<Dimension, f64>,
     pub(crate) unseen: Unseen,
 }

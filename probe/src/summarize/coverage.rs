@@ -23,7 +23,7 @@ impl Seen {
     }
 }
 
-/// By dimension, but for processes and files.
+/// The estimate by dimension, but for processes and files.
 pub(super) fn coverage(containers: &BTreeMap<u32, Container>) -> BTreeMap<Dimension, f64> {
     let mut seen: BTreeMap<Dimension, Seen> = BTreeMap::new();
     let mut add = |dimension, count| seen.entry(dimension).or_default().add(count);

@@ -52,13 +52,13 @@ pub(crate) struct Facts<'a> {
     pub(crate) arch: &'a str,
 }
 
-/// What a window showed.
+/// The parts of a Profile that a window showed.
 pub(crate) struct Summary<'a> {
-    /// By slot; without the rows of processes and files.
+    /// Containers by slot, without the rows of processes and files.
     pub(crate) containers: BTreeMap<u32, Container>,
     /// The rows of processes and files.
     pub(crate) rows: Rows<'a>,
-    /// By dimension, but for processes and files.
+    /// The estimate by dimension, but for processes and files.
     pub(crate) coverage: BTreeMap<Dimension, f64>,
     pub(crate) unseen: Unseen,
 }

@@ -75,7 +75,7 @@ impl Given {
         }
     }
 
-    /// What is asked of the facts.
+    /// Asks something of the facts.
     pub(crate) fn facts<T>(&self, ask: impl FnOnce(&Facts<'_>) -> T) -> T {
         let counts_of_file =
             |sample: &FileSample| Ok(self.files.get(&sample.row).copied().unwrap_or_default());

@@ -1,4 +1,4 @@
-//! What was used within the window that no row can show.
+//! Things that were used within the window and that no row can show.
 
 use super::{Facts, network};
 use procmon_probe_ebpf::abi::DIRECTION_OUTBOUND;
@@ -64,11 +64,11 @@ const FAMILIES: [(u16, &str); 14] = [
     (44, "AF_XDP"),
 ];
 
-/// What was used within the window.
+/// Things that were used within the window.
 pub(crate) struct Unseen {
-    /// Those of [`RING_CALLS`] that were answered without an error.
+    /// The calls of [`RING_CALLS`] that were answered without an error.
     pub(crate) ring_calls: BTreeSet<&'static str>,
-    /// What was used that no row can show.
+    /// Things that no row can show.
     pub(crate) not_looked_at: BTreeMap<Dimension, BTreeSet<Text>>,
 }
 
@@ -83,7 +83,7 @@ impl Unseen {
     }
 }
 
-/// By dimension.
+/// Things that no row can show, by dimension.
 fn not_looked_at(
     facts: &Facts<'_>,
     containers: &BTreeMap<u32, Container>,

@@ -6,12 +6,12 @@ use std::os::fd::{AsRawFd, FromRawFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// What is written to a file does not wait, or fails at once: looked at for so long.
+/// Polls for up to `wait`: a write would not block, or would fail at once.
 pub(crate) fn has_room(file: &impl AsRawFd, wait: std::time::Duration) -> bool {
     is_ready(file, libc::POLLOUT, wait)
 }
 
-/// Reading does not wait, or fails at once: looked at for so long.
+/// Polls for up to `wait`: a read would not block, or would fail at once.
 pub(crate) fn has_data(file: &impl AsRawFd, wait: std::time::Duration) -> bool {
     is_ready(file, libc::POLLIN, wait)
 }
