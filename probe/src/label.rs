@@ -1,7 +1,7 @@
 //! From a target to labels: which cgroups and processes belong to it, and which container each is.
 
+use crate::capture::Capture;
 use crate::cgroups::{self, Place, by_id, by_pod, container_id, name};
-use crate::hooks::Capture;
 use crate::sys;
 use crate::unable::Unable;
 use anyhow::{Context as _, Result, anyhow};

@@ -5,8 +5,12 @@
 
 mod btf;
 mod calls;
+mod capture;
 mod cgroups;
 mod clock;
+mod command;
+mod completeness;
+mod cost;
 mod drain;
 mod emit;
 #[cfg(any(test, fuzzing))]
@@ -14,16 +18,17 @@ pub mod fuzz;
 mod hooks;
 mod label;
 mod listeners;
+mod load;
 mod lock;
 mod losses;
 mod node;
 mod offsets;
+mod packets;
 mod sentinel;
 mod summarize;
 mod sys;
 mod unable;
 mod window;
-mod wire;
 
 use procmon_profile::wire::{FailureCode, PROTOCOL, Request, Sealer, major};
 use std::fs::File;

@@ -2,7 +2,7 @@
 //! closed. The kernel says of each what a hook within the window would say, so that a listener has one name
 //! whether or not its beginning was seen.
 
-use crate::hooks::Capture;
+use crate::capture::Capture;
 use crate::sys;
 use anyhow::{Context as _, Result};
 use aya::maps::{Array, HashMap as BpfMap};
@@ -32,23 +32,22 @@ impl Held {
         let mut sockets: BTreeMap<u64, HeldSocket> = BTreeMap::new();
         let mut held = Self::default();
         let mut is_full = false;
-        let is_whole =
-            capture.list_files(sys::monotonic_ns() + nanoseconds(MOST_TIME), |bytes| {
-                let Some(found) = sys::record::<HeldSocket>(bytes) else {
-                    return;
-                };
-                if found.is_ring != 0 {
-                    held.has_ring = true;
-                } else if let Some(known) = sockets.get_mut(&found.number) {
-                    if found.tgid < known.tgid {
-                        *known = found;
-                    }
-                } else if sockets.len() < MAX_SOCKETS {
-                    sockets.insert(found.number, found);
-                } else {
-                    is_full = true;
+        let is_whole = capture.list_files(sys::moment_after(MOST_TIME), |bytes| {
+            let Some(found) = sys::record::<HeldSocket>(bytes) else {
+                return;
+            };
+            if found.is_ring != 0 {
+                held.has_ring = true;
+            } else if let Some(known) = sockets.get_mut(&found.number) {
+                if found.tgid < known.tgid {
+                    *known = found;
                 }
-            })?;
+            } else if sockets.len() < MAX_SOCKETS {
+                sockets.insert(found.number, found);
+            } else {
+                is_full = true;
+            }
+        })?;
         held.is_cut = !is_whole || is_full;
         held.sockets = sockets.into_values().collect();
         Ok(held)
@@ -87,8 +86,4 @@ impl Held {
         }
         Ok(())
     }
-}
-
-fn nanoseconds(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }

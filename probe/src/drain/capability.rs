@@ -1,6 +1,6 @@
 //! Checks of capabilities.
 
-use crate::hooks::Capture;
+use crate::capture::Capture;
 use anyhow::{Context as _, Result};
 use aya::maps::HashMap;
 use procmon_probe_ebpf::abi::{CapabilityKey, CapabilityRow};

@@ -1,7 +1,7 @@
 //! Rare operations.
 
 use super::Processes;
-use crate::hooks::Capture;
+use crate::capture::Capture;
 use crate::sys;
 use anyhow::{Context as _, Result};
 use aya::maps::HashMap;
@@ -12,6 +12,8 @@ pub(crate) struct RareSample {
     pub(crate) event: RareEvent,
     /// Its image, see [`Processes`].
     pub(crate) image: Option<usize>,
+    /// How often it was seen, once the window has closed.
+    pub(crate) count: u64,
 }
 
 impl RareSample {
@@ -19,16 +21,23 @@ impl RareSample {
     pub(crate) fn new(bytes: &[u8], processes: &Processes) -> Option<Self> {
         let event: RareEvent = sys::record(bytes)?;
         let image = processes.image_of(event.key.tgid);
-        Some(Self { event, image })
+        Some(Self {
+            event,
+            image,
+            count: 1,
+        })
     }
 }
 
-/// How often each operation was seen.
-pub(crate) fn count(capture: &Capture, key: &RareKey) -> Result<u64> {
+/// Reads how often each operation was seen.
+pub(super) fn count(capture: &Capture, samples: &mut [RareSample]) -> Result<()> {
     let map: HashMap<_, RareKey, u64> = capture
         .ebpf
         .map("EVENTS")
         .context("no map EVENTS")?
         .try_into()?;
-    Ok(map.get(key, 0).unwrap_or(1))
+    for sample in samples {
+        sample.count = map.get(&sample.event.key, 0).unwrap_or(1);
+    }
+    Ok(())
 }

@@ -1,7 +1,7 @@
 //! Files: from names and directories to resolved paths.
 
 use super::{Exe, Processes, join};
-use crate::hooks::Capture;
+use crate::capture::Capture;
 use crate::node::{Given, MountFacts, Node, Question, Ticket};
 use crate::sys;
 use anyhow::{Context as _, Result};
@@ -123,7 +123,7 @@ impl FileSample {
         };
     }
 
-    /// Its counts.
+    /// Its counts, once the window has closed: read row by row, since a copy of all would take megabytes.
     pub(crate) fn counts(&self, capture: &Capture) -> Result<FileRow> {
         let rows: Array<_, FileRow> = capture
             .ebpf

@@ -5,7 +5,7 @@
 
 pub(crate) mod arguments;
 mod capability;
-pub(crate) mod event;
+mod event;
 mod file;
 mod network;
 mod process;
@@ -14,15 +14,17 @@ mod syscall;
 pub(crate) use event::RareSample;
 pub(crate) use file::FileSample;
 pub(crate) use network::PeerSample;
+#[cfg(test)]
+pub(crate) use process::Image;
 pub(crate) use process::{Processes, Row as ProcessRow};
 pub(crate) use syscall::{SyscallSample, total as total_calls};
 
-use crate::hooks::Capture;
+use crate::capture::Capture;
 use crate::label::Slots;
 use crate::losses::Losses;
 use crate::node::{Links, Node, Ticket, namespace};
+use crate::packets::Names;
 use crate::sys;
-use crate::wire::Names;
 use anyhow::{Context as _, Result, bail};
 use aya::maps::{Array, HashMap as BpfMap, Map};
 use procmon_probe_ebpf::abi::{
@@ -90,6 +92,7 @@ pub(crate) struct Drained {
 }
 
 /// Everything counted, once the window has closed.
+#[cfg_attr(test, derive(Default))]
 pub(crate) struct Counted {
     pub(crate) syscalls: Vec<SyscallSample>,
     pub(crate) errnos: Errnos,
@@ -180,6 +183,13 @@ impl Drained {
         self.asked.clear();
         self.processes.close(node);
         self.names.close(sys::monotonic_ns());
+    }
+
+    /// Reads the counts of peers and of rare operations, after those that records of tasks held were settled. Files have
+    /// too many: see [`FileSample::counts`].
+    pub(crate) fn count(&mut self, capture: &Capture) -> Result<()> {
+        network::count(capture, &mut self.peers)?;
+        event::count(capture, &mut self.rare)
     }
 
     /// Takes one record of the ring buffer.

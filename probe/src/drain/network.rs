@@ -1,6 +1,6 @@
 //! Peers.
 
-use crate::hooks::Capture;
+use crate::capture::Capture;
 use crate::sys;
 use anyhow::{Context as _, Result};
 use aya::maps::Array;
@@ -11,6 +11,8 @@ pub(crate) struct PeerSample {
     pub(crate) event: NetworkEvent,
     /// The kernel counts what goes through it: not of a socket that was found waiting when the window opened.
     is_counted: bool,
+    /// Its counts, once the window has closed.
+    pub(crate) counts: NetworkRow,
 }
 
 impl PeerSample {
@@ -19,7 +21,18 @@ impl PeerSample {
         Some(Self {
             event: sys::record(bytes)?,
             is_counted: true,
+            counts: NetworkRow::default(),
         })
+    }
+
+    /// A peer with its counts.
+    #[cfg(test)]
+    pub(crate) fn of(event: NetworkEvent, counts: NetworkRow) -> Self {
+        Self {
+            event,
+            is_counted: true,
+            counts,
+        }
     }
 
     /// A socket that waits since before the window.
@@ -27,6 +40,7 @@ impl PeerSample {
         Self {
             event: socket.event,
             is_counted: false,
+            counts: NetworkRow::default(),
         }
     }
 
@@ -69,17 +83,17 @@ impl PeerSample {
             .unwrap_or(path.len());
         (end > 0).then(|| path[..end].to_vec())
     }
+}
 
-    /// Its counts.
-    pub(crate) fn counts(&self, capture: &Capture) -> Result<NetworkRow> {
-        if !self.is_counted {
-            return Ok(NetworkRow::default());
-        }
-        let rows: Array<_, NetworkRow> = capture
-            .ebpf
-            .map("PEER_ROWS")
-            .context("no map PEER_ROWS")?
-            .try_into()?;
-        Ok(rows.get(&self.event.row, 0)?)
+/// Reads the counts of each peer.
+pub(super) fn count(capture: &Capture, samples: &mut [PeerSample]) -> Result<()> {
+    let rows: Array<_, NetworkRow> = capture
+        .ebpf
+        .map("PEER_ROWS")
+        .context("no map PEER_ROWS")?
+        .try_into()?;
+    for sample in samples.iter_mut().filter(|sample| sample.is_counted) {
+        sample.counts = rows.get(&sample.event.row, 0)?;
     }
+    Ok(())
 }

@@ -1,7 +1,7 @@
 //! Counts of system calls.
 
 use super::Errnos;
-use crate::hooks::Capture;
+use crate::capture::Capture;
 use anyhow::{Context as _, Result};
 use aya::maps::{Array, PerCpuArray, Queue};
 use procmon_probe_ebpf::abi::{
@@ -24,6 +24,18 @@ pub(crate) struct SyscallSample {
 }
 
 impl SyscallSample {
+    /// A row without failures of its own.
+    #[cfg(test)]
+    pub(crate) fn of(key: SyscallKey, row: SyscallRow, number: u32) -> Self {
+        Self {
+            key,
+            row,
+            number,
+            inline_errnos: BTreeMap::new(),
+            latency: None,
+        }
+    }
+
     /// Failures by errno: those within the row, and those that found no place in it.
     pub(crate) fn errors(&self, errnos: &Errnos) -> BTreeMap<u16, u64> {
         let mut all = self.inline_errnos.clone();

@@ -5,15 +5,14 @@
 
 mod observe;
 
-use crate::hooks::{
-    CAPABLE, Capture, MODULE_LOAD, OPEN, Placed, RING_COMPLETE, RING_SUBMIT, SENDMSG4, SENDMSG6,
-};
+use crate::capture::Capture;
+use crate::hooks::{Act, Placed, Proof};
 use crate::node::namespace;
-use crate::wire::{HOOK, Taps};
+use crate::packets::Taps;
 use crate::{label, sys};
 use anyhow::{Context as _, Result};
 use observe::{SENTENCE, observe};
-use procmon_probe_ebpf::abi::{FileOp, PORT_DNS, SCAN_LABEL, SENTINEL_CONTAINER};
+use procmon_probe_ebpf::abi::{PORT_DNS, SCAN_LABEL, SENTINEL_CONTAINER};
 use procmon_profile::model::HookState;
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, Ipv6Addr, TcpStream, UdpSocket};
@@ -38,20 +37,6 @@ const NO_FOLDER: i32 = 4;
 const NO_RING: i32 = 8;
 /// Sentinels that are sent at most.
 const MAX_ATTEMPTS: u32 = 3;
-
-/// Hooks that settle names, and the operation that each does it for.
-const NAMES: &[(&str, FileOp)] = &[
-    ("security_path_unlink", FileOp::Unlink),
-    ("security_path_rmdir", FileOp::Rmdir),
-    ("security_path_mkdir", FileOp::Mkdir),
-    ("security_path_mknod", FileOp::Mknod),
-    ("security_path_symlink", FileOp::Symlink),
-    ("security_path_link", FileOp::Link),
-    ("security_path_rename", FileOp::Rename),
-    ("security_path_truncate", FileOp::Truncate),
-    ("security_path_chmod", FileOp::Chmod),
-    ("security_path_chown", FileOp::Chown),
-];
 
 /// What the sentinel does; its exit code.
 pub(crate) fn act() -> i32 {
@@ -139,21 +124,21 @@ struct Attempt {
 
 impl Attempt {
     /// Why a hook can have seen nothing of it.
-    fn excuse(&self, hook: &str) -> Option<String> {
-        const CGROUP: &str = "not tried: it would leave a cgroup on the node for a moment";
-        const MODULE: &str = "not tried: it would load a module";
-        let is_name = NAMES.iter().any(|(name, _)| *name == hook);
-        let reason = match hook {
-            "cgroup_attach_task" | "cgroup_mkdir" => CGROUP,
-            MODULE_LOAD | "security_kernel_module_request" => MODULE,
-            HOOK => return self.tapped.as_ref().err().map(|error| format!("{error:#}")),
-            _ if (is_name || hook == RING_SUBMIT) && self.lacks & NO_FOLDER != 0 => {
+    fn excuse(&self, proof: Proof) -> Option<String> {
+        let reason = match proof {
+            Proof::NotTried(reason) => reason,
+            Proof::Seen(Act::Question) => {
+                return self.tapped.as_ref().err().map(|error| format!("{error:#}"));
+            }
+            Proof::Seen(Act::Name(_) | Act::RequestByName) if self.lacks & NO_FOLDER != 0 => {
                 "not tried: the probe may not make a file system"
             }
-            RING_SUBMIT | RING_COMPLETE if self.lacks & NO_RING != 0 => {
+            Proof::Seen(Act::RequestByName | Act::RequestThatWrites)
+                if self.lacks & NO_RING != 0 =>
+            {
                 "not tried: the probe may not use io_uring"
             }
-            _ => return None,
+            Proof::Seen(_) => return None,
         };
         Some(reason.to_owned())
     }
@@ -165,7 +150,8 @@ pub(crate) fn prove(capture: &mut Capture) -> Result<()> {
     let mut attempt = send(capture)?;
     for _ in 1..MAX_ATTEMPTS {
         let is_unseen = |placed: &Placed| {
-            placed.hook.state == HookState::Attached && attempt.excuse(placed.wanted.id).is_none()
+            placed.hook.state == HookState::Attached
+                && attempt.excuse(placed.wanted.proof).is_none()
         };
         if !capture.hooks.iter().any(is_unseen) {
             break;
@@ -174,7 +160,7 @@ pub(crate) fn prove(capture: &mut Capture) -> Result<()> {
     }
     for placed in &mut capture.hooks {
         if placed.hook.state == HookState::Attached {
-            let reason = attempt.excuse(placed.wanted.id);
+            let reason = attempt.excuse(placed.wanted.proof);
             placed.hook.reason = Some(
                 reason
                     .unwrap_or_else(|| "the sentinel's own action was not seen".to_owned())
@@ -214,35 +200,12 @@ fn send(capture: &mut Capture) -> Result<Attempt> {
     let netns = tapped.as_ref().ok().copied();
     let seen = observe(capture, netns)?;
     taps.close();
-    for (name, seen) in [
-        ("sys_enter", seen.calls),
-        ("sys_exit", seen.errors),
-        ("task_newtask", seen.forks),
-        ("sched_process_exec", seen.execs),
-        ("sched_process_exit", seen.exits),
-        ("inet_sock_set_state", seen.refused),
-        ("tcp_destroy_sock", seen.destroyed),
-        (CAPABLE, seen.capabilities),
-        ("sched_process_free", seen.freed),
-        (HOOK, seen.asked),
-        (SENDMSG4, seen.told[0]),
-        (SENDMSG6, seen.told[1]),
-        ("signal_generate", seen.signals),
-        (OPEN, seen.settled_failure),
-        (RING_SUBMIT, seen.ring_name),
-        (RING_COMPLETE, seen.ring_write),
-    ]
-    .into_iter()
-    .chain(
-        NAMES
-            .iter()
-            .map(|(name, op)| (*name, seen.settled[*op as usize])),
-    ) {
-        if seen
-            && let Some(hook) = capture.placed_mut(name).map(|placed| &mut placed.hook)
-            && hook.state == HookState::Attached
+    for placed in &mut capture.hooks {
+        if let Proof::Seen(act) = placed.wanted.proof
+            && seen.has(act)
+            && placed.hook.state == HookState::Attached
         {
-            hook.state = HookState::Proven;
+            placed.hook.state = HookState::Proven;
         }
     }
     Ok(Attempt { tapped, lacks })

@@ -1,9 +1,10 @@
 //! Reads which acts of the sentinel the programs saw.
 
+use crate::capture::Capture;
 use crate::drain::Counted;
-use crate::hooks::Capture;
+use crate::hooks::Act;
+use crate::packets::Names;
 use crate::sys;
-use crate::wire::Names;
 use anyhow::{Context as _, Result};
 use aya::maps::{Array, HashMap as BpfMap};
 use procmon_probe_ebpf::abi::{
@@ -45,6 +46,31 @@ pub(super) struct Seen {
     pub(super) asked: bool,
     /// By the hooks sendmsg4 and sendmsg6.
     pub(super) told: [bool; 2],
+}
+
+impl Seen {
+    /// This act was seen.
+    pub(super) fn has(&self, act: Act) -> bool {
+        match act {
+            Act::Call => self.calls,
+            Act::Failure => self.errors,
+            Act::Fork => self.forks,
+            Act::Execution => self.execs,
+            Act::Exit => self.exits,
+            Act::Free => self.freed,
+            Act::Connection => self.refused,
+            Act::SocketEnd => self.destroyed,
+            Act::CapabilityCheck => self.capabilities,
+            Act::Signal => self.signals,
+            Act::Question => self.asked,
+            Act::Datagram4 => self.told[0],
+            Act::Datagram6 => self.told[1],
+            Act::FailedOpening => self.settled_failure,
+            Act::RequestByName => self.ring_name,
+            Act::RequestThatWrites => self.ring_write,
+            Act::Name(operation) => self.settled[operation as usize],
+        }
+    }
 }
 
 /// Looks at what the sentinel left, and forgets it.

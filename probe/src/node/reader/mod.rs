@@ -106,7 +106,7 @@ impl Reader {
     /// Asks, and waits a little.
     pub(crate) fn ask_now(&mut self, question: &Question<'_>) -> Option<Vec<u8>> {
         let ticket = self.ask(question);
-        let end = sys::monotonic_ns() + u64::try_from(WAIT.as_nanos()).unwrap_or(0);
+        let end = sys::moment_after(WAIT);
         loop {
             self.look();
             if let Some(Answer(answer)) = self.answer(ticket) {
@@ -120,7 +120,7 @@ impl Reader {
 
     /// Waits until all is answered, for so long at most.
     pub(crate) fn settle(&mut self, most: Duration) {
-        let end = sys::monotonic_ns() + u64::try_from(most.as_nanos()).unwrap_or(0);
+        let end = sys::moment_after(most);
         loop {
             self.look();
             if self.waiting.is_empty() || !self.wait_until(end) {

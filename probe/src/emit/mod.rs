@@ -2,7 +2,10 @@
 //!
 //! A reader that does not read never holds up the window, nor the probe beyond its deadline.
 
-use crate::summarize::Summary;
+mod pack;
+
+pub(crate) use pack::{Packed, pack};
+
 use crate::sys;
 use procmon_profile::model::Node;
 use procmon_profile::text::Text;
@@ -26,7 +29,7 @@ pub(crate) struct Output {
     writer: StreamWriter,
     packer: Packer,
     broken: bool,
-    /// By the monotonic clock.
+    /// A moment of the monotonic clock.
     give_up_ns: Option<u64>,
 }
 
@@ -36,10 +39,7 @@ impl Output {
     pub(crate) fn new(file: File, deadline_seconds: Option<f64>, sealer: Option<Sealer>) -> Self {
         let give_up_ns = deadline_seconds
             .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
-            .and_then(|deadline| {
-                let after = u64::try_from((deadline + PATIENCE).as_nanos()).ok()?;
-                sys::monotonic_ns().checked_add(after)
-            });
+            .map(|deadline| sys::moment_after(deadline.saturating_add(PATIENCE)));
         Self {
             file,
             writer: StreamWriter::default(),
@@ -114,24 +114,24 @@ impl Output {
     }
 
     /// Writes the whole capture and the end.
-    pub(crate) fn capture(mut self, mut node: Node, report: WindowReport, summary: Summary) {
-        let losses = summary.chunks.losses().values();
+    pub(crate) fn capture(mut self, mut node: Node, report: WindowReport, packed: Packed) {
+        let losses = packed.chunks.losses().values();
         let dropped = losses.map(|(dropped, _)| dropped).sum();
         if let Some(lost) = &mut node.lost {
             lost.frames = dropped;
         }
         node.complete &= dropped == 0;
         if let Some(cost) = &mut node.cost {
-            cost.sent_bytes = Some((self.writer.bytes() + summary.chunks.bytes()) as u64);
+            cost.sent_bytes = Some((self.writer.bytes() + packed.chunks.bytes()) as u64);
         }
         let mut heads = vec![Part::Node(Box::new(node)), Part::Window(report)];
         heads.extend(
-            summary
+            packed
                 .heads
                 .into_iter()
                 .map(|container| Part::Container(Box::new(container))),
         );
-        for frame in summary.chunks.finish(&heads) {
+        for frame in packed.chunks.finish(&heads) {
             self.frame(frame);
         }
         self.end();

@@ -2,7 +2,8 @@
 //! something and keeps no packet.
 
 use super::Names;
-use crate::hooks::{Capture, Placed};
+use crate::capture::Capture;
+use crate::hooks::{Placed, SOCKET_FILTER};
 use crate::sys;
 use anyhow::{Context as _, Result, bail};
 use aya::Ebpf;
@@ -14,8 +15,6 @@ use std::fs::File;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::os::unix::fs::MetadataExt as _;
 
-/// The hook's name in the document.
-pub(crate) const HOOK: &str = "socket_filter";
 const PROGRAM: &str = "on_packet";
 /// Network namespaces tapped at a time.
 const MAX_TAPS: usize = 512;
@@ -48,7 +47,7 @@ pub(crate) fn load(ebpf: &mut Ebpf) -> Hook {
         Err(error) => (HookState::Missing, Some(format!("{error:#}"))),
     };
     Hook {
-        name: HOOK.to_owned().into(),
+        name: SOCKET_FILTER.to_owned().into(),
         tier: Tier::Base,
         state,
         missed: None,
@@ -132,8 +131,8 @@ impl Taps {
     }
 
     fn open_in(&mut self, capture: &Capture, netns: u32, namespace: &File) -> Result<()> {
-        if !capture.placed(HOOK).is_some_and(Placed::is_there) {
-            bail!("hook {HOOK} is missing on this kernel");
+        if !capture.placed(SOCKET_FILTER).is_some_and(Placed::is_there) {
+            bail!("hook {SOCKET_FILTER} is missing on this kernel");
         }
         let Some(Map::ProgramArray(taps)) = capture.ebpf.map("TAPS") else {
             bail!("no map TAPS");

@@ -1,4 +1,4 @@
-//! Names on the wire: taps in the target's network namespaces, what DNS and TLS say there, and who
+//! Names in packets: taps in the target's network namespaces, what DNS and TLS say there, and who
 //! asked.
 //!
 //! The taps see packets of everybody in their namespaces; only those of the target's sockets are
@@ -10,4 +10,6 @@ mod taps;
 mod tls;
 
 pub(crate) use names::Names;
-pub(crate) use taps::{HOOK, Taps, load};
+#[cfg(test)]
+pub(crate) use names::{Row, Used};
+pub(crate) use taps::{Taps, load};
