@@ -10,8 +10,10 @@ use procmon_profile::merge::{NodeCapture, merge, normalize};
 use procmon_profile::model::{
     Change, Dimension, DriftRow, FileOperation, FileRow, Profile, RowValue, Session, Severity,
 };
+use procmon_profile::rules::{Catalogue, check};
 use procmon_profile::text::{self, Text};
 use procmon_profile::wire::{Decoder, MAX_STREAM_BYTES, Part, SessionKey};
+use std::sync::LazyLock;
 
 /// The stream of a probe, up to the Profile that is made of it.
 pub fn frames(bytes: &[u8]) {
@@ -92,6 +94,7 @@ pub fn made_of(document: Document) {
             else {
                 return;
             };
+            let _ = check(&profile, rules(), None);
             let drift = diff(&baseline, &profile, &Options::default());
             let _ = serde_json::to_vec(&drift.ok()).expect("a drift is plain data");
         }
@@ -99,9 +102,29 @@ pub fn made_of(document: Document) {
             let text = serde_json::to_vec(&baseline).expect("a baseline is plain data");
             assert!(parse(&text).is_ok(), "it was written just now");
         }
+        Content::Findings(findings) => {
+            let _ = serde_json::to_vec(&findings).expect("findings are plain data");
+        }
         Content::Drift(drift) => {
             let _ = serde_json::to_vec(&drift).expect("a drift is plain data");
         }
+    }
+}
+
+/// The built-in rules.
+fn rules() -> &'static Catalogue {
+    static RULES: LazyLock<Catalogue> =
+        LazyLock::new(|| Catalogue::with(Vec::new()).expect("a test compiles them"));
+    &RULES
+}
+
+/// A rule that somebody wrote.
+pub fn rule(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    if let Ok(rules) = procmon_profile::rules::parse(&text)
+        && let Some(rule) = rules.first()
+    {
+        let _ = procmon_profile::rules::test(rule);
     }
 }
 

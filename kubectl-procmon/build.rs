@@ -13,7 +13,7 @@ use std::{env, fs};
 mod toolchain;
 
 /// A ConfigMap holds 1 MiB of data (1,048,576 bytes): what is larger than this can't be delivered.
-const MAX_PROBE_BYTES: u64 = 1_040_000;
+const MAX_PROBE_BYTES: u64 = 1_000_000;
 /// Node architectures, in Kubernetes' words, that a probe can be built for here.
 const ARCHITECTURES: [(&str, &str); 1] = [("amd64", "x86_64-unknown-linux-musl")];
 
@@ -119,6 +119,12 @@ fn build_probe(
         "--cfg=curve25519_dalek_backend=\"serial\"",
         "--cfg=chacha20_force_soft",
         "--cfg=poly1305_force_soft",
+        "--cfg=sha2_backend=\"soft\"",
+        "--cfg=sha2_backend_soft=\"compact\"",
+        // An instruction that reaches a frame by the frame's own pointer is one byte shorter than one that
+        // uses the stack pointer. The outliner makes a function of what many functions repeat.
+        "-Cforce-frame-pointers=non-leaf",
+        "-Cllvm-args=-enable-machine-outliner=always",
     ]
     .map(str::to_owned)
     .to_vec();

@@ -2,7 +2,9 @@
 //! advisories were asked for, workflows whose actions cannot change underneath.
 #![expect(clippy::unwrap_used, reason = "a panic shows the line")]
 
+use lzma_rust2::LzmaReader;
 use procmon_tests::{has, plugin, probe, root};
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -42,17 +44,20 @@ fn names_no_folder(what: &str, bytes: &[u8]) {
     }
 }
 
-/// The newest eBPF object that was built, inflated.
+/// The newest eBPF object that was built, unpacked.
 fn object() -> Option<Vec<u8>> {
     let builds = root().join("target/probe-build/x86_64-unknown-linux-musl/probe/build");
     let newest = std::fs::read_dir(builds)
         .ok()?
         .flatten()
-        .map(|entry| entry.path().join("out/procmon-probe-ebpf.deflate"))
+        .map(|entry| entry.path().join("out/procmon-probe-ebpf.lzma"))
         .filter(|path| path.is_file())
         .max_by_key(|path| path.metadata().unwrap().modified().unwrap())?;
-    let deflated = std::fs::read(newest).unwrap();
-    Some(miniz_oxide::inflate::decompress_to_vec(&deflated).unwrap())
+    let packed = std::fs::read(newest).unwrap();
+    let mut object = Vec::new();
+    let mut reader = LzmaReader::new_mem_limit(packed.as_slice(), u32::MAX, None).unwrap();
+    reader.read_to_end(&mut object).unwrap();
+    Some(object)
 }
 
 #[test]

@@ -13,6 +13,7 @@ use aya::programs::{
     BtfTracePoint, CgroupAttachMode, CgroupSockAddr, FEntry, FExit, Iter, KProbe, RawTracePoint,
 };
 use aya::{Btf, Ebpf, EbpfLoader, VerifierLogLevel};
+use lzma_rust2::LzmaReader;
 use procmon_probe_ebpf::abi::{
     Config, IRQ_RESTORE, IRQ_SAVE, LatencyRow, MAX_TASKS, NO_OFFSET, PREEMPT_DISABLE,
     PREEMPT_ENABLE, RDONLY_CAST, SyscallRow,
@@ -23,8 +24,8 @@ use std::collections::HashMap;
 use std::io::Read as _;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 
-/// The object of the programs, deflated, built by this crate's build.rs.
-static OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/procmon-probe-ebpf.deflate"));
+/// The object of the programs, an .lzma file, built by this crate's build.rs.
+static OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/procmon-probe-ebpf.lzma"));
 /// Most bytes of the rows of system calls, on all CPUs together.
 const PER_CPU_BYTES: usize = 16 << 20;
 /// The kernel function that `RDONLY_CAST` stands for.
@@ -80,8 +81,10 @@ pub(crate) fn load(
         .override_global("CONFIG", &config, true)
         .map_max_entries("RING", limits.ring_bytes);
     set_sizes(&mut loader, request, &limits, cpus);
-    let mut object = miniz_oxide::inflate::decompress_to_vec(OBJECT)
-        .map_err(|error| anyhow!("the probe's eBPF object is damaged: {error}"))?;
+    let mut object = Vec::new();
+    LzmaReader::new_mem_limit(OBJECT, u32::MAX, None)
+        .and_then(|mut reader| reader.read_to_end(&mut object))
+        .context("the probe's eBPF object is damaged")?;
     name_functions(&mut object, &config, &functions);
     let mut ebpf = loader.load(&object).map_err(|error| {
         let error = anyhow::Error::from(error);

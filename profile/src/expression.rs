@@ -317,7 +317,7 @@ impl<T: Fields> Condition<T> {
         let mut scope = self.functions.scope();
         for name in T::NAMES {
             let value = fields.remove(*name).filter(|value| !value.is_null());
-            bind(&mut scope, name, value.unwrap_or_else(|| "".into()))?;
+            bind(&mut scope, name, &value.unwrap_or_else(|| "".into()))?;
         }
         self.expression.holds(&scope)
     }
@@ -327,7 +327,7 @@ impl<T: Fields> Condition<T> {
 pub(crate) fn bind(
     scope: &mut Context<'_, '_>,
     name: &str,
-    value: Json,
+    value: &Json,
 ) -> Result<(), ExpressionError> {
     scope
         .add_variable(name, value)

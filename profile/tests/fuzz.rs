@@ -36,3 +36,8 @@ fn expressions_are_read_or_refused() {
 fn command_lines_are_masked() {
     inputs::feed("mask", entries::mask);
 }
+
+#[test]
+fn rules_are_read_or_refused() {
+    inputs::feed("rule", entries::rule);
+}

@@ -91,13 +91,11 @@ fn rule(field: &str, value: &str) -> String {
         ("description", "What it means."),
         ("benign", "Nothing."),
     ];
-    fields
-        .iter()
-        .map(|(name, ordinary)| {
-            let value = if *name == field { value } else { ordinary };
-            format!("{name}: {}\n", serde_json::Value::from(value))
-        })
-        .collect()
+    let lines = fields.map(|(name, ordinary)| {
+        let value = if name == field { value } else { ordinary };
+        format!("{name}: {}", serde_json::Value::from(value))
+    });
+    lines.join("\n") + "\n"
 }
 
 #[test]
@@ -215,7 +213,11 @@ fn a_circle_of_processes_ends() {
     };
     let profile = Profile {
         containers: vec![Container {
-            processes: vec![process("p1", "p2"), process("p2", "p1"), process("p3", "p3")],
+            processes: vec![
+                process("p1", "p2"),
+                process("p2", "p1"),
+                process("p3", "p3"),
+            ],
             ..Container::default()
         }],
         ..Profile::default()

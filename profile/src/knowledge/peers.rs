@@ -17,8 +17,12 @@ const METADATA: [(&str, &str); 6] = [
 
 /// Sockets of container runtimes and the kubelet: who may write to one is root on the node (MITRE ATT&CK
 /// T1610, T1611).
-const RUNTIMES: [&str; 6] = [
+const RUNTIMES: [&str; 10] = [
     "docker.sock",
+    "dockershim.sock",
+    "buildkitd.sock",
+    "containerd.sock.ttrpc",
+    "nri.sock",
     "containerd.sock",
     "crio.sock",
     "kubelet.sock",

@@ -54,7 +54,7 @@ use std::collections::BTreeMap;
 /// The `apiVersion` of every document this crate writes.
 pub const API_VERSION: &str = "procmon/v1";
 /// The `schemaVersion` of every document this crate writes.
-pub const SCHEMA_VERSION: &str = "1.2";
+pub const SCHEMA_VERSION: &str = "1.3";
 
 /// A name to a number of times; a name that is absent was seen 0 times while the dimension is complete.
 pub type Counts = BTreeMap<Text, u64>;

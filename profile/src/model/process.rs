@@ -61,6 +61,14 @@ pub struct Process {
     pub namespaces: BTreeMap<Text, NamespaceOwner>,
     /// How it came into the container.
     pub origin: Origin,
+    /// Kinds of standard input, output and error: `terminal`, `pipe`, `fifo`, `file`, `null`, `tcp`, `udp`, `unix`,
+    /// `other` or `closed`. Absent where the capture does not tell. Since schema 1.3.
+    #[serde(
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "crate::bounds::entries"
+    )]
+    pub stdio: Vec<Text>,
     /// Where the executable's bytes come from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub layer: Option<Layer>,

@@ -1,10 +1,11 @@
 //! The cases of a rule: small containers that it finds something in, or does not.
 
 use super::catalogue::Catalogue;
-use super::check::check;
+use super::check::{Against, check};
 use super::facts::merge;
-use super::rule::{Case, Rule, RuleError};
-use crate::model::{Container, Profile};
+use super::rule::{Case, Knows, Rule, RuleError};
+use crate::diff::{self, Options};
+use crate::model::{Baseline, Container, Drift, Profile};
 use serde_json::{Value as Json, json};
 
 /// How a case went.
@@ -52,7 +53,12 @@ fn run(case: &Case, wanted: bool, catalogue: &Catalogue) -> Outcome {
                 containers: vec![container],
                 ..Profile::default()
             };
-            let findings = check(&profile, catalogue, None);
+            let drift = case.baseline.map(|knows| drift(&profile, knows));
+            let against = drift.as_ref().map(|drift| Against {
+                name: "case",
+                drift,
+            });
+            let findings = check(&profile, catalogue, against);
             let messages = findings.findings.iter();
             outcome.found = messages
                 .map(|finding| finding.message.to_string())
@@ -67,6 +73,19 @@ fn run(case: &Case, wanted: bool, catalogue: &Catalogue) -> Outcome {
         Err(error) => outcome.error = Some(error.to_string()),
     }
     outcome
+}
+
+/// How the container of a case differs from its baseline.
+fn drift(profile: &Profile, knows: Knows) -> Drift {
+    let options = Options {
+        force: true,
+        all_evidence: true,
+        ..Options::default()
+    };
+    match knows {
+        Knows::All => Drift::default(),
+        Knows::Nothing => diff::diff(&Baseline::default(), profile, &options).unwrap_or_default(),
+    }
 }
 
 /// The container of a case, with defaults for what it leaves out.

@@ -244,7 +244,7 @@ fn finish(draft: Draft<'_>, compiled: &Compiled) -> Finding {
         }
         _ => String::new(),
     };
-    let message = format!("{} {}{more}", who(subject), draft.message);
+    let message = format!("{} {}{more}", who(subject).trim_end(), draft.message);
     let severity = if draft.baselined {
         Severity::Info
     } else {

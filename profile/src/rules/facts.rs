@@ -4,12 +4,15 @@ use super::program::Program;
 use crate::knowledge::{base_name, files, programs};
 use crate::model::{Container, Direction, File, FileOperation, Process};
 use serde_json::{Value as Json, json};
-use std::collections::{BTreeMap, HashMap};
+use std::cell::OnceCell;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Executables that hold many programs; the first argument names the one that runs.
 const MULTI_CALL: [&str; 4] = ["busybox", "toybox", "coreutils", "sbase-box"];
 /// The longest text of a command line that conditions see, in bytes.
 const MAX_TEXT: usize = 8 << 10;
+/// Names of programs of a container that conditions see.
+const MAX_NAMES: usize = 256;
 /// Ancestors and children of a process that conditions see.
 const MAX_RELATIVES: usize = 32;
 
@@ -23,6 +26,8 @@ pub(super) struct Facts<'a> {
     /// By path of the executable.
     pub(super) programs: BTreeMap<&'a str, Program<'a>>,
     paths: HashMap<&'a str, PathFacts>,
+    /// The container, as conditions see it: made once.
+    container_value: OnceCell<Json>,
 }
 
 /// One row of processes.
@@ -89,6 +94,7 @@ impl<'a> Facts<'a> {
             processes,
             programs: BTreeMap::new(),
             paths,
+            container_value: OnceCell::new(),
         };
         facts.programs = Program::all(&facts);
         facts
@@ -232,15 +238,31 @@ impl<'a> Facts<'a> {
     }
 
     /// The container, as conditions see it.
-    pub(super) fn container(&self) -> Json {
+    pub(super) fn container(&self) -> &Json {
+        self.container_value.get_or_init(|| self.make_container())
+    }
+
+    fn make_container(&self) -> Json {
         let container = self.container;
+        let is: BTreeSet<&str> = self
+            .processes
+            .iter()
+            .flat_map(|process| process.is)
+            .copied()
+            .collect();
+        let names: BTreeSet<&str> = self
+            .processes
+            .iter()
+            .map(|process| process.name.as_str())
+            .collect();
         let first = self.processes.iter().position(|process| {
             process.parent.is_none() && process.row.origin == crate::model::Origin::Entrypoint
         });
         let mut value = json!({
             "container": container.container.as_str(),
             "fromStart": container.from_start,
-            "names": self.processes.iter().map(|process| process.name.as_str()).collect::<std::collections::BTreeSet<_>>().into_iter().take(256).collect::<Vec<_>>(),
+            "names": names.into_iter().take(MAX_NAMES).collect::<Vec<_>>(),
+            "is": is,
             "listens": self.programs.values().any(|program| program.listens),
             "processes": container.processes.iter().map(|row| row.count).sum::<u64>(),
         });

@@ -4,6 +4,7 @@ use super::facts::{Facts, is_listener};
 use crate::knowledge::{base_name, files, peers};
 use crate::model::{Direction, FileOperation, Protocol};
 use serde_json::{Value as Json, json};
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// Classes of files that hold credentials, each a kind of its own.
@@ -30,14 +31,14 @@ pub(super) struct Program<'a> {
     pub(super) is: BTreeSet<&'static str>,
     /// It listens at a port.
     pub(super) listens: bool,
-    names: BTreeSet<&'a str>,
-    parents: BTreeSet<&'a str>,
     pub(super) files: Files<'a>,
     pub(super) network: Network<'a>,
     dns: Dns<'a>,
     calls: BTreeMap<&'a str, u64>,
     errors: BTreeMap<String, u64>,
     refused: BTreeSet<&'a str>,
+    /// The program, as conditions see it: made once.
+    value: OnceCell<Json>,
 }
 
 #[derive(Default)]
@@ -76,6 +77,7 @@ pub(super) struct Network<'a> {
 
 #[derive(Default)]
 struct Dns<'a> {
+    is: BTreeSet<&'static str>,
     names: HashSet<&'a str>,
     failed: u64,
     by_domain: HashMap<String, HashSet<&'a str>>,
@@ -126,10 +128,14 @@ impl<'a> Program<'a> {
     }
 
     /// The program, as conditions see it.
-    pub(super) fn json(&self, exe: &str, facts: &Facts<'_>) -> Json {
+    pub(super) fn value(&self, exe: &str, facts: &Facts<'_>) -> &Json {
+        self.value.get_or_init(|| self.make_value(exe, facts))
+    }
+
+    fn make_value(&self, exe: &str, facts: &Facts<'_>) -> Json {
         let first = self.processes.first().map(|place| &facts.processes[*place]);
-        let mut names: BTreeSet<&str> = self.names.clone();
-        let mut parents: BTreeSet<&str> = self.parents.clone();
+        let mut names: BTreeSet<&str> = BTreeSet::new();
+        let mut parents: BTreeSet<&str> = BTreeSet::new();
         let mut parents_are: BTreeSet<&str> = BTreeSet::new();
         let mut origins = BTreeSet::new();
         let mut uids = BTreeSet::new();
@@ -352,6 +358,7 @@ impl<'a> Dns<'a> {
     fn add(&mut self, row: &'a crate::model::Dns) {
         let name = row.name.as_str();
         self.names.insert(name);
+        self.is.extend(peers::domain_class(name));
         let failed = row.rcode.as_deref().is_some_and(|rcode| rcode != "NOERROR");
         self.failed += u64::from(failed);
         let labels: Vec<&str> = name.split('.').collect();
@@ -378,6 +385,7 @@ impl<'a> Dns<'a> {
 
     fn json(&self) -> Json {
         json!({
+            "is": self.is,
             "names": self.names.len(),
             "failed": self.failed,
             "mostUnderOneDomain": self.by_domain.values().map(HashSet::len).max().unwrap_or(0),

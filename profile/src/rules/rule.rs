@@ -189,6 +189,19 @@ pub struct Case {
     pub name: String,
     /// The container.
     pub container: serde_json::Value,
+    /// A baseline is given that has all rows, or none of them; no baseline is given where it is left out.
+    #[serde(default)]
+    pub baseline: Option<Knows>,
+}
+
+/// Rows that the baseline of a case has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Knows {
+    /// Every row.
+    All,
+    /// No row.
+    Nothing,
 }
 
 /// Why a rule can't be used.

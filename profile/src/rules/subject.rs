@@ -204,25 +204,27 @@ impl<'a> Subject<'a> {
         baseline: Option<bool>,
         scope: &mut Context<'_, '_>,
     ) -> Result<(), ExpressionError> {
+        let nothing = json!({});
         for name in names {
-            let value = match *name {
-                "container" => self.facts.container(),
+            match *name {
+                "container" => bind(scope, name, self.facts.container())?,
                 "baseline" => {
-                    json!({"given": baseline.is_some(), "has": baseline.unwrap_or(false)})
+                    let (given, has) = (baseline.is_some(), baseline.unwrap_or(false));
+                    bind(scope, name, &json!({"given": given, "has": has}))?;
                 }
+                // A record without a process has no field of one.
                 "process" => match self.process {
-                    Some(place) => self.facts.process(place),
-                    // A record without a process has no field of one.
-                    None => json!({}),
+                    Some(place) => bind(scope, name, &self.facts.process(place))?,
+                    None => bind(scope, name, &nothing)?,
                 },
                 "program" => {
                     let exe = self.exe.unwrap_or_default();
                     let program = self.facts.programs.get(exe);
-                    program.map_or_else(|| json!({}), |program| program.json(exe, self.facts))
+                    let value = program.map(|program| program.value(exe, self.facts));
+                    bind(scope, name, value.unwrap_or(&nothing))?;
                 }
-                _ => self.row(),
-            };
-            bind(scope, name, value)?;
+                _ => bind(scope, name, &self.row())?,
+            }
         }
         Ok(())
     }
