@@ -41,7 +41,7 @@ pub(crate) struct Live {
     #[arg(short = 'c', long, value_name = "CONTAINER")]
     pub(crate) container: Option<String>,
     /// Length of each window
-    #[arg(long, value_parser = crate::session::parse_duration, default_value = "30s", allow_hyphen_values = true)]
+    #[arg(long, value_parser = crate::duration::parse, default_value = "30s", allow_hyphen_values = true)]
     pub(crate) duration: f64,
     /// Image for the probe's pod [default: one that the node already has]
     #[arg(long)]

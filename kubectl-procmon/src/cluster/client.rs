@@ -103,7 +103,7 @@ fn parse_timeout(text: &str) -> Result<f64> {
     if ["0", "0s", "0m", "0h", "0ms"].contains(&text) {
         return Ok(0.0);
     }
-    crate::session::parse_duration(text)
+    crate::duration::parse(text)
 }
 
 /// A client, and the namespace to work in.

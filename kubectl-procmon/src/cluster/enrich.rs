@@ -330,7 +330,7 @@ fn not_running(pod: &Pod, status: &ContainerStatus, is_init: bool) -> Option<Not
 /// How long the kubelet waits after the end of the last run: `back-off 2m40s restarting failed container=…`.
 fn back_off(message: &str) -> Option<Duration> {
     let wait = message.strip_prefix("back-off ")?.split(' ').next()?;
-    let seconds = crate::session::parse_duration(wait).ok()?;
+    let seconds = crate::duration::parse(wait).ok()?;
     Duration::try_from_secs_f64(seconds).ok()
 }
 

@@ -427,7 +427,7 @@ async fn follow(
     let mut capture = NodeCapture::read(node.name.clone().into(), decoder, fault);
     let was_asked = interrupts.load(Ordering::SeqCst) > 0;
     if capture.fault.is_none() && !was_asked {
-        capture.fault = crate::session::cut_from_outside(&capture.parts, Some(delivery.seconds));
+        capture.fault = crate::interrupt::cut_from_outside(&capture.parts, Some(delivery.seconds));
     }
     if capture.fault.is_none() {
         capture.fault = delivery.doubt_pod(name, was_asked).await.map(str::to_owned);

@@ -59,7 +59,7 @@ pub(crate) struct Args {
     #[arg(long, requires = "local", conflicts_with = "user")]
     as_root: bool,
     /// Length of the window [default: 30s, or until the command ends]
-    #[arg(long, value_parser = session::parse_duration, allow_hyphen_values = true)]
+    #[arg(long, value_parser = crate::duration::parse, allow_hyphen_values = true)]
     duration: Option<f64>,
     /// Form of the result
     #[arg(short = 'o', long, value_parser = Format::one_of(OF_PROFILE), default_value = "table", value_name = "FORMAT")]
