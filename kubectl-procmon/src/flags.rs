@@ -67,3 +67,14 @@ enum Mask {
     /// Nothing
     None,
 }
+
+/// Permission to change what is locked
+#[derive(Debug, Args)]
+pub(crate) struct Force {
+    /// Change it although it is locked, or although workloads differ; leaves a note
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// Why, for the note
+    #[arg(long, requires = "force", value_name = "TEXT")]
+    pub(crate) reason: Option<String>,
+}
