@@ -1,6 +1,6 @@
 //! Documents that a user names: files, standard input, ConfigMaps, and what is profiled right now.
 
-use crate::cluster::client::Connection;
+use crate::cluster::connection::Connection;
 use crate::cluster::{self, Outcome, store};
 use crate::flags::Masking;
 use crate::yaml;

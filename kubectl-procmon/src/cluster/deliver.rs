@@ -3,7 +3,7 @@
 //! until all of it is gone.
 
 use super::Options;
-use super::client::{explain, is_refusal};
+use super::errors::{explain, is_refusal};
 use super::pod::{self, Identity, Settings};
 use super::target::{self, NodeTarget, Plan, SESSION_LABEL};
 use crate::hint::{Advised, advised};

@@ -1,8 +1,8 @@
 //! From a created pod to its capture: why it can't start, its log as a stream of frames, again from
 //! the start after a broken connection.
 
-use super::client::{advice, is_refusal};
 use super::deliver::Delivery;
+use super::errors::{advice, is_refusal};
 use super::target::{CONTAINER, NodeTarget, SESSION_LABEL};
 use crate::hint::{Advised, advised};
 use crate::progress::Window as ProgressWindow;

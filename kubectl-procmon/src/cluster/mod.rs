@@ -1,10 +1,13 @@
 //! All talk with the API server: from a target to a Profile, with nothing left behind.
 
-pub(crate) mod client;
+mod client;
+pub(crate) mod connection;
 mod credential;
 mod deliver;
 mod enrich;
+mod errors;
 mod follow;
+mod kubeconfig;
 mod peers;
 mod pod;
 pub(crate) mod store;
@@ -14,7 +17,7 @@ use crate::interrupt::Interrupts;
 use crate::progress::Window as ProgressWindow;
 use crate::session;
 use anyhow::{Context as _, Result, bail};
-use client::Connection;
+use connection::Connection;
 use deliver::Delivery;
 use k8s_openapi::api::core::v1::Pod;
 use procmon_profile::asked::Asked;

@@ -1,7 +1,9 @@
 //! Documents in ConfigMaps beside the workload: compressed, split where one is too small, with a
 //! checksum, and written only over the version that was read.
 
-use super::client::{self, Connection, explain};
+use super::client;
+use super::connection::Connection;
+use super::errors::explain;
 use crate::hint::advised;
 use crate::probes;
 use anyhow::{Context as _, Result, bail};

@@ -1,7 +1,7 @@
 //! From what the user names to pods and nodes.
 
 use super::Options;
-use super::client::{explain, is_refusal};
+use super::errors::{explain, is_refusal};
 use crate::hint::advised;
 use anyhow::{Context as _, Result, bail};
 use futures::StreamExt as _;

@@ -1,6 +1,6 @@
 //! `kubectl procmon profile`: one window, one document.
 
-use crate::cluster::client::Connection;
+use crate::cluster::connection::Connection;
 use crate::cluster::{self, Outcome};
 use crate::exit::Code;
 use crate::flags::{Capturing, Masking, Rendering};
