@@ -1,11 +1,12 @@
 //! What the API server knows of what a probe saw: names of containers, volumes and peers.
 
+use super::containers::{self, Role};
 use super::peers::{Peers, name_of};
 use super::target::{Plan, node_uid};
 use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{
-    Container as PodContainer, ContainerState, ContainerStatus, Node, Pod, PodStatus, Service,
+    Container as PodContainer, ContainerState, ContainerStatus, Node, Pod, Service,
     Volume as PodVolume,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference as ApiOwner, Time};
@@ -239,12 +240,12 @@ impl Cluster {
             // As it is after the window: it may have been started since.
             let pod = self.pods.get(uid).unwrap_or(pod);
             let pod_uid = pod.metadata.uid.as_ref().map(Text::from);
-            let statuses = pod.status.as_ref().map(containers_of).unwrap_or_default();
-            for (status, is_init) in statuses {
+            for (role, status) in containers::statuses(pod) {
                 let name = Text::from(&status.name);
                 let is_asked = wanted.is_none_or(|wanted| name == wanted);
-                if is_asked && !ran.contains(&(pod_uid.as_ref(), &name)) {
-                    all.extend(not_running(pod, status, is_init));
+                let has_row = ran.contains(&(pod_uid.as_ref(), &name));
+                if is_asked && !has_row && role != Role::Debug {
+                    all.extend(not_running(pod, status, role == Role::Init));
                 }
             }
         }
@@ -276,15 +277,6 @@ impl Cluster {
             remote.pod = Some(name);
         }
     }
-}
-
-/// The containers of a pod, and whether each is there to prepare the others.
-fn containers_of(status: &PodStatus) -> Vec<(&ContainerStatus, bool)> {
-    let init = status.init_container_statuses.iter().flatten();
-    let main = status.container_statuses.iter().flatten();
-    init.map(|status| (status, true))
-        .chain(main.map(|status| (status, false)))
-        .collect()
 }
 
 /// Tells why a container has no row, from its status. None when it has done its work, or when it runs by now.
@@ -374,26 +366,17 @@ fn instance(status: &ContainerStatus, id: &str) -> Option<Instance> {
     })
 }
 
-/// The container of a pod that has or had this id, and whether it is one for debugging.
-fn find_container(pod: &Pod, id: &str) -> Option<(ContainerStatus, Instance, bool)> {
-    let status = pod.status.as_ref()?;
-    let find = |all: Option<&Vec<ContainerStatus>>, debug| {
-        all.into_iter()
-            .flatten()
-            .find_map(|container| Some((container.clone(), instance(container, id)?, debug)))
-    };
-    find(status.container_statuses.as_ref(), false)
-        .or_else(|| find(status.init_container_statuses.as_ref(), false))
-        .or_else(|| find(status.ephemeral_container_statuses.as_ref(), true))
+/// The container of a pod that has or had this id.
+fn find_container<'a>(pod: &'a Pod, id: &str) -> Option<(Role, &'a ContainerStatus, Instance)> {
+    containers::statuses(pod).find_map(|(role, status)| Some((role, status, instance(status, id)?)))
 }
 
 /// Fills in who a container is. False for the pod's sandbox.
 fn name_container(row: &mut Container, pod: &Pod, before: Option<&Pod>, cluster: &Cluster) -> bool {
-    let spec = pod.spec.clone().unwrap_or_default();
     let id = row.container_id.clone().unwrap_or_default();
     // What was started again several times is known only from before.
     let found = find_container(pod, &id).or_else(|| find_container(before?, &id));
-    let Some((found, instance, debug)) = found else {
+    let Some((role, found, instance)) = found else {
         return false;
     };
     row.container = found.name.clone().into();
@@ -414,11 +397,7 @@ fn name_container(row: &mut Container, pod: &Pod, before: Option<&Pod>, cluster:
         .started_at
         .take()
         .or(instance.started_at.map(Into::into));
-    let named = spec
-        .containers
-        .iter()
-        .chain(spec.init_containers.iter().flatten())
-        .find(|container| container.name == found.name);
+    let named = containers::named(pod, &found.name).map(|(_, container)| container);
     row.image = named
         .and_then(|container| container.image.clone())
         .or_else(|| Some(found.image.clone()))
@@ -430,7 +409,7 @@ fn name_container(row: &mut Container, pod: &Pod, before: Option<&Pod>, cluster:
         }
         row.security_context = Some(context);
     }
-    if debug {
+    if role == Role::Debug {
         for process in &mut row.processes {
             process.origin = Origin::Debug;
         }

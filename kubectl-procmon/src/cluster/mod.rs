@@ -2,6 +2,7 @@
 
 mod client;
 pub(crate) mod connection;
+mod containers;
 mod credential;
 mod deliver;
 mod enrich;

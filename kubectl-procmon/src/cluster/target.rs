@@ -1,6 +1,7 @@
 //! From what the user names to pods and nodes.
 
 use super::Options;
+use super::containers::{self, Role};
 use super::errors::{explain, is_refusal};
 use crate::hint::advised;
 use anyhow::{Context as _, Result, bail};
@@ -394,30 +395,10 @@ fn check_container(pods: &[Pod], container: Option<&str>) -> Result<()> {
     let Some(wanted) = container else {
         return Ok(());
     };
-    let mut names: Vec<String> = pods
-        .iter()
-        .filter_map(|pod| pod.spec.as_ref())
-        .flat_map(|spec| {
-            let ephemeral = spec
-                .ephemeral_containers
-                .iter()
-                .flatten()
-                .map(|container| container.name.clone());
-            let init = spec
-                .init_containers
-                .iter()
-                .flatten()
-                .map(|container| container.name.clone());
-            spec.containers
-                .iter()
-                .map(|container| container.name.clone())
-                .chain(init)
-                .chain(ephemeral)
-        })
-        .collect();
-    names.sort();
+    let mut names: Vec<&str> = pods.iter().flat_map(containers::names).collect();
+    names.sort_unstable();
     names.dedup();
-    if !names.iter().any(|name| name == wanted) {
+    if !names.contains(&wanted) {
         return Err(advised(
             format!("there is no container `{wanted}`"),
             format!("the target has: {}", names.join(", ")),
@@ -431,15 +412,9 @@ fn check_runs(pods: &[Pod], wanted: &str) -> Result<()> {
     let mut reason = None;
     let mut running = BTreeSet::new();
     for pod in pods {
-        let status = pod.status.clone().unwrap_or_default();
-        let all = [
-            status.container_statuses,
-            status.init_container_statuses,
-            status.ephemeral_container_statuses,
-        ];
         let mut known = false;
-        for container in all.into_iter().flatten().flatten() {
-            let state = container.state.unwrap_or_default();
+        for (_, container) in containers::statuses(pod) {
+            let state = container.state.clone().unwrap_or_default();
             if state.running.is_some() {
                 running.insert(container.name.clone());
             }
@@ -461,11 +436,7 @@ fn check_runs(pods: &[Pod], wanted: &str) -> Result<()> {
                 None => waiting.map(|waiting| format!("waiting: {waiting}")),
             };
         }
-        let has_it = pod.spec.as_ref().is_some_and(|spec| {
-            spec.containers
-                .iter()
-                .any(|container| container.name == wanted)
-        });
+        let has_it = matches!(containers::named(pod, wanted), Some((Role::Main, _)));
         // The kubelet has not said anything yet.
         if has_it && !known {
             return Ok(());
@@ -485,21 +456,21 @@ fn check_runs(pods: &[Pod], wanted: &str) -> Result<()> {
 
 /// A container that the kubelet starts, or starts again. `ended`: with this exit code.
 fn may_start(pod: &Pod, name: &str, ended: Option<i32>) -> bool {
-    let Some(spec) = &pod.spec else { return false };
-    let is_sidecar = spec.init_containers.iter().flatten().any(|container| {
-        container.name == name && container.restart_policy.as_deref() == Some("Always")
-    });
-    let is_regular = spec
-        .containers
-        .iter()
-        .any(|container| container.name == name);
-    is_sidecar
-        || is_regular
-            && match (ended, spec.restart_policy.as_deref()) {
+    match containers::named(pod, name) {
+        Some((Role::Init, container)) => container.restart_policy.as_deref() == Some("Always"),
+        Some(_) => {
+            let policy = pod
+                .spec
+                .as_ref()
+                .and_then(|spec| spec.restart_policy.as_deref());
+            match (ended, policy) {
                 (Some(_), Some("Never")) => false,
                 (Some(code), Some("OnFailure")) => code != 0,
                 _ => true,
             }
+        }
+        None => false,
+    }
 }
 
 /// Groups pods by node; says which nodes can't be probed.
