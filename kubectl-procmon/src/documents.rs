@@ -169,9 +169,11 @@ pub(crate) fn mismatch(error: &baseline::BaselineError) -> anyhow::Error {
 pub(crate) fn profile(target: Vec<String>, live: &Live) -> Result<Profile> {
     let options = cluster::Options {
         connection: live.connection.clone(),
-        target,
-        selector: None,
-        container: live.container.clone(),
+        target: cluster::Wanted {
+            words: target,
+            selector: None,
+            container: live.container.clone(),
+        },
         seconds: live.duration,
         pod: cluster::Settings {
             image: live.image.clone(),

@@ -3,9 +3,11 @@
 //! until all of it is gone.
 
 use super::Options;
+use super::carrier::manifest::{self, CONTAINER, Identity, Settings};
 use super::errors::{explain, is_refusal};
-use super::pod::{self, Identity, Settings};
-use super::target::{self, NodeTarget, Plan, SESSION_LABEL};
+use super::node::NodeTarget;
+use super::plan::Plan;
+use super::session;
 use crate::hint::{Advised, advised};
 use crate::probes;
 use anyhow::{Context as _, Result};
@@ -125,7 +127,7 @@ impl Delivery {
     }
 
     fn anchor_name(&self) -> String {
-        target::anchor_name(&self.session)
+        session::anchor_name(&self.session)
     }
 
     fn config_map_name(&self, arch: &str) -> String {
@@ -332,7 +334,7 @@ impl Delivery {
     }
 
     fn labels(&self) -> Value {
-        json!({SESSION_LABEL: self.session, "app.kubernetes.io/managed-by": "kubectl-procmon"})
+        json!({session::LABEL: self.session, "app.kubernetes.io/managed-by": "kubectl-procmon"})
     }
 
     /// The anchor, as the owner of all else.
@@ -375,7 +377,7 @@ impl Delivery {
             deadline: self.deadline,
             expires: &self.expires,
         };
-        pod::pod(
+        manifest::pod(
             &identity,
             node,
             image,
@@ -416,7 +418,7 @@ impl Delivery {
             .and_then(|spec| {
                 spec.containers
                     .iter()
-                    .find(|container| container.name == target::CONTAINER)
+                    .find(|container| container.name == CONTAINER)
             })
             .and_then(|container| container.image_pull_policy.clone());
         if policy.as_deref() == Some("Always") {
@@ -555,7 +557,7 @@ impl Delivery {
     /// Nothing that the session made is left; what others labelled as the session's is theirs.
     /// Without the right to look, the deletion has to be believed.
     async fn is_gone(&self) -> bool {
-        let params = ListParams::default().labels(&format!("{SESSION_LABEL}={}", self.session));
+        let params = ListParams::default().labels(&format!("{}={}", session::LABEL, self.session));
         let (pods, maps, jobs): (Api<Pod>, Api<ConfigMap>, Api<Job>) =
             (self.api(), self.api(), self.api());
         let (pods, maps, jobs) = tokio::join!(

@@ -1,8 +1,9 @@
 //! What the API server knows of what a probe saw: names of containers, volumes and peers.
 
 use super::containers::{self, Role};
+use super::node::node_uid;
 use super::peers::{Peers, name_of};
-use super::target::{Plan, node_uid};
+use super::plan::Plan;
 use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{

@@ -1,9 +1,11 @@
 //! From a created pod to its capture: why it can't start, its log as a stream of frames, again from
 //! the start after a broken connection.
 
+use super::carrier::manifest::CONTAINER;
 use super::deliver::Delivery;
 use super::errors::{advice, is_refusal};
-use super::target::{CONTAINER, NodeTarget, SESSION_LABEL};
+use super::node::NodeTarget;
+use super::session;
 use crate::hint::{Advised, advised};
 use crate::progress::Window as ProgressWindow;
 use anyhow::{Result, anyhow};
@@ -61,7 +63,7 @@ pub(super) fn watch(delivery: &Arc<Delivery>) -> States {
 /// Watches until the stream ends, however it does. An error: it is refused for good.
 async fn watch_once(delivery: &Delivery, sender: &Sender<Known>) -> Result<(), Advised> {
     let params = WatchParams::default()
-        .labels(&format!("{SESSION_LABEL}={}", delivery.session))
+        .labels(&format!("{}={}", session::LABEL, delivery.session))
         .timeout(290);
     // From version 0 the watch begins with what is there.
     let stream = match delivery.pods().watch(&params, "0").await {

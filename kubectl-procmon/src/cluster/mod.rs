@@ -1,5 +1,6 @@
 //! All talk with the API server: from a target to a Profile, with nothing left behind.
 
+mod carrier;
 mod client;
 pub(crate) mod connection;
 mod containers;
@@ -9,20 +10,26 @@ mod enrich;
 mod errors;
 mod follow;
 mod kubeconfig;
+mod node;
+mod options;
 mod peers;
-mod pod;
+mod plan;
+mod session;
 pub(crate) mod store;
 mod target;
 
+pub(crate) use carrier::manifest::{Settings, parse_sizes};
+pub(crate) use options::{DryRun, Options};
+pub(crate) use target::Wanted;
+
 use crate::interrupt::Interrupts;
 use crate::progress::Window as ProgressWindow;
-use crate::session;
 use anyhow::{Context as _, Result, bail};
-use connection::Connection;
 use deliver::Delivery;
 use k8s_openapi::api::core::v1::Pod;
+use node::NodeTarget;
+use plan::Plan;
 use procmon_profile::asked::Asked;
-use procmon_profile::mask::MaskLevel;
 use procmon_profile::merge::{NodeCapture, merge, normalize};
 use procmon_profile::model::{LabelMode, Profile};
 use procmon_profile::text::Text;
@@ -30,7 +37,6 @@ use procmon_profile::wire::{Failure, FailureCode, Limits, Request, TargetSpec, W
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
-use target::{NodeTarget, Plan};
 
 /// Seconds that starting a pod may take.
 const START_ALLOWANCE: f64 = 60.0;
@@ -38,41 +44,6 @@ const START_ALLOWANCE: f64 = 60.0;
 const PER_NODE: f64 = 0.05;
 /// Seconds kept for fetching the capture.
 const FETCH_ALLOWANCE: f64 = 30.0;
-
-/// What a user asks of a cluster.
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "switches of the command line"
-)]
-#[derive(Debug)]
-pub(crate) struct Options {
-    pub(crate) connection: Connection,
-    /// `kind/name`, or `kind` and `name`.
-    pub(crate) target: Vec<String>,
-    pub(crate) selector: Option<String>,
-    pub(crate) container: Option<String>,
-    pub(crate) seconds: f64,
-    pub(crate) pod: pod::Settings,
-    pub(crate) dry_run: Option<DryRun>,
-    pub(crate) quiet: bool,
-    pub(crate) latency: bool,
-    pub(crate) verbose: bool,
-    /// Beside captures of other sessions.
-    pub(crate) concurrent: bool,
-    /// How much of what the target chose is made unreadable.
-    pub(crate) mask: MaskLevel,
-}
-
-pub(crate) use pod::{Settings, parse_sizes};
-
-/// Print what would be created instead of creating it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum DryRun {
-    /// Print only
-    Client,
-    /// Also ask the API server whether it would admit it
-    Server,
-}
 
 /// What came of it.
 pub(crate) enum Outcome {
@@ -99,11 +70,11 @@ pub(crate) fn run(options: Options) -> Result<Outcome> {
 
 async fn profile(options: Arc<Options>) -> Result<Outcome> {
     let (client, namespace) = client::connect(&options.connection).await?;
-    let plan = target::plan(&client, &namespace, &options).await?;
+    let plan = plan::plan(&client, &namespace, &options).await?;
     for note in &plan.notes {
         warn(&anyhow::anyhow!(note.clone()));
     }
-    let session = session::new(
+    let session = crate::session::new(
         plan.target.clone(),
         LabelMode::Cgroup,
         Some(options.seconds),
@@ -178,7 +149,7 @@ async fn profile(options: Arc<Options>) -> Result<Outcome> {
     // Windows that somebody else ended are partial instead.
     profile.session.ended_early &= interrupts.load(Ordering::SeqCst) > 0;
     if let Some(names) = names {
-        enrich::enrich(&names, options.container.as_deref(), &mut profile);
+        enrich::enrich(&names, options.target.container.as_deref(), &mut profile);
     }
     normalize(&mut profile);
     Ok(Outcome::Profile(Box::new(profile)))

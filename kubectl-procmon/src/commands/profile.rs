@@ -177,9 +177,11 @@ pub(crate) fn run(args: &Args) -> Result<Code> {
 fn run_cluster(args: &Args, output: Output) -> Result<Code> {
     let options = cluster::Options {
         connection: args.connection.clone(),
-        target: args.target.clone(),
-        selector: args.selector.clone(),
-        container: args.container.clone(),
+        target: cluster::Wanted {
+            words: args.target.clone(),
+            selector: args.selector.clone(),
+            container: args.container.clone(),
+        },
         seconds: args.duration.unwrap_or(DEFAULT_SECONDS),
         pod: cluster::Settings {
             image: args.image.clone(),
