@@ -1,9 +1,9 @@
 //! `baseline accept`: reviewed rows of a drift become known.
 
 use super::kept::{change, say};
-use crate::documents::{Live, Place};
+use crate::documents::Place;
 use crate::exit::Code;
-use crate::flags::Force;
+use crate::flags::{Force, Live};
 use crate::hint::advised;
 use anyhow::Result;
 use procmon_profile::baseline::{self, workload_name};

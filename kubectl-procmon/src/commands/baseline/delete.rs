@@ -2,9 +2,9 @@
 
 use super::kept::{check_lock, read_old, say, writable};
 use crate::cluster::store;
-use crate::documents::{Live, Place};
+use crate::documents::Place;
 use crate::exit::Code;
-use crate::flags::Force;
+use crate::flags::{Force, Live};
 use crate::hint::advised;
 use anyhow::{Context as _, Result};
 

@@ -1,8 +1,9 @@
 //! `baseline export`: a baseline as a file.
 
 use super::kept::{is_json, text};
-use crate::documents::{Live, Place};
+use crate::documents::Place;
 use crate::exit::Code;
+use crate::flags::Live;
 use crate::output::Output;
 use anyhow::Result;
 use std::path::PathBuf;

@@ -1,9 +1,9 @@
 //! A baseline where it is kept: read, locked, changed, written.
 
 use crate::cluster::store;
-use crate::documents::{Live, Place};
+use crate::documents::Place;
 use crate::exit::Code;
-use crate::flags::Force;
+use crate::flags::{Force, Live};
 use crate::hint::advised;
 use crate::output::Output;
 use crate::render;

@@ -1,8 +1,8 @@
 //! `baseline list`: the baselines of a namespace, or of a folder.
 
 use crate::cluster::store;
-use crate::documents::Live;
 use crate::exit::Code;
+use crate::flags::Live;
 use crate::output::Output;
 use crate::render;
 use anyhow::{Context as _, Result};

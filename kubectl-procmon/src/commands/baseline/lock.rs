@@ -1,9 +1,8 @@
 //! `baseline lock`: a baseline changes by `--force` only.
 
 use super::kept::change;
-use crate::documents::Live;
 use crate::exit::Code;
-use crate::flags::Force;
+use crate::flags::{Force, Live};
 use anyhow::Result;
 
 /// Lock a baseline: it then changes by --force only

@@ -1,9 +1,9 @@
 //! `baseline merge`: a baseline gets further windows.
 
 use super::kept::change;
-use crate::documents::{Live, Place, mismatch};
+use crate::documents::{Place, mismatch};
 use crate::exit::Code;
-use crate::flags::Force;
+use crate::flags::{Force, Live};
 use crate::hint::advised;
 use anyhow::{Context as _, Result};
 use procmon_profile::baseline::{self, from_profiles};

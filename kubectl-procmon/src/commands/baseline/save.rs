@@ -2,9 +2,9 @@
 
 use super::kept::{check_lock, default_name, note, read_old, say, writable, write};
 use super::merge::{join, sources};
-use crate::documents::{Live, mismatch};
+use crate::documents::mismatch;
 use crate::exit::Code;
-use crate::flags::Force;
+use crate::flags::{Force, Live};
 use crate::hint::advised;
 use crate::render;
 use anyhow::{Context as _, Result};

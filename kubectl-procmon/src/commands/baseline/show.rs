@@ -1,7 +1,8 @@
 //! `baseline show`: a baseline on the screen, or as it would be kept.
 
-use crate::documents::{Live, Place};
+use crate::documents::Place;
 use crate::exit::Code;
+use crate::flags::Live;
 use crate::output::Output;
 use crate::render::format::OF_BASELINE;
 use crate::render::{self, Format, Style, View};
