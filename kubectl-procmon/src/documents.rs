@@ -33,7 +33,7 @@ pub(crate) enum Place {
 }
 
 impl Place {
-    /// What words name: `-`, `cm/NAME`, a file that exists or looks like one, else a target.
+    /// The place that words name: `-`, `cm/NAME`, a file that exists or looks like one, else a target.
     pub(crate) fn of(words: &[String]) -> Result<Self> {
         let [word] = words else {
             return Ok(Self::Target(words.to_vec()));

@@ -86,7 +86,8 @@ pub(crate) struct ProbePod {
     /// Limits of the probe's pod, as cpu=1,memory=192Mi
     #[arg(long, value_parser = parse_sizes, value_name = "SIZES")]
     limits: Option<Sizes>,
-    /// Run the probe's pod privileged, where the runtime or a policy does not take the capabilities that it asks for otherwise
+    /// Run the probe's pod privileged, where the runtime or a policy does not take the capabilities
+    /// that it asks for otherwise
     #[arg(long, num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true", action = ArgAction::Set, value_name = "BOOL", hide_possible_values = true)]
     privileged: bool,
     /// Print what would be created instead of creating it
@@ -187,7 +188,7 @@ pub(crate) struct Force {
     pub(crate) reason: Option<String>,
 }
 
-/// What is profiled right now, and how.
+/// A target that is profiled right now, and how.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Profiling a target")]
 pub(crate) struct Live {

@@ -33,7 +33,7 @@ pub(super) struct Capture {
     pub(super) session: Arc<Session>,
     pub(super) nodes: Vec<NodeTarget>,
     pods: Arc<Pods>,
-    /// What the probes seal their captures to: the log of a pod is read by others too, and kept.
+    /// The probes seal their captures to this key: others read the log of a pod too, and keep it.
     key: SessionKey,
     options: Arc<Options>,
 }
@@ -180,7 +180,7 @@ impl Capture {
         }
     }
 
-    /// What a node was asked, for the reader of what it sends. Needs the anchor's times.
+    /// The question to a node, for the reader of its answer. Needs the anchor's times.
     fn asked(&self, node: &NodeTarget) -> Asked {
         Asked {
             pods: node

@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::core::v1::{Container, ContainerStatus, Pod};
 
-/// What a container is there for.
+/// The purpose of a container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
     /// It does the pod's work.
@@ -13,7 +13,7 @@ pub(super) enum Role {
     Debug,
 }
 
-/// What the kubelet says of each container.
+/// The status of each container, as the kubelet tells it.
 pub(super) fn statuses(pod: &Pod) -> impl Iterator<Item = (Role, &ContainerStatus)> {
     pod.status.iter().flat_map(|status| {
         [

@@ -1,4 +1,4 @@
-//! What a capture would create, as YAML.
+//! The manifests of a capture, as YAML, instead of the capture.
 
 use super::capture::Capture;
 use super::carrier::config_map;

@@ -1,4 +1,4 @@
-//! What the API server knows of what a probe saw: names of containers, volumes and peers.
+//! Names from the API server for what a probe saw: containers, volumes and peers.
 
 use super::containers::{self, Role};
 use super::node::node_uid;
@@ -23,12 +23,12 @@ use std::collections::{HashMap, HashSet};
 use std::fmt::Debug;
 use std::time::Duration;
 
-/// What it costs when something can't be listed.
+/// The cost of a kind that can't be listed.
 const UNNAMED: &str = "peers have addresses only";
 const OF_REPLICA_SETS: &str = "pods are named by their ReplicaSet, not by its Deployment";
 const OF_JOBS: &str = "pods are named by their Job, not by its CronJob";
 
-/// Names everything that the cluster has a name for. A right that lacks costs names, not the profile.
+/// Names everything that the cluster has a name for. A missing right costs names, not the profile.
 pub(super) fn enrich(cluster: &Cluster, container: Option<&str>, profile: &mut Profile) {
     profile
         .completeness
@@ -64,7 +64,7 @@ pub(super) fn enrich(cluster: &Cluster, container: Option<&str>, profile: &mut P
             );
             continue;
         }
-        // The sandbox is no container of the pod.
+        // The sandbox is not a container of the pod.
         let before = row
             .pod_uid
             .as_ref()
@@ -94,9 +94,9 @@ pub(super) fn enrich(cluster: &Cluster, container: Option<&str>, profile: &mut P
     profile.not_running = cluster.not_running(container, &profile.containers);
 }
 
-/// What the cluster has, by what a probe can see.
+/// Objects of the cluster, by what a probe can see of them.
 pub(super) struct Cluster {
-    /// What could not be read, for the document.
+    /// Notes for the document about what could not be read.
     notes: Vec<String>,
     /// The pods of the cluster, by the UID that their node knows.
     pods: HashMap<String, Pod>,
@@ -320,7 +320,8 @@ fn not_running(pod: &Pod, status: &ContainerStatus, is_init: bool) -> Option<Not
     })
 }
 
-/// How long the kubelet waits after the end of the last run: `back-off 2m40s restarting failed container=…`.
+/// How long the kubelet waits after the end of the last run, from its text
+/// `back-off 2m40s restarting failed container=…`.
 fn back_off(message: &str) -> Option<Duration> {
     let wait = message.strip_prefix("back-off ")?.split(' ').next()?;
     let seconds = crate::duration::parse(wait).ok()?;
@@ -375,7 +376,7 @@ fn find_container<'a>(pod: &'a Pod, id: &str) -> Option<(Role, &'a ContainerStat
 /// Fills in who a container is. False for the pod's sandbox.
 fn name_container(row: &mut Container, pod: &Pod, before: Option<&Pod>, cluster: &Cluster) -> bool {
     let id = row.container_id.clone().unwrap_or_default();
-    // What was started again several times is known only from before.
+    // A run that was followed by several others is known only from before.
     let found = find_container(pod, &id).or_else(|| find_container(before?, &id));
     let Some((role, found, instance)) = found else {
         return false;
@@ -418,7 +419,7 @@ fn name_container(row: &mut Container, pod: &Pod, before: Option<&Pod>, cluster:
     true
 }
 
-/// What the pod grants, container over pod.
+/// The rights that the pod grants; the container's settings win over the pod's.
 fn security_context(pod: &Pod, container: &PodContainer) -> SecurityContext {
     let spec = pod.spec.clone().unwrap_or_default();
     let of_pod = spec.security_context.clone().unwrap_or_default();
@@ -477,8 +478,8 @@ fn security_context(pod: &Pod, container: &PodContainer) -> SecurityContext {
     }
 }
 
-/// A text with `$(NAME)` for variables of a container's environment, which become what they are where the API tells
-/// that. `$$` is one `$`, as the kubelet has it.
+/// Replaces `$(NAME)` by the value of a container's variable where the API tells it. `$$` is one `$`, as
+/// the kubelet has it.
 fn expanded(text: &str, pod: &Pod, container: &PodContainer) -> String {
     let mut known: HashMap<&str, String> = HashMap::new();
     for variable in container.env.iter().flatten() {

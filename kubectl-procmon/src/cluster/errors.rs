@@ -1,4 +1,4 @@
-//! What errors of the API server mean, and what to do about them.
+//! Errors of the API server: their meaning, and what to do about them.
 
 use crate::hint::Advised;
 use std::sync::OnceLock;
@@ -35,7 +35,7 @@ pub(super) fn is_refusal(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if matches!(status.code, 401 | 403))
 }
 
-/// What a refusal means and what to do about it.
+/// Says what a refusal means and what to do about it.
 pub(super) fn explain(error: kube::Error) -> anyhow::Error {
     match &error {
         kube::Error::Api(status) => match hint(&status.message, status.code) {
@@ -57,7 +57,7 @@ pub(super) fn explain(error: kube::Error) -> anyhow::Error {
     }
 }
 
-/// What [`explain`] says, as one value without a chain of errors.
+/// The text of [`explain`], as one value without a chain of errors.
 pub(super) fn advice(error: kube::Error) -> Advised {
     let error = explain(error);
     Advised {
@@ -98,7 +98,8 @@ fn hint(message: &str, code: u16) -> Option<String> {
     None
 }
 
-/// `… cannot VERB resource "RESOURCE" in API group "GROUP" in the namespace "NAMESPACE"`: the rule that grants it.
+/// The rule that grants what `… cannot VERB resource "RESOURCE" in API group "GROUP" in the namespace
+/// "NAMESPACE"` refuses.
 fn forbidden(message: &str) -> Option<String> {
     let verb = message.split(" cannot ").nth(1)?.split(' ').next()?;
     let quoted = |after: &str| message.split(after).nth(1)?.split('"').nth(1);

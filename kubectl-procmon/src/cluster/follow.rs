@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-/// What the followers of all nodes share.
+/// Follows the probes of all nodes: the parts that they share.
 pub(super) struct Follower {
     pub(super) pods: Arc<Pods>,
     /// The key that opens what the probes sealed.
@@ -208,7 +208,7 @@ impl Follower {
                 return Err(end);
             }
             match wait {
-                // Silence: what has come of the line stays.
+                // Silence: the part of the line that has come stays.
                 Err(_) => continue,
                 Ok(Ok(true)) => {}
                 // The stream ended, or broke: read again from the start.
@@ -279,7 +279,7 @@ struct Patience<'a> {
 /// Why a log is not read any longer.
 #[derive(Debug)]
 enum End {
-    /// What arrived is not a whole stream of a probe.
+    /// The frames that arrived are not a whole stream of a probe.
     Fault(String),
     /// The user may not read logs.
     Refused(Advised),
@@ -287,12 +287,12 @@ enum End {
     Twice,
 }
 
-/// What a probe has for its last frame after it was asked to end: its grace period, and the time for
-/// the fetching of the capture.
+/// Time that a probe has for its last frame after it was asked to end: its grace period, and the time
+/// for fetching the capture.
 const AFTER_INTERRUPT: Duration = Duration::from_secs(30);
 
 impl Patience<'_> {
-    /// Why there is no more waiting.
+    /// Why the wait is over, if it is.
     fn end(&mut self) -> Option<End> {
         let interrupts = self.follower.interrupts();
         if interrupts > 0 {
@@ -321,7 +321,7 @@ fn end(interrupts: u32, waited: Duration, is_over: bool) -> Option<End> {
 }
 
 /// Reads until the line is whole, or longer than the decoder takes; false when the stream has ended.
-/// What was read stays in `line` when the wait for more is given up.
+/// The bytes that were read stay in `line` when the wait for more is given up.
 async fn read_on(
     stream: &mut (impl AsyncBufRead + Unpin),
     line: &mut Vec<u8>,

@@ -74,7 +74,7 @@ fn usual_paths() -> Vec<PathBuf> {
     paths
 }
 
-/// What is wrong with a kubeconfig, without its text: that may hold credentials.
+/// Says what is wrong with a kubeconfig, without its text: that may hold credentials.
 fn without_content(error: KubeconfigError) -> anyhow::Error {
     match error {
         KubeconfigError::Parse(error) => match error.location() {

@@ -5,7 +5,7 @@ use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::{Api, Client};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What is to be profiled on one node, and with what.
+/// The part of a target on one node, and the images for the probe there.
 #[derive(Clone, Debug, Default)]
 pub(super) struct NodeTarget {
     pub(super) name: String,

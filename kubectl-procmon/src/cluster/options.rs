@@ -1,11 +1,11 @@
-//! What a command asks of a cluster.
+//! The options of a capture in a cluster.
 
 use super::carrier::manifest::Settings;
 use super::connection::Connection;
 use super::target::Wanted;
 use procmon_profile::mask::MaskLevel;
 
-/// What a user asks of a cluster.
+/// The options of a capture, as a user gives them.
 #[expect(
     clippy::struct_excessive_bools,
     reason = "switches of the command line"

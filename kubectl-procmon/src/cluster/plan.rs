@@ -1,4 +1,4 @@
-//! What a capture is about to do: the target, its nodes, and where the probes' objects are made.
+//! The plan of a capture: the target, its nodes, and where the probes' objects are made.
 
 use super::node::{self, NodeTarget};
 use super::options::Options;
@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::Client;
 use procmon_profile::model::Target;
 
-/// What a capture is about to do.
+/// The plan of a capture.
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
     pub(super) target: Target,
@@ -18,7 +18,7 @@ pub(super) struct Plan {
     pub(super) nodes: Vec<NodeTarget>,
     /// Nodes that can't be probed, and why.
     pub(super) refused: Vec<(String, String)>,
-    /// What the document says about how the target was found.
+    /// Notes for the document about how the target was found.
     pub(super) notes: Vec<String>,
 }
 

@@ -13,7 +13,7 @@ use procmon_profile::text::Text;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-/// What came of it.
+/// The outcome of a command.
 pub(crate) enum Outcome {
     /// A document.
     Profile(Box<Profile>),

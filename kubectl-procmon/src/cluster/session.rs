@@ -25,7 +25,7 @@ pub(super) fn anchor_name(session: &str) -> String {
     format!("procmon-{session}")
 }
 
-/// What one session makes in a cluster.
+/// A session, and what it has made so far.
 pub(super) struct Session {
     pub(super) client: Client,
     pub(super) namespace: String,
@@ -37,7 +37,7 @@ pub(super) struct Session {
     started: Instant,
     /// When the API server made the anchor, in seconds since 1970.
     created: OnceLock<i64>,
-    /// What this session made, by kind.
+    /// Objects that this session made, by kind.
     made: Mutex<BTreeMap<&'static str, Uids>>,
 }
 

@@ -15,7 +15,7 @@ use procmon_profile::model::Target;
 use procmon_profile::text::Text;
 use std::collections::BTreeSet;
 
-/// What a user names.
+/// A target as a user names it.
 #[derive(Debug)]
 pub(crate) struct Wanted {
     /// `kind/name`, or `kind` and `name`.
@@ -24,13 +24,13 @@ pub(crate) struct Wanted {
     pub(crate) container: Option<String>,
 }
 
-/// What is there of it.
+/// A target as the cluster has it.
 #[derive(Debug)]
 pub(super) struct Found {
     pub(super) target: Target,
     /// Running pods, without those that other sessions made.
     pub(super) pods: Vec<Pod>,
-    /// What the document says about how they were found.
+    /// Notes for the document about how they were found.
     pub(super) notes: Vec<String>,
 }
 
@@ -284,7 +284,7 @@ fn check_container(pods: &[Pod], container: Option<&str>) -> Result<()> {
     check_runs(pods, wanted)
 }
 
-/// What has ended for good would give an empty profile.
+/// Refuses a container that has ended for good: its profile would be empty.
 fn check_runs(pods: &[Pod], wanted: &str) -> Result<()> {
     let mut reason = None;
     let mut running = BTreeSet::new();

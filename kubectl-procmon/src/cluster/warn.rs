@@ -1,4 +1,4 @@
-//! What goes wrong and does not stop a session.
+//! Warnings: something went wrong and does not stop a session.
 
 /// Says it on standard error, with what to do about it.
 #[expect(clippy::print_stderr, reason = "a warning is not a result")]

@@ -169,7 +169,7 @@ fn container_id(text: &str) -> Option<String> {
     is_id.then_some(id)
 }
 
-/// What to capture on this machine, and what the document calls it.
+/// The target on this machine, for the probe and for the document.
 fn local_target(args: &Args) -> Result<(TargetSpec, Target)> {
     let named = |kind: &str, name: String| Target {
         kind: kind.to_owned().into(),
@@ -306,7 +306,7 @@ fn tell(account: &crate::user::Account) {
     eprintln!("{}", crate::render::escape(&text));
 }
 
-/// Writes the document; says what it lacks.
+/// Writes the document; the exit code says whether it is complete.
 fn finish(profile: &Profile, args: &Args, output: Output) -> Result<Code> {
     let mut text = Vec::new();
     let style = args.rendering.style(&output);

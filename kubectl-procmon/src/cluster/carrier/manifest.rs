@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 /// Name of the container that runs the probe.
 pub(crate) const CONTAINER: &str = "procmon";
 
-/// What a user decides about the probe's pod.
+/// The user's decisions about the probe's pod.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Settings {
     pub(crate) image: Option<String>,
@@ -31,7 +31,7 @@ pub(crate) fn parse_sizes(text: &str) -> Result<BTreeMap<String, String>> {
         .collect()
 }
 
-/// What identifies one pod.
+/// The identity of one pod, and of what it belongs to.
 pub(crate) struct Identity<'a> {
     pub(crate) name: &'a str,
     pub(crate) namespace: &'a str,

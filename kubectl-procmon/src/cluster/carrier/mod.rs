@@ -1,5 +1,5 @@
-//! What carries the probe to a node, and brings back what it writes. A carrier can be created, tells its
-//! state, gives its log, and can be stopped and removed. Today it is a pod of its own (`pod.rs`).
+//! The carrier takes the probe to a node and brings back what it writes: it is created, tells its state,
+//! gives its log, is stopped and removed. Today the only carrier is a pod (`pod.rs`).
 
 pub(crate) mod config_map;
 pub(crate) mod manifest;

@@ -34,7 +34,7 @@ pub(crate) struct Pods {
     following: Semaphore,
 }
 
-/// What the watch has told.
+/// The states of the pods, as the watch has told them.
 #[derive(Debug, Default)]
 pub(crate) struct Known {
     pods: BTreeMap<String, State>,
@@ -43,7 +43,7 @@ pub(crate) struct Known {
 }
 
 impl Known {
-    /// The state of a pod; that of one which nothing is known of when the watch has not told yet.
+    /// The state of a pod; an empty one while the watch has not told.
     pub(crate) fn state(&self, name: &str) -> State {
         self.pods.get(name).cloned().unwrap_or_default()
     }

@@ -1,4 +1,4 @@
-//! What the API server says of the container that runs the probe, and what that means. Pure: the cases
+//! The state of the container that runs the probe, and what it means for the capture. Pure: the cases
 //! need no cluster.
 
 use super::manifest::CONTAINER;
@@ -6,7 +6,7 @@ use crate::cluster::containers;
 use crate::hint::advised;
 use k8s_openapi::api::core::v1::Pod;
 
-/// What is known of a probe's container and of its pod.
+/// The state of a probe's container and of its pod.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct State {
     phase: String,
@@ -20,7 +20,7 @@ pub(crate) struct State {
     gone: bool,
 }
 
-/// What a state means for the reader of the probe's log.
+/// The meaning of a state for the reader of the probe's log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     /// Nothing is decided yet.
@@ -68,7 +68,7 @@ impl State {
         }
     }
 
-    /// What the state means for one that waits for the probe's start.
+    /// Says what the state means for one that waits for the probe's start.
     pub(crate) fn verdict(&self) -> Verdict {
         let ended = self.ended.as_ref().map(|(_, why)| why);
         if self.running || ended.is_some_and(|why| !why.is_failed_start()) {
@@ -127,7 +127,7 @@ impl CannotStart {
         )
     }
 
-    /// What to do about it.
+    /// Advice to the user.
     pub(crate) fn hint(&self) -> &'static str {
         match self.reason.as_str() {
             "OutOfcpu" | "OutOfmemory" => {

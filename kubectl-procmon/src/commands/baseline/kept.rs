@@ -34,12 +34,12 @@ pub(super) fn default_name(place: &Place) -> String {
     }
 }
 
-/// What is there already.
+/// The baseline that is there already, and its version in the cluster.
 pub(super) fn read_old(place: &Place, live: &Live) -> Result<Option<(Baseline, Option<String>)>> {
     let stored = match place {
         Place::File(path) => match crate::documents::read_file(path) {
             Ok(document) => Some((document, None)),
-            // Nothing, an empty file, or something else that may be replaced if it is no document.
+            // An absent or empty file is replaced.
             Err(error) if is_absent_or_empty(path) => {
                 drop(error);
                 None
