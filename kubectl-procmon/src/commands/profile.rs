@@ -322,7 +322,31 @@ fn finish(profile: &Profile, args: &Args, output: Output) -> Result<Code> {
 
 #[cfg(test)]
 mod tests {
-    use super::container_id;
+    use super::{Args, container_id};
+    use clap::error::ErrorKind;
+
+    #[test]
+    fn a_flag_for_a_cluster_excludes_this_machine_and_is_named_alone() {
+        for flag in [
+            &["web"][..],
+            &["-l", "app=web"],
+            &["--image", "i"],
+            &["--probe-namespace", "n"],
+            &["--requests", "cpu=1m"],
+            &["--limits", "cpu=1"],
+            &["--privileged"],
+            &["--dry-run", "client"],
+        ] {
+            let command = <Args as clap::Args>::augment_args(clap::Command::new("profile"));
+            let words = [&["profile", "--local"], flag].concat();
+            let error = command.try_get_matches_from(words).expect_err("a conflict");
+            assert_eq!(error.kind(), ErrorKind::ArgumentConflict, "{flag:?}");
+            let text = error.to_string();
+            let first = text.lines().next().unwrap_or_default();
+            // Several flags would be a list below a colon.
+            assert!(!first.ends_with(':'), "{text}");
+        }
+    }
 
     #[test]
     fn container_ids_are_taken_as_they_are_written_anywhere() {
