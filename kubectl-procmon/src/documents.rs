@@ -1,8 +1,7 @@
 //! Documents that a user names: files, standard input, ConfigMaps, and what is profiled right now.
 
-use crate::cluster::client::Connection;
 use crate::cluster::{self, Outcome, store};
-use crate::flags::Masking;
+use crate::flags::Live;
 use crate::yaml;
 use anyhow::{Context as _, Result, bail};
 use procmon_profile::baseline;
@@ -33,38 +32,8 @@ pub(crate) enum Place {
     Target(Vec<String>),
 }
 
-/// What is profiled right now, and how.
-#[derive(Clone, Debug, clap::Args)]
-#[command(next_help_heading = "Profiling a target")]
-pub(crate) struct Live {
-    /// Only this container of the target
-    #[arg(short = 'c', long, value_name = "CONTAINER")]
-    pub(crate) container: Option<String>,
-    /// Length of each window
-    #[arg(long, value_parser = crate::session::parse_duration, default_value = "30s", allow_hyphen_values = true)]
-    pub(crate) duration: f64,
-    /// Image for the probe's pod [default: one that the node already has]
-    #[arg(long)]
-    pub(crate) image: Option<String>,
-    /// Namespace for the probe's objects [default: the target's]
-    #[arg(long, value_name = "NAMESPACE")]
-    pub(crate) probe_namespace: Option<String>,
-    /// Run the probe's pod privileged
-    #[arg(long)]
-    pub(crate) privileged: bool,
-    #[command(flatten)]
-    pub(crate) masking: Masking,
-    /// No progress, and no summary
-    #[arg(short, long)]
-    pub(crate) quiet: bool,
-    #[command(flatten)]
-    pub(crate) capturing: crate::flags::Capturing,
-    #[command(flatten)]
-    pub(crate) connection: Connection,
-}
-
 impl Place {
-    /// What words name: `-`, `cm/NAME`, a file that exists or looks like one, else a target.
+    /// The place that words name: `-`, `cm/NAME`, a file that exists or looks like one, else a target.
     pub(crate) fn of(words: &[String]) -> Result<Self> {
         let [word] = words else {
             return Ok(Self::Target(words.to_vec()));
@@ -167,26 +136,7 @@ pub(crate) fn mismatch(error: &baseline::BaselineError) -> anyhow::Error {
 
 /// Profiles a target in the cluster.
 pub(crate) fn profile(target: Vec<String>, live: &Live) -> Result<Profile> {
-    let options = cluster::Options {
-        connection: live.connection.clone(),
-        target,
-        selector: None,
-        container: live.container.clone(),
-        seconds: live.duration,
-        pod: cluster::Settings {
-            image: live.image.clone(),
-            probe_namespace: live.probe_namespace.clone(),
-            privileged: live.privileged,
-            ..cluster::Settings::default()
-        },
-        dry_run: None,
-        quiet: live.quiet,
-        latency: false,
-        verbose: false,
-        concurrent: live.capturing.concurrent,
-        mask: live.masking.level(),
-    };
-    match cluster::run(options)? {
+    match cluster::run(live.options(target))? {
         Outcome::Profile(profile) => Ok(*profile),
         Outcome::Interrupted => Err(crate::exit::Interrupted.into()),
         Outcome::Manifests(_) => bail!("nothing was profiled"),

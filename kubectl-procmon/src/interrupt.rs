@@ -1,8 +1,10 @@
-//! Interrupts: how often the user asked to stop. The first ends the window, the second everything.
+//! Who ended a window before its time: the user, or somebody else.
 //!
+//! Interrupts count how often the user asked to stop. The first ends the window, the second everything.
 //! One wish may arrive as several signals: timeout(1) signals its child and then the whole process
 //! group, a terminal that hangs up sends SIGHUP beside what the shell sends.
 
+use procmon_profile::wire::{Ended, Part};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -41,7 +43,7 @@ impl Interrupts {
         {
             use tokio::signal::unix::{SignalKind, signal};
             let mut kinds = vec![SignalKind::interrupt(), SignalKind::terminate()];
-            if !crate::session::ignores_hangup() {
+            if !ignores_hangup() {
                 kinds.push(SignalKind::hangup());
             }
             for kind in kinds {
@@ -67,9 +69,62 @@ impl Interrupts {
     }
 }
 
+/// The caller of this program wants it to outlive its terminal, as nohup does.
+#[cfg(unix)]
+fn ignores_hangup() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    // SIGHUP is signal 1, the lowest bit.
+    ignored
+        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .is_some_and(|mask| mask & 1 == 1)
+}
+
+/// Why a window is partial that ended before its time although the user did not ask for it: somebody
+/// deleted or evicted the probe. None where the probe itself gives another reason.
+pub(crate) fn cut_from_outside(parts: &[Part], requested: Option<f64>) -> Option<String> {
+    let window = parts.iter().find_map(|part| match part {
+        Part::Window(window) => Some(window),
+        _ => None,
+    })?;
+    if window.ended != Some(Ended::Stopped) {
+        return None;
+    }
+    let of = requested.map_or_else(String::new, |seconds| format!(" of {seconds:.1} s"));
+    Some(format!(
+        "stopped after {:.1} s{of} by somebody else",
+        window.seconds
+    ))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use procmon_profile::wire::WindowReport;
+
+    #[test]
+    fn a_window_that_somebody_else_ended_says_so() {
+        let cut = |ended| {
+            let window = WindowReport {
+                seconds: 2.04,
+                ended: Some(ended),
+                ..WindowReport::default()
+            };
+            cut_from_outside(&[Part::Window(window)], Some(8.0))
+        };
+        assert_eq!(
+            cut(Ended::Stopped).as_deref(),
+            Some("stopped after 2.0 s of 8.0 s by somebody else")
+        );
+        for other in [
+            Ended::Over,
+            Ended::TargetGone,
+            Ended::Memory,
+            Ended::ReaderGone,
+        ] {
+            assert_eq!(cut(other), None, "{other:?}");
+        }
+    }
 
     #[test]
     fn signals_that_arrive_together_are_one_wish() {

@@ -94,7 +94,7 @@ pub(crate) fn run(
     let seconds = request.window.seconds;
     let mut capture = read(BufReader::new(File::from(OwnedFd::from(frames))), window)?;
     if interrupts.load(Ordering::SeqCst) == 0 && capture.fault.is_none() {
-        capture.fault = crate::session::cut_from_outside(&capture.parts, seconds);
+        capture.fault = crate::interrupt::cut_from_outside(&capture.parts, seconds);
     }
     Ok(LocalRun {
         capture,

@@ -4,6 +4,7 @@
 mod cluster;
 mod commands;
 mod documents;
+mod duration;
 mod exit;
 mod flags;
 mod hint;

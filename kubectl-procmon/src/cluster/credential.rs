@@ -1,5 +1,5 @@
-//! Credential plugins of a kubeconfig, run once for a command: each run may be a password, a touch of a key, or a
-//! second of a cloud's tool. The library runs them once for each part of a connection.
+//! Credential plugins of a kubeconfig, run once for a command: each run may be a password, a touch of a
+//! key, or a second of a cloud's tool. The library runs them once for each part of a connection.
 //!
 //! The protocol is client.authentication.k8s.io: the plugin reads `KUBERNETES_EXEC_INFO` and writes an
 //! `ExecCredential`.
@@ -22,7 +22,7 @@ use tokio::sync::Mutex;
 use tower::BoxError;
 use tower::filter::{AsyncFilterLayer, AsyncPredicate};
 
-/// A token is asked for anew when it ends sooner than this.
+/// A token is asked for again when it ends sooner than this.
 const MARGIN: SignedDuration = SignedDuration::from_secs(60);
 
 /// The document that a credential plugin writes.
@@ -73,8 +73,8 @@ impl AsyncPredicate<http::Request<Body>> for Renewing {
     }
 }
 
-/// Runs the plugin of a user, if it has one that counts, and puts what it gives in its place. A token that ends comes
-/// back as what renews it instead.
+/// Runs the plugin of a user, if it has one that counts, and puts its credential in its place. A token
+/// that ends comes back as the layer that renews it instead.
 pub(super) async fn ask(user: &mut AuthInfo) -> Result<Option<AsyncFilterLayer<Renewing>>> {
     let has_other = user.token.is_some()
         || user.token_file.is_some()

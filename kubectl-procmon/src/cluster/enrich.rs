@@ -1,11 +1,13 @@
-//! What the API server knows of what a probe saw: names of containers, volumes and peers.
+//! Names from the API server for what a probe saw: containers, volumes and peers.
 
+use super::containers::{self, Role};
+use super::node::node_uid;
 use super::peers::{Peers, name_of};
-use super::target::{Plan, node_uid};
+use super::plan::Plan;
 use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{
-    Container as PodContainer, ContainerState, ContainerStatus, Node, Pod, PodStatus, Service,
+    Container as PodContainer, ContainerState, ContainerStatus, Node, Pod, Service,
     Volume as PodVolume,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference as ApiOwner, Time};
@@ -21,12 +23,12 @@ use std::collections::{HashMap, HashSet};
 use std::fmt::Debug;
 use std::time::Duration;
 
-/// What it costs when something can't be listed.
+/// The cost of a kind that can't be listed.
 const UNNAMED: &str = "peers have addresses only";
 const OF_REPLICA_SETS: &str = "pods are named by their ReplicaSet, not by its Deployment";
 const OF_JOBS: &str = "pods are named by their Job, not by its CronJob";
 
-/// Names everything that the cluster has a name for. A right that lacks costs names, not the profile.
+/// Names everything that the cluster has a name for. A missing right costs names, not the profile.
 pub(super) fn enrich(cluster: &Cluster, container: Option<&str>, profile: &mut Profile) {
     profile
         .completeness
@@ -62,7 +64,7 @@ pub(super) fn enrich(cluster: &Cluster, container: Option<&str>, profile: &mut P
             );
             continue;
         }
-        // The sandbox is no container of the pod.
+        // The sandbox is not a container of the pod.
         let before = row
             .pod_uid
             .as_ref()
@@ -92,9 +94,9 @@ pub(super) fn enrich(cluster: &Cluster, container: Option<&str>, profile: &mut P
     profile.not_running = cluster.not_running(container, &profile.containers);
 }
 
-/// What the cluster has, by what a probe can see.
+/// Objects of the cluster, by what a probe can see of them.
 pub(super) struct Cluster {
-    /// What could not be read, for the document.
+    /// Notes for the document about what could not be read.
     notes: Vec<String>,
     /// The pods of the cluster, by the UID that their node knows.
     pods: HashMap<String, Pod>,
@@ -239,12 +241,12 @@ impl Cluster {
             // As it is after the window: it may have been started since.
             let pod = self.pods.get(uid).unwrap_or(pod);
             let pod_uid = pod.metadata.uid.as_ref().map(Text::from);
-            let statuses = pod.status.as_ref().map(containers_of).unwrap_or_default();
-            for (status, is_init) in statuses {
+            for (role, status) in containers::statuses(pod) {
                 let name = Text::from(&status.name);
                 let is_asked = wanted.is_none_or(|wanted| name == wanted);
-                if is_asked && !ran.contains(&(pod_uid.as_ref(), &name)) {
-                    all.extend(not_running(pod, status, is_init));
+                let has_row = ran.contains(&(pod_uid.as_ref(), &name));
+                if is_asked && !has_row && role != Role::Debug {
+                    all.extend(not_running(pod, status, role == Role::Init));
                 }
             }
         }
@@ -276,15 +278,6 @@ impl Cluster {
             remote.pod = Some(name);
         }
     }
-}
-
-/// The containers of a pod, and whether each is there to prepare the others.
-fn containers_of(status: &PodStatus) -> Vec<(&ContainerStatus, bool)> {
-    let init = status.init_container_statuses.iter().flatten();
-    let main = status.container_statuses.iter().flatten();
-    init.map(|status| (status, true))
-        .chain(main.map(|status| (status, false)))
-        .collect()
 }
 
 /// Tells why a container has no row, from its status. None when it has done its work, or when it runs by now.
@@ -327,10 +320,11 @@ fn not_running(pod: &Pod, status: &ContainerStatus, is_init: bool) -> Option<Not
     })
 }
 
-/// How long the kubelet waits after the end of the last run: `back-off 2m40s restarting failed container=…`.
+/// How long the kubelet waits after the end of the last run, from its text
+/// `back-off 2m40s restarting failed container=…`.
 fn back_off(message: &str) -> Option<Duration> {
     let wait = message.strip_prefix("back-off ")?.split(' ').next()?;
-    let seconds = crate::session::parse_duration(wait).ok()?;
+    let seconds = crate::duration::parse(wait).ok()?;
     Duration::try_from_secs_f64(seconds).ok()
 }
 
@@ -374,26 +368,17 @@ fn instance(status: &ContainerStatus, id: &str) -> Option<Instance> {
     })
 }
 
-/// The container of a pod that has or had this id, and whether it is one for debugging.
-fn find_container(pod: &Pod, id: &str) -> Option<(ContainerStatus, Instance, bool)> {
-    let status = pod.status.as_ref()?;
-    let find = |all: Option<&Vec<ContainerStatus>>, debug| {
-        all.into_iter()
-            .flatten()
-            .find_map(|container| Some((container.clone(), instance(container, id)?, debug)))
-    };
-    find(status.container_statuses.as_ref(), false)
-        .or_else(|| find(status.init_container_statuses.as_ref(), false))
-        .or_else(|| find(status.ephemeral_container_statuses.as_ref(), true))
+/// The container of a pod that has or had this id.
+fn find_container<'a>(pod: &'a Pod, id: &str) -> Option<(Role, &'a ContainerStatus, Instance)> {
+    containers::statuses(pod).find_map(|(role, status)| Some((role, status, instance(status, id)?)))
 }
 
 /// Fills in who a container is. False for the pod's sandbox.
 fn name_container(row: &mut Container, pod: &Pod, before: Option<&Pod>, cluster: &Cluster) -> bool {
-    let spec = pod.spec.clone().unwrap_or_default();
     let id = row.container_id.clone().unwrap_or_default();
-    // What was started again several times is known only from before.
+    // A run that was followed by several others is known only from before.
     let found = find_container(pod, &id).or_else(|| find_container(before?, &id));
-    let Some((found, instance, debug)) = found else {
+    let Some((role, found, instance)) = found else {
         return false;
     };
     row.container = found.name.clone().into();
@@ -414,11 +399,7 @@ fn name_container(row: &mut Container, pod: &Pod, before: Option<&Pod>, cluster:
         .started_at
         .take()
         .or(instance.started_at.map(Into::into));
-    let named = spec
-        .containers
-        .iter()
-        .chain(spec.init_containers.iter().flatten())
-        .find(|container| container.name == found.name);
+    let named = containers::named(pod, &found.name).map(|(_, container)| container);
     row.image = named
         .and_then(|container| container.image.clone())
         .or_else(|| Some(found.image.clone()))
@@ -430,7 +411,7 @@ fn name_container(row: &mut Container, pod: &Pod, before: Option<&Pod>, cluster:
         }
         row.security_context = Some(context);
     }
-    if debug {
+    if role == Role::Debug {
         for process in &mut row.processes {
             process.origin = Origin::Debug;
         }
@@ -438,7 +419,7 @@ fn name_container(row: &mut Container, pod: &Pod, before: Option<&Pod>, cluster:
     true
 }
 
-/// What the pod grants, container over pod.
+/// The rights that the pod grants; the container's settings win over the pod's.
 fn security_context(pod: &Pod, container: &PodContainer) -> SecurityContext {
     let spec = pod.spec.clone().unwrap_or_default();
     let of_pod = spec.security_context.clone().unwrap_or_default();
@@ -497,8 +478,8 @@ fn security_context(pod: &Pod, container: &PodContainer) -> SecurityContext {
     }
 }
 
-/// A text with `$(NAME)` for variables of a container's environment, which become what they are where the API tells
-/// that. `$$` is one `$`, as the kubelet has it.
+/// Replaces `$(NAME)` by the value of a container's variable where the API tells it. `$$` is one `$`, as
+/// the kubelet has it.
 fn expanded(text: &str, pod: &Pod, container: &PodContainer) -> String {
     let mut known: HashMap<&str, String> = HashMap::new();
     for variable in container.env.iter().flatten() {

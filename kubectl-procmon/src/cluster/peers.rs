@@ -1,4 +1,4 @@
-//! Whose an address is. A name decides what a baseline takes for the same peer, so it has to come from
+//! Names of addresses. A name decides what a baseline takes for the same peer, so it has to come from
 //! what no single node can claim: a kubelet writes the status of its own pods and of its own node.
 
 use ipnet::{IpAdd as _, IpNet};
@@ -18,11 +18,11 @@ pub(super) struct Peers {
     /// Addresses that whoever wrote a Service claims for it.
     external: HashMap<IpAddr, ObjectName>,
     nodes: HashMap<IpAddr, String>,
-    /// What the document has to say of them.
+    /// Notes for the document.
     pub(super) notes: Vec<String>,
 }
 
-/// What is known of an address.
+/// The owners of one address.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Peer {
     /// Place of the one pod that has it.

@@ -1,7 +1,9 @@
 //! Documents in ConfigMaps beside the workload: compressed, split where one is too small, with a
 //! checksum, and written only over the version that was read.
 
-use super::client::{self, Connection, explain};
+use super::client;
+use super::connection::Connection;
+use super::errors::explain;
 use crate::hint::advised;
 use crate::probes;
 use anyhow::{Context as _, Result, bail};
@@ -43,7 +45,7 @@ const DATA: &str = "document";
 /// A document as it was read.
 pub(crate) struct Stored {
     pub(crate) bytes: Vec<u8>,
-    /// What it must still have when it is written again.
+    /// The ConfigMap must still have this version when it is written again.
     pub(crate) version: Option<String>,
 }
 
@@ -67,7 +69,7 @@ pub(crate) struct Listed {
     pub(crate) head: Result<(usize, bool), String>,
 }
 
-/// What a list says of a Baseline. The rest is passed over.
+/// The part of a Baseline that a list shows.
 #[derive(Deserialize)]
 struct BaselineHead {
     metadata: MetadataHead,
@@ -345,7 +347,7 @@ impl New<'_> {
     }
 }
 
-/// What the label of a part says: names are longer than labels may be.
+/// The label of a document's parts: names are longer than labels may be.
 fn part_of(name: &str) -> String {
     probes::digest(name.as_bytes())[..32].to_owned()
 }

@@ -1,10 +1,10 @@
-//! From what the user names to pods and nodes.
+//! From TARGET, as the user names it, to its pods.
 
-use super::Options;
-use super::client::{explain, is_refusal};
+use super::carrier::other;
+use super::containers::{self, Role};
+use super::errors::explain;
 use crate::hint::advised;
-use anyhow::{Context as _, Result, bail};
-use futures::StreamExt as _;
+use anyhow::{Context as _, Result};
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, ReplicaSet, StatefulSet};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Node, Pod};
@@ -13,42 +13,25 @@ use kube::api::ListParams;
 use kube::{Api, Client};
 use procmon_profile::model::Target;
 use procmon_profile::text::Text;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-/// Name of the probe's container, which is no target.
-pub(super) const CONTAINER: &str = "procmon";
-
-/// Label of everything that a session makes.
-pub(crate) const SESSION_LABEL: &str = "procmon/session";
-
-/// What is to be done on one node.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct NodeTarget {
-    pub(crate) name: String,
-    pub(crate) arch: String,
-    /// Name of the node's operating system, where nodes may be read.
-    pub(crate) os_image: String,
-    pub(crate) pod_uids: Vec<String>,
-    /// When each of these pods was created, in seconds since 1970.
-    pub(crate) created: Vec<Option<i64>>,
-    /// Images that the node has, best first.
-    pub(crate) images: Vec<String>,
-    /// Pull secrets of the target, for kubelets that ask for them.
-    pub(crate) pull_secrets: Vec<String>,
+/// A target as a user names it.
+#[derive(Debug)]
+pub(crate) struct Wanted {
+    /// `kind/name`, or `kind` and `name`.
+    pub(crate) words: Vec<String>,
+    pub(crate) selector: Option<String>,
+    pub(crate) container: Option<String>,
 }
 
-/// What is to be done.
-#[derive(Clone, Debug)]
-pub(crate) struct Plan {
-    pub(crate) target: Target,
-    /// Where the probes' objects are made.
-    pub(crate) probe_namespace: String,
-    pub(crate) pods: Vec<Pod>,
-    pub(crate) nodes: Vec<NodeTarget>,
-    /// Nodes that can't be probed, and why.
-    pub(crate) refused: Vec<(String, String)>,
-    /// What the document has to say of how the target was found.
-    pub(crate) notes: Vec<String>,
+/// A target as the cluster has it.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub(super) target: Target,
+    /// Running pods, without those that other sessions made.
+    pub(super) pods: Vec<Pod>,
+    /// Notes for the document about how they were found.
+    pub(super) notes: Vec<String>,
 }
 
 /// Kinds and their other names.
@@ -96,19 +79,15 @@ fn parse(target: &[String]) -> Result<(&'static str, String)> {
 }
 
 /// The target as the document names it, and all pods that it has.
-async fn resolve(
-    client: &Client,
-    namespace: &str,
-    options: &Options,
-) -> Result<(Target, Vec<Pod>)> {
-    Ok(match (&options.selector, options.target.as_slice()) {
+async fn resolve(client: &Client, namespace: &str, wanted: &Wanted) -> Result<(Target, Vec<Pod>)> {
+    Ok(match (&wanted.selector, wanted.words.as_slice()) {
         (Some(selector), []) => {
             let target = Target {
                 kind: "Pod".into(),
                 name: selector.clone().into(),
                 namespace: Some(namespace.into()),
                 selector: Some(selector.clone().into()),
-                container: options.container.clone().map(Text::from),
+                container: wanted.container.clone().map(Text::from),
             };
             (
                 target,
@@ -134,24 +113,24 @@ async fn resolve(
         }
         (None, words) => {
             let (kind, name) = parse(words)?;
-            let found = find(client, namespace, kind, &name).await?;
+            let found = pods_of(client, namespace, kind, &name).await?;
             let target = Target {
                 kind: kind.into(),
                 name: name.into(),
                 namespace: (kind != "Node").then(|| namespace.into()),
                 selector: None,
-                container: options.container.clone().map(Text::from),
+                container: wanted.container.clone().map(Text::from),
             };
             (target, found)
         }
     })
 }
 
-/// Resolves the target and looks at its nodes.
-pub(crate) async fn plan(client: &Client, namespace: &str, options: &Options) -> Result<Plan> {
-    let (target, mut pods) = resolve(client, namespace, options).await?;
+/// Finds the running pods that the user names.
+pub(super) async fn find(client: &Client, namespace: &str, wanted: &Wanted) -> Result<Found> {
+    let (target, mut pods) = resolve(client, namespace, wanted).await?;
     pods.retain(is_running);
-    let notes = leave_out_probes(client, &mut pods).await;
+    let notes = other::leave_out(client, &mut pods).await;
     if pods.is_empty() {
         return Err(advised(
             match &target.selector {
@@ -165,113 +144,12 @@ pub(crate) async fn plan(client: &Client, namespace: &str, options: &Options) ->
             "look at `kubectl get pods`: a pod must be Running to be profiled",
         ));
     }
-    check_container(&pods, options.container.as_deref())?;
-    let probe_namespace = options
-        .pod
-        .probe_namespace
-        .clone()
-        .or_else(|| target.namespace.clone().map(String::from))
-        .unwrap_or_else(|| {
-            if namespace.is_empty() {
-                "default".to_owned()
-            } else {
-                namespace.to_owned()
-            }
-        });
-    let (nodes, refused) = nodes(client, &pods, &probe_namespace, options).await?;
-    if nodes.is_empty() {
-        let reasons: Vec<String> = refused
-            .iter()
-            .map(|(node, reason)| format!("{node}: {reason}"))
-            .collect();
-        bail!(
-            "no node of the target can be probed: {}",
-            reasons.join("; ")
-        );
-    }
-    Ok(Plan {
+    check_container(&pods, wanted.container.as_deref())?;
+    Ok(Found {
         target,
-        probe_namespace,
         pods,
-        nodes,
-        refused,
         notes,
     })
-}
-
-/// Takes the pods of other sessions from the target; what is to be said of each.
-async fn leave_out_probes(client: &Client, pods: &mut Vec<Pod>) -> Vec<String> {
-    let mut notes = Vec::new();
-    let mut left_out = BTreeSet::new();
-    for pod in pods.iter() {
-        let Some(anchor) = anchor_of(pod) else {
-            continue;
-        };
-        let (namespace, name) = (
-            pod.metadata.namespace.clone().unwrap_or_default(),
-            pod.metadata.name.clone().unwrap_or_default(),
-        );
-        if has_anchor(client, &namespace, &anchor).await {
-            notes.push(format!(
-                "pod `{namespace}/{name}` is the probe of session `{}` and was left out",
-                anchor.session
-            ));
-            left_out.insert(pod.metadata.uid.clone());
-        }
-    }
-    pods.retain(|pod| !left_out.contains(&pod.metadata.uid));
-    notes
-}
-
-/// The Job that a session's pod says it belongs to.
-struct Anchor {
-    session: String,
-    uid: String,
-}
-
-/// Whose probe a pod is by all that its own object says. Everybody who may create pods can write
-/// such a one, so the anchor has to be there as well.
-fn anchor_of(pod: &Pod) -> Option<Anchor> {
-    let session = pod.metadata.labels.as_ref()?.get(SESSION_LABEL)?;
-    let [container] = pod.spec.as_ref()?.containers.as_slice() else {
-        return None;
-    };
-    if container.name != CONTAINER {
-        return None;
-    }
-    let owner = pod
-        .metadata
-        .owner_references
-        .iter()
-        .flatten()
-        .find(|owner| {
-            owner.api_version == "batch/v1"
-                && owner.kind == "Job"
-                && owner.name == anchor_name(session)
-        })?;
-    Some(Anchor {
-        session: session.clone(),
-        uid: owner.uid.clone(),
-    })
-}
-
-/// Name of a session's anchor.
-pub(super) fn anchor_name(session: &str) -> String {
-    format!("procmon-{session}")
-}
-
-/// The anchor is there. Without the right to read Jobs it is taken to be: the cluster deletes pods
-/// whose owner does not exist.
-async fn has_anchor(client: &Client, namespace: &str, anchor: &Anchor) -> bool {
-    let jobs: Api<Job> = Api::namespaced(client.clone(), namespace);
-    match jobs.get_metadata(&anchor_name(&anchor.session)).await {
-        Ok(job) => {
-            let labels = job.metadata.labels.unwrap_or_default();
-            job.metadata.uid.as_ref() == Some(&anchor.uid)
-                && labels.get(SESSION_LABEL) == Some(&anchor.session)
-        }
-        Err(error) => is_refusal(&error),
-    }
 }
 
 fn is_running(pod: &Pod) -> bool {
@@ -297,7 +175,7 @@ async fn list(client: &Client, namespace: Option<&str>, params: ListParams) -> R
 }
 
 /// The pods of a named object.
-async fn find(client: &Client, namespace: &str, kind: &str, name: &str) -> Result<Vec<Pod>> {
+async fn pods_of(client: &Client, namespace: &str, kind: &str, name: &str) -> Result<Vec<Pod>> {
     let absent = || match kind {
         "Node" => format!("cannot find node `{name}`"),
         _ => format!(
@@ -394,30 +272,10 @@ fn check_container(pods: &[Pod], container: Option<&str>) -> Result<()> {
     let Some(wanted) = container else {
         return Ok(());
     };
-    let mut names: Vec<String> = pods
-        .iter()
-        .filter_map(|pod| pod.spec.as_ref())
-        .flat_map(|spec| {
-            let ephemeral = spec
-                .ephemeral_containers
-                .iter()
-                .flatten()
-                .map(|container| container.name.clone());
-            let init = spec
-                .init_containers
-                .iter()
-                .flatten()
-                .map(|container| container.name.clone());
-            spec.containers
-                .iter()
-                .map(|container| container.name.clone())
-                .chain(init)
-                .chain(ephemeral)
-        })
-        .collect();
-    names.sort();
+    let mut names: Vec<&str> = pods.iter().flat_map(containers::names).collect();
+    names.sort_unstable();
     names.dedup();
-    if !names.iter().any(|name| name == wanted) {
+    if !names.contains(&wanted) {
         return Err(advised(
             format!("there is no container `{wanted}`"),
             format!("the target has: {}", names.join(", ")),
@@ -426,20 +284,14 @@ fn check_container(pods: &[Pod], container: Option<&str>) -> Result<()> {
     check_runs(pods, wanted)
 }
 
-/// What has ended for good would give an empty profile.
+/// Refuses a container that has ended for good: its profile would be empty.
 fn check_runs(pods: &[Pod], wanted: &str) -> Result<()> {
     let mut reason = None;
     let mut running = BTreeSet::new();
     for pod in pods {
-        let status = pod.status.clone().unwrap_or_default();
-        let all = [
-            status.container_statuses,
-            status.init_container_statuses,
-            status.ephemeral_container_statuses,
-        ];
         let mut known = false;
-        for container in all.into_iter().flatten().flatten() {
-            let state = container.state.unwrap_or_default();
+        for (_, container) in containers::statuses(pod) {
+            let state = container.state.clone().unwrap_or_default();
             if state.running.is_some() {
                 running.insert(container.name.clone());
             }
@@ -461,11 +313,7 @@ fn check_runs(pods: &[Pod], wanted: &str) -> Result<()> {
                 None => waiting.map(|waiting| format!("waiting: {waiting}")),
             };
         }
-        let has_it = pod.spec.as_ref().is_some_and(|spec| {
-            spec.containers
-                .iter()
-                .any(|container| container.name == wanted)
-        });
+        let has_it = matches!(containers::named(pod, wanted), Some((Role::Main, _)));
         // The kubelet has not said anything yet.
         if has_it && !known {
             return Ok(());
@@ -485,222 +333,26 @@ fn check_runs(pods: &[Pod], wanted: &str) -> Result<()> {
 
 /// A container that the kubelet starts, or starts again. `ended`: with this exit code.
 fn may_start(pod: &Pod, name: &str, ended: Option<i32>) -> bool {
-    let Some(spec) = &pod.spec else { return false };
-    let is_sidecar = spec.init_containers.iter().flatten().any(|container| {
-        container.name == name && container.restart_policy.as_deref() == Some("Always")
-    });
-    let is_regular = spec
-        .containers
-        .iter()
-        .any(|container| container.name == name);
-    is_sidecar
-        || is_regular
-            && match (ended, spec.restart_policy.as_deref()) {
+    match containers::named(pod, name) {
+        Some((Role::Init, container)) => container.restart_policy.as_deref() == Some("Always"),
+        Some(_) => {
+            let policy = pod
+                .spec
+                .as_ref()
+                .and_then(|spec| spec.restart_policy.as_deref());
+            match (ended, policy) {
                 (Some(_), Some("Never")) => false,
                 (Some(code), Some("OnFailure")) => code != 0,
                 _ => true,
             }
-}
-
-/// Groups pods by node; says which nodes can't be probed.
-async fn nodes(
-    client: &Client,
-    pods: &[Pod],
-    probe_namespace: &str,
-    options: &Options,
-) -> Result<(Vec<NodeTarget>, Vec<(String, String)>)> {
-    let mut by_node: BTreeMap<String, Vec<&Pod>> = BTreeMap::new();
-    for pod in pods {
-        if let Some(node) = pod.spec.as_ref().and_then(|spec| spec.node_name.clone()) {
-            by_node.entry(node).or_default().push(pod);
         }
+        None => false,
     }
-    let api: Api<Node> = Api::all(client.clone());
-    let names: Vec<String> = by_node.keys().cloned().collect();
-    let known: Vec<Option<Node>> = futures::stream::iter(&names)
-        .map(async |name| api.get(name).await.ok())
-        .buffered(16)
-        .collect()
-        .await;
-    let (mut good, mut refused) = (Vec::new(), Vec::new());
-    for ((name, mut pods), node) in by_node.into_iter().zip(known) {
-        // The images of the cluster's own pods are seldom private.
-        pods.sort_by_key(|pod| pod.metadata.namespace.as_deref() != Some("kube-system"));
-        let mut target = NodeTarget {
-            name: name.clone(),
-            arch: "amd64".to_owned(),
-            ..NodeTarget::default()
-        };
-        // Without the right to read nodes the error of the pod will have to do.
-        if let Some(node) = node {
-            if let Some(reason) = refusal(&node) {
-                refused.push((name, reason));
-                continue;
-            }
-            if let Some(info) = node
-                .status
-                .as_ref()
-                .and_then(|status| status.node_info.as_ref())
-            {
-                target.arch.clone_from(&info.architecture);
-                target.os_image.clone_from(&info.os_image);
-            }
-            target.images = pause_images(&node);
-        }
-        if crate::probes::probe(&target.arch).is_none() {
-            refused.push((
-                name,
-                format!("this build carries no probe for {}", target.arch),
-            ));
-            continue;
-        }
-        for pod in &pods {
-            let Some(uid) = node_uid(pod) else {
-                continue;
-            };
-            let created = pod.metadata.creation_timestamp.as_ref();
-            target.pod_uids.push(uid);
-            target.created.push(created.map(|time| time.0.as_second()));
-        }
-        let mut own: Vec<String> = Vec::new();
-        for pod in &pods {
-            let same_namespace = pod.metadata.namespace.as_deref() == Some(probe_namespace);
-            let Some(spec) = &pod.spec else { continue };
-            own.extend(
-                spec.containers
-                    .iter()
-                    .filter_map(|container| container.image.clone()),
-            );
-            if same_namespace {
-                target.pull_secrets.extend(
-                    spec.image_pull_secrets
-                        .iter()
-                        .flatten()
-                        .map(|secret| secret.name.clone()),
-                );
-            }
-        }
-        // Whoever made the target's image decides its volumes, its links and the signal that stops
-        // it; a sandbox image has none of these. The target's runs there, so it is there.
-        target.images.append(&mut own);
-        if let Some(image) = &options.pod.image {
-            target.images = vec![image.clone()];
-        }
-        let mut seen = BTreeSet::new();
-        target.images.retain(|image| seen.insert(image.clone()));
-        target.pull_secrets.sort();
-        target.pull_secrets.dedup();
-        good.push(target);
-    }
-    Ok((good, refused))
-}
-
-/// Why a node can't be probed.
-fn refusal(node: &Node) -> Option<String> {
-    let labels = node.metadata.labels.clone().unwrap_or_default();
-    if labels
-        .get("type")
-        .is_some_and(|value| value == "virtual-kubelet")
-        || labels
-            .get("eks.amazonaws.com/compute-type")
-            .is_some_and(|value| value == "fargate")
-    {
-        return Some("it is a virtual node, which runs no privileged pods".to_owned());
-    }
-    let status = node.status.as_ref()?;
-    if let Some(info) = &status.node_info
-        && info.operating_system != "linux"
-    {
-        return Some(format!("it runs {}, not Linux", info.operating_system));
-    }
-    let ready = status
-        .conditions
-        .iter()
-        .flatten()
-        .find(|condition| condition.type_ == "Ready")?;
-    (ready.status != "True").then(|| "it is not Ready".to_owned())
-}
-
-/// Sandbox images that a node reports, by a tag where they have one. A kubelet reports its 50 largest
-/// images, so that the list of a node with more may lack the smallest of all.
-fn pause_images(node: &Node) -> Vec<String> {
-    let is_pause = |name: &&String| {
-        let path = name.split('@').next().unwrap_or_default();
-        let last = path.rsplit('/').next().unwrap_or_default();
-        let name = last.split(':').next().unwrap_or_default();
-        name == "pause" || name.starts_with("pause-") || name == "mirrored-pause"
-    };
-    node.status
-        .iter()
-        .flat_map(|status| status.images.iter().flatten())
-        .filter_map(|image| {
-            let names = image.names.iter().flatten().filter(is_pause);
-            names.min_by_key(|name| name.contains('@')).cloned()
-        })
-        .collect()
-}
-
-/// The UID by which its node knows a pod. Of a static pod the API has a mirror with a UID of its own; the kubelet's is
-/// in an annotation.
-pub(super) fn node_uid(pod: &Pod) -> Option<String> {
-    let annotations = pod.metadata.annotations.as_ref();
-    let annotation = |name: &str| annotations.and_then(|all| all.get(name));
-    let hash =
-        annotation("kubernetes.io/config.mirror").and(annotation("kubernetes.io/config.hash"));
-    hash.or(pod.metadata.uid.as_ref()).cloned()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
-
-    #[test]
-    fn sandbox_images_are_named_by_their_tag_and_nothing_else_is_one() {
-        let node: Node =
-            serde_json::from_value(json!({"metadata": {"name": "n"}, "status": {"images": [
-                {"names": ["registry.k8s.io/pause@sha256:aa", "registry.k8s.io/pause:3.10"]},
-                {"names": ["docker.io/rancher/mirrored-pause:3.6"]},
-                {"names": ["eks/pause@sha256:bb"]},
-                {"names": ["evil.example/pause/shell:1", "evil.example/not-pause:1"]},
-                {"names": []},
-            ]}}))
-            .unwrap_or_default();
-        assert_eq!(
-            pause_images(&node),
-            [
-                "registry.k8s.io/pause:3.10",
-                "docker.io/rancher/mirrored-pause:3.6",
-                "eks/pause@sha256:bb"
-            ]
-        );
-    }
-
-    /// A pod with the label of session `x`, which everybody can write.
-    fn labelled(container: &str, owner: &str) -> Pod {
-        serde_json::from_value(json!({
-            "metadata": {"name": "p", "labels": {SESSION_LABEL: "x"}, "ownerReferences": [
-                {"apiVersion": "batch/v1", "kind": "Job", "name": owner, "uid": "u"}
-            ]},
-            "spec": {"containers": [{"name": container}]},
-        }))
-        .unwrap_or_default()
-    }
-
-    #[test]
-    fn a_label_alone_makes_no_probe() {
-        assert!(anchor_of(&labelled("procmon", "procmon-x")).is_some());
-        assert!(anchor_of(&labelled("web", "procmon-x")).is_none());
-        assert!(anchor_of(&labelled("procmon", "procmon-y")).is_none());
-        let mut free = labelled("procmon", "procmon-x");
-        free.metadata.owner_references = None;
-        assert!(anchor_of(&free).is_none());
-        let mut two = labelled("procmon", "procmon-x");
-        if let Some(spec) = &mut two.spec {
-            spec.containers.extend(spec.containers.clone());
-        }
-        assert!(anchor_of(&two).is_none());
-    }
 
     #[test]
     fn targets_are_named_as_kubectl_names_them() {

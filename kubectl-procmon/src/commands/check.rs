@@ -1,9 +1,9 @@
 //! `kubectl procmon check`: what of a profile is suspicious.
 
 use crate::commands::rules::Which;
-use crate::documents::{Live, Place, mismatch};
+use crate::documents::{Place, mismatch};
 use crate::exit::Code;
-use crate::flags::Threshold;
+use crate::flags::{Live, Threshold};
 use crate::output::Output;
 use crate::render::format::OF_FINDINGS;
 use crate::render::{self, Format, Style, View, findings};

@@ -1,9 +1,9 @@
 //! `kubectl procmon diff`: what a workload does now that its baseline does not know.
 
-use crate::commands::baseline::{Force, take_rows};
-use crate::documents::{Live, Place, mismatch};
+use crate::commands::baseline::accept::take_rows;
+use crate::documents::{Place, mismatch};
 use crate::exit::Code;
-use crate::flags::Threshold;
+use crate::flags::{Force, Live, Threshold};
 use crate::hint::advised;
 use crate::output::Output;
 use crate::render::format::OF_DRIFT;

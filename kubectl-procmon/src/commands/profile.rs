@@ -1,9 +1,9 @@
 //! `kubectl procmon profile`: one window, one document.
 
-use crate::cluster::client::Connection;
+use crate::cluster::connection::Connection;
 use crate::cluster::{self, Outcome};
 use crate::exit::Code;
-use crate::flags::{Capturing, Masking, Rendering};
+use crate::flags::{Masking, Named, ProbePod, Rendering, ThisMachine, Timing, exclude_local};
 use crate::output::Output;
 use crate::progress::Window as ProgressWindow;
 use crate::render::format::OF_PROFILE;
@@ -31,109 +31,67 @@ Exit codes: 0 done, 2 not done, 3 incomplete (with --require-complete), 130 inte
 With `-- CMD`, the command's own exit code is passed on. Under sudo, CMD runs as the user that called
 sudo, with that user's groups, HOME, USER, LOGNAME and SHELL; `--user USER[:GROUP]` names another,
 `--as-root` keeps root.")]
+#[command(mut_args(exclude_local))]
 #[command(mut_arg("user", |user| user.help("User of the kubeconfig; with `-- CMD`, the USER[:GROUP] that CMD runs as")))]
-#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(crate) struct Args {
-    /// What to profile: `deploy/web`, `pod web-0`, `node/worker-1`, ...
-    #[arg(value_name = "TARGET", num_args = 0..=2, conflicts_with = "local")]
-    target: Vec<String>,
-    /// Labels of the pods to profile
-    #[arg(short = 'l', long, value_name = "SELECTOR", conflicts_with = "local")]
-    selector: Option<String>,
-    /// Only this container; with --local its id, or at least the first 12 digits of it
-    #[arg(short = 'c', long, value_name = "CONTAINER")]
-    container: Option<String>,
-    /// Capture on this machine: no cluster is needed, but root is
-    #[arg(long)]
-    local: bool,
-    /// Follow this running process and all that descend from it
-    #[arg(long, requires = "local", group = "what", value_name = "PID")]
-    pid: Option<u32>,
-    /// Capture the tasks of this cgroup and of those below it
-    #[arg(long, requires = "local", group = "what", value_name = "PATH")]
-    cgroup: Option<String>,
-    /// Start this command and follow it; by default the window ends with it
-    #[arg(last = true, requires = "local", group = "what", value_name = "CMD")]
-    argv: Vec<String>,
-    /// Run CMD as root, not as the user that called sudo
-    #[arg(long, requires = "local", conflicts_with = "user")]
-    as_root: bool,
-    /// Length of the window [default: 30s, or until the command ends]
-    #[arg(long, value_parser = session::parse_duration, allow_hyphen_values = true)]
-    duration: Option<f64>,
-    /// Form of the result
-    #[arg(short = 'o', long, value_parser = Format::one_of(OF_PROFILE), default_value = "table", value_name = "FORMAT")]
-    output: Format,
-    #[command(flatten)]
-    rendering: Rendering,
-    #[command(flatten)]
-    capturing: Capturing,
-    #[command(flatten)]
-    masking: Masking,
-    /// Measure how long system calls take: costs about as much again
-    #[arg(long)]
-    latency: bool,
-    /// Exit with 3 when the profile is not complete
-    #[arg(long)]
-    require_complete: bool,
     /// No progress
     #[arg(short, long)]
     quiet: bool,
     /// Say more about what goes wrong in the kernel and, without a terminal, when windows open
     #[arg(short, long)]
     verbose: bool,
-    /// Image for the probe's pod [default: one that the node already has]
-    #[arg(long, conflicts_with = "local")]
-    image: Option<String>,
-    /// Namespace for the probe's objects [default: the target's]
-    #[arg(long, value_name = "NAMESPACE", conflicts_with = "local")]
-    probe_namespace: Option<String>,
-    /// Resources that the probe's pod asks for, as cpu=10m,memory=32Mi
-    #[arg(long, value_parser = parse_sizes, value_name = "SIZES", conflicts_with = "local")]
-    requests: Option<Sizes>,
-    /// Limits of the probe's pod, as cpu=1,memory=192Mi
-    #[arg(long, value_parser = parse_sizes, value_name = "SIZES", conflicts_with = "local")]
-    limits: Option<Sizes>,
-    /// Run the probe's pod privileged, where the runtime or a policy does not take the capabilities that it asks for otherwise
-    #[arg(long, num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true", action = clap::ArgAction::Set, value_name = "BOOL", hide_possible_values = true, conflicts_with = "local")]
-    privileged: bool,
-    /// Print what would be created instead of creating it
-    #[arg(long, value_enum, value_name = "WHERE", conflicts_with = "local")]
-    dry_run: Option<cluster::DryRun>,
+    #[command(flatten, next_help_heading = "Target")]
+    named: Named,
+    /// Only this container; with --local its id, or at least the first 12 digits of it
+    #[arg(short = 'c', long, value_name = "CONTAINER", help_heading = "Target")]
+    container: Option<String>,
+    #[command(flatten, next_help_heading = "This machine")]
+    machine: ThisMachine,
+    #[command(flatten, next_help_heading = "Window")]
+    timing: Timing,
+    /// Form of the result
+    #[arg(short = 'o', long, value_parser = Format::one_of(OF_PROFILE), default_value = "table", value_name = "FORMAT", help_heading = "Output")]
+    output: Format,
+    #[command(flatten, next_help_heading = "Output")]
+    rendering: Rendering,
+    #[command(flatten, next_help_heading = "Output")]
+    masking: Masking,
+    /// Exit with 3 when the profile is not complete
+    #[arg(long, help_heading = "Output")]
+    require_complete: bool,
+    #[command(flatten, next_help_heading = "Probe pod")]
+    pod: ProbePod,
     #[command(flatten)]
     connection: Connection,
 }
 
-/// Amounts by resource.
-type Sizes = std::collections::BTreeMap<String, String>;
-
-fn parse_sizes(text: &str) -> Result<Sizes> {
-    cluster::parse_sizes(text)
-}
-
 const DEFAULT_SECONDS: f64 = 30.0;
 
-/// What clap cannot say: it forgives an absent `--local` when a target is given, which excludes it.
+/// Checks what clap cannot say: it forgives an absent `--local` when a target is given, which excludes it.
 fn check_usage(args: &Args) -> Result<()> {
     let local_only = [
-        ("--pid", args.pid.is_some()),
-        ("--cgroup", args.cgroup.is_some()),
-        ("-- CMD", !args.argv.is_empty()),
-        ("--as-root", args.as_root),
+        ("--pid", args.machine.pid.is_some()),
+        ("--cgroup", args.machine.cgroup.is_some()),
+        ("-- CMD", !args.machine.argv.is_empty()),
+        ("--as-root", args.machine.as_root),
     ];
-    if let Some((name, _)) = local_only.iter().find(|(_, given)| *given && !args.local) {
+    if let Some((name, _)) = local_only
+        .iter()
+        .find(|(_, given)| *given && !args.machine.local)
+    {
         return Err(crate::hint::advised(
             format!("`{name}` captures on this machine, not in a cluster"),
             "add `--local` and name no other target, or leave it out",
         ));
     }
-    if args.cgroup.as_deref() == Some("") {
+    if args.machine.cgroup.as_deref() == Some("") {
         return Err(crate::hint::advised(
             "`--cgroup` is empty",
             "name a cgroup as `systemd-cgls` shows it; `/` is all of the machine",
         ));
     }
     if args
+        .named
         .selector
         .as_ref()
         .is_some_and(|selector| selector.trim().is_empty())
@@ -144,8 +102,8 @@ fn check_usage(args: &Args) -> Result<()> {
         ));
     }
     // With `-- CMD`, kubectl's `--user` names a user of this machine.
-    let of_command = args.local && !args.argv.is_empty();
-    if args.as_root && !of_command {
+    let of_command = args.machine.local && !args.machine.argv.is_empty();
+    if args.machine.as_root && !of_command {
         return Err(crate::hint::advised(
             "`--as-root` is about a command, and there is none",
             "add `-- CMD`, or leave it out",
@@ -156,7 +114,7 @@ fn check_usage(args: &Args) -> Result<()> {
         .given()
         .find(|name| !(of_command && *name == "--user"))
     {
-        Some(name) if args.local => Err(crate::hint::advised(
+        Some(name) if args.machine.local => Err(crate::hint::advised(
             format!("`{name}` is for a cluster, and `--local` needs none"),
             "leave out one of the two",
         )),
@@ -167,7 +125,7 @@ fn check_usage(args: &Args) -> Result<()> {
 pub(crate) fn run(args: &Args) -> Result<Code> {
     check_usage(args)?;
     let output = Output::open(args.rendering.output_file.as_deref())?;
-    if args.local {
+    if args.machine.local {
         run_local(args, output)
     } else {
         run_cluster(args, output)
@@ -177,22 +135,18 @@ pub(crate) fn run(args: &Args) -> Result<Code> {
 fn run_cluster(args: &Args, output: Output) -> Result<Code> {
     let options = cluster::Options {
         connection: args.connection.clone(),
-        target: args.target.clone(),
-        selector: args.selector.clone(),
-        container: args.container.clone(),
-        seconds: args.duration.unwrap_or(DEFAULT_SECONDS),
-        pod: cluster::Settings {
-            image: args.image.clone(),
-            probe_namespace: args.probe_namespace.clone(),
-            requests: args.requests.clone().unwrap_or_default(),
-            limits: args.limits.clone().unwrap_or_default(),
-            privileged: args.privileged,
+        target: cluster::Wanted {
+            words: args.named.target.clone(),
+            selector: args.named.selector.clone(),
+            container: args.container.clone(),
         },
-        dry_run: args.dry_run,
+        seconds: args.timing.duration.unwrap_or(DEFAULT_SECONDS),
+        pod: args.pod.settings(),
+        dry_run: args.pod.dry_run,
         quiet: args.quiet,
-        latency: args.latency,
+        latency: args.timing.latency,
         verbose: args.verbose,
-        concurrent: args.capturing.concurrent,
+        concurrent: args.timing.capturing.concurrent,
         mask: args.masking.level(),
     };
     match cluster::run(options)? {
@@ -215,20 +169,20 @@ fn container_id(text: &str) -> Option<String> {
     is_id.then_some(id)
 }
 
-/// What to capture on this machine, and what the document calls it.
+/// The target on this machine, for the probe and for the document.
 fn local_target(args: &Args) -> Result<(TargetSpec, Target)> {
     let named = |kind: &str, name: String| Target {
         kind: kind.to_owned().into(),
         name: name.into(),
         ..Target::default()
     };
-    if let Some(pid) = args.pid {
+    if let Some(pid) = args.machine.pid {
         return Ok((
             TargetSpec::Process { pid },
             named("Process", pid.to_string()),
         ));
     }
-    if let Some(path) = &args.cgroup {
+    if let Some(path) = &args.machine.cgroup {
         return Ok((
             TargetSpec::Cgroup { path: path.clone() },
             named("Cgroup", path.clone()),
@@ -246,17 +200,17 @@ fn local_target(args: &Args) -> Result<(TargetSpec, Target)> {
             named("Container", id),
         ));
     }
-    if args.argv.is_empty() {
+    if args.machine.argv.is_empty() {
         return Err(crate::hint::advised(
             "nothing to profile is named",
             "add `-- CMD`, `--pid PID`, `--cgroup PATH` or `--container ID`",
         ));
     }
-    let mut masked = args.argv.clone();
+    let mut masked = args.machine.argv.clone();
     procmon_profile::mask::mask_argv_at(&mut masked, args.masking.level());
     Ok((
         TargetSpec::Command {
-            argv: args.argv.clone(),
+            argv: args.machine.argv.clone(),
         },
         named("Command", masked.join(" ")),
     ))
@@ -275,13 +229,16 @@ fn run_local(args: &Args, output: Output) -> Result<Code> {
     use crate::local::{self, Ended};
     let (spec, target) = local_target(args)?;
     let is_command = matches!(spec, TargetSpec::Command { .. });
-    let seconds = args.duration.or((!is_command).then_some(DEFAULT_SECONDS));
+    let seconds = args
+        .timing
+        .duration
+        .or((!is_command).then_some(DEFAULT_SECONDS));
     let label_mode = match spec {
         TargetSpec::Command { .. } | TargetSpec::Process { .. } => LabelMode::Tree,
         _ => LabelMode::Cgroup,
     };
     let account = if is_command {
-        crate::user::choose(args.connection.user.as_deref(), args.as_root)?
+        crate::user::choose(args.connection.user.as_deref(), args.machine.as_root)?
     } else {
         None
     };
@@ -294,9 +251,9 @@ fn run_local(args: &Args, output: Output) -> Result<Code> {
     let session = session::new(target, label_mode, seconds, args.masking.level());
     let request = Request {
         window: Window { seconds },
-        latency: args.latency,
+        latency: args.timing.latency,
         verbose: args.verbose,
-        concurrent: args.capturing.concurrent,
+        concurrent: args.timing.capturing.concurrent,
         run_as,
         ignored_signals: crate::signals::ignored_by_caller(),
         ..Request::new(&session.id, spec)
@@ -349,7 +306,7 @@ fn tell(account: &crate::user::Account) {
     eprintln!("{}", crate::render::escape(&text));
 }
 
-/// Writes the document; says what it lacks.
+/// Writes the document; the exit code says whether it is complete.
 fn finish(profile: &Profile, args: &Args, output: Output) -> Result<Code> {
     let mut text = Vec::new();
     let style = args.rendering.style(&output);
@@ -365,7 +322,31 @@ fn finish(profile: &Profile, args: &Args, output: Output) -> Result<Code> {
 
 #[cfg(test)]
 mod tests {
-    use super::container_id;
+    use super::{Args, container_id};
+    use clap::error::ErrorKind;
+
+    #[test]
+    fn a_flag_for_a_cluster_excludes_this_machine_and_is_named_alone() {
+        for flag in [
+            &["web"][..],
+            &["-l", "app=web"],
+            &["--image", "i"],
+            &["--probe-namespace", "n"],
+            &["--requests", "cpu=1m"],
+            &["--limits", "cpu=1"],
+            &["--privileged"],
+            &["--dry-run", "client"],
+        ] {
+            let command = <Args as clap::Args>::augment_args(clap::Command::new("profile"));
+            let words = [&["profile", "--local"], flag].concat();
+            let error = command.try_get_matches_from(words).expect_err("a conflict");
+            assert_eq!(error.kind(), ErrorKind::ArgumentConflict, "{flag:?}");
+            let text = error.to_string();
+            let first = text.lines().next().unwrap_or_default();
+            // Several flags would be a list below a colon.
+            assert!(!first.ends_with(':'), "{text}");
+        }
+    }
 
     #[test]
     fn container_ids_are_taken_as_they_are_written_anywhere() {

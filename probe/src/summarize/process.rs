@@ -98,6 +98,7 @@ impl ProcessRows<'_> {
                 }),
                 namespaces: facts.node.namespaces(image.container, &row.privileges),
                 origin: image.origin,
+                stdio: Vec::new(),
                 layer: exe.map(|exe| layer::of_exe(facts, image.container, &exe.meta, &exe.path)),
                 deleted: exe.is_some_and(|exe| exe.meta.flags & FILE_DELETED != 0),
                 sha256: None,

@@ -1,12 +1,15 @@
 //! The probe's pod, field by field.
 
-use super::target::{CONTAINER, NodeTarget};
+use crate::cluster::node::NodeTarget;
 use anyhow::{Context as _, Result};
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-/// How the probe's pod shall be.
+/// Name of the container that runs the probe.
+pub(crate) const CONTAINER: &str = "procmon";
+
+/// The user's decisions about the probe's pod.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Settings {
     pub(crate) image: Option<String>,
@@ -28,19 +31,19 @@ pub(crate) fn parse_sizes(text: &str) -> Result<BTreeMap<String, String>> {
         .collect()
 }
 
-/// What identifies one pod.
-pub(super) struct Identity<'a> {
-    pub(super) name: &'a str,
-    pub(super) namespace: &'a str,
-    pub(super) labels: Value,
-    pub(super) owner: Value,
-    pub(super) config_map: &'a str,
-    pub(super) deadline: u64,
-    pub(super) expires: &'a str,
+/// The identity of one pod, and of what it belongs to.
+pub(crate) struct Identity<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) namespace: &'a str,
+    pub(crate) labels: Value,
+    pub(crate) owner: Value,
+    pub(crate) config_map: &'a str,
+    pub(crate) deadline: u64,
+    pub(crate) expires: &'a str,
 }
 
 /// The pod for one node.
-pub(super) fn pod(
+pub(crate) fn pod(
     identity: &Identity<'_>,
     node: &NodeTarget,
     image: &str,
@@ -52,7 +55,7 @@ pub(super) fn pod(
         ("memory".to_owned(), "32Mi".to_owned()),
     ]);
     let mut limits = BTreeMap::from([
-        // To load the programs takes most of a second of computing, at the beginning and once.
+        // Loading the programs takes most of a second of computing, once, at the beginning.
         ("cpu".to_owned(), "1".to_owned()),
         ("memory".to_owned(), "192Mi".to_owned()),
     ]);
@@ -144,7 +147,7 @@ const KEEP_AWAY: [(&str, &str); 11] = [
     ("vector.dev/exclude-containers", CONTAINER),
 ];
 
-/// The same where labels are read.
+/// Labels of the same purpose, for those that read labels.
 const KEEP_AWAY_LABELS: [(&str, &str); 2] = [
     ("sidecar.istio.io/inject", "false"),
     // Vector's source `kubernetes_logs`, by pod.
@@ -157,7 +160,7 @@ const KEEP_AWAY_LABELS: [(&str, &str); 2] = [
 /// - `DAC_READ_SEARCH`: names below folders that only their owner may search;
 /// - for names that are asked of resolvers: `SYS_ADMIN` to enter the target's network namespaces,
 ///   `NET_RAW` for the packet sockets there.
-pub(super) const CAPABILITIES: [&str; 6] = [
+pub(crate) const CAPABILITIES: [&str; 6] = [
     "BPF",
     "PERFMON",
     "SYS_PTRACE",
@@ -166,10 +169,10 @@ pub(super) const CAPABILITIES: [&str; 6] = [
     "NET_RAW",
 ];
 
-/// Privileged on request, else the capabilities that a capture needs. Profiles of AppArmor and types
-/// of SELinux that runtimes give by default refuse to read what other containers are: none applies.
+/// Privileged on request, else the capabilities that a capture needs. The profiles of AppArmor and types
+/// of SELinux that runtimes give by default refuse reads of other containers, so that none applies.
 fn security_context(privileged: bool, node: &NodeTarget) -> Value {
-    // What others call `spc_t` does not exist on Bottlerocket, which gives this to privileged pods.
+    // The type `spc_t` does not exist on Bottlerocket, which gives `control_t` to privileged pods.
     let selinux_type = if node.os_image.starts_with("Bottlerocket") {
         "control_t"
     } else {
@@ -185,8 +188,8 @@ fn security_context(privileged: bool, node: &NodeTarget) -> Value {
         "readOnlyRootFilesystem": true,
         // It adds `no_new_privs`; the probe starts with all that it needs.
         "allowPrivilegeEscalation": false,
-        // The default of containerd 2.4 would do (measured); older ones know neither `CAP_BPF` nor newer
-        // system calls, and who may trace all processes of the host is not held by any.
+        // The default of containerd 2.4 is enough (measured). Older defaults know neither `CAP_BPF` nor
+        // newer system calls, and no profile holds a process that may trace all of the host.
         "seccompProfile": {"type": "Unconfined"},
         "appArmorProfile": {"type": "Unconfined"},
         "seLinuxOptions": {"type": selinux_type},
