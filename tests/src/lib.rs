@@ -8,6 +8,7 @@ pub mod golden;
 pub mod liar;
 mod process;
 pub mod profiled;
+pub mod sandbox;
 pub mod servers;
 pub mod workload;
 

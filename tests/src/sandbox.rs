@@ -1,0 +1,181 @@
+//! Programs that run as containers do, all in one window: each has a cgroup as the kubelet makes them, a root of its
+//! own, namespaces of its own, and a network that ends at itself.
+
+use crate::capture;
+use crate::process;
+use procmon_profile::wire::TargetSpec;
+use serde_json::Value;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// Cases of one window end within this time.
+const MAX_WINDOW: Duration = Duration::from_secs(120);
+
+/// One program to run.
+#[derive(Clone, Debug)]
+pub struct Case {
+    /// The text of a shell script.
+    pub script: String,
+    /// It keeps all capabilities.
+    pub privileged: bool,
+}
+
+/// One program that waits for its start.
+struct Sandbox {
+    child: Child,
+    uid: String,
+    cgroup: PathBuf,
+}
+
+/// Runs all cases in one window. Gives the document, and for each case the place of its container there.
+///
+/// # Panics
+/// When a sandbox or the probe can't be started, or a case does not end.
+#[must_use]
+pub fn run(script: &Path, cases: &[Case]) -> (Value, Vec<usize>) {
+    let folder = tempfile::Builder::new()
+        .prefix("procmon-sandbox-")
+        .tempdir_in(disk())
+        .expect("a folder");
+    let top = hierarchy().join(format!("procmon-test-{}", std::process::id()));
+    let mut sandboxes: Vec<Sandbox> = cases
+        .iter()
+        .enumerate()
+        .map(|(number, case)| {
+            Sandbox::start(
+                script,
+                &folder.path().join(number.to_string()),
+                &top,
+                number,
+                case,
+            )
+        })
+        .collect();
+    for sandbox in &mut sandboxes {
+        sandbox.wait_until_ready();
+    }
+    let uids: Vec<String> = sandboxes
+        .iter()
+        .map(|sandbox| sandbox.uid.clone())
+        .collect();
+    let target = TargetSpec::Pods { uids: uids.clone() };
+    let request = capture::request(target, Some(MAX_WINDOW.as_secs_f64()));
+    let mut probe = capture::command(&procmon_profile::wire::Request {
+        deadline_seconds: Some(2.0 * MAX_WINDOW.as_secs_f64()),
+        ..request
+    })
+    .spawn()
+    .expect("the probe starts");
+    let id = probe.id();
+    let mut waiting = Some(sandboxes);
+    let mut ends = None;
+    let document = capture::document(capture::stdout(&mut probe), |line| {
+        if line.contains("\"progress\"")
+            && let Some(mut sandboxes) = waiting.take()
+        {
+            for sandbox in &mut sandboxes {
+                sandbox.release();
+            }
+            // The window ends when every case has ended.
+            ends = Some(std::thread::spawn(move || {
+                for sandbox in &mut sandboxes {
+                    sandbox.wait();
+                }
+                std::thread::sleep(Duration::from_millis(300));
+                process::signal(id, "TERM");
+                sandboxes
+            }));
+        }
+    });
+    assert!(probe.wait().expect("a child of ours").success());
+    let sandboxes = ends.expect("the window opened").join().expect("cases end");
+    for sandbox in &sandboxes {
+        remove(&sandbox.cgroup);
+        remove(sandbox.cgroup.parent().expect("the pod's"));
+    }
+    remove(&top.join("kubepods"));
+    remove(&top);
+    let containers = document["containers"].as_array().expect("a list");
+    let places = uids
+        .iter()
+        .map(|uid| {
+            let is_own = |container: &Value| container["podUID"] == uid.as_str();
+            containers
+                .iter()
+                .position(is_own)
+                .expect("each has a container")
+        })
+        .collect();
+    (document, places)
+}
+
+impl Sandbox {
+    fn start(script: &Path, folder: &Path, top: &Path, number: usize, case: &Case) -> Self {
+        let uid = format!("{:08x}-0000-4000-8000-{number:012x}", std::process::id());
+        let id = format!("{:032x}{number:032x}", std::process::id());
+        let cgroup = top.join("kubepods").join(format!("pod{uid}")).join(id);
+        std::fs::create_dir_all(&cgroup).expect("a cgroup");
+        std::fs::create_dir_all(folder).expect("a folder");
+        std::fs::write(folder.join("case"), &case.script).expect("the case");
+        if case.privileged {
+            std::fs::write(folder.join("privileged"), "").expect("a file");
+        }
+        let child = Command::new("sh")
+            .arg(script)
+            .arg(folder)
+            .arg(&cgroup)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("a shell");
+        Self { child, uid, cgroup }
+    }
+
+    fn wait_until_ready(&mut self) {
+        let mut line = String::new();
+        let output = self.child.stdout.take().expect("a pipe");
+        BufReader::new(output).read_line(&mut line).expect("a line");
+        assert_eq!(line, "ready\n", "the sandbox is not set up");
+    }
+
+    fn release(&mut self) {
+        let mut input = self.child.stdin.take().expect("a pipe");
+        input.write_all(b"go\n").expect("it waits");
+    }
+
+    fn wait(&mut self) {
+        let end = Instant::now() + MAX_WINDOW / 2;
+        while self.child.try_wait().expect("a child of ours").is_none() {
+            if Instant::now() > end {
+                self.child.kill().expect("a child of ours");
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+/// A folder on a disk: an overlay takes no other overlay's upper layer, and memory is scarce.
+fn disk() -> PathBuf {
+    crate::root().join("target")
+}
+
+/// The hierarchy in which containers have cgroups: that of the probe's own choice.
+fn hierarchy() -> PathBuf {
+    ["/pids", "/memory", "/unified", ""]
+        .map(|name| format!("/sys/fs/cgroup{name}"))
+        .into_iter()
+        .map(PathBuf::from)
+        .find(|path| path.join("cgroup.procs").is_file())
+        .expect("cgroups are mounted")
+}
+
+/// Removes a cgroup once its last task is gone.
+fn remove(cgroup: &Path) {
+    let end = Instant::now() + Duration::from_secs(10);
+    while std::fs::remove_dir(cgroup).is_err() && Instant::now() < end {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
