@@ -14,11 +14,15 @@
 )]
 
 #[cfg(target_arch = "bpf")]
+mod atomics;
+#[cfg(target_arch = "bpf")]
 mod kernel;
 #[cfg(target_arch = "bpf")]
 mod maps;
 #[cfg(target_arch = "bpf")]
 mod programs;
+#[cfg(target_arch = "bpf")]
+mod scratch;
 
 #[cfg(not(target_arch = "bpf"))]
 fn main() {}

@@ -3,20 +3,26 @@
 mod config;
 mod event;
 mod file;
+mod loss;
 mod network;
+mod offsets;
+mod packets;
 mod process;
+mod state;
 mod syscall;
 mod task;
-mod wire;
 
 pub use config::*;
 pub use event::*;
 pub use file::*;
+pub use loss::*;
 pub use network::*;
+pub use offsets::*;
+pub use packets::*;
 pub use process::*;
+pub use state::*;
 pub use syscall::*;
 pub use task::*;
-pub use wire::*;
 
 /// Declares records: plain data with a known size, readable by aya on the host.
 macro_rules! records {

@@ -1,12 +1,19 @@
 //! `struct file`, `struct inode` and `struct dentry`: what a file is.
 
-use super::read;
+use crate::kernel::memory::read;
 use crate::maps::offset;
 use procmon_probe_ebpf::abi::{FILE_DELETED, FILE_UPPER, FileMeta};
 
 /// `FMODE_CREATED`, include/linux/fs.h, since 4.19.
 const FMODE_CREATED: u32 = 0x10_0000;
+/// Magic numbers of file systems, include/uapi/linux/magic.h.
 const OVERLAYFS_SUPER_MAGIC: u32 = 0x794c_7630;
+const PIPEFS_MAGIC: u32 = 0x5049_5045;
+const SOCKFS_MAGIC: u32 = 0x534f_434b;
+const ANON_INODE_FS_MAGIC: u32 = 0x0904_1934;
+const NSFS_MAGIC: u32 = 0x6e73_6673;
+const PID_FS_MAGIC: u32 = 0x5049_4446;
+const SECRETMEM_MAGIC: u32 = 0x5345_434d;
 const S_IFMT: u32 = 0o170_000;
 const S_IFSOCK: u32 = 0o140_000;
 
@@ -63,19 +70,22 @@ pub(crate) fn magic(inode: u64) -> u32 {
 pub(crate) fn is_nameless(magic: u32) -> bool {
     matches!(
         magic,
-        0x5049_5045 | 0x534f_434b | 0x0904_1934 | 0x6e73_6673 | 0x5049_4446 | 0x5345_434d
+        PIPEFS_MAGIC
+            | SOCKFS_MAGIC
+            | ANON_INODE_FS_MAGIC
+            | NSFS_MAGIC
+            | PID_FS_MAGIC
+            | SECRETMEM_MAGIC
     )
 }
 
-/// `ANON_INODE_FS_MAGIC`.
-const ANONYMOUS: u32 = 0x0904_1934;
 /// The first eight bytes of the name of an io_uring, `[io_uring]`.
 const RING_NAME: u64 = u64::from_le_bytes(*b"[io_urin");
 
 /// It is an io_uring.
 #[inline(always)]
 pub(crate) fn is_ring(inode: u64, file: u64) -> bool {
-    magic(inode) == ANONYMOUS
+    magic(inode) == ANON_INODE_FS_MAGIC
         && read::<u64>(
             read(dentry(file), offset!(dentry_name) + offset!(qstr_name)),
             0,

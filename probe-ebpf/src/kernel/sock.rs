@@ -1,6 +1,6 @@
 //! `struct socket` and `struct sock`: the two ends of a socket.
 
-use super::{read, read_to};
+use crate::kernel::memory::{read, read_to};
 use crate::maps::offset;
 use procmon_probe_ebpf::abi::NO_OFFSET;
 
@@ -151,7 +151,7 @@ pub(crate) fn from_words(words: [u32; 4]) -> [u8; 16] {
 
 /// All zero: no address.
 #[inline(always)]
-pub(crate) fn is_unset(address: &[u8; 16]) -> bool {
+fn is_unset(address: &[u8; 16]) -> bool {
     let words = as_words(address);
     words[0] | words[1] | words[2] | words[3] == 0
 }

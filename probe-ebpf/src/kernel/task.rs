@@ -1,6 +1,6 @@
 //! `struct task_struct`.
 
-use super::read;
+use crate::kernel::memory::read;
 use crate::maps::{config, offset};
 use aya_ebpf::helpers::generated::{bpf_get_current_task, bpf_get_current_task_btf};
 use procmon_probe_ebpf::abi::HIDDEN_TGID;
@@ -169,4 +169,12 @@ pub(crate) fn exit_status(task: u64) -> u32 {
         0 => read(task, offset!(task_exit_code)),
         status => status,
     }
+}
+
+/// Message queues of the current task's IPC namespace.
+#[inline(always)]
+pub(crate) fn n_queues() -> u32 {
+    let proxy: u64 = read(current(), offset!(task_nsproxy));
+    let namespace: u64 = read(proxy, offset!(nsproxy_ipc));
+    read(namespace, offset!(ipc_ns_mq_queues_count))
 }

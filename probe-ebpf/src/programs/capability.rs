@@ -5,9 +5,11 @@
 //! capable_ns, cap, ret), since 6.14. It does not tell checks from probes: those of CAP_SYS_ADMIN that
 //! mapping memory causes are left out.
 
-use super::label;
-use crate::kernel::{alone, task};
-use crate::maps::{CAPABILITIES, add, lost, open};
+use crate::atomics::{add, lost};
+use crate::kernel::hook::alone;
+use crate::kernel::task;
+use crate::maps::{CAPABILITIES, open};
+use crate::programs::record;
 use aya_ebpf::macros::{btf_tracepoint, fexit, kprobe, kretprobe};
 use aya_ebpf::programs::{BtfTracePointContext, FExitContext, ProbeContext, RetProbeContext};
 use procmon_probe_ebpf::abi::{
@@ -30,7 +32,7 @@ fn on_cap_capable(ctx: BtfTracePointContext) -> i32 {
 
 #[inline(always)]
 fn checked(capability: i32, result: i32) -> Option<()> {
-    let record = label::current()?;
+    let record = record::current()?;
     // SAFETY: a map value of the current task.
     let (flags, in_call, memory) = unsafe {
         (
@@ -97,7 +99,7 @@ fn f_capable(ctx: FExitContext) -> i32 {
 #[kprobe]
 fn k_capable(ctx: ProbeContext) -> u32 {
     if open()
-        && let Some(record) = label::of(task::current())
+        && let Some(record) = record::of_task(task::current())
     {
         let asked = |position| ctx.arg::<u64>(position).unwrap_or(0) as u32 & 0xff;
         // SAFETY: a map value of the current task.
@@ -109,7 +111,7 @@ fn k_capable(ctx: ProbeContext) -> u32 {
 #[kretprobe]
 fn k_capable_return(ctx: RetProbeContext) -> u32 {
     if open()
-        && let Some(record) = label::of(task::current())
+        && let Some(record) = record::of_task(task::current())
     {
         // SAFETY: a map value of the current task.
         let asked = unsafe { (*record).asked };
@@ -126,7 +128,7 @@ fn k_capable_return(ctx: RetProbeContext) -> u32 {
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn capable_answered(capability: u32, options: u32, result: u64) -> u32 {
-    if let Some(record) = label::of(task::current())
+    if let Some(record) = record::of_task(task::current())
         // SAFETY: a map value of the current task.
         && unsafe { (*record).flags } & TASK_PENDING == 0
     {

@@ -3,9 +3,13 @@
 //! Hooks (tp_btf): signal_generate(sig, info, task, group, result) and module_load(mod), the same in
 //! 5.10 … 7.x. Hook (fentry, else kprobe): security_kernel_module_request(name).
 
-use super::{label, process::current_tgid};
-use crate::kernel::{alone, cred, file, number_copied, read, regs, task};
-use crate::maps::{EVENTS, Scratch, add, emit, lost, offset, open, scratch};
+use crate::atomics::{add, lost};
+use crate::kernel::hook::{alone, number_copied};
+use crate::kernel::memory::read;
+use crate::kernel::{cred, file, regs, task};
+use crate::maps::{EVENTS, Scratch, offset, open};
+use crate::programs::record;
+use crate::scratch::{OF_CALLS, OF_FUNCTIONS, emit, scratch};
 use aya_ebpf::helpers::generated::{
     bpf_ktime_get_ns, bpf_probe_read_kernel_str, bpf_probe_read_user_str,
 };
@@ -22,7 +26,7 @@ const TMPFS_MAGIC: u32 = 0x0102_1994;
 /// Counts an operation; announces it at first sight.
 #[inline(always)]
 fn count(buffer: *mut Scratch) {
-    if let Some(record) = label::current() {
+    if let Some(record) = record::current() {
         count_for(record, buffer);
     }
 }
@@ -70,10 +74,12 @@ fn key(buffer: *mut Scratch, kind: u32, tgid: u32, values: [u64; 4]) -> *mut Rar
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub(crate) extern "C" fn credentials_changed(task: u64) -> u32 {
-    let Some(record) = label::of(task) else {
+    let Some(record) = record::of_task(task) else {
         return 0;
     };
-    let Some(buffer) = scratch(0) else { return 0 };
+    let Some(buffer) = scratch(OF_CALLS) else {
+        return 0;
+    };
     let cred = cred::of(task);
     let (uid, gid, caps) = (cred::uid(cred), cred::gid(cred), cred::effective(cred));
     // SAFETY: a map value of the current task.
@@ -90,7 +96,7 @@ pub(crate) extern "C" fn credentials_changed(task: u64) -> u32 {
         key(
             buffer,
             RARE_CREDENTIALS,
-            current_tgid(),
+            record::current_tgid(),
             [ids(before.0, before.1), ids(uid, gid), before.2, caps],
         );
     }
@@ -102,7 +108,9 @@ pub(crate) extern "C" fn credentials_changed(task: u64) -> u32 {
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub(crate) extern "C" fn memory_executed(program: u64) -> u32 {
-    let Some(buffer) = scratch(0) else { return 0 };
+    let Some(buffer) = scratch(OF_CALLS) else {
+        return 0;
+    };
     let inode = file::inode(program);
     if file::magic(inode) != TMPFS_MAGIC {
         return 0;
@@ -112,7 +120,7 @@ pub(crate) extern "C" fn memory_executed(program: u64) -> u32 {
     if read::<[u8; 6]>(name, 0) != *b"memfd:" {
         return 0;
     }
-    let key = key(buffer, RARE_MEMFD_EXEC, current_tgid(), [0; 4]);
+    let key = key(buffer, RARE_MEMFD_EXEC, record::current_tgid(), [0; 4]);
     // SAFETY: the text lies within the buffer; the helper ends it with NUL.
     unsafe {
         bpf_probe_read_kernel_str(
@@ -129,8 +137,15 @@ pub(crate) extern "C" fn memory_executed(program: u64) -> u32 {
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub(crate) extern "C" fn namespaces_made(clone_flags: u64) -> u32 {
-    let Some(buffer) = scratch(0) else { return 0 };
-    key(buffer, RARE_UNSHARE, current_tgid(), [clone_flags, 0, 0, 0]);
+    let Some(buffer) = scratch(OF_CALLS) else {
+        return 0;
+    };
+    key(
+        buffer,
+        RARE_UNSHARE,
+        record::current_tgid(),
+        [clone_flags, 0, 0, 0],
+    );
     count(buffer);
     0
 }
@@ -140,10 +155,12 @@ pub(crate) extern "C" fn namespaces_made(clone_flags: u64) -> u32 {
 #[inline(never)]
 pub(crate) extern "C" fn rare(regs: u64, kind: u64) -> u32 {
     let kind = CallKind::from_word(kind);
-    let Some(record) = label::current() else {
+    let Some(record) = record::current() else {
         return 0;
     };
-    let Some(buffer) = scratch(0) else { return 0 };
+    let Some(buffer) = scratch(OF_CALLS) else {
+        return 0;
+    };
     // SAFETY: a map value of the current task.
     let (abi, number) = unsafe { ((*record).abi, (*record).id & 0xffff_ffff) };
     let argument = |position| {
@@ -160,7 +177,7 @@ pub(crate) extern "C" fn rare(regs: u64, kind: u64) -> u32 {
         RARE_MOUNT => [0, second, 0, number],
         _ => [first, second, 0, number],
     };
-    let key = key(buffer, u32::from(kind.op), current_tgid(), values);
+    let key = key(buffer, u32::from(kind.op), record::current_tgid(), values);
     if u32::from(kind.op) == RARE_MOUNT && kind.c < 6 {
         let text = regs::argument(regs, abi, kind.c);
         // SAFETY: the text lies within the buffer; the helper checks the address.
@@ -190,7 +207,7 @@ fn on_signal_generate(ctx: BtfTracePointContext) -> i32 {
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn signal_sent(signal: u64, target: u64) -> u32 {
-    let Some(record) = label::of(task::current()) else {
+    let Some(record) = record::of_task(task::current()) else {
         return 0;
     };
     // SAFETY: a map value of the current task.
@@ -202,13 +219,15 @@ extern "C" fn signal_sent(signal: u64, target: u64) -> u32 {
     };
     if CallKind::from_word(kind).kind != CALL_SIGNAL
         // SAFETY: a map value of the other task.
-        || label::of(target).is_some_and(|other| unsafe { (*other).container } == container)
+        || record::of_task(target).is_some_and(|other| unsafe { (*other).container } == container)
     {
         return 0;
     }
-    let Some(buffer) = scratch(0) else { return 0 };
+    let Some(buffer) = scratch(OF_CALLS) else {
+        return 0;
+    };
     let values = [signal & 0xffff_ffff, u64::from(task::tgid(target)), 0, 0];
-    let key = key(buffer, RARE_SIGNAL, current_tgid(), values);
+    let key = key(buffer, RARE_SIGNAL, record::current_tgid(), values);
     // SAFETY: the text lies within the buffer.
     unsafe {
         *(&raw mut (*key).text).cast::<[u8; 16]>() = read(target, offset!(task_comm));
@@ -222,7 +241,7 @@ fn on_module_load(ctx: BtfTracePointContext) -> i32 {
     alone(|| {
         if open() {
             let module = number_copied(ctx.arg(0));
-            module_named(0, module + u64::from(offset!(module_name)), 0);
+            module_named(OF_CALLS, module + u64::from(offset!(module_name)), 0);
         }
     });
     0
@@ -232,7 +251,7 @@ fn on_module_load(ctx: BtfTracePointContext) -> i32 {
 fn f_module_request(ctx: FEntryContext) -> i32 {
     alone(|| {
         if open() {
-            module_named(2, number_copied(ctx.arg(0)), 1);
+            module_named(OF_FUNCTIONS, number_copied(ctx.arg(0)), 1);
         }
     });
     0
@@ -241,7 +260,7 @@ fn f_module_request(ctx: FEntryContext) -> i32 {
 #[kprobe]
 fn k_module_request(ctx: ProbeContext) -> u32 {
     if open() {
-        module_named(2, ctx.arg(0).unwrap_or(0), 1);
+        module_named(OF_FUNCTIONS, ctx.arg(0).unwrap_or(0), 1);
     }
     0
 }
@@ -250,7 +269,7 @@ fn k_module_request(ctx: ProbeContext) -> u32 {
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn module_named(buffer: u32, name: u64, asked_for: u64) -> u32 {
-    let Some(record) = label::of(task::current()) else {
+    let Some(record) = record::of_task(task::current()) else {
         return 0;
     };
     let Some(buffer) = scratch(buffer) else {
@@ -264,7 +283,7 @@ extern "C" fn module_named(buffer: u32, name: u64, asked_for: u64) -> u32 {
         ((*record).id & 0xffff_ffff) * u64::from((*record).in_call != 0)
     };
     let values = [0, 0, asked_for, number];
-    let key = key(buffer, RARE_MODULE_LOAD, current_tgid(), values);
+    let key = key(buffer, RARE_MODULE_LOAD, record::current_tgid(), values);
     // SAFETY: the text lies within the buffer; the helper ends it with NUL.
     unsafe {
         bpf_probe_read_kernel_str(

@@ -3,8 +3,9 @@
 //! four, by chance, which stands for those before it. One that lasts two ticks of the kernel is always
 //! noticed.
 
-use super::label;
-use crate::maps::{LATENCIES, add_local, config, opaque};
+use crate::atomics::{add_local, opaque};
+use crate::maps::{LATENCIES, config};
+use crate::programs::record;
 use aya_ebpf::helpers::generated::{bpf_jiffies64, bpf_ktime_get_ns};
 use procmon_probe_ebpf::abi::{
     IN_TIMED_CALL, IN_UNTIMED_CALL, LATENCY_BUCKETS, TaskRecord, latency_bucket,
@@ -60,7 +61,7 @@ pub(crate) unsafe fn returned(slot: u64, record: *mut TaskRecord, in_call: u32) 
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn timed(slot: u64, ticks: u64) -> u32 {
-    let Some(record) = label::record(slot) else {
+    let Some(record) = record::in_slot(slot) else {
         return 0;
     };
     // SAFETY: a map value of the current task.

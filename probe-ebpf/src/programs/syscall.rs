@@ -7,12 +7,13 @@
 //! What repeats itself is held in the task's record: rows are shared, and finding one takes longer than
 //! counting. What records hold when the window closes is settled then, task by task.
 
-use super::{event, file, held, label, latency, network};
-use crate::kernel::{alone, regs, task};
-use crate::maps::{
-    CALLS, DENSE, FREE_SYSCALL_ROWS, SPARSE, SYSCALL_KEYS, add_errno, add_local, config, lost,
-    opaque, open, syscall_row, take,
-};
+use crate::atomics::{add_local, lost, opaque, take};
+use crate::kernel::hook::alone;
+use crate::kernel::{regs, task};
+use crate::maps::{CALLS, DENSE, FREE_SYSCALL_ROWS, SPARSE, SYSCALL_KEYS, config};
+use crate::programs::file::calls;
+use crate::programs::network::{connections, datagrams, listeners, sockets};
+use crate::programs::{event, latency, record, settle};
 use aya_ebpf::macros::raw_tracepoint;
 use aya_ebpf::programs::RawTracePointContext;
 use procmon_probe_ebpf::abi::{
@@ -23,8 +24,8 @@ use procmon_probe_ebpf::abi::{
     CALL_RECVMMSG, CALL_RECVMSG, CALL_RENAME, CALL_SENDMMSG, CALL_SENDMSG, CALL_SENDTO,
     CALL_SIGRETURN, CALL_SOCKET, CALL_SOCKETCALL, CALL_UNLINKAT, CALL_WRITE, CallKind,
     DENSE_NUMBERS, IN_CALL, IN_PLAIN_CALL, IN_TIMED_CALL, IN_UNTIMED_CALL, Loss, NO_CONVENTION,
-    ROW_ERRNOS, ROWS_SYSCALLS, SyscallKey, SyscallRow, TASK_BORN_BEFORE, TASK_MAY_BE_IN_CALL,
-    TASK_NEW, TASK_OPENED, TASK_PENDING, TASK_ROLLED_BACK, TaskRecord,
+    SyscallKey, TASK_BORN_BEFORE, TASK_MAY_BE_IN_CALL, TASK_NEW, TASK_OPENED, TASK_PENDING,
+    TASK_ROLLED_BACK, TaskRecord,
 };
 
 /// `mmap` of memory without a file.
@@ -51,11 +52,11 @@ fn on_sys_enter(ctx: RawTracePointContext) -> i32 {
 
 #[inline(always)]
 fn begins(ctx: &RawTracePointContext) {
-    let Some(place) = label::calling(label::cache(), ctx.arg(0)) else {
+    let Some(place) = record::calling(record::cache(), ctx.arg(0)) else {
         enter(ctx.arg(0), ctx.arg(1), UNKNOWN);
         return;
     };
-    let Some(record) = label::record_at(place) else {
+    let Some(record) = record::at(place) else {
         return;
     };
     // SAFETY: a map value of the current task.
@@ -78,7 +79,7 @@ fn begins(ctx: &RawTracePointContext) {
 #[inline(never)]
 extern "C" fn enter(regs: u64, id: u64, slot: u64) -> u32 {
     let slot = known(slot, regs);
-    let Some(record) = label::record(slot) else {
+    let Some(record) = record::in_slot(slot) else {
         return 0;
     };
     // SAFETY: a map value of the current task.
@@ -93,9 +94,9 @@ extern "C" fn enter(regs: u64, id: u64, slot: u64) -> u32 {
             (*record).flags = flags & !(BEGUN_UNSEEN | TASK_NEW | TASK_ROLLED_BACK);
             another(record, id, convention);
         }
-        let acts = acts_at_entry(record);
+        let acts = record::acts_at_entry(record);
         if acts & AT_ENTRY_CHECK != 0 {
-            return_missed(record);
+            record::return_missed(record);
         }
         begin(record);
         at_entry(acts, regs, (*record).kind, slot);
@@ -107,7 +108,7 @@ extern "C" fn enter(regs: u64, id: u64, slot: u64) -> u32 {
 #[inline(always)]
 fn known(slot: u64, regs: u64) -> u64 {
     if slot == UNKNOWN {
-        label::look_up(regs)
+        record::look_up(regs)
     } else {
         slot
     }
@@ -132,9 +133,9 @@ unsafe fn another(record: *mut TaskRecord, id: u64, convention: u32) {
     // SAFETY: the caller's: a map value of the current task.
     unsafe {
         if config!(preemptible) != 0 {
-            return_missed(record);
+            record::return_missed(record);
         }
-        settle(record);
+        settle::calls(record);
         (*record).row = row((*record).exe, abi, number);
         (*record).abi = abi;
         (*record).kind = kind(abi, number);
@@ -147,32 +148,12 @@ unsafe fn another(record: *mut TaskRecord, id: u64, convention: u32) {
         (*record).id = id;
         (*record).errno = 0;
         (*record).convention = convention;
-        (*record).repeats = if kind_of(record) == CALL_PLAIN && acts_at_entry(record) == 0 {
-            convention
-        } else {
-            NO_CONVENTION
-        };
-    }
-}
-
-/// The next call must be looked at anew.
-#[inline(always)]
-pub(crate) unsafe fn forget_call(record: *mut TaskRecord) {
-    // SAFETY: the caller's: a map value of the current task.
-    unsafe {
-        (*record).convention = NO_CONVENTION;
-        (*record).repeats = NO_CONVENTION;
-    }
-}
-
-/// A task that begins a call has returned from the last one, also when another task was in the middle
-/// of the program that should have seen it.
-#[inline(always)]
-unsafe fn return_missed(record: *mut TaskRecord) {
-    // SAFETY: the caller's: a map value of the current task.
-    unsafe {
-        (*record).returns += u64::from((*record).in_call != 0);
-        (*record).in_call = 0;
+        (*record).repeats =
+            if record::kind_of(record) == CALL_PLAIN && record::acts_at_entry(record) == 0 {
+                convention
+            } else {
+                NO_CONVENTION
+            };
     }
 }
 
@@ -190,27 +171,8 @@ unsafe fn is_another(record: *mut TaskRecord, regs: u64) -> bool {
         (*record).in_call != 0
             && number >= 0
             && number as u32 != (*record).id as u32
-            && kind_of(record) != CALL_SIGRETURN
+            && record::kind_of(record) != CALL_SIGRETURN
     }
-}
-
-/// The task ends in the call that its record tells. Where a hook may be skipped, its registers say whether
-/// that is so.
-#[inline(always)]
-pub(crate) unsafe fn ends_in_call(record: *mut TaskRecord) -> bool {
-    // SAFETY: the caller's: a map value.
-    unsafe {
-        (*record).in_call != 0
-            && (config!(preemptible) == 0
-                || regs::number((*record).regs) as u32 == (*record).id as u32)
-    }
-}
-
-/// What must be done before the call runs.
-#[inline(always)]
-unsafe fn acts_at_entry(record: *mut TaskRecord) -> u8 {
-    // SAFETY: the caller's: a map value. One byte is read faster than it is taken out of the word.
-    unsafe { (*(&raw const (*record).kind).cast::<CallKind>()).at_entry }
 }
 
 /// A command's first program: the call began before anything was counted.
@@ -226,62 +188,9 @@ pub(crate) fn begin_exec(record: *mut TaskRecord) {
     }
 }
 
-/// Counts the returns that the record holds into its row.
-#[inline(always)]
-unsafe fn settle(record: *mut TaskRecord) -> Option<*mut SyscallRow> {
-    // SAFETY: the caller's: a map value.
-    unsafe {
-        if config!(latency) != 0 {
-            latency::settle(record);
-        }
-        let row = (*record).row;
-        let counts = syscall_row(row)?;
-        add_local(&raw mut (*counts).calls, (*record).returns);
-        (*record).returns = 0;
-        if (*record).failures != 0 {
-            count_errno(row, (*record).errno, (*record).failures);
-            (*record).failures = 0;
-        }
-        Some(counts)
-    }
-}
-
-/// Nobody will see the task's call return, if it is in one: counts it. The row of the last call.
-#[inline(always)]
-pub(crate) unsafe fn left(record: *mut TaskRecord) -> Option<*mut SyscallRow> {
-    // SAFETY: the caller's: a map value.
-    unsafe {
-        return_missed(record);
-        held::settle(record);
-        settle(record)
-    }
-}
-
-/// Run by user space, with a task's slot, once the window is over: counts what the record holds, and the
-/// call that is under way. The number of returns that no row had counted; while the window is open, nothing else.
-#[raw_tracepoint]
-fn settle_task(ctx: RawTracePointContext) -> i32 {
-    let Some(record) = label::record(ctx.arg(0)) else {
-        return 0;
-    };
-    // SAFETY: a map value; volatile since its task may be counting.
-    unsafe {
-        let returns = core::ptr::read_volatile(&raw const (*record).returns) as i32;
-        if !open() {
-            let in_call = (*record).in_call != 0;
-            if let Some(row) = left(record)
-                && in_call
-            {
-                add_local(&raw mut (*row).unfinished, 1);
-            }
-        }
-        returns
-    }
-}
-
 /// What a call does.
 #[inline(always)]
-pub(crate) fn kind(abi: u32, number: u32) -> u64 {
+fn kind(abi: u32, number: u32) -> u64 {
     // Of x32, a bit in a native number.
     let (base, dense) = if abi == ABI_COMPAT {
         (DENSE_NUMBERS, number as usize)
@@ -350,13 +259,13 @@ fn on_sys_exit(ctx: RawTracePointContext) -> i32 {
 
 #[inline(always)]
 fn returns(ctx: &RawTracePointContext) {
-    let cache = label::cache();
+    let cache = record::cache();
     let (regs, result): (u64, i64) = (ctx.arg(0), ctx.arg(1));
-    let Some(place) = label::calling(cache, regs) else {
+    let Some(place) = record::calling(cache, regs) else {
         exit(regs, result, UNKNOWN, NOT_COUNTED);
         return;
     };
-    let Some(record) = label::record_at(place) else {
+    let Some(record) = record::at(place) else {
         return;
     };
     // SAFETY: a map value of the current task.
@@ -366,7 +275,7 @@ fn returns(ctx: &RawTracePointContext) {
             exit(regs, result, u64::from((*record).slot), NOT_COUNTED);
             return;
         }
-        if is_errno(result) {
+        if regs::is_errno(result) {
             if (*record).errno != -result as u32 {
                 exit(regs, result, u64::from((*record).slot), NOT_COUNTED);
                 return;
@@ -382,7 +291,7 @@ fn returns(ctx: &RawTracePointContext) {
         match kind as u8 {
             CALL_PLAIN => {}
             CALL_READ | CALL_WRITE | CALL_DESCRIPTOR => {
-                file::descriptor_done(regs, kind, result, slot);
+                calls::descriptor_done(regs, kind, result, slot);
             }
             _ => {
                 exit(regs, result, slot, COUNTED);
@@ -397,7 +306,7 @@ fn returns(ctx: &RawTracePointContext) {
 #[inline(never)]
 extern "C" fn exit(regs: u64, result: i64, slot: u64, counted: u32) -> u32 {
     let slot = known(slot, regs);
-    let Some(record) = label::record(slot) else {
+    let Some(record) = record::in_slot(slot) else {
         return 0;
     };
     // SAFETY: a map value of the current task.
@@ -406,7 +315,7 @@ extern "C" fn exit(regs: u64, result: i64, slot: u64, counted: u32) -> u32 {
             let number = regs::number(regs) as u64;
             another(record, number, regs::convention((*record).convention_at));
             (*record).in_call = IN_CALL;
-            at_entry(acts_at_entry(record), regs, (*record).kind, slot);
+            at_entry(record::acts_at_entry(record), regs, (*record).kind, slot);
         }
         let in_call = (*record).in_call;
         if counted == COUNTED {
@@ -417,7 +326,7 @@ extern "C" fn exit(regs: u64, result: i64, slot: u64, counted: u32) -> u32 {
             if in_call & (IN_TIMED_CALL | IN_UNTIMED_CALL) != 0 && config!(latency) != 0 {
                 latency::returned(slot, record, in_call);
             }
-            if is_errno(result) {
+            if regs::is_errno(result) {
                 failed(record, -result as u32);
             }
         } else if (*record).flags & TASK_PENDING != 0 {
@@ -438,29 +347,16 @@ extern "C" fn exit(regs: u64, result: i64, slot: u64, counted: u32) -> u32 {
         } else {
             // Began before the window: not counted as a call, but what it did counts.
             recall(regs, slot);
-            if is_errno(result) {
+            if regs::is_errno(result) {
                 return 0;
             }
-            at_entry(acts_at_entry(record), regs, (*record).kind, slot);
+            at_entry(record::acts_at_entry(record), regs, (*record).kind, slot);
         }
-        if kind_of(record) != CALL_PLAIN {
+        if record::kind_of(record) != CALL_PLAIN {
             effect(slot, record, regs, (*record).kind, result);
         }
     }
     0
-}
-
-/// A result that stands for a failure.
-#[inline(always)]
-fn is_errno(result: i64) -> bool {
-    result as u64 >= -4095_i64 as u64
-}
-
-/// What the call does, of `CALL_…`.
-#[inline(always)]
-pub(crate) unsafe fn kind_of(record: *mut TaskRecord) -> u8 {
-    // SAFETY: the caller's: a map value.
-    unsafe { (*(&raw const (*record).kind).cast::<CallKind>()).kind }
 }
 
 /// Counts a failure, or that the kernel has rolled the call back. The result of rt_sigreturn is what
@@ -472,17 +368,17 @@ unsafe fn failed(record: *mut TaskRecord, errno: u32) {
         let row = (*record).row;
         if (*record).errno == errno {
             (*record).failures += 1;
-        } else if kind_of(record) == CALL_SIGRETURN {
+        } else if record::kind_of(record) == CALL_SIGRETURN {
             // No failure at all.
         } else if (512..=516).contains(&errno) {
-            if let Some(counts) = syscall_row(row) {
+            if let Some(counts) = settle::syscall_row(row) {
                 add_local(&raw mut (*counts).restarted, 1);
             }
             (*record).flags |= TASK_ROLLED_BACK;
-            forget_call(record);
+            record::forget_call(record);
         } else {
             if (*record).failures != 0 {
-                count_errno(row, (*record).errno, (*record).failures);
+                settle::count_errno(row, (*record).errno, (*record).failures);
             }
             (*record).errno = errno;
             (*record).failures = 1;
@@ -501,7 +397,7 @@ unsafe fn abi_of(record: *mut TaskRecord, number: u64) -> u32 {
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn recall(regs: u64, slot: u64) -> u32 {
-    let Some(record) = label::record(slot) else {
+    let Some(record) = record::in_slot(slot) else {
         return 0;
     };
     let number = regs::number(regs) as u64;
@@ -512,33 +408,8 @@ extern "C" fn recall(regs: u64, slot: u64) -> u32 {
         (*record).id = number;
         (*record).abi = abi;
         (*record).kind = kind(abi, number as u32);
-        forget_call(record);
+        record::forget_call(record);
     }
-    0
-}
-
-/// Counts failures within their row, or beside it.
-#[unsafe(no_mangle)]
-#[inline(never)]
-extern "C" fn count_errno(row: u32, errno: u32, failures: u64) -> u32 {
-    let Some(counts) = syscall_row(row) else {
-        return 0;
-    };
-    for place in 0..ROW_ERRNOS {
-        // SAFETY: a map value of this CPU.
-        let entry = unsafe { &raw mut (*counts).errnos[place] };
-        // SAFETY: as above.
-        unsafe {
-            if (*entry).errno == 0 {
-                (*entry).errno = u64::from(errno);
-            }
-            if (*entry).errno == u64::from(errno) {
-                add_local(&raw mut (*entry).count, failures);
-                return 0;
-            }
-        }
-    }
-    add_errno(ROWS_SYSCALLS, row, errno as u16, failures);
     0
 }
 
@@ -548,7 +419,7 @@ extern "C" fn count_errno(row: u32, errno: u32, failures: u64) -> u32 {
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn answered(regs: u64, result: i64, slot: u64) -> u32 {
-    let Some(record) = label::record(slot) else {
+    let Some(record) = record::in_slot(slot) else {
         return 0;
     };
     let number = regs::number(regs);
@@ -561,13 +432,13 @@ extern "C" fn answered(regs: u64, result: i64, slot: u64) -> u32 {
         return 0;
     }
     let row = row(exe, abi, number as u32);
-    if let Some(counts) = syscall_row(row) {
+    if let Some(counts) = settle::syscall_row(row) {
         // SAFETY: a map value of this CPU.
         unsafe {
             add_local(&raw mut (*counts).calls, 1);
             if result < 0 {
                 add_local(&raw mut (*counts).denied, 1);
-                count_errno(row, -result as u32, 1);
+                settle::count_errno(row, -result as u32, 1);
             }
         }
     }
@@ -580,9 +451,9 @@ extern "C" fn answered(regs: u64, result: i64, slot: u64) -> u32 {
 fn at_entry(acts: u8, regs: u64, kind: u64, slot: u64) {
     if acts & AT_ENTRY_KEEP != 0 {
         let kind = CallKind::from_word(kind);
-        file::keep(regs, u64::from(kind.a), slot);
+        calls::keep(regs, u64::from(kind.a), slot);
         if acts & AT_ENTRY_KEEP_SECOND != 0 {
-            file::keep_second(regs, u64::from(kind.b), slot);
+            calls::keep_second(regs, u64::from(kind.b), slot);
         }
     } else if acts & AT_ENTRY_ACT != 0 {
         act_at_entry(regs, kind, slot);
@@ -593,12 +464,12 @@ fn at_entry(acts: u8, regs: u64, kind: u64, slot: u64) {
 #[inline(never)]
 extern "C" fn act_at_entry(regs: u64, kind: u64, slot: u64) -> u32 {
     let kind = CallKind::from_word(kind);
-    let Some(record) = label::record(slot) else {
+    let Some(record) = record::in_slot(slot) else {
         return 0;
     };
     // SAFETY: a map value of the current task.
     let abi = unsafe {
-        forget_descriptors(record);
+        record::forget_descriptors(record);
         (*record).abi
     };
     if kind.kind == CALL_MAP && regs::argument(regs, abi, kind.c) & MAP_ANONYMOUS != 0 {
@@ -606,27 +477,15 @@ extern "C" fn act_at_entry(regs: u64, kind: u64, slot: u64) -> u32 {
     }
     match kind.kind {
         CALL_CONNECT | CALL_LISTEN | CALL_BIND => {
-            return network::remember_sock(regs::argument(regs, abi, kind.a) as u32);
+            return sockets::remember_sock(regs::argument(regs, abi, kind.a) as u32);
         }
-        CALL_MQ_OPEN => return file::opens_queue(slot),
-        CALL_FALLOCATE if file::fallocates(regs, abi, kind.to_word()) == 0 => return 0,
-        CALL_IOCTL if !file::ioctl_changes(regs::argument(regs, abi, kind.b)) => return 0,
+        CALL_MQ_OPEN => return calls::opens_queue(slot),
+        CALL_FALLOCATE if calls::fallocates(regs, abi, kind.to_word()) == 0 => return 0,
+        CALL_IOCTL if !calls::ioctl_changes(regs::argument(regs, abi, kind.b)) => return 0,
         _ => {}
     }
-    file::keep(regs, u64::from(kind.a), slot);
+    calls::keep(regs, u64::from(kind.a), slot);
     0
-}
-
-/// What the last call has kept of its descriptors.
-#[inline(always)]
-pub(crate) unsafe fn forget_descriptors(record: *mut TaskRecord) {
-    // SAFETY: the caller's: a map value.
-    unsafe {
-        (*record).first_row = 0;
-        (*record).second_row = 0;
-        (*record).sockets = 0;
-        (*record).sock = 0;
-    }
 }
 
 /// What a call did, or failed to do.
@@ -635,12 +494,12 @@ unsafe fn effect(slot: u64, record: *mut TaskRecord, regs: u64, word: u64, resul
     let kind = CallKind::from_word(word);
     match kind.kind {
         CALL_READ | CALL_WRITE | CALL_DESCRIPTOR | CALL_COPY | CALL_MAP | CALL_FALLOCATE
-        | CALL_IOCTL | CALL_MQ_SEND => file::descriptor_done(regs, word, result, slot),
+        | CALL_IOCTL | CALL_MQ_SEND => calls::descriptor_done(regs, word, result, slot),
         CALL_OPEN | CALL_MQ_OPEN | CALL_NAME | CALL_UNLINKAT | CALL_RENAME | CALL_EXEC => {
             if matches!(kind.kind, CALL_OPEN | CALL_MQ_OPEN) && result >= 0 {
-                file::opened(result, slot);
-            } else if file::settled_names(regs, word, result) == 0 {
-                file::named(regs, word, result);
+                calls::opened(result, slot);
+            } else if calls::settled_names(regs, word, result) == 0 {
+                calls::named(regs, word, result);
             }
             // What the kernel settled belongs to this call; only calls like these have any.
             // SAFETY: the caller's: a map value of the current task.
@@ -651,16 +510,16 @@ unsafe fn effect(slot: u64, record: *mut TaskRecord, regs: u64, word: u64, resul
             }
             0
         }
-        CALL_SOCKET => network::made(result),
-        CALL_SOCKETCALL => network::called_by_number(regs, word),
-        CALL_CONNECT => network::connected(regs, word, result),
-        CALL_ACCEPT => network::accepted(result),
-        CALL_LISTEN => network::listening(result),
-        CALL_BIND => network::bound(result),
+        CALL_SOCKET => connections::made(result),
+        CALL_SOCKETCALL => datagrams::called_by_number(regs, word),
+        CALL_CONNECT => connections::connected(regs, word, result),
+        CALL_ACCEPT => connections::accepted(result),
+        CALL_LISTEN => listeners::listening(result),
+        CALL_BIND => listeners::bound(result),
         CALL_SENDTO | CALL_RECVFROM | CALL_SENDMSG | CALL_RECVMSG => {
-            network::transferred(regs, word, result, slot)
+            datagrams::transferred(regs, word, result, slot)
         }
-        CALL_SENDMMSG | CALL_RECVMMSG => network::transferred_many(regs, word, result),
+        CALL_SENDMMSG | CALL_RECVMMSG => datagrams::transferred_many(regs, word, result),
         CALL_CREDENTIALS => event::credentials_changed(task::current()),
         CALL_EVENT if result >= 0 => event::rare(regs, word),
         _ => 0,

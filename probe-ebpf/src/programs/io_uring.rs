@@ -5,9 +5,14 @@
 //! in the ring's own thread: these have the descriptors and the label of who made them. A request
 //! holds its file, so that no descriptor has to be looked up, and the kernel's copy of its names.
 
-use super::{file, label, namei, network};
-use crate::kernel::{alone, file as files, number_of, read, sock, task};
-use crate::maps::{REQUESTS, lost, offset, open};
+use crate::atomics::lost;
+use crate::kernel::hook::{alone, number_of};
+use crate::kernel::memory::read;
+use crate::kernel::{file, sock, task};
+use crate::maps::{REQUESTS, offset, open};
+use crate::programs::file::{calls, names, resolved, rows};
+use crate::programs::network::{connections, listeners, sockets};
+use crate::programs::{record, transfer};
 use aya_ebpf::macros::btf_tracepoint;
 use aya_ebpf::programs::BtfTracePointContext;
 use procmon_probe_ebpf::abi::{FileOp, Loss, NO_OFFSET, RingNames};
@@ -106,7 +111,7 @@ fn on_io_uring_submit(ctx: BtfTracePointContext) -> i32 {
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn submitted(request: u64) -> u32 {
-    let Some(record) = label::current() else {
+    let Some(record) = record::current() else {
         return 0;
     };
     // SAFETY: a map value of the current task.
@@ -153,7 +158,7 @@ fn named(exe: u32, request: u64, directory: u32, name: u32) -> u32 {
     if name == NO_OFFSET {
         return 0;
     }
-    namei::copied_name_row(exe, read(request, directory), read(request, name))
+    resolved::copied_name_row(exe, read(request, directory), read(request, name))
 }
 
 #[btf_tracepoint(function = "io_uring_complete")]
@@ -175,7 +180,7 @@ extern "C" fn completed(request: u64) -> u32 {
     }
     if request == 0 {
         // One more result of a request that gives many.
-        if label::current().is_some() {
+        if record::current().is_some() {
             lost(Loss::Requests);
         }
         return 0;
@@ -185,7 +190,7 @@ extern "C" fn completed(request: u64) -> u32 {
     } else {
         read(read(request, offset!(req_tctx)), offset!(tctx_task))
     };
-    let Some(record) = label::of(owner) else {
+    let Some(record) = record::of_task(owner) else {
         return 0;
     };
     // SAFETY: a map value.
@@ -198,11 +203,11 @@ extern "C" fn completed(request: u64) -> u32 {
         Does::Accepts => {
             result < 0
                 || (!has_slot(request, offset!(io_accept_file_slot))
-                    && network::accepted(result) != 0)
+                    && connections::accepted(result) != 0)
         }
         Does::Other => false,
         // Whether it made the file longer can't be told afterwards.
-        Does::Allocates if !file::mode_changes(read(request, offset!(io_sync_mode))) => true,
+        Does::Allocates if !calls::mode_changes(read(request, offset!(io_sync_mode))) => true,
         _ => file_done(exe, read(request, offset!(req_file)), what, result),
     };
     if !is_told {
@@ -220,43 +225,45 @@ fn has_slot(request: u64, slot: u32) -> bool {
 /// A request on its file has a result; false when it can't be told whose.
 #[inline(always)]
 fn file_done(exe: u32, its_file: u64, what: Does, result: i64) -> bool {
-    let inode = files::inode(its_file);
+    let inode = file::inode(its_file);
     if inode == 0 {
         // Without a file it has failed before it began.
         return result < 0;
     }
-    if files::is_socket(files::mode(inode)) {
-        let sk = || sock::of_socket(files::socket(its_file));
+    if file::is_socket(file::mode(inode)) {
+        let sk = || sock::of_socket(file::socket(its_file));
         return match what {
-            Does::Connects => network::connect_done(exe, sk(), files::number(inode), result) != 0,
+            Does::Connects => {
+                connections::connect_done(exe, sk(), file::number(inode), result) != 0
+            }
             Does::Listens => {
-                network::listens(exe, sk(), result);
+                listeners::listens(exe, sk(), result);
                 true
             }
             Does::Binds => {
-                network::binds(exe, sk(), files::number(inode), result);
+                listeners::binds(exe, sk(), file::number(inode), result);
                 true
             }
             _ => {
-                let row = network::connection_row(exe, its_file);
+                let row = sockets::connection_row(exe, its_file);
                 if row == 0 {
                     return result < 0;
                 }
                 let inward = matches!(what, Does::Receives | Does::Read);
-                network::moved(row - 1, result, inward);
+                transfer::peer_moved(row - 1, result, inward);
                 true
             }
         };
     }
-    let row = file::looked_up_row(exe, its_file);
+    let row = rows::looked_up_row(exe, its_file);
     if row == 0 {
         return true;
     }
     match what {
-        Does::Read => file::moved(row, false, result, true),
-        Does::Write => file::moved(row, false, result, false),
-        Does::Changes(op) => file::changed(row - 1, op as u8, result),
-        Does::Allocates => file::changed(row - 1, FileOp::Truncate as u8, result),
+        Does::Read => transfer::moved(row, false, result, true),
+        Does::Write => transfer::moved(row, false, result, false),
+        Does::Changes(op) => rows::changed(row - 1, op as u8, result),
+        Does::Allocates => rows::changed(row - 1, FileOp::Truncate as u8, result),
         _ => {}
     }
     true
@@ -274,8 +281,8 @@ fn names_done(exe: u32, request: u64, result: i64) -> bool {
         let made = task::file(task::current(), result as u32);
         return !has_slot(request, offset!(io_open_file_slot))
             && made != 0
-            && file::opened_file(exe, made) != 0;
+            && rows::opened_file(exe, made) != 0;
     }
-    file::names_done(names.first, names.second, names.op as u8, result);
+    names::names_done(names.first, names.second, names.op as u8, result);
     names.first != 0
 }

@@ -7,10 +7,11 @@
 //! by namespace and port. A program of a few instructions comes before this one on each tap and leaves the number of the
 //! tap's network namespace in `cb[0]`.
 
-use super::label;
-use super::process::current_tgid;
-use crate::kernel::sock::{self, AF_INET};
-use crate::maps::{FLOWS, RING, emit, lost, opaque, open, scratch};
+use crate::atomics::{lost, opaque};
+use crate::kernel::sock::{self, AF_INET, Ends};
+use crate::maps::{FLOWS, RING, open};
+use crate::programs::record;
+use crate::scratch::{OF_CALLS, emit, scratch};
 use aya_ebpf::bindings::__sk_buff;
 use aya_ebpf::helpers::generated::{
     bpf_ringbuf_discard, bpf_ringbuf_reserve, bpf_ringbuf_submit, bpf_skb_load_bytes,
@@ -20,6 +21,64 @@ use aya_ebpf::programs::SkBuffContext;
 use procmon_probe_ebpf::abi::{
     EVENT_WIRE, EVENT_WIRE_OWNER, FlowKey, Loss, PORT_DNS, WIRE_PAYLOAD, WireOwner, WirePacket,
 };
+
+/// The current task sends to a resolver by this socket: a datagram counts when the call returns.
+#[inline(always)]
+pub(crate) fn note_resolver(sk: u64) {
+    if let Some(record) = record::current() {
+        // SAFETY: a map value of the current task.
+        unsafe { (*record).resolver = sk };
+    }
+}
+
+/// The current task has sent a datagram to a resolver.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn emit_owner() -> u32 {
+    let Some(record) = record::current() else {
+        return 0;
+    };
+    let Some(buffer) = scratch(OF_CALLS) else {
+        return 0;
+    };
+    // All of it in the buffer: the stack is deep here.
+    // SAFETY: a map value of the current task, and a buffer that nothing else uses now and that is
+    // larger than both.
+    unsafe {
+        let sk = (*record).resolver;
+        let owner = buffer.cast::<WireOwner>();
+        let ends = buffer.cast::<Ends>().add(1);
+        core::ptr::write_bytes(ends, 0, 1);
+        sock::ends(sk, &mut *ends);
+        (*owner).local = (*ends).local;
+        (*owner).port = (*ends).local_port;
+        (*owner).version = if (*ends).family == AF_INET { 4 } else { 6 };
+        (*owner).kind = EVENT_WIRE_OWNER;
+        (*owner).exe = (*record).exe;
+        (*owner).netns = sock::network_namespace(sk);
+        (*owner).tgid = record::current_tgid();
+    }
+    emit(buffer, size_of::<WireOwner>(), Loss::RingWire);
+    0
+}
+
+/// A TCP connection of the target is there: what it begins with may name the other end.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn remember_flow(exe: u32, sk: u64) -> u32 {
+    if FLOWS.insert(flow_key(sk), exe, 0).is_err() {
+        lost(Loss::Flows);
+    }
+    0
+}
+
+/// A TCP connection of the target is gone.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn forget_flow(sk: u64) -> u32 {
+    let _ = FLOWS.remove(flow_key(sk));
+    0
+}
 
 /// `ETH_P_IP` and `ETH_P_IPV6`, include/uapi/linux/if_ether.h.
 const ETH_P_IP: u16 = 0x0800;
@@ -41,50 +100,11 @@ const TLS_MAJOR: u8 = 3;
 const CLIENT_HELLO: u8 = 1;
 /// `BPF_RB_NO_WAKEUP`.
 const NO_WAKEUP: u64 = 1;
-
-/// The current task sends to a resolver by this socket: a datagram counts when the call returns.
-#[inline(always)]
-pub(crate) fn asks(sk: u64) {
-    if let Some(record) = label::current() {
-        // SAFETY: a map value of the current task.
-        unsafe { (*record).resolver = sk };
-    }
-}
-
-/// The current task has sent a datagram to a resolver.
-#[unsafe(no_mangle)]
-#[inline(never)]
-pub(crate) extern "C" fn asked() -> u32 {
-    let Some(record) = label::current() else {
-        return 0;
-    };
-    let Some(buffer) = scratch(0) else { return 0 };
-    // All of it in the buffer: the stack is deep here.
-    // SAFETY: a map value of the current task, and a buffer that nothing else uses now and that is
-    // larger than both.
-    unsafe {
-        let sk = (*record).resolver;
-        let owner = buffer.cast::<WireOwner>();
-        let ends = buffer.cast::<sock::Ends>().add(1);
-        core::ptr::write_bytes(ends, 0, 1);
-        sock::ends(sk, &mut *ends);
-        (*owner).local = (*ends).local;
-        (*owner).port = (*ends).local_port;
-        (*owner).version = if (*ends).family == AF_INET { 4 } else { 6 };
-        (*owner).kind = EVENT_WIRE_OWNER;
-        (*owner).exe = (*record).exe;
-        (*owner).netns = sock::network_namespace(sk);
-        (*owner).tgid = current_tgid();
-    }
-    emit(buffer, size_of::<WireOwner>(), Loss::RingWire);
-    0
-}
-
-const _: () = assert!(size_of::<sock::Ends>() >= size_of::<WireOwner>());
+const _: () = assert!(size_of::<Ends>() >= size_of::<WireOwner>());
 
 #[inline(always)]
 fn flow_key(sk: u64) -> FlowKey {
-    let mut ends = sock::Ends::default();
+    let mut ends = Ends::default();
     sock::ends(sk, &mut ends);
     FlowKey {
         netns: sock::network_namespace(sk),
@@ -93,24 +113,6 @@ fn flow_key(sk: u64) -> FlowKey {
         local: ends.local,
         remote: ends.remote,
     }
-}
-
-/// A TCP connection of the target is there: what it begins with may name the other end.
-#[unsafe(no_mangle)]
-#[inline(never)]
-pub(crate) extern "C" fn flows(exe: u32, sk: u64) -> u32 {
-    if FLOWS.insert(flow_key(sk), exe, 0).is_err() {
-        lost(Loss::Flows);
-    }
-    0
-}
-
-/// A TCP connection of the target is gone.
-#[unsafe(no_mangle)]
-#[inline(never)]
-pub(crate) extern "C" fn flowed(sk: u64) -> u32 {
-    let _ = FLOWS.remove(flow_key(sk));
-    0
 }
 
 #[socket_filter]

@@ -8,18 +8,20 @@
 //!
 //! A task may be preempted here, unlike in most tracepoints: nothing of the CPU is relied on.
 
-use super::{file as files, label};
-use crate::kernel::{alone, file, number_copied, path, read, task};
-use crate::maps::{FILES, Scratch, claim, is_mine, offset, open, scratch};
+use crate::kernel::hook::{alone, number_copied};
+use crate::kernel::memory::read;
+use crate::kernel::{file, path, task};
+use crate::maps::{FILES, Scratch, offset, open};
+use crate::programs::file::names::{self, KERNEL_NAME};
+use crate::programs::file::rows;
+use crate::programs::record;
+use crate::scratch::{OF_FUNCTIONS, claim, is_mine, scratch};
 use aya_ebpf::macros::{fentry, fexit, kprobe, kretprobe};
 use aya_ebpf::programs::{FEntryContext, FExitContext, ProbeContext, RetProbeContext};
 use procmon_probe_ebpf::abi::{
     CALL_EXEC, CALL_NAME, CALL_OPEN, CALL_RENAME, CALL_UNLINKAT, CallKind, FILE_DELETED,
     FILE_KEY_ENTRY, FILE_KEY_SETTLED, FileEvent, MAX_ARGV, TASK_OPENED, TASK_PENDING, TaskRecord,
 };
-
-/// The buffer of these programs.
-pub(crate) const SCRATCH: u32 = 2;
 
 /// The programs of one function, of either kind: what is noted of its arguments, by position.
 macro_rules! entry {
@@ -45,14 +47,23 @@ macro_rules! entry {
 }
 
 entry!(f_unlink, k_unlink: (0, 0, 1));
+
 entry!(f_rmdir, k_rmdir: (0, 0, 1));
+
 entry!(f_mkdir, k_mkdir: (0, 0, 1));
+
 entry!(f_mknod, k_mknod: (0, 0, 1));
+
 entry!(f_symlink, k_symlink: (0, 0, 1));
+
 entry!(f_link, k_link: (0, 1, 2));
+
 entry!(f_rename, k_rename: (0, 0, 1), (1, 2, 3));
+
 entry!(f_truncate, k_truncate: (0, 0));
+
 entry!(f_chmod, k_chmod: (0, 0));
+
 entry!(f_chown, k_chown: (0, 0));
 
 /// An argument of a function.
@@ -64,7 +75,7 @@ fn number(ctx: &ProbeContext, position: usize) -> u64 {
 /// The record of the current task and what its call does, while one is under way.
 #[inline(always)]
 fn in_call() -> Option<(*mut TaskRecord, CallKind)> {
-    let record = label::of(task::current())?;
+    let record = record::of_task(task::current())?;
     // SAFETY: a map value of the current task.
     unsafe {
         if (*record).in_call == 0 || (*record).flags & TASK_PENDING != 0 {
@@ -130,7 +141,7 @@ extern "C" fn name_row(exe: u32, kind: u32, mount: u64, dentry: u64) -> u32 {
         (*key).parent = file::number(directory);
         (*key).name = file::name_hash(dentry);
         (*key).mount = mount;
-        (*key).above = files::above(parent);
+        (*key).above = rows::above(parent);
         (*key).device = file::device(directory);
         FILES.get(&*key).map_or(0, |row| *row + 1)
     };
@@ -138,7 +149,7 @@ extern "C" fn name_row(exe: u32, kind: u32, mount: u64, dentry: u64) -> u32 {
         return if is_mine(buffer) { row } else { 0 };
     }
     let start = size_of::<FileEvent>() as u64;
-    let end = path::names(SCRATCH, start, mount, dentry);
+    let end = path::names(OF_FUNCTIONS, start, mount, dentry);
     let event = buffer.cast::<FileEvent>();
     // SAFETY: the buffer is larger than the record, and nothing else uses it.
     unsafe {
@@ -152,13 +163,13 @@ extern "C" fn name_row(exe: u32, kind: u32, mount: u64, dentry: u64) -> u32 {
     if !is_mine(buffer) {
         return 0;
     }
-    files::new_file_row(SCRATCH, end)
+    rows::new_file_row(OF_FUNCTIONS, end)
 }
 
 /// Takes the buffer of this CPU.
 #[inline(always)]
 fn mine() -> Option<*mut Scratch> {
-    let buffer = scratch(SCRATCH)?;
+    let buffer = scratch(OF_FUNCTIONS)?;
     claim(buffer);
     Some(buffer)
 }
@@ -238,9 +249,9 @@ extern "C" fn open_returned(directory: u32, filename: u64, result: u64) -> u32 {
 pub(crate) extern "C" fn copied_name_row(exe: u32, directory: u32, filename: u64) -> u32 {
     let Some(buffer) = mine() else { return 0 };
     let name: u64 = read(filename, offset!(filename_name));
-    let length = files::kernel_name(buffer, name);
+    let length = names::kernel_name(buffer, name);
     if length <= 1 || length > MAX_ARGV as i64 {
         return 0;
     }
-    files::finish_named(exe, directory, length as u64 | files::KERNEL_NAME << 32)
+    names::finish_named(exe, directory, length as u64 | KERNEL_NAME << 32)
 }

@@ -3,10 +3,11 @@
 //!
 //! Hooks (cgroup): sendmsg4, sendmsg6, at the root of cgroup v2, the same in 5.10 … 7.x. They let everything pass. They may be preempted: the cache of the task that runs is not for them.
 
-use super::{label, syscall};
+use crate::atomics::lost;
 use crate::kernel::sock::{self, AF_INET, AF_INET6};
 use crate::kernel::task;
-use crate::maps::{DESTINATIONS, STATE, lost, open, state};
+use crate::maps::{DESTINATIONS, STATE, open, state};
+use crate::programs::record;
 use aya_ebpf::helpers::generated::bpf_probe_read_user;
 use aya_ebpf::macros::cgroup_sock_addr;
 use aya_ebpf::programs::SockAddrContext;
@@ -68,12 +69,12 @@ fn sending() -> Option<(*mut TaskRecord, *mut Destinations)> {
     if !open() {
         return None;
     }
-    let (record, destinations) = of(label::slot_of(task::current()))?;
+    let (record, destinations) = of(record::slot_of(task::current()))?;
     // SAFETY: a map value of the current task.
     let sends = unsafe {
         (*record).in_call != 0
             && matches!(
-                syscall::kind_of(record),
+                record::kind_of(record),
                 CALL_SENDTO | CALL_SENDMSG | CALL_SENDMMSG
             )
     };
@@ -84,7 +85,7 @@ fn sending() -> Option<(*mut TaskRecord, *mut Destinations)> {
 #[inline(always)]
 pub(crate) fn of(slot: u64) -> Option<(*mut TaskRecord, *mut Destinations)> {
     // One after the other: asked for both at once, the verifier loses sight of the first.
-    let record = label::record(slot)?;
+    let record = record::in_slot(slot)?;
     Some((record, DESTINATIONS.get_ptr_mut(slot as u32)?))
 }
 
@@ -140,7 +141,7 @@ pub(crate) unsafe fn said_one(record: *mut TaskRecord, destinations: *mut Destin
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub(crate) extern "C" fn settled(slot: u64, address: u64, result: i64) -> u64 {
-    let Some(record) = label::record(slot) else {
+    let Some(record) = record::in_slot(slot) else {
         return address;
     };
     // SAFETY: a map value of the current task.
@@ -171,7 +172,7 @@ pub(crate) extern "C" fn settled(slot: u64, address: u64, result: i64) -> u64 {
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub(crate) extern "C" fn compare() -> u32 {
-    let Some((record, destinations)) = of(label::current_slot()) else {
+    let Some((record, destinations)) = of(record::current_slot()) else {
         return 0;
     };
     // SAFETY: map values of the current task.

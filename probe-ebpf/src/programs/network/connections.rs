@@ -1,0 +1,300 @@
+//! Connections: socket, connect, accept, and what the kernel says of them.
+//!
+//! Called at the entry and return of system calls, where the current task is the owner. Hooks
+//! (tp_btf): inet_sock_set_state(sk, oldstate, newstate) and tcp_destroy_sock(sk), the same in
+//! 5.10 … 7.x; they run on whatever task was there, so only the step to SYN_SENT, taken inside
+//! connect, looks at the task.
+
+use crate::atomics::{add, add_errno, lost};
+use crate::kernel::hook::{alone, number_at};
+use crate::kernel::sock::{
+    self, AF_INET, AF_INET6, AF_NETLINK, AF_UNIX, AF_UNSPEC, AF_VSOCK, Ends, IPPROTO_MPTCP,
+    SOCK_DGRAM, SOCK_SEQPACKET, SOCK_STREAM,
+};
+use crate::kernel::{regs, task};
+use crate::maps::{LAST_SENT, SOCKETS, STATE, open};
+use crate::programs::network::sockets::{self, TCP_ESTABLISHED, WE_BEGIN, YOUNG};
+use crate::programs::network::{listeners, peers, unix};
+use crate::programs::{packets, record};
+use crate::scratch::{OF_CALLS, scratch};
+use aya_ebpf::helpers::generated::bpf_probe_read_user;
+use aya_ebpf::macros::btf_tracepoint;
+use aya_ebpf::programs::BtfTracePointContext;
+use procmon_probe_ebpf::abi::{
+    CallKind, DIRECTION_INBOUND, DIRECTION_OUTBOUND, Loss, ROWS_NETWORK, SOCKET_CONNECTED,
+    SOCKET_CONNECTING, SOCKET_FAILED, SOCKET_SETTLED, SOCKET_UNEXPLAINED, SocketState,
+    TASK_PENDING,
+};
+
+const TCP_SYN_SENT: i32 = 2;
+const TCP_CLOSE: i32 = 7;
+
+/// socket has returned: nothing was sent yet.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn made(result: i64) -> u32 {
+    let Some(record) = record::current() else {
+        return 0;
+    };
+    if result < 0 {
+        return 0;
+    }
+    // SAFETY: a map value of the current task.
+    let exe = unsafe { (*record).exe };
+    let (sk, number) = sockets::sock_of(result as u32);
+    let family = sock::family(sk);
+    if sk != 0 && sock::socket_type(sk) == SOCK_DGRAM && (family == AF_INET || family == AF_INET6) {
+        let _ = LAST_SENT.insert(number, YOUNG, 0);
+        // SAFETY: the static is a map's value.
+        add(unsafe { &raw mut STATE.sockets_made }, 1);
+    }
+    // No call may show the traffic of the other families. The row says that such a socket exists.
+    if sk != 0 && !matches!(family, AF_UNIX | AF_INET | AF_INET6 | AF_NETLINK | AF_VSOCK) {
+        sockets::connection_row(exe, task::file(task::current(), result as u32));
+    }
+    0
+}
+
+/// connect has returned.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn connected(regs: u64, kind: u64, result: i64) -> u32 {
+    let kind = CallKind::from_word(kind);
+    let Some(record) = record::current() else {
+        return 0;
+    };
+    // SAFETY: a map value of the current task.
+    let (exe, abi, sk, number) = unsafe {
+        (
+            (*record).exe,
+            (*record).abi,
+            (*record).sock,
+            (*record).sock_number,
+        )
+    };
+    if sk == 0 {
+        return 0;
+    }
+    let failure = regs::errno(result);
+    let address = regs::argument(regs, abi, kind.b);
+    let mut family = 0_u16;
+    // SAFETY: a local; the helper checks the address.
+    let unread =
+        unsafe { bpf_probe_read_user((&raw mut family).cast(), 2, address as *const _) } != 0;
+    if family == AF_UNSPEC && !unread {
+        // Nobody is the peer any more.
+        if failure == 0 {
+            let _ = SOCKETS.remove(sk);
+        }
+        return 0;
+    }
+    if connect_done(exe, sk, number, result) == 0 {
+        let length = regs::argument(regs, abi, kind.c) as u32 & 0xffff | WE_BEGIN;
+        let row = sockets::address_row(exe, sk, address, length);
+        if row != 0 {
+            add_errno(ROWS_NETWORK, row - 1, failure, 1);
+        }
+    }
+    0
+}
+
+/// A connect has a result; 0 when it is a failure that is not counted yet, for want of an address.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn connect_done(exe: u32, sk: u64, number: u64, result: i64) -> u32 {
+    let failure = regs::errno(result);
+    // TCP was counted at its change of state, when it came that far.
+    if let Some(state) = SOCKETS.get_ptr_mut(sk) {
+        // SAFETY: a map value.
+        unsafe {
+            if !peers::is_failure(failure) {
+                return 1;
+            }
+            let stage = (*state).stage;
+            if stage == SOCKET_UNEXPLAINED {
+                add_errno(ROWS_NETWORK, (*state).row, failure, 1);
+            }
+            if stage == SOCKET_UNEXPLAINED || stage == SOCKET_FAILED {
+                (*state).stage = SOCKET_SETTLED;
+                return 1;
+            }
+        }
+    }
+    if failure == 0 {
+        if result < 0 {
+            return 1;
+        }
+        let row = match sock::family(sk) {
+            AF_UNIX => unix::unix_row(exe, sk),
+            AF_VSOCK => sockets::vsock_row(exe, sk, DIRECTION_OUTBOUND),
+            _ => sockets::inet_row(exe, sk, number),
+        };
+        if row != 0 && sock::family(sk) == AF_VSOCK {
+            remember(sk, row - 1, exe, DIRECTION_OUTBOUND, SOCKET_CONNECTED);
+        }
+        if matches!(sock::socket_type(sk), SOCK_STREAM | SOCK_SEQPACKET) {
+            if row != 0 {
+                peers::count_connection(row - 1);
+            }
+        } else {
+            listeners::began(number);
+        }
+        return 1;
+    }
+    u32::from(!peers::is_failure(failure))
+}
+
+/// accept has returned a descriptor. Row plus 1; 0 when it is not known.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn accepted(result: i64) -> u32 {
+    let Some(record) = record::current() else {
+        return 0;
+    };
+    let Some(buffer) = scratch(OF_CALLS) else {
+        return 0;
+    };
+    if result < 0 {
+        return 0;
+    }
+    let (sk, _) = sockets::sock_of(result as u32);
+    if sk == 0 {
+        return 0;
+    }
+    // SAFETY: a map value of the current task.
+    let exe = unsafe { (*record).exe };
+    if sock::family(sk) == AF_UNIX {
+        let row = unix::unix_own_row(exe, sk);
+        if row != 0 {
+            peers::count_connection(row - 1);
+        }
+        return row;
+    }
+    let mut ends = Ends::default();
+    sock::ends(sk, &mut ends);
+    let event = peers::begin(buffer, exe, sk);
+    // SAFETY: the buffer is ours.
+    unsafe { peers::set_ends(event, &ends, DIRECTION_INBOUND) };
+    let row = peers::peer_row();
+    if row == 0 {
+        return 0;
+    }
+    peers::count_connection(row - 1);
+    remember(sk, row - 1, exe, DIRECTION_INBOUND, SOCKET_CONNECTED);
+    row
+}
+
+#[inline(always)]
+fn remember(sk: u64, row: u32, exe: u32, direction: u8, stage: u8) {
+    let state = SocketState {
+        row,
+        direction,
+        stage,
+        exe: exe as u16,
+    };
+    if SOCKETS.insert(sk, state, 0).is_err() {
+        lost(Loss::Sockets);
+    }
+}
+
+#[btf_tracepoint(function = "inet_sock_set_state")]
+fn on_inet_sock_set_state(ctx: BtfTracePointContext) -> i32 {
+    alone(|| {
+        if open() {
+            let sk: *const u8 = ctx.arg(0);
+            let (flow, to) = (number_at(sk, 1), ctx.arg(2));
+            if to == TCP_SYN_SENT {
+                let _ = connect_begins(flow);
+            } else {
+                let _ = connect_ended(flow, to);
+            }
+        }
+    });
+    0
+}
+
+/// The stand-in of the one above. The kernel skips a program that it is in the middle of on this CPU, and
+/// packets are handled in the middle of programs: each of the two sees the steps for which the other is
+/// skipped. A step that both see counts once, since a stage is left once.
+#[btf_tracepoint(function = "inet_sock_set_state")]
+fn on_inet_sock_set_state_too(ctx: BtfTracePointContext) -> i32 {
+    alone(|| {
+        if open() {
+            let sk: *const u8 = ctx.arg(0);
+            let _ = connect_ended(number_at(sk, 1), ctx.arg(2));
+        }
+    });
+    0
+}
+
+#[btf_tracepoint(function = "tcp_destroy_sock")]
+fn on_tcp_destroy_sock(ctx: BtfTracePointContext) -> i32 {
+    alone(|| {
+        let sk: *const u8 = ctx.arg(0);
+        let flow = number_at(sk, 2);
+        if SOCKETS.remove(sock::of_program(flow)).is_ok() {
+            packets::forget_flow(flow);
+        }
+    });
+    0
+}
+
+/// The connection of a sock. What carries an MPTCP connection tells its state first, and with an error.
+#[inline(always)]
+fn connection_of(flow: u64) -> Option<u64> {
+    let sk = sock::of_program(flow);
+    (sk != 0 && sock::protocol(flow) != IPPROTO_MPTCP).then_some(sk)
+}
+
+/// The current task is in connect, and the first packet will go out.
+#[inline(always)]
+fn connect_begins(flow: u64) -> Option<()> {
+    let sk = connection_of(flow)?;
+    let record = record::current()?;
+    let buffer = scratch(OF_CALLS)?;
+    // SAFETY: a map value of the current task.
+    let (exe, flags) = unsafe { ((*record).exe, (*record).flags) };
+    if flags & TASK_PENDING != 0 {
+        return None;
+    }
+    let mut ends = Ends::default();
+    sock::ends(flow, &mut ends);
+    let event = peers::begin(buffer, exe, sk);
+    // SAFETY: the buffer is ours.
+    unsafe { peers::set_ends(event, &ends, DIRECTION_OUTBOUND) };
+    let row = peers::peer_row();
+    if row != 0 {
+        remember(sk, row - 1, exe, DIRECTION_OUTBOUND, SOCKET_CONNECTING);
+    }
+    Some(())
+}
+
+/// A connection that began within the window stands, or has failed.
+#[inline(always)]
+fn connect_ended(flow: u64, to: i32) -> Option<()> {
+    if to != TCP_ESTABLISHED && to != TCP_CLOSE {
+        return None;
+    }
+    let state = SOCKETS.get_ptr_mut(connection_of(flow)?)?;
+    // SAFETY: a map value.
+    unsafe {
+        if (*state).stage != SOCKET_CONNECTING {
+            return None;
+        }
+        if to == TCP_ESTABLISHED {
+            (*state).stage = SOCKET_CONNECTED;
+            peers::count_connection((*state).row);
+            packets::remember_flow(u32::from((*state).exe), flow);
+        } else {
+            let errno = sock::error(flow);
+            if errno == 0 {
+                (*state).stage = SOCKET_UNEXPLAINED;
+            } else {
+                // connect, now or when it is called again, must not count the failure again.
+                (*state).stage = SOCKET_FAILED;
+                add_errno(ROWS_NETWORK, (*state).row, errno, 1);
+            }
+        }
+    }
+    Some(())
+}

@@ -1,0 +1,285 @@
+//! Which row a socket, or an address that the program gave, belongs to.
+
+use crate::kernel::sock::{
+    self, AF_INET, AF_INET6, AF_UNIX, AF_VSOCK, Ends, SOCK_DGRAM, SOCK_STREAM,
+};
+use crate::kernel::{file, task};
+use crate::maps::{LAST_SENT, LISTENERS, SOCKETS};
+use crate::programs::network::destination::{self, SETTLED};
+use crate::programs::network::peers;
+use crate::programs::network::unix::{self, FROM_USER, REMOTE};
+use crate::programs::{packets, record};
+use crate::scratch::{OF_CALLS, scratch};
+use aya_ebpf::helpers::generated::bpf_probe_read_user;
+use procmon_probe_ebpf::abi::{
+    DIRECTION_INBOUND, DIRECTION_OUTBOUND, ListenKey, PORT_DNS, SOCKET_CONNECTED, TaskRecord,
+};
+
+pub(crate) const TCP_ESTABLISHED: i32 = 1;
+/// In LAST_SENT: the socket's first datagram came in.
+pub(crate) const RECEIVES_FIRST: u32 = u32::MAX;
+/// In place of what LAST_SENT does not hold.
+pub(crate) const NOTHING_YET: u32 = u32::MAX - 1;
+/// In LAST_SENT: the socket was made within the window.
+pub(crate) const YOUNG: u32 = u32::MAX - 2;
+/// In LAST_SENT, beside a row: it was the first datagram of a socket made within the window.
+pub(crate) const WE_BEGAN: u32 = 1 << 30;
+/// In a length: the datagram came in.
+pub(crate) const CAME_IN: u32 = 1 << 31;
+/// In a length: others begin.
+const OTHERS_BEGIN: u32 = 1 << 30;
+/// In a length: the program begins, whatever port it chose.
+pub(crate) const WE_BEGIN: u32 = 1 << 29;
+
+/// Row plus 1 of the peer that a connected socket has; 0 for an unconnected one.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn connection_row(exe: u32, socket_file: u64) -> u32 {
+    let sk = sock::of_socket(file::socket(socket_file));
+    if sk == 0 {
+        return 0;
+    }
+    match sock::family(sk) {
+        AF_INET | AF_INET6 => {
+            // The row that the connection was counted in, when it is the same program's.
+            // SAFETY: an entry is copied out of the map.
+            if let Some(state) = unsafe { SOCKETS.get(sk) }.copied()
+                && state.stage == SOCKET_CONNECTED
+                && u32::from(state.exe) == exe
+            {
+                return state.row + 1;
+            }
+            inet_row(exe, sk, file::number(file::inode(socket_file)))
+        }
+        AF_UNIX => unix::unix_row(exe, sk),
+        AF_VSOCK => {
+            // SAFETY: an entry is copied out of the map.
+            let known = unsafe { SOCKETS.get(sk) };
+            vsock_row(
+                exe,
+                sk,
+                known.map_or(DIRECTION_OUTBOUND, |state| state.direction),
+            )
+        }
+        _ => {
+            let Some(buffer) = scratch(OF_CALLS) else {
+                return 0;
+            };
+            let event = peers::begin(buffer, exe, sk);
+            // SAFETY: the buffer is ours.
+            unsafe { (*event).key.direction = DIRECTION_OUTBOUND };
+            peers::peer_row()
+        }
+    }
+}
+
+/// Row plus 1 of a connected vsock.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn vsock_row(exe: u32, sk: u64, direction: u8) -> u32 {
+    let Some(buffer) = scratch(OF_CALLS) else {
+        return 0;
+    };
+    let mut ends = Ends::default();
+    sock::ends(sk, &mut ends);
+    let event = peers::begin(buffer, exe, sk);
+    // SAFETY: the buffer is ours.
+    unsafe { peers::set_ends(event, &ends, direction) };
+    peers::peer_row()
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn inet_row(exe: u32, sk: u64, number: u64) -> u32 {
+    let Some(buffer) = scratch(OF_CALLS) else {
+        return 0;
+    };
+    let mut ends = Ends::default();
+    sock::ends(sk, &mut ends);
+    // What was disconnected keeps some of its former peer.
+    let is_connected = if sock::socket_type(sk) == SOCK_STREAM {
+        ends.remote_port != 0
+    } else {
+        i32::from(sock::state(sk)) == TCP_ESTABLISHED
+    };
+    if !is_connected {
+        return 0;
+    }
+    // SAFETY: an entry is copied out of the map.
+    let direction = match unsafe { SOCKETS.get(sk) }.copied() {
+        Some(state) => state.direction,
+        None if sock::socket_type(sk) == SOCK_STREAM && is_listened_on(sk, ends.local_port) => {
+            DIRECTION_INBOUND
+        }
+        // A server may connect its socket to the client that came first.
+        None if sock::socket_type(sk) != SOCK_STREAM && last_sent(number) == RECEIVES_FIRST => {
+            DIRECTION_INBOUND
+        }
+        None => DIRECTION_OUTBOUND,
+    };
+    if ends.remote_port == PORT_DNS && direction == DIRECTION_OUTBOUND {
+        if sock::socket_type(sk) == SOCK_DGRAM {
+            packets::note_resolver(sk);
+        } else {
+            // Of a connection that is older than the window nobody else knows.
+            packets::remember_flow(exe, sk);
+        }
+    }
+    let event = peers::begin(buffer, exe, sk);
+    // SAFETY: the buffer is ours.
+    unsafe { peers::set_ends(event, &ends, direction) };
+    peers::peer_row()
+}
+
+/// What LAST_SENT knows of a socket. Numbers, not options: the verifier refuses the undefined half
+/// of an option.
+#[inline(always)]
+pub(crate) fn last_sent(number: u64) -> u32 {
+    // SAFETY: a number is copied out of the map.
+    unsafe { LAST_SENT.get(number) }.map_or(NOTHING_YET, |row| *row)
+}
+
+#[inline(always)]
+fn is_listened_on(sk: u64, port: u16) -> bool {
+    // SAFETY: only presence counts.
+    unsafe { LISTENERS.get(listen_key(sock::network_namespace(sk), port)) }.is_some()
+}
+
+/// The key of a port that is listened on.
+#[inline(always)]
+pub(crate) fn listen_key(netns: u32, port: u16) -> ListenKey {
+    ListenKey {
+        netns,
+        port,
+        pad: 0,
+    }
+}
+
+/// Others come to this datagram socket, as far as its port and a length's `OTHERS_BEGIN` and
+/// `WE_BEGIN` say.
+#[inline(always)]
+pub(crate) fn others_come(sk: u64, length: u32) -> bool {
+    length & OTHERS_BEGIN != 0 || (length & WE_BEGIN == 0 && sock::is_bound_by_user(sk))
+}
+
+/// Row plus 1 of an address that the program gave, or that the kernel wrote for it. `length` may
+/// say `OTHERS_BEGIN` or `WE_BEGIN`.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn address_row(exe: u32, sk: u64, address: u64, length: u32) -> u32 {
+    let Some(buffer) = scratch(OF_CALLS) else {
+        return 0;
+    };
+    let event = peers::begin(buffer, exe, sk);
+    let family = sock::family(sk);
+    let is_datagram = sock::socket_type(sk) == SOCK_DGRAM;
+    let inbound = is_datagram && others_come(sk, length);
+    if family == AF_UNIX {
+        // SAFETY: the buffer is ours.
+        unsafe { (*event).key.direction = DIRECTION_OUTBOUND };
+        let length = (length & 0xffff).saturating_sub(2);
+        if !unix::unix_path(address + 2, length, FROM_USER | REMOTE) {
+            return 0;
+        }
+        return peers::peer_row();
+    }
+    if family != AF_INET && family != AF_INET6 {
+        // SAFETY: the buffer is ours; the helper checks the address.
+        unsafe {
+            (*event).key.direction = DIRECTION_OUTBOUND;
+            if family == AF_VSOCK {
+                // struct sockaddr_vm: two bytes of family, two of padding, port, context id.
+                let remote = (&raw mut (*event).key.remote).cast::<u32>();
+                bpf_probe_read_user(remote.cast(), 4, (address + 8) as *const _);
+                bpf_probe_read_user(remote.add(1).cast(), 4, (address + 4) as *const _);
+            }
+        }
+        return peers::peer_row();
+    }
+    let mut ends = Ends::default();
+    sock::ends(sk, &mut ends);
+    let Some((record, destinations)) = destination::of(record::current_slot()) else {
+        return 0;
+    };
+    // SAFETY: map values of the current task, of 28 bytes; the helper checks the address.
+    let words = unsafe {
+        if address == SETTLED {
+            &(*destinations).sent
+        } else {
+            let said = &raw mut (*destinations).said;
+            let length = if family == AF_INET6 { 28 } else { 16 };
+            if bpf_probe_read_user(said.cast(), length, address as *const _) != 0 {
+                return 0;
+            }
+            destination::said_one(record, destinations);
+            &*said
+        }
+    };
+    ends.remote_port = u16::from_be((words[0] >> 16) as u16);
+    if words[0] as u16 == AF_INET6 {
+        ends.remote = sock::from_words([words[2], words[3], words[4], words[5]]);
+        ends.family = if sock::unmap(&mut ends.remote) {
+            AF_INET
+        } else {
+            AF_INET6
+        };
+        // SAFETY: the buffer is ours.
+        unsafe {
+            if (*event).link == 0 {
+                (*event).link = words[6];
+            }
+        }
+    } else {
+        ends.remote = sock::from_words([words[1], 0, 0, 0]);
+        ends.family = AF_INET;
+    }
+    let direction = if inbound {
+        DIRECTION_INBOUND
+    } else {
+        DIRECTION_OUTBOUND
+    };
+    // SAFETY: the buffer is ours.
+    unsafe { peers::set_ends(event, &ends, direction) };
+    peers::peer_row()
+}
+
+/// The sock of a descriptor of the current task; 0 when it is no socket.
+#[inline(always)]
+pub(crate) fn sock_of(descriptor: u32) -> (u64, u64) {
+    let socket_file = task::file(task::current(), descriptor);
+    let inode = file::inode(socket_file);
+    if inode == 0 || !file::is_socket(file::mode(inode)) {
+        return (0, 0);
+    }
+    (
+        sock::of_socket(file::socket(socket_file)),
+        file::number(inode),
+    )
+}
+
+/// Keeps which socket a file is until the call returns: another thread may put another one into
+/// its descriptor meanwhile.
+#[inline(always)]
+pub(crate) unsafe fn keep_sock(record: *mut TaskRecord, socket_file: u64) {
+    // SAFETY: the caller's: a map value of the current task.
+    unsafe {
+        (*record).sock = sock::of_socket(file::socket(socket_file));
+        (*record).sock_number = file::number(file::inode(socket_file));
+    }
+}
+
+/// Keeps which socket a descriptor is until the call returns.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn remember_sock(descriptor: u32) -> u32 {
+    let Some(record) = record::current() else {
+        return 0;
+    };
+    let (sk, number) = sock_of(descriptor);
+    // SAFETY: a map value of the current task.
+    unsafe {
+        (*record).sock = sk;
+        (*record).sock_number = number;
+    }
+    0
+}
