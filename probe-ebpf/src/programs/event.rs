@@ -9,6 +9,7 @@ use crate::kernel::memory::read;
 use crate::kernel::{cred, file, regs, task};
 use crate::maps::{EVENTS, Scratch, offset, open};
 use crate::programs::record;
+use crate::programs::record::Task;
 use crate::scratch::{OF_CALLS, OF_FUNCTIONS, emit, scratch};
 use aya_ebpf::helpers::generated::{
     bpf_ktime_get_ns, bpf_probe_read_kernel_str, bpf_probe_read_user_str,
@@ -18,7 +19,7 @@ use aya_ebpf::programs::{BtfTracePointContext, FEntryContext, ProbeContext};
 use procmon_probe_ebpf::abi::{
     CALL_SIGNAL, CallKind, EVENT_RARE, Loss, NO_ARG, RARE_CREDENTIALS, RARE_MEMFD_EXEC,
     RARE_MODULE_LOAD, RARE_MOUNT, RARE_PTRACE, RARE_SIGNAL, RARE_TEXT, RARE_UNSHARE, RareEvent,
-    RareKey, TASK_PENDING, TaskRecord,
+    RareKey, TASK_PENDING,
 };
 
 const TMPFS_MAGIC: u32 = 0x0102_1994;
@@ -26,14 +27,14 @@ const TMPFS_MAGIC: u32 = 0x0102_1994;
 /// Counts an operation; announces it at first sight.
 #[inline(always)]
 fn count(buffer: *mut Scratch) {
-    if let Some(record) = record::current() {
-        count_for(record, buffer);
+    if let Some(task) = Task::current() {
+        count_for(task, buffer);
     }
 }
 
 /// The same for the owner of a record.
 #[inline(always)]
-fn count_for(record: *mut TaskRecord, buffer: *mut Scratch) {
+fn count_for(task: Task, buffer: *mut Scratch) {
     let event = buffer.cast::<RareEvent>();
     // SAFETY: the buffer is larger than the record, and nothing else uses it; the key was written.
     unsafe {
@@ -43,7 +44,7 @@ fn count_for(record: *mut TaskRecord, buffer: *mut Scratch) {
             return;
         }
         (*event).kind = EVENT_RARE;
-        (*event).container = (*record).container;
+        (*event).container = task.container();
         (*event).time = bpf_ktime_get_ns();
         if !emit(buffer, size_of::<RareEvent>(), Loss::RingEvent) {
             return;
@@ -73,33 +74,30 @@ fn key(buffer: *mut Scratch, kind: u32, tgid: u32, values: [u64; 4]) -> *mut Rar
 /// Compares the credentials with those last seen.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub(crate) extern "C" fn credentials_changed(task: u64) -> u32 {
-    let Some(record) = record::of_task(task) else {
+pub(crate) extern "C" fn credentials_changed(task_struct: u64) -> u32 {
+    let Some(task) = Task::of(task_struct) else {
         return 0;
     };
     let Some(buffer) = scratch(OF_CALLS) else {
         return 0;
     };
-    let cred = cred::of(task);
+    let cred = cred::of(task_struct);
     let (uid, gid, caps) = (cred::uid(cred), cred::gid(cred), cred::effective(cred));
-    // SAFETY: a map value of the current task.
-    unsafe {
-        (*record).permitted = cred::permitted(cred);
-        let before = ((*record).uid, (*record).gid, (*record).caps);
-        if before == (uid, gid, caps) {
-            return 0;
-        }
-        (*record).uid = uid;
-        (*record).gid = gid;
-        (*record).caps = caps;
-        let ids = |uid: u32, gid: u32| u64::from(uid) << 32 | u64::from(gid);
-        key(
-            buffer,
-            RARE_CREDENTIALS,
-            record::current_tgid(),
-            [ids(before.0, before.1), ids(uid, gid), before.2, caps],
-        );
+    task.set_permitted(cred::permitted(cred));
+    let before = (task.uid(), task.gid(), task.caps());
+    if before == (uid, gid, caps) {
+        return 0;
     }
+    task.set_uid(uid);
+    task.set_gid(gid);
+    task.set_caps(caps);
+    let ids = |uid: u32, gid: u32| u64::from(uid) << 32 | u64::from(gid);
+    key(
+        buffer,
+        RARE_CREDENTIALS,
+        record::current_tgid(),
+        [ids(before.0, before.1), ids(uid, gid), before.2, caps],
+    );
     count(buffer);
     0
 }
@@ -155,14 +153,13 @@ pub(crate) extern "C" fn namespaces_made(clone_flags: u64) -> u32 {
 #[inline(never)]
 pub(crate) extern "C" fn rare(regs: u64, kind: u64) -> u32 {
     let kind = CallKind::from_word(kind);
-    let Some(record) = record::current() else {
+    let Some(task) = Task::current() else {
         return 0;
     };
     let Some(buffer) = scratch(OF_CALLS) else {
         return 0;
     };
-    // SAFETY: a map value of the current task.
-    let (abi, number) = unsafe { ((*record).abi, (*record).id & 0xffff_ffff) };
+    let (abi, number) = (task.abi(), task.id() & 0xffff_ffff);
     let argument = |position| {
         if position == NO_ARG {
             0
@@ -207,19 +204,17 @@ fn on_signal_generate(ctx: BtfTracePointContext) -> i32 {
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn signal_sent(signal: u64, target: u64) -> u32 {
-    let Some(record) = record::of_task(task::current()) else {
+    let Some(task) = Task::of(task::current()) else {
         return 0;
     };
-    // SAFETY: a map value of the current task.
-    let (kind, container) = unsafe {
-        if (*record).in_call == 0 {
+    let (kind, container) = {
+        if task.in_call() == 0 {
             return 0;
         }
-        ((*record).kind, (*record).container)
+        (task.kind(), task.container())
     };
     if CallKind::from_word(kind).kind != CALL_SIGNAL
-        // SAFETY: a map value of the other task.
-        || record::of_task(target).is_some_and(|other| unsafe { (*other).container } == container)
+        || Task::of(target).is_some_and(|other| other.container() == container)
     {
         return 0;
     }
@@ -232,7 +227,7 @@ extern "C" fn signal_sent(signal: u64, target: u64) -> u32 {
     unsafe {
         *(&raw mut (*key).text).cast::<[u8; 16]>() = read(target, offset!(task_comm));
     }
-    count_for(record, buffer);
+    count_for(task, buffer);
     0
 }
 
@@ -269,18 +264,17 @@ fn k_module_request(ctx: ProbeContext) -> u32 {
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn module_named(buffer: u32, name: u64, asked_for: u64) -> u32 {
-    let Some(record) = record::of_task(task::current()) else {
+    let Some(task) = Task::of(task::current()) else {
         return 0;
     };
     let Some(buffer) = scratch(buffer) else {
         return 0;
     };
-    // SAFETY: a map value of the current task.
-    let number = unsafe {
-        if (*record).flags & TASK_PENDING != 0 {
+    let number = {
+        if task.flags() & TASK_PENDING != 0 {
             return 0;
         }
-        ((*record).id & 0xffff_ffff) * u64::from((*record).in_call != 0)
+        (task.id() & 0xffff_ffff) * u64::from(task.in_call() != 0)
     };
     let values = [0, 0, asked_for, number];
     let key = key(buffer, RARE_MODULE_LOAD, record::current_tgid(), values);
@@ -292,6 +286,6 @@ extern "C" fn module_named(buffer: u32, name: u64, asked_for: u64) -> u32 {
             name as *const _,
         );
     }
-    count_for(record, buffer);
+    count_for(task, buffer);
     0
 }

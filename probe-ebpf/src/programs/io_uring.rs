@@ -12,7 +12,8 @@ use crate::kernel::{file, sock, task};
 use crate::maps::{REQUESTS, offset, open};
 use crate::programs::file::{calls, names, resolved, rows};
 use crate::programs::network::{connections, listeners, sockets};
-use crate::programs::{record, transfer};
+use crate::programs::record::Task;
+use crate::programs::transfer;
 use aya_ebpf::macros::btf_tracepoint;
 use aya_ebpf::programs::BtfTracePointContext;
 use procmon_probe_ebpf::abi::{FileOp, Loss, NO_OFFSET, RingNames};
@@ -111,11 +112,10 @@ fn on_io_uring_submit(ctx: BtfTracePointContext) -> i32 {
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn submitted(request: u64) -> u32 {
-    let Some(record) = record::current() else {
+    let Some(task) = Task::current() else {
         return 0;
     };
-    // SAFETY: a map value of the current task.
-    let exe = unsafe { (*record).exe };
+    let exe = task.exe();
     let what = does(read(request, offset!(req_opcode)));
     if read::<u64>(request, offset!(req_flags)) & SKIP_SUCCESS != 0 && what != Does::Nothing {
         lost(Loss::Requests);
@@ -180,7 +180,7 @@ extern "C" fn completed(request: u64) -> u32 {
     }
     if request == 0 {
         // One more result of a request that gives many.
-        if record::current().is_some() {
+        if Task::current().is_some() {
             lost(Loss::Requests);
         }
         return 0;
@@ -190,11 +190,10 @@ extern "C" fn completed(request: u64) -> u32 {
     } else {
         read(read(request, offset!(req_tctx)), offset!(tctx_task))
     };
-    let Some(record) = record::of_task(owner) else {
+    let Some(task) = Task::of(owner) else {
         return 0;
     };
-    // SAFETY: a map value.
-    let exe = unsafe { (*record).exe };
+    let exe = task.exe();
     let result = i64::from(read::<i32>(request, offset!(req_cqe) + offset!(cqe_res)));
     let what = does(read(request, offset!(req_opcode)));
     let is_told = match what {

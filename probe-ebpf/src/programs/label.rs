@@ -3,6 +3,7 @@
 use crate::atomics::{lost, take};
 use crate::kernel::{cgroup, cred, task};
 use crate::maps::{CGROUPS, FREE_TASKS, TASKS, closed};
+use crate::programs::record::Task;
 use crate::programs::{executables, record, settle};
 use procmon_probe_ebpf::abi::{
     CGROUP_CONTAINER, CGROUP_LEVELS, CGROUP_POD, Loss, NO_CONVENTION, TASK_RUNTIME, TaskRecord,
@@ -13,7 +14,7 @@ pub(crate) const EEXIST: i64 = -17;
 
 /// Gives a task a label. Keeps the one that it has.
 #[inline(always)]
-pub(crate) fn insert(task: u64, container: u32, exe: u32, flags: u32) -> Option<*mut TaskRecord> {
+pub(crate) fn insert(task_struct: u64, container: u32, exe: u32, flags: u32) -> Option<Task> {
     if closed() {
         return None;
     }
@@ -21,28 +22,25 @@ pub(crate) fn insert(task: u64, container: u32, exe: u32, flags: u32) -> Option<
         lost(Loss::Tasks);
         return None;
     };
-    let record = record::in_slot(u64::from(slot))?;
-    let cred = cred::of(task);
-    // SAFETY: a map value that no task has yet.
-    unsafe {
-        *record = TaskRecord {
-            container,
-            exe,
-            flags,
-            uid: cred::uid(cred),
-            gid: cred::gid(cred),
-            caps: cred::effective(cred),
-            permitted: cred::permitted(cred),
-            convention: NO_CONVENTION,
-            repeats: NO_CONVENTION,
-            task,
-            slot,
-            tgid: task::tgid(task),
-            ..TaskRecord::default()
-        };
-    }
+    let task = Task::in_slot(u64::from(slot))?;
+    let cred = cred::of(task_struct);
+    task.fill(TaskRecord {
+        container,
+        exe,
+        flags,
+        uid: cred::uid(cred),
+        gid: cred::gid(cred),
+        caps: cred::effective(cred),
+        permitted: cred::permitted(cred),
+        convention: NO_CONVENTION,
+        repeats: NO_CONVENTION,
+        task: task_struct,
+        slot,
+        tgid: task::tgid(task_struct),
+        ..TaskRecord::default()
+    });
     // BPF_NOEXIST: whoever came first knew at least as much.
-    if let Err(error) = TASKS.insert(task, slot, 1) {
+    if let Err(error) = TASKS.insert(task_struct, slot, 1) {
         if error as i64 != EEXIST {
             lost(Loss::Tasks);
         }
@@ -50,24 +48,22 @@ pub(crate) fn insert(task: u64, container: u32, exe: u32, flags: u32) -> Option<
         return None;
     }
     record::make_stale();
-    Some(record)
+    Some(task)
 }
 
 /// Takes the label from a task.
 #[inline(always)]
-pub(crate) fn remove(task: u64) {
+pub(crate) fn remove(task_struct: u64) {
     if closed() {
         return;
     }
-    let slot = record::slot_of(task);
-    let Some(record) = record::in_slot(slot) else {
+    let slot = record::slot_of(task_struct);
+    let Some(task) = Task::in_slot(slot) else {
         return;
     };
-    let _ = TASKS.remove(task);
-    // SAFETY: a map value; nothing is counted by it any more.
-    unsafe {
-        settle::all(record);
-    }
+    let _ = TASKS.remove(task_struct);
+    // Nothing is counted by it any more.
+    settle::all(task);
     let _ = FREE_TASKS.push(slot as u32, 0);
     record::make_stale();
 }
@@ -108,7 +104,7 @@ pub(crate) const ENTERING: u32 = TASK_RUNTIME
 
 /// Labels a task that comes into a container by its cgroup.
 #[inline(always)]
-pub(crate) fn enter(buffer: u32, task: u64, container: u32, flags: u32) -> Option<*mut TaskRecord> {
+pub(crate) fn enter(buffer: u32, task: u64, container: u32, flags: u32) -> Option<Task> {
     let exe = executables::exe_slot(buffer, container, task::exe_file(task), task::tgid(task));
     insert(task, container, exe, flags)
 }

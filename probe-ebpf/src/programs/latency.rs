@@ -5,11 +5,9 @@
 
 use crate::atomics::{add_local, opaque};
 use crate::maps::{LATENCIES, config};
-use crate::programs::record;
+use crate::programs::record::Task;
 use aya_ebpf::helpers::generated::{bpf_jiffies64, bpf_ktime_get_ns};
-use procmon_probe_ebpf::abi::{
-    IN_TIMED_CALL, IN_UNTIMED_CALL, LATENCY_BUCKETS, TaskRecord, latency_bucket,
-};
+use procmon_probe_ebpf::abi::{IN_TIMED_CALL, IN_UNTIMED_CALL, LATENCY_BUCKETS, latency_bucket};
 
 /// So many in a row, each faster than `QUICK_NS`, are timed before some are not.
 const STREAK: u32 = 64;
@@ -17,35 +15,35 @@ const QUICK_NS: u64 = 1024;
 
 /// A call begins: what it is in.
 #[inline(always)]
-pub(crate) unsafe fn begun(record: *mut TaskRecord) -> u32 {
+pub(crate) fn begun(task: Task) -> u32 {
     // SAFETY: the caller's: a map value of the current task.
     unsafe {
-        if (*record).quick >= STREAK {
+        if task.quick() >= STREAK {
             // Numerical Recipes' generator, of which the high bits are good.
-            let chance = (*record)
-                .chance
+            let chance = task
+                .chance()
                 .wrapping_mul(1_664_525)
                 .wrapping_add(1_013_904_223);
-            (*record).chance = chance;
+            task.set_chance(chance);
             if chance >> 30 != 0 {
-                (*record).entered_ns = bpf_jiffies64();
+                task.set_entered_ns(bpf_jiffies64());
                 return IN_UNTIMED_CALL;
             }
         }
-        (*record).entered_ns = bpf_ktime_get_ns();
+        task.set_entered_ns(bpf_ktime_get_ns());
     }
     IN_TIMED_CALL
 }
 
 /// It has returned.
 #[inline(always)]
-pub(crate) unsafe fn returned(slot: u64, record: *mut TaskRecord, in_call: u32) {
+pub(crate) fn returned(slot: u64, task: Task, in_call: u32) {
     // SAFETY: the caller's: a map value of the current task.
     unsafe {
         let ticks = if in_call == IN_UNTIMED_CALL {
-            let ticks = bpf_jiffies64().wrapping_sub((*record).entered_ns);
+            let ticks = bpf_jiffies64().wrapping_sub(task.entered_ns());
             if ticks < 2 {
-                (*record).untimed += 1;
+                task.set_untimed(task.untimed() + 1);
                 return;
             }
             ticks
@@ -61,46 +59,34 @@ pub(crate) unsafe fn returned(slot: u64, record: *mut TaskRecord, in_call: u32) 
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn timed(slot: u64, ticks: u64) -> u32 {
-    let Some(record) = record::in_slot(slot) else {
+    let Some(task) = Task::in_slot(slot) else {
         return 0;
     };
     // SAFETY: a map value of the current task.
     unsafe {
         if ticks != 0 {
-            (*record).quick = 0;
+            task.set_quick(0);
             let ns = (ticks - 1) * u64::from(config!(tick_ns));
-            count((*record).row, latency_bucket(ns) as u32, ns, 1);
+            count(task.row(), latency_bucket(ns) as u32, ns, 1);
             return 0;
         }
-        let ns = bpf_ktime_get_ns().wrapping_sub((*record).entered_ns);
+        let ns = bpf_ktime_get_ns().wrapping_sub(task.entered_ns());
         let bucket = latency_bucket(ns) as u32;
-        (*record).quick = if ns < QUICK_NS {
-            (*record).quick + 1
-        } else {
-            0
-        };
-        (*record).bucket = bucket;
-        count((*record).row, bucket, ns, 1 + u64::from((*record).untimed));
-        (*record).untimed = 0;
+        task.set_quick(if ns < QUICK_NS { task.quick() + 1 } else { 0 });
+        task.set_bucket(bucket);
+        count(task.row(), bucket, ns, 1 + u64::from(task.untimed()));
+        task.set_untimed(0);
     }
     0
 }
 
 /// The task makes another call: those that were not timed are like the last one that was.
 #[inline(always)]
-pub(crate) unsafe fn settle(record: *mut TaskRecord) {
-    // SAFETY: the caller's: a map value.
-    unsafe {
-        (*record).quick = 0;
-        if (*record).untimed != 0 {
-            count(
-                (*record).row,
-                (*record).bucket,
-                0,
-                u64::from((*record).untimed),
-            );
-            (*record).untimed = 0;
-        }
+pub(crate) fn settle(task: Task) {
+    task.set_quick(0);
+    if task.untimed() != 0 {
+        count(task.row(), task.bucket(), 0, u64::from(task.untimed()));
+        task.set_untimed(0);
     }
 }
 

@@ -11,6 +11,7 @@ use crate::atomics::{lost, opaque};
 use crate::kernel::sock::{self, AF_INET, Ends};
 use crate::maps::{FLOWS, RING, open};
 use crate::programs::record;
+use crate::programs::record::Task;
 use crate::scratch::{OF_CALLS, emit, scratch};
 use aya_ebpf::bindings::__sk_buff;
 use aya_ebpf::helpers::generated::{
@@ -25,9 +26,8 @@ use procmon_probe_ebpf::abi::{
 /// The current task sends to a resolver by this socket: a datagram counts when the call returns.
 #[inline(always)]
 pub(crate) fn note_resolver(sk: u64) {
-    if let Some(record) = record::current() {
-        // SAFETY: a map value of the current task.
-        unsafe { (*record).resolver = sk };
+    if let Some(task) = Task::current() {
+        task.set_resolver(sk);
     }
 }
 
@@ -35,7 +35,7 @@ pub(crate) fn note_resolver(sk: u64) {
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub(crate) extern "C" fn emit_owner() -> u32 {
-    let Some(record) = record::current() else {
+    let Some(task) = Task::current() else {
         return 0;
     };
     let Some(buffer) = scratch(OF_CALLS) else {
@@ -45,7 +45,7 @@ pub(crate) extern "C" fn emit_owner() -> u32 {
     // SAFETY: a map value of the current task, and a buffer that nothing else uses now and that is
     // larger than both.
     unsafe {
-        let sk = (*record).resolver;
+        let sk = task.resolver();
         let owner = buffer.cast::<WireOwner>();
         let ends = buffer.cast::<Ends>().add(1);
         core::ptr::write_bytes(ends, 0, 1);
@@ -54,7 +54,7 @@ pub(crate) extern "C" fn emit_owner() -> u32 {
         (*owner).port = (*ends).local_port;
         (*owner).version = if (*ends).family == AF_INET { 4 } else { 6 };
         (*owner).kind = EVENT_WIRE_OWNER;
-        (*owner).exe = (*record).exe;
+        (*owner).exe = task.exe();
         (*owner).netns = sock::network_namespace(sk);
         (*owner).tgid = record::current_tgid();
     }

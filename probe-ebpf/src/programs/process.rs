@@ -13,6 +13,7 @@ use crate::maps::{
 };
 use crate::programs::file::executed;
 use crate::programs::label::{self, EEXIST, ENTERING};
+use crate::programs::record::Task;
 use crate::programs::{event, executables, record, settle, syscall};
 use crate::scratch::{OF_CALLS, emit, scratch};
 use aya_ebpf::helpers::generated::{
@@ -24,7 +25,7 @@ use procmon_probe_ebpf::abi::{
     CGROUP_CONTAINER, CGROUP_NAME, CGROUP_POD, CgroupEntry, ContainerEvent, EVENT_CONTAINER,
     EVENT_EXEC, EVENT_EXIT, EVENT_FORK, ExecEvent, Loss, MAX_ARGV, ProcessEvent,
     SENTINEL_CONTAINER, TASK_BORN_BEFORE, TASK_ENTERED, TASK_MAY_BE_IN_CALL, TASK_NEW,
-    TASK_PENDING, TASK_ROLLED_BACK, TASK_RUNTIME, TaskRecord,
+    TASK_PENDING, TASK_ROLLED_BACK, TASK_RUNTIME,
 };
 
 const CLONE_THREAD: u64 = 0x1_0000;
@@ -37,8 +38,8 @@ const CLONE_NEW: u64 = 0x7e02_0000;
 /// Announces the beginning or the end of a process.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub(crate) extern "C" fn announce(buffer: u32, kind: u32, task: u64) -> u32 {
-    let Some(record) = record::of_task(task) else {
+pub(crate) extern "C" fn announce(buffer: u32, kind: u32, task_struct: u64) -> u32 {
+    let Some(task) = Task::of(task_struct) else {
         return 0;
     };
     let Some(buffer) = scratch(buffer) else {
@@ -47,9 +48,9 @@ pub(crate) extern "C" fn announce(buffer: u32, kind: u32, task: u64) -> u32 {
     let event = buffer.cast::<ProcessEvent>();
     // SAFETY: the buffer is larger than the record, and nothing else uses it.
     unsafe {
-        fill(event, kind, task, record);
+        fill(event, kind, task_struct, task);
         if kind == EVENT_EXIT {
-            (*event).status = task::exit_status(task);
+            (*event).status = task::exit_status(task_struct);
         }
     }
     emit(buffer, size_of::<ProcessEvent>(), Loss::RingProcess);
@@ -58,23 +59,23 @@ pub(crate) extern "C" fn announce(buffer: u32, kind: u32, task: u64) -> u32 {
 
 /// Writes what all records of processes share.
 #[inline(always)]
-unsafe fn fill(event: *mut ProcessEvent, kind: u32, task: u64, record: *mut TaskRecord) {
+unsafe fn fill(event: *mut ProcessEvent, kind: u32, task_struct: u64, task: Task) {
     // SAFETY: the caller's.
     unsafe {
         (*event).kind = kind;
-        (*event).container = (*record).container;
-        (*event).exe = (*record).exe;
-        (*event).flags = (*record).flags;
-        (*event).tgid = task::tgid(task);
-        (*event).parent_tgid = task::parent_tgid(task);
+        (*event).container = task.container();
+        (*event).exe = task.exe();
+        (*event).flags = task.flags();
+        (*event).tgid = task::tgid(task_struct);
+        (*event).parent_tgid = task::parent_tgid(task_struct);
         (*event).status = 0;
         (*event).pad = 0;
         (*event).time = bpf_ktime_get_ns();
         // What holds of a process holds of its first thread: credentials are each thread's own.
         let speaks = if kind == EVENT_EXIT {
-            task::leader(task)
+            task::leader(task_struct)
         } else {
-            task
+            task_struct
         };
         cred::privileges(speaks, &raw mut (*event).privileges);
     }
@@ -112,10 +113,8 @@ fn newtask(child: u64, clone_flags: u64) -> Option<()> {
         )?;
     } else {
         // A child that is made outside stays its parent's, as one that leaves would.
-        let parent = record::current()?;
-        // SAFETY: a map value.
-        let (container, exe, flags) =
-            unsafe { ((*parent).container, (*parent).exe, (*parent).flags) };
+        let parent = Task::current()?;
+        let (container, exe, flags) = (parent.container(), parent.exe(), parent.flags());
         label::insert(child, container, exe, flags & !OWN | born)?;
     }
     if clone_flags & CLONE_THREAD == 0 {
@@ -138,38 +137,33 @@ fn on_sched_process_exec(ctx: BtfTracePointContext) -> i32 {
 }
 
 #[inline(always)]
-fn exec(task: u64, bprm: u64) -> Option<()> {
+fn exec(task_struct: u64, bprm: u64) -> Option<()> {
     if closed() {
         return None;
     }
-    let record = record::of_task(task)?;
+    let task = Task::of(task_struct)?;
     let program: u64 = read(bprm, offset!(bprm_file));
     let script =
         read::<u64>(bprm, offset!(bprm_filename)) != read::<u64>(bprm, offset!(bprm_interp));
-    let tgid = task::tgid(task);
-    // SAFETY: a map value of the current task.
-    let (container, caller, flags) =
-        unsafe { ((*record).container, (*record).exe, (*record).flags) };
+    let tgid = task::tgid(task_struct);
+    let (container, caller, flags) = (task.container(), task.exe(), task.flags());
     let exe = executables::exe_slot(OF_CALLS, container, program, tgid);
-    // SAFETY: as above.
-    unsafe {
-        (*record).exe = exe;
-        record::forget_call(record);
-        // `TASK_ENTERED` stays: user space learns from it who came by `exec`.
-        (*record).flags = flags & !(TASK_RUNTIME | TASK_PENDING);
-    }
-    exec_event(task, flags, u32::from(script));
+    task.set_exe(exe);
+    task.forget_call();
+    // `TASK_ENTERED` stays: user space learns from it who came by `exec`.
+    task.set_flags(flags & !(TASK_RUNTIME | TASK_PENDING));
+    exec_event(task_struct, flags, u32::from(script));
     if open() {
         let user = if flags & TASK_PENDING != 0 {
             // The command's own first program: as strace shows it, the call is the program's.
-            syscall::begin_exec(record);
+            syscall::begin_exec(task);
             exe
         } else {
             caller
         };
         executed::executed(user, program, if script { bprm } else { 0 });
         event::memory_executed(program);
-        event::credentials_changed(task);
+        event::credentials_changed(task_struct);
     }
     Some(())
 }
@@ -177,14 +171,14 @@ fn exec(task: u64, bprm: u64) -> Option<()> {
 /// Announces an executed program, with its arguments and working directory.
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn exec_event(task: u64, flags: u32, script: u32) -> u32 {
-    let Some(record) = record::of_task(task) else {
+extern "C" fn exec_event(task_struct: u64, flags: u32, script: u32) -> u32 {
+    let Some(task) = Task::of(task_struct) else {
         return 0;
     };
     let Some(buffer) = scratch(OF_CALLS) else {
         return 0;
     };
-    let mm: u64 = read(task, offset!(task_mm));
+    let mm: u64 = read(task_struct, offset!(task_mm));
     let start: u64 = read(mm, offset!(mm_arg_start));
     let full = read::<u64>(mm, offset!(mm_arg_end)).wrapping_sub(start);
     let wanted = if full >= MAX_ARGV as u64 {
@@ -196,14 +190,14 @@ extern "C" fn exec_event(task: u64, flags: u32, script: u32) -> u32 {
     let event = buffer.cast::<ExecEvent>();
     // SAFETY: the buffer is larger than the record and the longest arguments, and nothing else uses it.
     unsafe {
-        fill(&raw mut (*event).process, EVENT_EXEC, task, record);
+        fill(&raw mut (*event).process, EVENT_EXEC, task_struct, task);
         (*event).process.flags = flags;
         (*event).script = script;
         (*event).argv_full = full as u32;
-        (*event).uid_before = (*record).uid;
-        (*event).gid_before = (*record).gid;
-        (*event).effective_before = (*record).caps;
-        (*event).permitted_before = (*record).permitted;
+        (*event).uid_before = task.uid();
+        (*event).gid_before = task.gid();
+        (*event).effective_before = task.caps();
+        (*event).permitted_before = task.permitted();
         let wanted = wanted & (MAX_ARGV as u64 - 1);
         let failed = bpf_probe_read_user(
             (*buffer).bytes.as_mut_ptr().add(head).cast(),
@@ -213,7 +207,7 @@ extern "C" fn exec_event(task: u64, flags: u32, script: u32) -> u32 {
         let argv_len = if failed { 0 } else { wanted };
         (*event).argv_len = argv_len as u32;
         let from = head as u64 + argv_len;
-        let fs: u64 = read(task, offset!(task_fs));
+        let fs: u64 = read(task_struct, offset!(task_fs));
         let mount: u64 = read(fs, offset!(fs_pwd) + offset!(path_mnt));
         let dentry: u64 = read(fs, offset!(fs_pwd) + offset!(path_dentry));
         let end = path::names(OF_CALLS, from, mount, dentry);
@@ -239,18 +233,18 @@ fn on_sched_process_exit(ctx: BtfTracePointContext) -> i32 {
 }
 
 #[inline(always)]
-fn exit(task: u64) -> Option<()> {
+fn exit(task_struct: u64) -> Option<()> {
     if closed() {
         return None;
     }
-    let record = record::of_task(task)?;
+    let task = Task::of(task_struct)?;
     // Its stack, by which the cache knows it, is another task's soon.
     record::make_stale();
     // SAFETY: a map value of the current task.
     unsafe {
-        let rolled_back = (*record).flags & TASK_ROLLED_BACK != 0;
-        let in_call = record::ends_in_call(record);
-        if let Some(row) = settle::all(record)
+        let rolled_back = task.flags() & TASK_ROLLED_BACK != 0;
+        let in_call = task.ends_in_call();
+        if let Some(row) = settle::all(task)
             && (in_call || rolled_back)
         {
             add_local(&raw mut (*row).no_return, 1);
@@ -259,12 +253,12 @@ fn exit(task: u64) -> Option<()> {
                 // sum is right.
                 add_local(&raw mut (*row).restarted, u64::MAX);
             }
-            (*record).flags &= !TASK_ROLLED_BACK;
+            task.set_flags(task.flags() & !TASK_ROLLED_BACK);
         }
     }
     // The last thread speaks for the process; of two that end at once both may.
-    if task::live_threads(task) == 0 {
-        announce(OF_CALLS, EVENT_EXIT, task);
+    if task::live_threads(task_struct) == 0 {
+        announce(OF_CALLS, EVENT_EXIT, task_struct);
     }
     Some(())
 }
@@ -295,22 +289,22 @@ fn is_ours(cgroup: u64) -> bool {
 }
 
 #[inline(always)]
-fn attached(to: u64, task: u64) -> Option<()> {
+fn attached(to: u64, task_struct: u64) -> Option<()> {
     if config!(tree) != 0 || !is_ours(to) {
         return None;
     }
     // Who leaves is watched on: leaving would be the easiest way out of sight.
     let container = label::container_of(to)?;
-    if let Some(record) = record::of_task(task) {
-        let here = record::container_of(record);
+    if let Some(task) = Task::of(task_struct) {
+        let here = task.container();
         if here == SENTINEL_CONTAINER || container == here {
             return None;
         }
-        label::remove(task);
+        label::remove(task_struct);
     }
-    label::enter(OF_CALLS, task, container, ENTERING)?;
-    if task::is_leader(task) {
-        announce(OF_CALLS, EVENT_FORK, task);
+    label::enter(OF_CALLS, task_struct, container, ENTERING)?;
+    if task::is_leader(task_struct) {
+        announce(OF_CALLS, EVENT_FORK, task_struct);
     }
     Some(())
 }

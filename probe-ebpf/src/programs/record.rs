@@ -9,12 +9,6 @@ use procmon_probe_ebpf::abi::{
     CACHED_CPUS, CallKind, CpuCache, MAX_TASKS, NO_CONVENTION, TaskRecord,
 };
 
-/// The record of the current task; none for a task outside the target.
-#[inline(always)]
-pub(crate) fn current() -> Option<*mut TaskRecord> {
-    in_slot(current_slot())
-}
-
 /// Slot of the current task; 0 for a task outside the target.
 ///
 /// A cache per CPU answers for the task that ran last; a global epoch, changed by every change of
@@ -36,7 +30,7 @@ pub(crate) fn current_slot() -> u64 {
     }
 }
 
-/// Where the record of the current task is, for [`record_at`], by the address of its registers. None where the cache
+/// Where the record of the current task is, for [`Task::at`], by the address of its registers. None where the cache
 /// does not know it, and [`look_up`] does.
 ///
 /// A stack serves another task once its own has ended: `sched_process_exit` makes the cache stale.
@@ -45,21 +39,6 @@ pub(crate) fn calling(cache: Option<*mut CpuCache>, regs: u64) -> Option<u64> {
     let cache = cache?;
     // SAFETY: the cache is this CPU's.
     unsafe { ((*cache).regs == regs && (*cache).epoch == state!(epoch)).then_some((*cache).record) }
-}
-
-/// The record at a place; none for a task outside the target, and while the window is not open.
-#[inline(always)]
-pub(crate) fn at(place: u64) -> Option<*mut TaskRecord> {
-    let place = opaque(place);
-    if place > size_of::<TaskRecord>() as u64 * u64::from(MAX_TASKS - 1) {
-        return None;
-    }
-    // SAFETY: the place is that of a record.
-    Some(unsafe {
-        (&raw mut RECORDS)
-            .byte_add(place as usize)
-            .cast::<TaskRecord>()
-    })
 }
 
 /// The place of a slot's record; beyond the last for slot 0.
@@ -84,12 +63,9 @@ pub(crate) extern "C" fn look_up(regs: u64) -> u64 {
         Some(cache) => unsafe { found(cache, task, regs, epoch) },
         None => slot_of(task),
     };
-    if let Some(record) = in_slot(slot) {
-        // SAFETY: a map value of the current task.
-        unsafe {
-            (*record).regs = regs;
-            (*record).convention_at = regs::convention_at(task, regs);
-        }
+    if let Some(found) = Task::in_slot(slot) {
+        found.set_regs(regs);
+        found.set_convention_at(regs::convention_at(task, regs));
     }
     slot
 }
@@ -130,18 +106,6 @@ pub(crate) fn slot_of(task: u64) -> u64 {
     unsafe { TASKS.get(task) }.map_or(0, |slot| u64::from(*slot))
 }
 
-/// The record in a slot; none in slot 0.
-#[inline(always)]
-pub(crate) fn in_slot(slot: u64) -> Option<*mut TaskRecord> {
-    at(place_of(slot))
-}
-
-/// The record of any task.
-#[inline(always)]
-pub(crate) fn of_task(task: u64) -> Option<*mut TaskRecord> {
-    in_slot(slot_of(task))
-}
-
 /// Makes cached labels stale.
 #[inline(always)]
 pub(crate) fn make_stale() {
@@ -149,74 +113,183 @@ pub(crate) fn make_stale() {
     add(unsafe { &raw mut STATE.epoch }, 1);
 }
 
+/// A task of the target, by its record.
+#[derive(Clone, Copy)]
+pub(crate) struct Task(*mut TaskRecord);
+
+/// Safe access to members of a record.
+macro_rules! members {
+    ($($member:ident $set:ident: $type:ty,)*) => {
+        impl Task {
+            $(
+                #[inline(always)]
+                pub(crate) fn $member(self) -> $type {
+                    // SAFETY: `at` has found the record within the table, where it stays.
+                    unsafe { (*self.0).$member }
+                }
+
+                #[inline(always)]
+                #[allow(dead_code, reason = "not every member is written")]
+                pub(crate) fn $set(self, value: $type) {
+                    // SAFETY: as above.
+                    unsafe { (*self.0).$member = value }
+                }
+            )*
+        }
+    };
+}
+
+members! {
+    container set_container: u32,
+    exe set_exe: u32,
+    flags set_flags: u32,
+    in_call set_in_call: u32,
+    abi set_abi: u32,
+    row set_row: u32,
+    chance set_chance: u32,
+    first_row set_first_row: u32,
+    second_row set_second_row: u32,
+    sockets set_sockets: u32,
+    uid set_uid: u32,
+    gid set_gid: u32,
+    caps set_caps: u64,
+    permitted set_permitted: u64,
+    errno set_errno: u32,
+    convention set_convention: u32,
+    id set_id: u64,
+    task set_task: u64,
+    regs set_regs: u64,
+    convention_at set_convention_at: u64,
+    returns set_returns: u64,
+    failures set_failures: u64,
+    kind set_kind: u64,
+    sock set_sock: u64,
+    sock_number set_sock_number: u64,
+    asked set_asked: u32,
+    settled_first set_settled_first: u32,
+    settled_second set_settled_second: u32,
+    opening_at set_opening_at: u32,
+    opening set_opening: u64,
+    entered_ns set_entered_ns: u64,
+    resolver set_resolver: u64,
+    file set_file: u64,
+    moved set_moved: u64,
+    moves_in set_moves_in: u64,
+    moves_out set_moves_out: u64,
+    bytes_in set_bytes_in: u64,
+    bytes_out set_bytes_out: u64,
+    untimed set_untimed: u32,
+    tgid set_tgid: u32,
+    bucket set_bucket: u32,
+    quick set_quick: u32,
+    repeats set_repeats: u32,
+    slot set_slot: u32,
+}
+
+impl Task {
+    /// The current task; none outside the target.
+    #[inline(always)]
+    pub(crate) fn current() -> Option<Self> {
+        Self::in_slot(current_slot())
+    }
+
+    /// The task in a slot; none in slot 0.
+    #[inline(always)]
+    pub(crate) fn in_slot(slot: u64) -> Option<Self> {
+        Self::at(place_of(slot))
+    }
+
+    /// Any task, by its `task_struct`; none outside the target.
+    #[inline(always)]
+    pub(crate) fn of(task_struct: u64) -> Option<Self> {
+        Self::in_slot(slot_of(task_struct))
+    }
+
+    /// The task whose record is at a place; none outside the target, and while the window is not open.
+    #[inline(always)]
+    pub(crate) fn at(place: u64) -> Option<Self> {
+        let place = opaque(place);
+        if place > size_of::<TaskRecord>() as u64 * u64::from(MAX_TASKS - 1) {
+            return None;
+        }
+        // SAFETY: the place is that of a record.
+        Some(Self(unsafe {
+            (&raw mut RECORDS)
+                .byte_add(place as usize)
+                .cast::<TaskRecord>()
+        }))
+    }
+
+    /// Writes all of the record of a task that begins.
+    #[inline(always)]
+    pub(crate) fn fill(self, record: TaskRecord) {
+        // SAFETY: as for members.
+        unsafe { *self.0 = record };
+    }
+
+    /// Returns that the record holds, while the task may be counting.
+    #[inline(always)]
+    pub(crate) fn returns_now(self) -> u64 {
+        // SAFETY: as for members.
+        unsafe { core::ptr::read_volatile(&raw const (*self.0).returns) }
+    }
+
+    /// What the call does. One byte is read faster than it is taken out of the word.
+    #[inline(always)]
+    fn call(self) -> *const CallKind {
+        // SAFETY: as for members.
+        unsafe { (&raw const (*self.0).kind).cast() }
+    }
+
+    /// What must be done before the call runs, of `AT_ENTRY_…`.
+    #[inline(always)]
+    pub(crate) fn acts_at_entry(self) -> u8 {
+        // SAFETY: as for members.
+        unsafe { (*self.call()).at_entry }
+    }
+
+    /// What the call does, of `CALL_…`.
+    #[inline(always)]
+    pub(crate) fn kind_of(self) -> u8 {
+        // SAFETY: as for members.
+        unsafe { (*self.call()).kind }
+    }
+
+    /// The next call must be looked at again.
+    #[inline(always)]
+    pub(crate) fn forget_call(self) {
+        self.set_convention(NO_CONVENTION);
+        self.set_repeats(NO_CONVENTION);
+    }
+
+    /// Forgets what the last call has kept of its descriptors.
+    #[inline(always)]
+    pub(crate) fn forget_descriptors(self) {
+        self.set_first_row(0);
+        self.set_second_row(0);
+        self.set_sockets(0);
+        self.set_sock(0);
+    }
+
+    /// A task that begins a call has returned from the last one, also when another task was in the middle
+    /// of the program that should have seen it.
+    #[inline(always)]
+    pub(crate) fn return_missed(self) {
+        self.set_returns(self.returns() + u64::from(self.in_call() != 0));
+        self.set_in_call(0);
+    }
+
+    /// The task ends in the call that its record tells. Where a hook may be skipped, its registers say whether
+    /// that is so.
+    #[inline(always)]
+    pub(crate) fn ends_in_call(self) -> bool {
+        self.in_call() != 0
+            && (config!(preemptible) == 0 || regs::number(self.regs()) as u32 == self.id() as u32)
+    }
+}
+
 /// The current process, of the target.
 #[inline(always)]
 pub(crate) fn current_tgid() -> u32 {
-    // SAFETY: a map value of the current task.
-    current().map_or(0, |record| unsafe { (*record).tgid })
-}
-
-#[inline(always)]
-pub(crate) fn container_of(record: *mut TaskRecord) -> u32 {
-    // SAFETY: a map value.
-    unsafe { (*record).container }
-}
-
-/// The next call must be looked at anew.
-#[inline(always)]
-pub(crate) unsafe fn forget_call(record: *mut TaskRecord) {
-    // SAFETY: the caller's: a map value of the current task.
-    unsafe {
-        (*record).convention = NO_CONVENTION;
-        (*record).repeats = NO_CONVENTION;
-    }
-}
-
-/// What the last call has kept of its descriptors.
-#[inline(always)]
-pub(crate) unsafe fn forget_descriptors(record: *mut TaskRecord) {
-    // SAFETY: the caller's: a map value.
-    unsafe {
-        (*record).first_row = 0;
-        (*record).second_row = 0;
-        (*record).sockets = 0;
-        (*record).sock = 0;
-    }
-}
-
-/// A task that begins a call has returned from the last one, also when another task was in the middle
-/// of the program that should have seen it.
-#[inline(always)]
-pub(crate) unsafe fn return_missed(record: *mut TaskRecord) {
-    // SAFETY: the caller's: a map value of the current task.
-    unsafe {
-        (*record).returns += u64::from((*record).in_call != 0);
-        (*record).in_call = 0;
-    }
-}
-
-/// What must be done before the call runs.
-#[inline(always)]
-pub(crate) unsafe fn acts_at_entry(record: *mut TaskRecord) -> u8 {
-    // SAFETY: the caller's: a map value. One byte is read faster than it is taken out of the word.
-    unsafe { (*(&raw const (*record).kind).cast::<CallKind>()).at_entry }
-}
-
-/// What the call does, of `CALL_…`.
-#[inline(always)]
-pub(crate) unsafe fn kind_of(record: *mut TaskRecord) -> u8 {
-    // SAFETY: the caller's: a map value.
-    unsafe { (*(&raw const (*record).kind).cast::<CallKind>()).kind }
-}
-
-/// The task ends in the call that its record tells. Where a hook may be skipped, its registers say whether
-/// that is so.
-#[inline(always)]
-pub(crate) unsafe fn ends_in_call(record: *mut TaskRecord) -> bool {
-    // SAFETY: the caller's: a map value.
-    unsafe {
-        (*record).in_call != 0
-            && (config!(preemptible) == 0
-                || regs::number((*record).regs) as u32 == (*record).id as u32)
-    }
+    Task::current().map_or(0, Task::tgid)
 }

@@ -6,7 +6,8 @@ use crate::kernel::hook::number_copied;
 use crate::kernel::{cgroup, file, task};
 use crate::maps::{ROOTS, config, state};
 use crate::programs::network::listeners;
-use crate::programs::{executables, label, process, record};
+use crate::programs::record::Task;
+use crate::programs::{executables, label, process};
 use crate::scratch::{OF_ITERATORS, scratch};
 use aya_ebpf::helpers::generated::{bpf_probe_read_kernel_str, bpf_seq_write};
 use procmon_probe_ebpf::abi::{
@@ -54,10 +55,9 @@ fn scan_files(ctx: *mut core::ffi::c_void) -> i32 {
 }
 
 #[inline(always)]
-fn list_file(seq: *mut core::ffi::c_void, task: u64, opened: u64) -> Option<()> {
-    let record = record::of_task(task)?;
-    // SAFETY: a map value.
-    let (exe, tgid) = unsafe { ((*record).exe, (*record).tgid) };
+fn list_file(seq: *mut core::ffi::c_void, task_struct: u64, opened: u64) -> Option<()> {
+    let task = Task::of(task_struct)?;
+    let (exe, tgid) = (task.exe(), task.tgid());
     let inode = file::inode(opened);
     let buffer = scratch(OF_ITERATORS)?;
     if file::is_socket(file::mode(inode)) {
@@ -83,7 +83,7 @@ fn list_file(seq: *mut core::ffi::c_void, task: u64, opened: u64) -> Option<()> 
 #[inline(always)]
 fn label_found(task: u64) -> Option<()> {
     // A process that has ended and waits for its parent does nothing any more.
-    if record::of_task(task).is_some() || task::live_threads(task) == 0 {
+    if Task::of(task).is_some() || task::live_threads(task) == 0 {
         return None;
     }
     let tgid = task::tgid(task);

@@ -5,12 +5,11 @@
 
 use crate::atomics::{add, add_errno, add_local, processor};
 use crate::maps::{FILE_ROWS, PEER_ROWS, SYSCALL_ROWS, config, open};
-use crate::programs::{latency, record};
+use crate::programs::latency;
+use crate::programs::record::Task;
 use aya_ebpf::macros::raw_tracepoint;
 use aya_ebpf::programs::RawTracePointContext;
-use procmon_probe_ebpf::abi::{
-    FileOp, MOVED_PEER, ROW_ERRNOS, ROWS_SYSCALLS, SyscallRow, TaskRecord,
-};
+use procmon_probe_ebpf::abi::{FileOp, MOVED_PEER, ROW_ERRNOS, ROWS_SYSCALLS, SyscallRow};
 
 /// This CPU's counts of a row. Those of row 0, which stands for none, nobody reads.
 #[inline(always)]
@@ -20,19 +19,19 @@ pub(crate) fn syscall_row(row: u32) -> Option<*mut SyscallRow> {
 
 /// Counts the returns that the record holds into its row.
 #[inline(always)]
-pub(crate) unsafe fn calls(record: *mut TaskRecord) -> Option<*mut SyscallRow> {
+pub(crate) fn calls(task: Task) -> Option<*mut SyscallRow> {
     // SAFETY: the caller's: a map value.
     unsafe {
         if config!(latency) != 0 {
-            latency::settle(record);
+            latency::settle(task);
         }
-        let row = (*record).row;
+        let row = task.row();
         let counts = syscall_row(row)?;
-        add_local(&raw mut (*counts).calls, (*record).returns);
-        (*record).returns = 0;
-        if (*record).failures != 0 {
-            count_errno(row, (*record).errno, (*record).failures);
-            (*record).failures = 0;
+        add_local(&raw mut (*counts).calls, task.returns());
+        task.set_returns(0);
+        if task.failures() != 0 {
+            count_errno(row, task.errno(), task.failures());
+            task.set_failures(0);
         }
         Some(counts)
     }
@@ -40,28 +39,25 @@ pub(crate) unsafe fn calls(record: *mut TaskRecord) -> Option<*mut SyscallRow> {
 
 /// Nobody will see the task's call return, if it is in one: counts it. The row of the last call.
 #[inline(always)]
-pub(crate) unsafe fn all(record: *mut TaskRecord) -> Option<*mut SyscallRow> {
-    // SAFETY: the caller's: a map value.
-    unsafe {
-        record::return_missed(record);
-        transfers(record);
-        calls(record)
-    }
+pub(crate) fn all(task: Task) -> Option<*mut SyscallRow> {
+    task.return_missed();
+    transfers(task);
+    calls(task)
 }
 
 /// Run by user space, with a task's slot, once the window is over: counts what the record holds, and the
 /// call that is under way. The number of returns that no row had counted; while the window is open, nothing else.
 #[raw_tracepoint]
 fn settle_task(ctx: RawTracePointContext) -> i32 {
-    let Some(record) = record::in_slot(ctx.arg(0)) else {
+    let Some(task) = Task::in_slot(ctx.arg(0)) else {
         return 0;
     };
     // SAFETY: a map value; volatile since its task may be counting.
     unsafe {
-        let returns = core::ptr::read_volatile(&raw const (*record).returns) as i32;
+        let returns = task.returns_now() as i32;
         if !open() {
-            let in_call = (*record).in_call != 0;
-            if let Some(row) = all(record)
+            let in_call = task.in_call() != 0;
+            if let Some(row) = all(task)
                 && in_call
             {
                 add_local(&raw mut (*row).unfinished, 1);
@@ -99,18 +95,18 @@ pub(crate) extern "C" fn count_errno(row: u32, errno: u32, failures: u64) -> u32
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub(crate) extern "C" fn settle_held(slot: u64) -> u32 {
-    if let Some(record) = record::in_slot(slot) {
-        transfers(record);
+    if let Some(task) = Task::in_slot(slot) {
+        transfers(task);
     }
     0
 }
 
 /// Counts what a record holds into its row.
 #[inline(always)]
-fn transfers(record: *mut TaskRecord) {
+fn transfers(task: Task) {
     // SAFETY: map values.
     unsafe {
-        let moved = (*record).moved;
+        let moved = task.moved();
         if moved == 0 {
             return;
         }
@@ -136,18 +132,18 @@ fn transfers(record: *mut TaskRecord) {
                 &raw mut (*counts).bytes_written,
             )
         };
-        if (*record).moves_in != 0 {
-            add(times_in, (*record).moves_in);
-            add(bytes_in, (*record).bytes_in);
+        if task.moves_in() != 0 {
+            add(times_in, task.moves_in());
+            add(bytes_in, task.bytes_in());
         }
-        if (*record).moves_out != 0 {
-            add(times_out, (*record).moves_out);
-            add(bytes_out, (*record).bytes_out);
+        if task.moves_out() != 0 {
+            add(times_out, task.moves_out());
+            add(bytes_out, task.bytes_out());
         }
-        (*record).moved = 0;
-        (*record).moves_in = 0;
-        (*record).moves_out = 0;
-        (*record).bytes_in = 0;
-        (*record).bytes_out = 0;
+        task.set_moved(0);
+        task.set_moves_in(0);
+        task.set_moves_out(0);
+        task.set_bytes_in(0);
+        task.set_bytes_out(0);
     }
 }

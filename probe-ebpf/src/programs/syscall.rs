@@ -13,6 +13,7 @@ use crate::kernel::{regs, task};
 use crate::maps::{CALLS, DENSE, FREE_SYSCALL_ROWS, SPARSE, SYSCALL_KEYS, config};
 use crate::programs::file::calls;
 use crate::programs::network::{connections, datagrams, listeners, sockets};
+use crate::programs::record::Task;
 use crate::programs::{event, latency, record, settle};
 use aya_ebpf::macros::raw_tracepoint;
 use aya_ebpf::programs::RawTracePointContext;
@@ -25,7 +26,7 @@ use procmon_probe_ebpf::abi::{
     CALL_SIGRETURN, CALL_SOCKET, CALL_SOCKETCALL, CALL_UNLINKAT, CALL_WRITE, CallKind,
     DENSE_NUMBERS, IN_CALL, IN_PLAIN_CALL, IN_TIMED_CALL, IN_UNTIMED_CALL, Loss, NO_CONVENTION,
     SyscallKey, TASK_BORN_BEFORE, TASK_MAY_BE_IN_CALL, TASK_NEW, TASK_OPENED, TASK_PENDING,
-    TASK_ROLLED_BACK, TaskRecord,
+    TASK_ROLLED_BACK,
 };
 
 /// `mmap` of memory without a file.
@@ -56,20 +57,17 @@ fn begins(ctx: &RawTracePointContext) {
         enter(ctx.arg(0), ctx.arg(1), UNKNOWN);
         return;
     };
-    let Some(record) = record::at(place) else {
+    let Some(task) = Task::at(place) else {
         return;
     };
-    // SAFETY: a map value of the current task.
-    unsafe {
-        let convention = regs::convention((*record).convention_at);
-        // What is read again after that need not be kept, in registers that must be saved.
-        let id: u64 = ctx.arg(1);
-        if (*record).id == id && (*record).repeats == convention {
-            (*record).in_call = IN_PLAIN_CALL;
-            return;
-        }
-        enter(ctx.arg(0), id, u64::from((*record).slot));
+    let convention = regs::convention(task.convention_at());
+    // What is read again after that need not be kept, in registers that must be saved.
+    let id: u64 = ctx.arg(1);
+    if task.id() == id && task.repeats() == convention {
+        task.set_in_call(IN_PLAIN_CALL);
+        return;
     }
+    enter(ctx.arg(0), id, u64::from(task.slot()));
 }
 
 /// A call begins that is not the same again, or that there is something to do for. Cold, as what follows it: the
@@ -79,28 +77,25 @@ fn begins(ctx: &RawTracePointContext) {
 #[inline(never)]
 extern "C" fn enter(regs: u64, id: u64, slot: u64) -> u32 {
     let slot = known(slot, regs);
-    let Some(record) = record::in_slot(slot) else {
+    let Some(task) = Task::in_slot(slot) else {
         return 0;
     };
-    // SAFETY: a map value of the current task.
-    unsafe {
-        let convention = regs::convention((*record).convention_at);
-        // The same call again, by the same program: row and kind are still here.
-        if (*record).id != id || (*record).convention != convention {
-            let flags = (*record).flags;
-            if flags & TASK_PENDING != 0 {
-                return 0;
-            }
-            (*record).flags = flags & !(BEGUN_UNSEEN | TASK_NEW | TASK_ROLLED_BACK);
-            another(record, id, convention);
+    let convention = regs::convention(task.convention_at());
+    // The same call again, by the same program: row and kind are still here.
+    if task.id() != id || task.convention() != convention {
+        let flags = task.flags();
+        if flags & TASK_PENDING != 0 {
+            return 0;
         }
-        let acts = record::acts_at_entry(record);
-        if acts & AT_ENTRY_CHECK != 0 {
-            record::return_missed(record);
-        }
-        begin(record);
-        at_entry(acts, regs, (*record).kind, slot);
+        task.set_flags(flags & !(BEGUN_UNSEEN | TASK_NEW | TASK_ROLLED_BACK));
+        another(task, id, convention);
     }
+    let acts = task.acts_at_entry();
+    if acts & AT_ENTRY_CHECK != 0 {
+        task.return_missed();
+    }
+    begin(task);
+    at_entry(acts, regs, task.kind(), slot);
     0
 }
 
@@ -116,76 +111,60 @@ fn known(slot: u64, regs: u64) -> u64 {
 
 /// The task is in a call from now on.
 #[inline(always)]
-unsafe fn begin(record: *mut TaskRecord) {
-    // SAFETY: the caller's: a map value of the current task.
-    unsafe {
-        (*record).in_call = IN_CALL;
-        if config!(latency) != 0 {
-            (*record).in_call = latency::begun(record);
-        }
+fn begin(task: Task) {
+    task.set_in_call(IN_CALL);
+    if config!(latency) != 0 {
+        task.set_in_call(latency::begun(task));
     }
 }
 
 /// Keeps in the record what the return of a call needs, which counts it.
 #[inline(always)]
-unsafe fn another(record: *mut TaskRecord, id: u64, convention: u32) {
+fn another(task: Task, id: u64, convention: u32) {
     let (number, abi) = (id as u32, regs::abi(convention, id));
-    // SAFETY: the caller's: a map value of the current task.
-    unsafe {
-        if config!(preemptible) != 0 {
-            record::return_missed(record);
-        }
-        settle::calls(record);
-        (*record).row = row((*record).exe, abi, number);
-        (*record).abi = abi;
-        (*record).kind = kind(abi, number);
-        if config!(latency) != 0 {
-            (*record).kind |= u64::from(AT_ENTRY_TIME) << AT_ENTRY_SHIFT;
-        }
-        if config!(preemptible) != 0 {
-            (*record).kind |= u64::from(AT_ENTRY_CHECK) << AT_ENTRY_SHIFT;
-        }
-        (*record).id = id;
-        (*record).errno = 0;
-        (*record).convention = convention;
-        (*record).repeats =
-            if record::kind_of(record) == CALL_PLAIN && record::acts_at_entry(record) == 0 {
-                convention
-            } else {
-                NO_CONVENTION
-            };
+    if config!(preemptible) != 0 {
+        task.return_missed();
     }
+    settle::calls(task);
+    task.set_row(row(task.exe(), abi, number));
+    task.set_abi(abi);
+    task.set_kind(kind(abi, number));
+    if config!(latency) != 0 {
+        task.set_kind(task.kind() | u64::from(AT_ENTRY_TIME) << AT_ENTRY_SHIFT);
+    }
+    if config!(preemptible) != 0 {
+        task.set_kind(task.kind() | u64::from(AT_ENTRY_CHECK) << AT_ENTRY_SHIFT);
+    }
+    task.set_id(id);
+    task.set_errno(0);
+    task.set_convention(convention);
+    let is_plain = task.kind_of() == CALL_PLAIN && task.acts_at_entry() == 0;
+    task.set_repeats(if is_plain { convention } else { NO_CONVENTION });
 }
 
 /// A call returns that is not the one which its record tells: another task was in the middle of the program that
 /// should have seen it begin. What comes back from a signal's handler has the number of the interrupted call; a
 /// new program, on arm64, has none.
 #[inline(always)]
-unsafe fn is_another(record: *mut TaskRecord, regs: u64) -> bool {
+fn is_another(task: Task, regs: u64) -> bool {
     if config!(preemptible) == 0 {
         return false;
     }
     let number = regs::number(regs);
-    // SAFETY: the caller's: a map value of the current task.
-    unsafe {
-        (*record).in_call != 0
-            && number >= 0
-            && number as u32 != (*record).id as u32
-            && record::kind_of(record) != CALL_SIGRETURN
-    }
+    task.in_call() != 0
+        && number >= 0
+        && number as u32 != task.id() as u32
+        && task.kind_of() != CALL_SIGRETURN
 }
 
 /// A command's first program: the call began before anything was counted.
 #[inline(always)]
-pub(crate) fn begin_exec(record: *mut TaskRecord) {
+pub(crate) fn begin_exec(task: Task) {
     // execve on amd64 and arm64, whose probes execute programs of 64 bits.
     let number = if config!(arch) == 1 { 59 } else { 221 };
-    // SAFETY: a map value of the current task.
-    unsafe {
-        another(record, number, 0);
-        begin(record);
-        (*record).flags &= !BEGUN_UNSEEN;
-    }
+    another(task, number, 0);
+    begin(task);
+    task.set_flags(task.flags() & !BEGUN_UNSEEN);
 }
 
 /// What a call does.
@@ -265,37 +244,34 @@ fn returns(ctx: &RawTracePointContext) {
         exit(regs, result, UNKNOWN, NOT_COUNTED);
         return;
     };
-    let Some(record) = record::at(place) else {
+    let Some(task) = Task::at(place) else {
         return;
     };
-    // SAFETY: a map value of the current task.
-    unsafe {
-        let in_call = (*record).in_call;
-        if in_call & (IN_PLAIN_CALL | IN_CALL) == 0 || is_another(record, regs) {
-            exit(regs, result, u64::from((*record).slot), NOT_COUNTED);
+    let in_call = task.in_call();
+    if in_call & (IN_PLAIN_CALL | IN_CALL) == 0 || is_another(task, regs) {
+        exit(regs, result, u64::from(task.slot()), NOT_COUNTED);
+        return;
+    }
+    if regs::is_errno(result) {
+        if task.errno() != -result as u32 {
+            exit(regs, result, u64::from(task.slot()), NOT_COUNTED);
             return;
         }
-        if regs::is_errno(result) {
-            if (*record).errno != -result as u32 {
-                exit(regs, result, u64::from((*record).slot), NOT_COUNTED);
-                return;
-            }
-            (*record).failures += 1;
+        task.set_failures(task.failures() + 1);
+    }
+    task.set_in_call(0);
+    task.set_returns(task.returns() + 1);
+    if in_call == IN_PLAIN_CALL {
+        return;
+    }
+    let (kind, slot) = (task.kind(), u64::from(task.slot()));
+    match kind as u8 {
+        CALL_PLAIN => {}
+        CALL_READ | CALL_WRITE | CALL_DESCRIPTOR => {
+            calls::descriptor_done(regs, kind, result, slot);
         }
-        (*record).in_call = 0;
-        (*record).returns += 1;
-        if in_call == IN_PLAIN_CALL {
-            return;
-        }
-        let (kind, slot) = ((*record).kind, u64::from((*record).slot));
-        match kind as u8 {
-            CALL_PLAIN => {}
-            CALL_READ | CALL_WRITE | CALL_DESCRIPTOR => {
-                calls::descriptor_done(regs, kind, result, slot);
-            }
-            _ => {
-                exit(regs, result, slot, COUNTED);
-            }
+        _ => {
+            exit(regs, result, slot, COUNTED);
         }
     }
 }
@@ -306,55 +282,52 @@ fn returns(ctx: &RawTracePointContext) {
 #[inline(never)]
 extern "C" fn exit(regs: u64, result: i64, slot: u64, counted: u32) -> u32 {
     let slot = known(slot, regs);
-    let Some(record) = record::in_slot(slot) else {
+    let Some(task) = Task::in_slot(slot) else {
         return 0;
     };
-    // SAFETY: a map value of the current task.
-    unsafe {
-        if counted == NOT_COUNTED && is_another(record, regs) {
-            let number = regs::number(regs) as u64;
-            another(record, number, regs::convention((*record).convention_at));
-            (*record).in_call = IN_CALL;
-            at_entry(record::acts_at_entry(record), regs, (*record).kind, slot);
+    if counted == NOT_COUNTED && is_another(task, regs) {
+        let number = regs::number(regs) as u64;
+        another(task, number, regs::convention(task.convention_at()));
+        task.set_in_call(IN_CALL);
+        at_entry(task.acts_at_entry(), regs, task.kind(), slot);
+    }
+    let in_call = task.in_call();
+    if counted == COUNTED {
+        // What it did is left.
+    } else if in_call != 0 {
+        task.set_in_call(0);
+        task.set_returns(task.returns() + 1);
+        if in_call & (IN_TIMED_CALL | IN_UNTIMED_CALL) != 0 && config!(latency) != 0 {
+            latency::returned(slot, task, in_call);
         }
-        let in_call = (*record).in_call;
-        if counted == COUNTED {
-            // What it did is left.
-        } else if in_call != 0 {
-            (*record).in_call = 0;
-            (*record).returns += 1;
-            if in_call & (IN_TIMED_CALL | IN_UNTIMED_CALL) != 0 && config!(latency) != 0 {
-                latency::returned(slot, record, in_call);
-            }
-            if regs::is_errno(result) {
-                failed(record, -result as u32);
-            }
-        } else if (*record).flags & TASK_PENDING != 0 {
-            return 0;
-        } else if (*record).flags & TASK_NEW != 0 {
-            // It returns from the call that made it.
-            (*record).flags &= !TASK_NEW;
-            return 0;
-        } else if result == regs::number(regs) && task::is_trapped((*record).task) {
-            // A filter has made a signal of the call: it is rolled back, and returns its own number.
-            (*record).flags &= !BEGUN_UNSEEN;
-            return 0;
-        } else if (*record).flags & BEGUN_UNSEEN == 0 {
-            if !(-516..=-512).contains(&result) {
-                answered(regs, result, slot);
-            }
-            return 0;
-        } else {
-            // Began before the window: not counted as a call, but what it did counts.
-            recall(regs, slot);
-            if regs::is_errno(result) {
-                return 0;
-            }
-            at_entry(record::acts_at_entry(record), regs, (*record).kind, slot);
+        if regs::is_errno(result) {
+            failed(task, -result as u32);
         }
-        if record::kind_of(record) != CALL_PLAIN {
-            effect(slot, record, regs, (*record).kind, result);
+    } else if task.flags() & TASK_PENDING != 0 {
+        return 0;
+    } else if task.flags() & TASK_NEW != 0 {
+        // It returns from the call that made it.
+        task.set_flags(task.flags() & !TASK_NEW);
+        return 0;
+    } else if result == regs::number(regs) && task::is_trapped(task.task()) {
+        // A filter has made a signal of the call: it is rolled back, and returns its own number.
+        task.set_flags(task.flags() & !BEGUN_UNSEEN);
+        return 0;
+    } else if task.flags() & BEGUN_UNSEEN == 0 {
+        if !(-516..=-512).contains(&result) {
+            answered(regs, result, slot);
         }
+        return 0;
+    } else {
+        // Began before the window: not counted as a call, but what it did counts.
+        recall(regs, slot);
+        if regs::is_errno(result) {
+            return 0;
+        }
+        at_entry(task.acts_at_entry(), regs, task.kind(), slot);
+    }
+    if task.kind_of() != CALL_PLAIN {
+        effect(slot, task, regs, task.kind(), result);
     }
     0
 }
@@ -362,54 +335,50 @@ extern "C" fn exit(regs: u64, result: i64, slot: u64, counted: u32) -> u32 {
 /// Counts a failure, or that the kernel has rolled the call back. The result of rt_sigreturn is what
 /// the interrupted call had, not its own.
 #[inline(always)]
-unsafe fn failed(record: *mut TaskRecord, errno: u32) {
+fn failed(task: Task, errno: u32) {
     // SAFETY: the caller's: a map value of the current task.
     unsafe {
-        let row = (*record).row;
-        if (*record).errno == errno {
-            (*record).failures += 1;
-        } else if record::kind_of(record) == CALL_SIGRETURN {
+        let row = task.row();
+        if task.errno() == errno {
+            task.set_failures(task.failures() + 1);
+        } else if task.kind_of() == CALL_SIGRETURN {
             // No failure at all.
         } else if (512..=516).contains(&errno) {
             if let Some(counts) = settle::syscall_row(row) {
                 add_local(&raw mut (*counts).restarted, 1);
             }
-            (*record).flags |= TASK_ROLLED_BACK;
-            record::forget_call(record);
+            task.set_flags(task.flags() | TASK_ROLLED_BACK);
+            task.forget_call();
         } else {
-            if (*record).failures != 0 {
-                settle::count_errno(row, (*record).errno, (*record).failures);
+            if task.failures() != 0 {
+                settle::count_errno(row, task.errno(), task.failures());
             }
-            (*record).errno = errno;
-            (*record).failures = 1;
+            task.set_errno(errno);
+            task.set_failures(1);
         }
     }
 }
 
 /// The calling convention of the current task's call of this number.
 #[inline(always)]
-unsafe fn abi_of(record: *mut TaskRecord, number: u64) -> u32 {
-    // SAFETY: the caller's: a map value of the current task.
-    regs::abi(regs::convention(unsafe { (*record).convention_at }), number)
+fn abi_of(task: Task, number: u64) -> u32 {
+    regs::abi(regs::convention(task.convention_at()), number)
 }
 
 /// Finds out which call returns that nobody saw begin.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn recall(regs: u64, slot: u64) -> u32 {
-    let Some(record) = record::in_slot(slot) else {
+    let Some(task) = Task::in_slot(slot) else {
         return 0;
     };
     let number = regs::number(regs) as u64;
-    // SAFETY: a map value of the current task.
-    unsafe {
-        let abi = abi_of(record, number);
-        (*record).flags &= !BEGUN_UNSEEN;
-        (*record).id = number;
-        (*record).abi = abi;
-        (*record).kind = kind(abi, number as u32);
-        record::forget_call(record);
-    }
+    let abi = abi_of(task, number);
+    task.set_flags(task.flags() & !BEGUN_UNSEEN);
+    task.set_id(number);
+    task.set_abi(abi);
+    task.set_kind(kind(abi, number as u32));
+    task.forget_call();
     0
 }
 
@@ -419,16 +388,15 @@ extern "C" fn recall(regs: u64, slot: u64) -> u32 {
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn answered(regs: u64, result: i64, slot: u64) -> u32 {
-    let Some(record) = record::in_slot(slot) else {
+    let Some(task) = Task::in_slot(slot) else {
         return 0;
     };
     let number = regs::number(regs);
-    // SAFETY: a map value of the current task.
-    let (abi, exe, task) = unsafe {
-        let abi = abi_of(record, number as u64);
-        (abi, (*record).exe, (*record).task)
+    let (abi, exe, task_struct) = {
+        let abi = abi_of(task, number as u64);
+        (abi, task.exe(), task.task())
     };
-    if !task::is_filtered(task) || result == NOT_BEGUN && task::is_killed(task) {
+    if !task::is_filtered(task_struct) || result == NOT_BEGUN && task::is_killed(task_struct) {
         return 0;
     }
     let row = row(exe, abi, number as u32);
@@ -464,13 +432,12 @@ fn at_entry(acts: u8, regs: u64, kind: u64, slot: u64) {
 #[inline(never)]
 extern "C" fn act_at_entry(regs: u64, kind: u64, slot: u64) -> u32 {
     let kind = CallKind::from_word(kind);
-    let Some(record) = record::in_slot(slot) else {
+    let Some(task) = Task::in_slot(slot) else {
         return 0;
     };
-    // SAFETY: a map value of the current task.
-    let abi = unsafe {
-        record::forget_descriptors(record);
-        (*record).abi
+    let abi = {
+        task.forget_descriptors();
+        task.abi()
     };
     if kind.kind == CALL_MAP && regs::argument(regs, abi, kind.c) & MAP_ANONYMOUS != 0 {
         return 0;
@@ -490,7 +457,7 @@ extern "C" fn act_at_entry(regs: u64, kind: u64, slot: u64) -> u32 {
 
 /// What a call did, or failed to do.
 #[inline(always)]
-unsafe fn effect(slot: u64, record: *mut TaskRecord, regs: u64, word: u64, result: i64) -> u32 {
+fn effect(slot: u64, task: Task, regs: u64, word: u64, result: i64) -> u32 {
     let kind = CallKind::from_word(word);
     match kind.kind {
         CALL_READ | CALL_WRITE | CALL_DESCRIPTOR | CALL_COPY | CALL_MAP | CALL_FALLOCATE
@@ -502,12 +469,9 @@ unsafe fn effect(slot: u64, record: *mut TaskRecord, regs: u64, word: u64, resul
                 calls::named(regs, word, result);
             }
             // What the kernel settled belongs to this call; only calls like these have any.
-            // SAFETY: the caller's: a map value of the current task.
-            unsafe {
-                (*record).settled_first = 0;
-                (*record).settled_second = 0;
-                (*record).flags &= !TASK_OPENED;
-            }
+            task.set_settled_first(0);
+            task.set_settled_second(0);
+            task.set_flags(task.flags() & !TASK_OPENED);
             0
         }
         CALL_SOCKET => connections::made(result),

@@ -6,40 +6,29 @@ use crate::kernel::regs;
 use crate::maps::SOCKETS;
 use crate::programs::file::rows;
 use crate::programs::network::peers;
-use crate::programs::{packets, record, settle};
-use procmon_probe_ebpf::abi::{
-    FileOp, MOVED_PEER, ROWS_NETWORK, SOCKET_FAILED, SOCKET_SETTLED, TaskRecord,
-};
+use crate::programs::record::Task;
+use crate::programs::{packets, settle};
+use procmon_probe_ebpf::abi::{FileOp, MOVED_PEER, ROWS_NETWORK, SOCKET_FAILED, SOCKET_SETTLED};
 
 /// Bytes went through a descriptor of the current task: its record holds them while they go through the
 /// same one, since counts in a row are shared with all CPUs.
 #[inline(always)]
-pub(crate) fn hold(
-    slot: u64,
-    record: *mut TaskRecord,
-    row: u32,
-    socket: bool,
-    result: i64,
-    inward: bool,
-) {
+pub(crate) fn hold(slot: u64, task: Task, row: u32, socket: bool, result: i64, inward: bool) {
     if row == 0 || result < 0 || (socket && peers::asks_resolver(row - 1, inward)) {
         moved(row, socket, result, inward);
         return;
     }
     let moved = u64::from(row) | if socket { MOVED_PEER } else { 0 };
-    // SAFETY: a map value of the current task.
-    unsafe {
-        if (*record).moved != moved {
-            settle::settle_held(slot);
-            (*record).moved = moved;
-        }
-        if inward {
-            (*record).moves_in += 1;
-            (*record).bytes_in += result as u64;
-        } else {
-            (*record).moves_out += 1;
-            (*record).bytes_out += result as u64;
-        }
+    if task.moved() != moved {
+        settle::settle_held(slot);
+        task.set_moved(moved);
+    }
+    if inward {
+        task.set_moves_in(task.moves_in() + 1);
+        task.set_bytes_in(task.bytes_in() + result as u64);
+    } else {
+        task.set_moves_out(task.moves_out() + 1);
+        task.set_bytes_out(task.bytes_out() + result as u64);
     }
 }
 
@@ -84,12 +73,12 @@ pub(crate) fn peer_moved(row: u32, result: i64, inward: bool) {
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn was_counted_as() -> u32 {
-    let Some(record) = record::current() else {
+    let Some(task) = Task::current() else {
         return 0;
     };
     // SAFETY: map values.
     unsafe {
-        match SOCKETS.get_ptr_mut((*record).sock) {
+        match SOCKETS.get_ptr_mut(task.sock()) {
             Some(state) if (*state).stage == SOCKET_FAILED => {
                 (*state).stage = SOCKET_SETTLED;
                 1

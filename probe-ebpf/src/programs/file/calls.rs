@@ -12,13 +12,14 @@ use crate::maps::{FILE_CACHE, FILE_ROWS, SCRATCH_MASK, offset};
 use crate::programs::file::names::{self, AT_FDCWD, EMPTY, FOLLOW, IN_ROOT, QUEUE};
 use crate::programs::file::rows::{self, Seen};
 use crate::programs::network::{datagrams, sockets};
-use crate::programs::{record, transfer};
+use crate::programs::record::Task;
+use crate::programs::transfer;
 use aya_ebpf::helpers::generated::bpf_probe_read_user;
 use procmon_probe_ebpf::abi::{
     ABI_COMPAT, CALL_COPY, CALL_EXEC, CALL_MAP, CALL_MQ_OPEN, CALL_MQ_SEND, CALL_OPEN, CALL_READ,
     CALL_RENAME, CALL_UNLINKAT, CALL_WRITE, CallKind, FILE_KEY_FOLLOWED, FILE_KEY_NAMED, FileEvent,
     FileOp, Loss, MAX_ARGV, NAMES_FLAGS, NAMES_FOLLOW, NAMES_QUEUE, NO_ARG, SOCKET_FIRST,
-    SOCKET_SECOND, TaskRecord,
+    SOCKET_SECOND,
 };
 
 /// Modes of fallocate that change content, include/uapi/linux/falloc.h: PUNCH_HOLE, COLLAPSE_RANGE, ZERO_RANGE,
@@ -48,22 +49,19 @@ const OPEN_HOW: u8 = 2;
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub(crate) extern "C" fn keep(regs: u64, position: u64, slot: u64) -> u32 {
-    let Some(record) = record::in_slot(slot) else {
+    let Some(task) = Task::in_slot(slot) else {
         return 0;
     };
-    // SAFETY: a map value of the current task.
-    unsafe {
-        record::forget_descriptors(record);
-        let descriptor = regs::argument(regs, (*record).abi, position as u8) as u32;
-        let files = task::files((*record).task);
-        let file = task::file_in(files, descriptor);
-        (*record).file = if task::is_alone(files) { 0 } else { file };
-        let (row, socket) = kept_row((*record).exe, file);
-        (*record).first_row = row;
-        (*record).sockets = socket;
-        if socket != 0 {
-            sockets::keep_sock(record, file);
-        }
+    task.forget_descriptors();
+    let descriptor = regs::argument(regs, task.abi(), position as u8) as u32;
+    let files = task::files(task.task());
+    let file = task::file_in(files, descriptor);
+    task.set_file(if task::is_alone(files) { 0 } else { file });
+    let (row, socket) = kept_row(task.exe(), file);
+    task.set_first_row(row);
+    task.set_sockets(socket);
+    if socket != 0 {
+        sockets::keep_sock(task, file);
     }
     0
 }
@@ -72,16 +70,13 @@ pub(crate) extern "C" fn keep(regs: u64, position: u64, slot: u64) -> u32 {
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub(crate) extern "C" fn keep_second(regs: u64, position: u64, slot: u64) -> u32 {
-    let Some(record) = record::in_slot(slot) else {
+    let Some(task) = Task::in_slot(slot) else {
         return 0;
     };
-    // SAFETY: a map value of the current task.
-    unsafe {
-        let descriptor = regs::argument(regs, (*record).abi, position as u8) as u32;
-        let (row, socket) = kept_row((*record).exe, task::file((*record).task, descriptor));
-        (*record).second_row = row;
-        (*record).sockets |= socket * SOCKET_SECOND;
-    }
+    let descriptor = regs::argument(regs, task.abi(), position as u8) as u32;
+    let (row, socket) = kept_row(task.exe(), task::file(task.task(), descriptor));
+    task.set_second_row(row);
+    task.set_sockets(task.sockets() | socket * SOCKET_SECOND);
     0
 }
 
@@ -112,23 +107,20 @@ fn kept_row(exe: u32, file: u64) -> (u32, u32) {
 #[inline(never)]
 pub(crate) extern "C" fn descriptor_done(regs: u64, kind: u64, result: i64, slot: u64) -> u32 {
     let kind = CallKind::from_word(kind);
-    let Some(record) = record::in_slot(slot) else {
+    let Some(task) = Task::in_slot(slot) else {
         return 0;
     };
-    // SAFETY: a map value of the current task.
-    let (task, file, first, second, sockets, abi) = unsafe {
-        (
-            (*record).task,
-            (*record).file,
-            (*record).first_row,
-            (*record).second_row,
-            (*record).sockets,
-            (*record).abi,
-        )
-    };
+    let (task_struct, file, first, second, sockets, abi) = (
+        task.task(),
+        task.file(),
+        task.first_row(),
+        task.second_row(),
+        task.sockets(),
+        task.abi(),
+    );
     if first != 0 && file != 0 {
         // Which of the two the call has used nobody can tell.
-        let now = task::file(task, regs::argument(regs, abi, kind.a) as u32);
+        let now = task::file(task_struct, regs::argument(regs, abi, kind.a) as u32);
         if now != 0 && now != file {
             lost(Loss::Descriptors);
         }
@@ -139,8 +131,8 @@ pub(crate) extern "C" fn descriptor_done(regs: u64, kind: u64, result: i64, slot
         CALL_READ | CALL_WRITE if first == 0 && first_is_peer => {
             datagrams::message(u32::from(kind.kind == CALL_READ), 0, 0, result);
         }
-        CALL_READ => transfer::hold(slot, record, first, first_is_peer, result, true),
-        CALL_WRITE => transfer::hold(slot, record, first, first_is_peer, result, false),
+        CALL_READ => transfer::hold(slot, task, first, first_is_peer, result, true),
+        CALL_WRITE => transfer::hold(slot, task, first, first_is_peer, result, false),
         CALL_MAP => {
             if first != 0 && !first_is_peer {
                 mapped(first - 1, regs, abi, kind, result);
@@ -148,8 +140,8 @@ pub(crate) extern "C" fn descriptor_done(regs: u64, kind: u64, result: i64, slot
         }
         CALL_COPY => {
             let second_is_peer = sockets & SOCKET_SECOND != 0;
-            transfer::hold(slot, record, first, first_is_peer, result, false);
-            transfer::hold(slot, record, second, second_is_peer, result, true);
+            transfer::hold(slot, task, first, first_is_peer, result, false);
+            transfer::hold(slot, task, second, second_is_peer, result, true);
         }
         CALL_MQ_SEND => {
             // Its result is no length.
@@ -158,7 +150,7 @@ pub(crate) extern "C" fn descriptor_done(regs: u64, kind: u64, result: i64, slot
             } else {
                 result
             };
-            transfer::hold(slot, record, first, false, sent, false);
+            transfer::hold(slot, task, first, false, sent, false);
         }
         _ => {
             if first != 0 && !first_is_peer {
@@ -217,11 +209,11 @@ pub(crate) fn ioctl_changes(request: u64) -> bool {
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub(crate) extern "C" fn opens_queue(slot: u64) -> u32 {
-    let Some(record) = record::in_slot(slot) else {
+    let Some(task) = Task::in_slot(slot) else {
         return 0;
     };
-    // SAFETY: a map value of the current task. No descriptor is kept meanwhile.
-    unsafe { (*record).second_row = task::n_queues() };
+    // No descriptor is kept meanwhile.
+    task.set_second_row(task::n_queues());
     0
 }
 
@@ -249,20 +241,18 @@ fn mapped(row: u32, regs: u64, abi: u32, kind: CallKind, result: i64) {
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub(crate) extern "C" fn opened(result: i64, slot: u64) -> u32 {
-    let Some(record) = record::in_slot(slot) else {
+    let Some(task) = Task::in_slot(slot) else {
         return 0;
     };
-    // SAFETY: a map value of the current task.
-    let (task, exe) = unsafe { ((*record).task, (*record).exe) };
-    let file = task::file(task, result as u32);
+    let (task_struct, exe) = (task.task(), task.exe());
+    let file = task::file(task_struct, result as u32);
     if file == 0 {
         return 0;
     }
     let seen = Seen::of(file);
     let row = rows::cached_row(exe, &seen).unwrap_or_else(|| rows::seen_row(exe, &seen));
     rows::count_opening(row, file);
-    // SAFETY: a map value of the current task.
-    if row != 0 && unsafe { is_new_queue(record) } {
+    if row != 0 && is_new_queue(task) {
         rows::count(row - 1, FileOp::Create as u8);
     }
     0
@@ -270,9 +260,8 @@ pub(crate) extern "C" fn opened(result: i64, slot: u64) -> u32 {
 
 /// The current call is mq_open, and there are more queues than when it began.
 #[inline(always)]
-unsafe fn is_new_queue(record: *mut TaskRecord) -> bool {
-    // SAFETY: the caller's: a map value of the current task.
-    unsafe { record::kind_of(record) == CALL_MQ_OPEN && task::n_queues() > (*record).second_row }
+fn is_new_queue(task: Task) -> bool {
+    task.kind_of() == CALL_MQ_OPEN && task::n_queues() > task.second_row()
 }
 
 /// A call on one or two names has returned.
@@ -280,7 +269,7 @@ unsafe fn is_new_queue(record: *mut TaskRecord) -> bool {
 #[inline(never)]
 pub(crate) extern "C" fn named(regs: u64, kind: u64, result: i64) -> u32 {
     let kind = CallKind::from_word(kind);
-    let Some(record) = record::current() else {
+    let Some(task) = Task::current() else {
         return 0;
     };
     // A handle is no name.
@@ -291,8 +280,7 @@ pub(crate) extern "C" fn named(regs: u64, kind: u64, result: i64) -> u32 {
     if kind.kind == CALL_EXEC && result == 0 {
         return 0;
     }
-    // SAFETY: a map value of the current task.
-    let abi = unsafe { (*record).abi };
+    let abi = task.abi();
     let mut how = u64::from(kind.names & NAMES_FOLLOW != 0) * FOLLOW;
     if kind.names & NAMES_FLAGS != 0 {
         let flags = argument(regs, abi, kind.names);
@@ -334,17 +322,10 @@ pub(crate) extern "C" fn named(regs: u64, kind: u64, result: i64) -> u32 {
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub(crate) extern "C" fn settled_names(regs: u64, kind: u64, result: i64) -> u32 {
-    let Some(record) = record::current() else {
+    let Some(task) = Task::current() else {
         return 0;
     };
-    // SAFETY: a map value of the current task.
-    let (first, second, abi) = unsafe {
-        (
-            (*record).settled_first,
-            (*record).settled_second,
-            (*record).abi,
-        )
-    };
+    let (first, second, abi) = (task.settled_first(), task.settled_second(), task.abi());
     if first == 0 {
         return 0;
     }

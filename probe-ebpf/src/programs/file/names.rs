@@ -6,6 +6,7 @@ use crate::kernel::{cred, file, path, task};
 use crate::maps::{FILES, STATE, Scratch, offset, state};
 use crate::programs::file::rows;
 use crate::programs::record;
+use crate::programs::record::Task;
 use crate::scratch::{OF_CALLS, OF_FUNCTIONS, claim, is_mine, scratch};
 use aya_ebpf::helpers::generated::{bpf_probe_read_kernel_str, bpf_probe_read_user_str};
 use procmon_probe_ebpf::abi::{
@@ -63,11 +64,10 @@ pub(crate) fn kernel_name(buffer: *mut Scratch, name: u64) -> i64 {
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub(crate) extern "C" fn named_row(directory: u32, name: u64, how: u64) -> u32 {
-    let Some(record) = record::current() else {
+    let Some(task) = Task::current() else {
         return 0;
     };
-    // SAFETY: a map value of the current task.
-    let exe = unsafe { (*record).exe };
+    let exe = task.exe();
     let Some(buffer) = scratch(OF_CALLS) else {
         return 0;
     };

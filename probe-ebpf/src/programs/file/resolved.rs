@@ -14,13 +14,13 @@ use crate::kernel::{file, path, task};
 use crate::maps::{FILES, Scratch, offset, open};
 use crate::programs::file::names::{self, KERNEL_NAME};
 use crate::programs::file::rows;
-use crate::programs::record;
+use crate::programs::record::Task;
 use crate::scratch::{OF_FUNCTIONS, claim, is_mine, scratch};
 use aya_ebpf::macros::{fentry, fexit, kprobe, kretprobe};
 use aya_ebpf::programs::{FEntryContext, FExitContext, ProbeContext, RetProbeContext};
 use procmon_probe_ebpf::abi::{
     CALL_EXEC, CALL_NAME, CALL_OPEN, CALL_RENAME, CALL_UNLINKAT, CallKind, FILE_DELETED,
-    FILE_KEY_ENTRY, FILE_KEY_SETTLED, FileEvent, MAX_ARGV, TASK_OPENED, TASK_PENDING, TaskRecord,
+    FILE_KEY_ENTRY, FILE_KEY_SETTLED, FileEvent, MAX_ARGV, TASK_OPENED, TASK_PENDING,
 };
 
 /// The programs of one function, of either kind: what is noted of its arguments, by position.
@@ -74,15 +74,12 @@ fn number(ctx: &ProbeContext, position: usize) -> u64 {
 
 /// The record of the current task and what its call does, while one is under way.
 #[inline(always)]
-fn in_call() -> Option<(*mut TaskRecord, CallKind)> {
-    let record = record::of_task(task::current())?;
-    // SAFETY: a map value of the current task.
-    unsafe {
-        if (*record).in_call == 0 || (*record).flags & TASK_PENDING != 0 {
-            return None;
-        }
-        Some((record, CallKind::from_word((*record).kind)))
+fn in_call() -> Option<(Task, CallKind)> {
+    let task = Task::of(task::current())?;
+    if task.in_call() == 0 || task.flags() & TASK_PENDING != 0 {
+        return None;
     }
+    Some((task, CallKind::from_word(task.kind())))
 }
 
 /// Keeps what `dentry` on the mount of `directory` is, for the first or the second name of the call;
@@ -90,7 +87,7 @@ fn in_call() -> Option<(*mut TaskRecord, CallKind)> {
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn note_name(directory: u64, dentry: u64, place: u32) -> u32 {
-    let Some((record, kind)) = in_call() else {
+    let Some((task, kind)) = in_call() else {
         return 0;
     };
     // Opening and binding make and cut files too; those have their own way to a name.
@@ -98,23 +95,20 @@ extern "C" fn note_name(directory: u64, dentry: u64, place: u32) -> u32 {
         return 0;
     }
     let mount = read(directory, offset!(path_mnt));
-    // SAFETY: a map value of the current task.
-    unsafe {
-        let exe = (*record).exe;
-        if place == 0 {
-            (*record).settled_first = if dentry == 0 {
-                name_row(
-                    exe,
-                    FILE_KEY_SETTLED,
-                    mount,
-                    read(directory, offset!(path_dentry)),
-                )
-            } else {
-                name_row(exe, FILE_KEY_ENTRY, mount, dentry)
-            };
+    let exe = task.exe();
+    if place == 0 {
+        task.set_settled_first(if dentry == 0 {
+            name_row(
+                exe,
+                FILE_KEY_SETTLED,
+                mount,
+                read(directory, offset!(path_dentry)),
+            )
         } else {
-            (*record).settled_second = name_row(exe, FILE_KEY_ENTRY, mount, dentry);
-        }
+            name_row(exe, FILE_KEY_ENTRY, mount, dentry)
+        });
+    } else {
+        task.set_settled_second(name_row(exe, FILE_KEY_ENTRY, mount, dentry));
     }
     0
 }
@@ -191,13 +185,10 @@ fn f_open(ctx: FExitContext) -> i32 {
 #[kprobe]
 fn k_open(ctx: ProbeContext) -> u32 {
     if open()
-        && let Some((record, _)) = in_call()
+        && let Some((task, _)) = in_call()
     {
-        // SAFETY: a map value of the current task.
-        unsafe {
-            (*record).opening_at = number(&ctx, 0) as u32;
-            (*record).opening = number(&ctx, 1);
-        }
+        task.set_opening_at(number(&ctx, 0) as u32);
+        task.set_opening(number(&ctx, 1));
     }
     0
 }
@@ -205,13 +196,11 @@ fn k_open(ctx: ProbeContext) -> u32 {
 #[kretprobe]
 fn k_open_return(ctx: RetProbeContext) -> u32 {
     if open()
-        && let Some((record, _)) = in_call()
+        && let Some((task, _)) = in_call()
     {
-        // SAFETY: a map value of the current task.
-        let (directory, name) = unsafe { ((*record).opening_at, (*record).opening) };
+        let (directory, name) = (task.opening_at(), task.opening());
         if name != 0 {
-            // SAFETY: as above.
-            unsafe { (*record).opening = 0 };
+            task.set_opening(0);
             open_returned(directory, name, ctx.ret());
         }
     }
@@ -222,24 +211,20 @@ fn k_open_return(ctx: RetProbeContext) -> u32 {
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn open_returned(directory: u32, filename: u64, result: u64) -> u32 {
-    let Some((record, kind)) = in_call() else {
+    let Some((task, kind)) = in_call() else {
         return 0;
     };
     if kind.kind != CALL_OPEN && kind.kind != CALL_EXEC {
         return 0;
     }
-    // SAFETY: a map value of the current task.
-    unsafe {
-        if (*record).flags & TASK_OPENED != 0 {
-            return 0;
-        }
-        (*record).flags |= TASK_OPENED;
+    if task.flags() & TASK_OPENED != 0 {
+        return 0;
     }
+    task.set_flags(task.flags() | TASK_OPENED);
     if !(-4095..0).contains(&(result as i64)) {
         return 0;
     }
-    // SAFETY: as above.
-    unsafe { (*record).settled_first = copied_name_row((*record).exe, directory, filename) };
+    task.set_settled_first(copied_name_row(task.exe(), directory, filename));
     0
 }
 

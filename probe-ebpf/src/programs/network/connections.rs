@@ -15,7 +15,8 @@ use crate::kernel::{regs, task};
 use crate::maps::{LAST_SENT, SOCKETS, STATE, open};
 use crate::programs::network::sockets::{self, TCP_ESTABLISHED, WE_BEGIN, YOUNG};
 use crate::programs::network::{listeners, peers, unix};
-use crate::programs::{packets, record};
+use crate::programs::packets;
+use crate::programs::record::Task;
 use crate::scratch::{OF_CALLS, scratch};
 use aya_ebpf::helpers::generated::bpf_probe_read_user;
 use aya_ebpf::macros::btf_tracepoint;
@@ -33,14 +34,13 @@ const TCP_CLOSE: i32 = 7;
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub(crate) extern "C" fn made(result: i64) -> u32 {
-    let Some(record) = record::current() else {
+    let Some(task) = Task::current() else {
         return 0;
     };
     if result < 0 {
         return 0;
     }
-    // SAFETY: a map value of the current task.
-    let exe = unsafe { (*record).exe };
+    let exe = task.exe();
     let (sk, number) = sockets::sock_of(result as u32);
     let family = sock::family(sk);
     if sk != 0 && sock::socket_type(sk) == SOCK_DGRAM && (family == AF_INET || family == AF_INET6) {
@@ -60,18 +60,10 @@ pub(crate) extern "C" fn made(result: i64) -> u32 {
 #[inline(never)]
 pub(crate) extern "C" fn connected(regs: u64, kind: u64, result: i64) -> u32 {
     let kind = CallKind::from_word(kind);
-    let Some(record) = record::current() else {
+    let Some(task) = Task::current() else {
         return 0;
     };
-    // SAFETY: a map value of the current task.
-    let (exe, abi, sk, number) = unsafe {
-        (
-            (*record).exe,
-            (*record).abi,
-            (*record).sock,
-            (*record).sock_number,
-        )
-    };
+    let (exe, abi, sk, number) = (task.exe(), task.abi(), task.sock(), task.sock_number());
     if sk == 0 {
         return 0;
     }
@@ -148,7 +140,7 @@ pub(crate) extern "C" fn connect_done(exe: u32, sk: u64, number: u64, result: i6
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub(crate) extern "C" fn accepted(result: i64) -> u32 {
-    let Some(record) = record::current() else {
+    let Some(task) = Task::current() else {
         return 0;
     };
     let Some(buffer) = scratch(OF_CALLS) else {
@@ -161,8 +153,7 @@ pub(crate) extern "C" fn accepted(result: i64) -> u32 {
     if sk == 0 {
         return 0;
     }
-    // SAFETY: a map value of the current task.
-    let exe = unsafe { (*record).exe };
+    let exe = task.exe();
     if sock::family(sk) == AF_UNIX {
         let row = unix::unix_own_row(exe, sk);
         if row != 0 {
@@ -250,10 +241,9 @@ fn connection_of(flow: u64) -> Option<u64> {
 #[inline(always)]
 fn connect_begins(flow: u64) -> Option<()> {
     let sk = connection_of(flow)?;
-    let record = record::current()?;
+    let task = Task::current()?;
     let buffer = scratch(OF_CALLS)?;
-    // SAFETY: a map value of the current task.
-    let (exe, flags) = unsafe { ((*record).exe, (*record).flags) };
+    let (exe, flags) = (task.exe(), task.flags());
     if flags & TASK_PENDING != 0 {
         return None;
     }

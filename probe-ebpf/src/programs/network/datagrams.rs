@@ -8,7 +8,8 @@ use crate::programs::network::sockets::{
     self, CAME_IN, NOTHING_YET, RECEIVES_FIRST, WE_BEGAN, YOUNG,
 };
 use crate::programs::network::{destination, listeners, peers, unix};
-use crate::programs::{record, transfer};
+use crate::programs::record::Task;
+use crate::programs::transfer;
 use crate::scratch::{OF_CALLS, scratch};
 use aya_ebpf::helpers::generated::bpf_probe_read_user;
 use procmon_probe_ebpf::abi::{
@@ -41,11 +42,10 @@ fn only_looks(regs: u64, abi: u32, kind: CallKind, result: i64) -> bool {
 #[inline(never)]
 pub(crate) extern "C" fn transferred(regs: u64, kind: u64, result: i64, slot: u64) -> u32 {
     let kind = CallKind::from_word(kind);
-    let Some(record) = record::in_slot(slot) else {
+    let Some(task) = Task::in_slot(slot) else {
         return 0;
     };
-    // SAFETY: a map value of the current task.
-    let (abi, row, sockets) = unsafe { ((*record).abi, (*record).first_row, (*record).sockets) };
+    let (abi, row, sockets) = (task.abi(), task.first_row(), task.sockets());
     if only_looks(regs, abi, kind, result) {
         return 0;
     }
@@ -66,7 +66,7 @@ pub(crate) extern "C" fn transferred(regs: u64, kind: u64, result: i64, slot: u6
     };
     if row != 0 && sockets & SOCKET_FIRST != 0 && result >= 0 && (inward != 0 || address == 0) {
         // Through a connection, as reads and writes.
-        transfer::hold(slot, record, row, true, result, inward != 0);
+        transfer::hold(slot, task, row, true, result, inward != 0);
         return 0;
     }
     if inward != 0 && result < 0 {
@@ -84,11 +84,10 @@ pub(crate) extern "C" fn transferred(regs: u64, kind: u64, result: i64, slot: u6
 #[inline(never)]
 pub(crate) extern "C" fn transferred_many(regs: u64, kind: u64, result: i64) -> u32 {
     let kind = CallKind::from_word(kind);
-    let Some(record) = record::current() else {
+    let Some(task) = Task::current() else {
         return 0;
     };
-    // SAFETY: a map value of the current task.
-    let abi = unsafe { (*record).abi };
+    let abi = task.abi();
     if only_looks(regs, abi, kind, result) {
         return 0;
     }
@@ -164,23 +163,20 @@ fn message_name(header: u64, abi: u32) -> (u64, u32) {
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub(crate) extern "C" fn message(inward: u32, address: u64, length: u32, result: i64) -> u32 {
-    let Some(record) = record::current() else {
+    let Some(task) = Task::current() else {
         return 0;
     };
     let inward = inward != 0;
-    // SAFETY: a map value of the current task.
-    let (exe, sk, number, mut row) = unsafe {
-        (
-            (*record).exe,
-            (*record).sock,
-            (*record).sock_number,
-            if (*record).sockets & SOCKET_FIRST != 0 {
-                (*record).first_row
-            } else {
-                0
-            },
-        )
-    };
+    let (exe, sk, number, mut row) = (
+        task.exe(),
+        task.sock(),
+        task.sock_number(),
+        if task.sockets() & SOCKET_FIRST != 0 {
+            task.first_row()
+        } else {
+            0
+        },
+    );
     // A datagram may be sent elsewhere than to the connected peer.
     if row == 0 || (!inward && address != 0) {
         if sk == 0 {
@@ -195,8 +191,7 @@ pub(crate) extern "C" fn message(inward: u32, address: u64, length: u32, result:
             }
         } else if row == 0 || socket_type == SOCK_DGRAM {
             if !inward {
-                // SAFETY: a map value of the current task.
-                unsafe { (*record).resolver = sk };
+                task.set_resolver(sk);
             }
             let mut hint = sockets::last_sent(number);
             let family = sock::family(sk);
@@ -277,11 +272,10 @@ pub(crate) extern "C" fn called_by_number(regs: u64, kind: u64) -> u32 {
     // sendmmsg: include/uapi/linux/net.h.
     const COUNTED: u64 = 0x1f_1e38;
     let kind = CallKind::from_word(kind);
-    let Some(record) = record::current() else {
+    let Some(task) = Task::current() else {
         return 0;
     };
-    // SAFETY: a map value of the current task.
-    let abi = unsafe { (*record).abi };
+    let abi = task.abi();
     let call = regs::argument(regs, abi, kind.a) & 0xffff_ffff;
     if call < 32 && COUNTED >> call & 1 != 0 {
         lost(Loss::Messages);

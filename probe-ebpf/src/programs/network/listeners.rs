@@ -5,7 +5,7 @@ use crate::kernel::file;
 use crate::kernel::sock::{self, AF_INET, AF_INET6, AF_UNIX, Ends};
 use crate::maps::{BOUND, LISTENERS};
 use crate::programs::network::{peers, sockets, unix};
-use crate::programs::record;
+use crate::programs::record::Task;
 use crate::scratch::{OF_CALLS, OF_ITERATORS, scratch};
 use procmon_probe_ebpf::abi::{DIRECTION_LISTEN, HeldSocket, Loss, NetworkEvent};
 
@@ -13,11 +13,10 @@ use procmon_probe_ebpf::abi::{DIRECTION_LISTEN, HeldSocket, Loss, NetworkEvent};
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub(crate) extern "C" fn listening(result: i64) -> u32 {
-    let Some(record) = record::current() else {
+    let Some(task) = Task::current() else {
         return 0;
     };
-    // SAFETY: a map value of the current task.
-    let (exe, sk) = unsafe { ((*record).exe, (*record).sock) };
+    let (exe, sk) = (task.exe(), task.sock());
     listens(exe, sk, result)
 }
 
@@ -72,11 +71,10 @@ extern "C" fn write_listener(number: u32, exe: u32, sk: u64) -> u32 {
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub(crate) extern "C" fn bound(result: i64) -> u32 {
-    let Some(record) = record::current() else {
+    let Some(task) = Task::current() else {
         return 0;
     };
-    // SAFETY: a map value of the current task.
-    let (exe, sk, number) = unsafe { ((*record).exe, (*record).sock, (*record).sock_number) };
+    let (exe, sk, number) = (task.exe(), task.sock(), task.sock_number());
     binds(exe, sk, number, result)
 }
 

@@ -8,11 +8,12 @@ use crate::maps::{LAST_SENT, LISTENERS, SOCKETS};
 use crate::programs::network::destination::{self, SETTLED};
 use crate::programs::network::peers;
 use crate::programs::network::unix::{self, FROM_USER, REMOTE};
+use crate::programs::record::Task;
 use crate::programs::{packets, record};
 use crate::scratch::{OF_CALLS, scratch};
 use aya_ebpf::helpers::generated::bpf_probe_read_user;
 use procmon_probe_ebpf::abi::{
-    DIRECTION_INBOUND, DIRECTION_OUTBOUND, ListenKey, PORT_DNS, SOCKET_CONNECTED, TaskRecord,
+    DIRECTION_INBOUND, DIRECTION_OUTBOUND, ListenKey, PORT_DNS, SOCKET_CONNECTED,
 };
 
 pub(crate) const TCP_ESTABLISHED: i32 = 1;
@@ -198,7 +199,7 @@ pub(crate) extern "C" fn address_row(exe: u32, sk: u64, address: u64, length: u3
     }
     let mut ends = Ends::default();
     sock::ends(sk, &mut ends);
-    let Some((record, destinations)) = destination::of(record::current_slot()) else {
+    let Some((task, destinations)) = destination::of(record::current_slot()) else {
         return 0;
     };
     // SAFETY: map values of the current task, of 28 bytes; the helper checks the address.
@@ -211,7 +212,7 @@ pub(crate) extern "C" fn address_row(exe: u32, sk: u64, address: u64, length: u3
             if bpf_probe_read_user(said.cast(), length, address as *const _) != 0 {
                 return 0;
             }
-            destination::said_one(record, destinations);
+            destination::said_one(task, destinations);
             &*said
         }
     };
@@ -260,26 +261,20 @@ pub(crate) fn sock_of(descriptor: u32) -> (u64, u64) {
 /// Keeps which socket a file is until the call returns: another thread may put another one into
 /// its descriptor meanwhile.
 #[inline(always)]
-pub(crate) unsafe fn keep_sock(record: *mut TaskRecord, socket_file: u64) {
-    // SAFETY: the caller's: a map value of the current task.
-    unsafe {
-        (*record).sock = sock::of_socket(file::socket(socket_file));
-        (*record).sock_number = file::number(file::inode(socket_file));
-    }
+pub(crate) fn keep_sock(task: Task, socket_file: u64) {
+    task.set_sock(sock::of_socket(file::socket(socket_file)));
+    task.set_sock_number(file::number(file::inode(socket_file)));
 }
 
 /// Keeps which socket a descriptor is until the call returns.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub(crate) extern "C" fn remember_sock(descriptor: u32) -> u32 {
-    let Some(record) = record::current() else {
+    let Some(task) = Task::current() else {
         return 0;
     };
     let (sk, number) = sock_of(descriptor);
-    // SAFETY: a map value of the current task.
-    unsafe {
-        (*record).sock = sk;
-        (*record).sock_number = number;
-    }
+    task.set_sock(sk);
+    task.set_sock_number(number);
     0
 }
