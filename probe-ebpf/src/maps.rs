@@ -130,9 +130,9 @@ pub(crate) static FILE_CACHE: PerCpuArray<FileCache> =
 /// Rows of files. Full: as `FREE_FILE_ROWS`.
 #[map]
 pub(crate) static FILES: HashMap<FileKey, u32> = HashMap::with_max_entries(65_536, 0);
-/// Counts of each file.
+/// Counts of each file. Row 0 stands for none.
 #[map]
-pub(crate) static FILE_ROWS: Array<FileRow> = Array::with_max_entries(65_536, 0);
+pub(crate) static FILE_ROWS: Array<FileRow> = Array::with_max_entries(65_537, 0);
 /// Rows not in use. Empty: files share a row of their folder; `Loss::FilesByFolder`.
 #[map]
 pub(crate) static FREE_FILE_ROWS: Queue<u32> = Queue::with_max_entries(65_536, 0);
@@ -146,9 +146,9 @@ pub(crate) static FREE_FOLDER_ROWS: Queue<u32> = Queue::with_max_entries(FOLDER_
 /// Rows of peers. Full: peers share a row of their prefix; `Loss::PeersByPrefix`.
 #[map]
 pub(crate) static PEERS: HashMap<NetworkKey, u32> = HashMap::with_max_entries(16_384, 0);
-/// Counts of each peer.
+/// Counts of each peer. Row 0 stands for none.
 #[map]
-pub(crate) static PEER_ROWS: Array<NetworkRow> = Array::with_max_entries(16_384, 0);
+pub(crate) static PEER_ROWS: Array<NetworkRow> = Array::with_max_entries(16_385, 0);
 /// Rows not in use.
 #[map]
 pub(crate) static FREE_PEER_ROWS: Queue<u32> = Queue::with_max_entries(16_384, 0);

@@ -77,7 +77,7 @@ pub struct FileCache {
     pub renames: u64,
     /// Executable slot.
     pub exe: u32,
-    /// Row plus 1.
+    /// Row; 0: it has none.
     pub row: u32,
 }
 records! { FileCache = 72 }
@@ -93,9 +93,9 @@ pub const FOLDER_ROWS: u32 = 2048;
 #[repr(C)]
 #[derive(Clone, Copy, Default)]
 pub struct RingNames {
-    /// Row plus 1; 0: none.
+    /// Row; 0: none.
     pub first: u32,
-    /// Row plus 1 of the old name of a rename.
+    /// Row of the old name of a rename; 0: none.
     pub second: u32,
     /// Of [`FileOp`]; `None` opens.
     pub op: u32,

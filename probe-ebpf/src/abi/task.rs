@@ -49,9 +49,9 @@ pub struct TaskRecord {
     pub row: u32,
     /// What chance has said last of what is timed.
     pub chance: u32,
-    /// Row of the first descriptor's file plus 1, or of its peer with [`SOCKET_FIRST`].
+    /// Row of the first descriptor's file, or of its peer with [`SOCKET_FIRST`]; 0: none.
     pub first_row: u32,
-    /// Row of the second descriptor's file plus 1.
+    /// Row of the second descriptor's file, or of its peer with [`SOCKET_SECOND`]; 0: none.
     pub second_row: u32,
     /// What is known of the call's descriptors beyond that, of `SOCKET_…` and `DESTINATION_…`.
     pub sockets: u32,
@@ -88,7 +88,7 @@ pub struct TaskRecord {
     pub sock_number: u64,
     /// What a check of capabilities that is under way asks for, as [`super::ASKED`] says; 0: none is.
     pub asked: u32,
-    /// Row plus 1 of the file that the kernel settled for this call's first name.
+    /// Row of the file that the kernel resolved for this call's first name; 0: none.
     pub settled_first: u32,
     /// The same of its second name.
     pub settled_second: u32,
@@ -102,7 +102,7 @@ pub struct TaskRecord {
     pub resolver: u64,
     /// `struct file` of the first descriptor when the call began; 0: nobody else could have replaced it since.
     pub file: u64,
-    /// What `moves_in` and the following are of: a row plus 1, and [`MOVED_PEER`]; 0: nothing.
+    /// The row that `moves_in` and the following belong to, and [`MOVED_PEER`]; 0: none.
     pub moved: u64,
     /// Reads, not counted in that row yet.
     pub moves_in: u64,

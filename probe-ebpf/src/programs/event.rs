@@ -168,12 +168,14 @@ pub(crate) extern "C" fn rare(regs: u64, kind: u64) -> u32 {
         }
     };
     let (first, second) = (argument(kind.a), argument(kind.b));
-    let values = match u32::from(kind.op) {
-        // PTRACE_CONT and its kin come by the thousand and are no new fact: requests and targets are.
-        RARE_PTRACE => [first & 0xffff_ffff, second & 0xffff_ffff, 0, number],
-        RARE_MOUNT => [0, second, 0, number],
-        _ => [first, second, 0, number],
+    // Branches on the kind are later than the reading of arguments, which is long.
+    let (first_bits, second_bits) = match u32::from(kind.op) {
+        // PTRACE_CONT and its kin come by the thousand and are not a new fact: requests and targets are.
+        RARE_PTRACE => (0xffff_ffff, 0xffff_ffff),
+        RARE_MOUNT => (0, u64::MAX),
+        _ => (u64::MAX, u64::MAX),
     };
+    let values = [first & first_bits, second & second_bits, 0, number];
     let key = key(buffer, u32::from(kind.op), record::current_tgid(), values);
     if u32::from(kind.op) == RARE_MOUNT && kind.c < 6 {
         let text = regs::argument(regs, abi, kind.c);

@@ -13,6 +13,7 @@ use crate::maps::{REQUESTS, offset, open};
 use crate::programs::file::{calls, names, resolved, rows};
 use crate::programs::network::{connections, listeners, sockets};
 use crate::programs::record::Task;
+use crate::programs::row::Row;
 use crate::programs::transfer;
 use aya_ebpf::macros::btf_tracepoint;
 use aya_ebpf::programs::BtfTracePointContext;
@@ -152,7 +153,7 @@ extern "C" fn submitted(request: u64) -> u32 {
     0
 }
 
-/// Row plus 1 of a name that a request holds.
+/// The row of a name that a request holds.
 #[inline(always)]
 fn named(exe: u32, request: u64, directory: u32, name: u32) -> u32 {
     if name == NO_OFFSET {
@@ -244,25 +245,23 @@ fn file_done(exe: u32, its_file: u64, what: Does, result: i64) -> bool {
                 true
             }
             _ => {
-                let row = sockets::connection_row(exe, its_file);
-                if row == 0 {
+                let Some(row) = Row::of(sockets::connection_row(exe, its_file)) else {
                     return result < 0;
-                }
+                };
                 let inward = matches!(what, Does::Receives | Does::Read);
-                transfer::peer_moved(row - 1, result, inward);
+                transfer::peer_moved(row, result, inward);
                 true
             }
         };
     }
-    let row = rows::looked_up_row(exe, its_file);
-    if row == 0 {
+    let Some(row) = Row::of(rows::looked_up_row(exe, its_file)) else {
         return true;
-    }
+    };
     match what {
         Does::Read => transfer::moved(row, false, result, true),
         Does::Write => transfer::moved(row, false, result, false),
-        Does::Changes(op) => rows::changed(row - 1, op as u8, result),
-        Does::Allocates => rows::changed(row - 1, FileOp::Truncate as u8, result),
+        Does::Changes(op) => rows::changed(row, op as u8, result),
+        Does::Allocates => rows::changed(row, FileOp::Truncate as u8, result),
         _ => {}
     }
     true
@@ -280,8 +279,9 @@ fn names_done(exe: u32, request: u64, result: i64) -> bool {
         let made = task::file(task::current(), result as u32);
         return !has_slot(request, offset!(io_open_file_slot))
             && made != 0
-            && rows::opened_file(exe, made) != 0;
+            && rows::opened_file(exe, made).is_some();
     }
-    names::names_done(names.first, names.second, names.op as u8, result);
-    names.first != 0
+    let (first, second) = (Row::of(names.first), Row::of(names.second));
+    names::names_done(first, second, names.op as u8, result);
+    first.is_some()
 }

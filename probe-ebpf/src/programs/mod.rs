@@ -1,4 +1,4 @@
-//! The programs. Each file uses only files above it in this order: record, latency, settle, executables, label, packets,
+//! The programs. Each file uses only files above it in this order: row, record, latency, settle, executables, label, packets,
 //! event and capability; network/destination, peers, unix, sockets, listeners, connections; file/rows, names, resolved;
 //! transfer; network/datagrams; file/executed, calls; syscall and io_uring; process, scan.
 
@@ -13,6 +13,7 @@ mod network;
 mod packets;
 mod process;
 mod record;
+mod row;
 mod scan;
 mod settle;
 mod syscall;

@@ -5,6 +5,7 @@
 use crate::atomics::{add, opaque, processor};
 use crate::kernel::{regs, task};
 use crate::maps::{CPU_CACHE, RECORDS, STATE, TASKS, config, open, state};
+use crate::programs::row::{Number, Row};
 use procmon_probe_ebpf::abi::{
     CACHED_CPUS, CallKind, CpuCache, MAX_TASKS, NO_CONVENTION, TaskRecord,
 };
@@ -147,8 +148,6 @@ members! {
     abi set_abi: u32,
     row set_row: u32,
     chance set_chance: u32,
-    first_row set_first_row: u32,
-    second_row set_second_row: u32,
     sockets set_sockets: u32,
     uid set_uid: u32,
     gid set_gid: u32,
@@ -166,8 +165,6 @@ members! {
     sock set_sock: u64,
     sock_number set_sock_number: u64,
     asked set_asked: u32,
-    settled_first set_settled_first: u32,
-    settled_second set_settled_second: u32,
     opening_at set_opening_at: u32,
     opening set_opening: u64,
     entered_ns set_entered_ns: u64,
@@ -184,6 +181,34 @@ members! {
     quick set_quick: u32,
     repeats set_repeats: u32,
     slot set_slot: u32,
+}
+
+/// The same of members that hold the number of a row.
+macro_rules! rows {
+    ($($member:ident $set:ident,)*) => {
+        impl Task {
+            $(
+                #[inline(always)]
+                pub(crate) fn $member(self) -> Option<Row> {
+                    // SAFETY: as of other members.
+                    Row::of(unsafe { (*self.0).$member })
+                }
+
+                #[inline(always)]
+                pub(crate) fn $set(self, row: Option<Row>) {
+                    // SAFETY: as of other members.
+                    unsafe { (*self.0).$member = row.number() }
+                }
+            )*
+        }
+    };
+}
+
+rows! {
+    first_row set_first_row,
+    second_row set_second_row,
+    settled_first set_settled_first,
+    settled_second set_settled_second,
 }
 
 impl Task {
@@ -255,6 +280,18 @@ impl Task {
         unsafe { (*self.call()).kind }
     }
 
+    /// Message queues that there were when mq_open began, which keeps no descriptor.
+    #[inline(always)]
+    pub(crate) fn queues_before(self) -> u32 {
+        self.second_row().number()
+    }
+
+    /// Keeps them.
+    #[inline(always)]
+    pub(crate) fn set_queues_before(self, queues: u32) {
+        self.set_second_row(Row::of(queues));
+    }
+
     /// The next call must be looked at again.
     #[inline(always)]
     pub(crate) fn forget_call(self) {
@@ -265,8 +302,8 @@ impl Task {
     /// Forgets what the last call has kept of its descriptors.
     #[inline(always)]
     pub(crate) fn forget_descriptors(self) {
-        self.set_first_row(0);
-        self.set_second_row(0);
+        self.set_first_row(None);
+        self.set_second_row(None);
         self.set_sockets(0);
         self.set_sock(0);
     }

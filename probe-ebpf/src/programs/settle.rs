@@ -110,7 +110,7 @@ fn transfers(task: Task) {
         if moved == 0 {
             return;
         }
-        let row = moved as u32 - 1;
+        let row = moved as u32;
         let (times_in, times_out, bytes_in, bytes_out) = if moved & MOVED_PEER != 0 {
             let Some(counts) = PEER_ROWS.get_ptr_mut(row) else {
                 return;

@@ -469,8 +469,8 @@ fn effect(slot: u64, task: Task, regs: u64, word: u64, result: i64) -> u32 {
                 calls::named(regs, word, result);
             }
             // What the kernel settled belongs to this call; only calls like these have any.
-            task.set_settled_first(0);
-            task.set_settled_second(0);
+            task.set_settled_first(None);
+            task.set_settled_second(None);
             task.set_flags(task.flags() & !TASK_OPENED);
             0
         }

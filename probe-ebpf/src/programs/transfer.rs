@@ -7,18 +7,20 @@ use crate::maps::SOCKETS;
 use crate::programs::file::rows;
 use crate::programs::network::peers;
 use crate::programs::record::Task;
+use crate::programs::row::Row;
 use crate::programs::{packets, settle};
 use procmon_probe_ebpf::abi::{FileOp, MOVED_PEER, ROWS_NETWORK, SOCKET_FAILED, SOCKET_SETTLED};
 
 /// Bytes went through a descriptor of the current task: its record holds them while they go through the
 /// same one, since counts in a row are shared with all CPUs.
 #[inline(always)]
-pub(crate) fn hold(slot: u64, task: Task, row: u32, socket: bool, result: i64, inward: bool) {
-    if row == 0 || result < 0 || (socket && peers::asks_resolver(row - 1, inward)) {
+pub(crate) fn hold(slot: u64, task: Task, row: Option<Row>, socket: bool, result: i64, inward: bool) {
+    let Some(row) = row else { return };
+    if result < 0 || (socket && peers::asks_resolver(row, inward)) {
         moved(row, socket, result, inward);
         return;
     }
-    let moved = u64::from(row) | if socket { MOVED_PEER } else { 0 };
+    let moved = u64::from(row.number()) | if socket { MOVED_PEER } else { 0 };
     if task.moved() != moved {
         settle::settle_held(slot);
         task.set_moved(moved);
@@ -34,20 +36,17 @@ pub(crate) fn hold(slot: u64, task: Task, row: u32, socket: bool, result: i64, i
 
 /// Bytes went through a descriptor.
 #[inline(always)]
-pub(crate) fn moved(row: u32, socket: bool, result: i64, inward: bool) {
-    if row == 0 {
-        return;
-    }
+pub(crate) fn moved(row: Row, socket: bool, result: i64, inward: bool) {
     if socket {
-        peer_moved(row - 1, result, inward);
+        peer_moved(row, result, inward);
         return;
     }
     if result < 0 {
-        rows::changed(row - 1, FileOp::None as u8, result);
+        rows::changed(row, FileOp::None as u8, result);
         return;
     }
     let op = if inward { FileOp::Read } else { FileOp::Write };
-    if let Some(counts) = rows::count(row - 1, op as u8) {
+    if let Some(counts) = rows::count(row, op as u8) {
         // SAFETY: a map value.
         unsafe {
             let bytes = if inward {
@@ -62,7 +61,7 @@ pub(crate) fn moved(row: u32, socket: bool, result: i64, inward: bool) {
 
 /// Bytes went through a connected socket by a call that also serves files.
 #[inline(always)]
-pub(crate) fn peer_moved(row: u32, result: i64, inward: bool) {
+pub(crate) fn peer_moved(row: Row, result: i64, inward: bool) {
     if result >= 0 || !was_counted() {
         transfer(row, result, inward, 1);
     }
@@ -95,17 +94,18 @@ pub(crate) fn was_counted() -> bool {
 
 /// Adds the outcome of a transfer to a row.
 #[inline(always)]
-pub(crate) fn transfer(row: u32, result: i64, inward: bool, datagrams: u64) {
-    transfer_done(row, result, u32::from(inward), datagrams);
+pub(crate) fn transfer(row: Row, result: i64, inward: bool, datagrams: u64) {
+    transfer_done(row.number(), result, u32::from(inward), datagrams);
 }
 
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn transfer_done(row: u32, result: i64, inward: u32, datagrams: u64) -> u32 {
+    let Some(row) = Row::of(row) else { return 0 };
     if result < 0 {
         let errno = regs::errno(result);
         if peers::is_failure(errno) {
-            add_errno(ROWS_NETWORK, row, errno, 1);
+            add_errno(ROWS_NETWORK, row.number(), errno, 1);
         }
         return 0;
     }

@@ -13,6 +13,7 @@ use crate::programs::file::names::{self, AT_FDCWD, EMPTY, FOLLOW, IN_ROOT, QUEUE
 use crate::programs::file::rows::{self, Seen};
 use crate::programs::network::{datagrams, sockets};
 use crate::programs::record::Task;
+use crate::programs::row::Row;
 use crate::programs::transfer;
 use aya_ebpf::helpers::generated::bpf_probe_read_user;
 use procmon_probe_ebpf::abi::{
@@ -80,24 +81,24 @@ pub(crate) extern "C" fn keep_second(regs: u64, position: u64, slot: u64) -> u32
     0
 }
 
-/// Row plus 1 of what a descriptor leads to, and whether that is a socket.
+/// The row of what a descriptor leads to, and whether that is a socket.
 #[inline(always)]
-fn kept_row(exe: u32, file: u64) -> (u32, u32) {
+fn kept_row(exe: u32, file: u64) -> (Option<Row>, u32) {
     if file == 0 {
-        return (0, 0);
+        return (None, 0);
     }
     let cached = FILE_CACHE.get_ptr_mut(Seen::place(file));
     // SAFETY: a map value of this CPU.
     let is_met = cached.is_some_and(|cached| unsafe { (*cached).file == file });
     if !is_met && file::is_socket(file::mode(file::inode(file))) {
-        return (sockets::connection_row(exe, file), 1);
+        return (Row::of(sockets::connection_row(exe, file)), 1);
     }
     let seen = Seen::of(file);
     if let Some(row) = rows::cached_row(exe, &seen) {
         return (row, 0);
     }
     if is_met && file::is_socket(file::mode(seen.inode)) {
-        return (sockets::connection_row(exe, file), 1);
+        return (Row::of(sockets::connection_row(exe, file)), 1);
     }
     (rows::seen_row(exe, &seen), 0)
 }
@@ -118,7 +119,7 @@ pub(crate) extern "C" fn descriptor_done(regs: u64, kind: u64, result: i64, slot
         task.sockets(),
         task.abi(),
     );
-    if first != 0 && file != 0 {
+    if first.is_some() && file != 0 {
         // Which of the two the call has used nobody can tell.
         let now = task::file(task_struct, regs::argument(regs, abi, kind.a) as u32);
         if now != 0 && now != file {
@@ -128,14 +129,16 @@ pub(crate) extern "C" fn descriptor_done(regs: u64, kind: u64, result: i64, slot
     let first_is_peer = sockets & SOCKET_FIRST != 0;
     match kind.kind {
         // A socket without a peer, or without one when the call began.
-        CALL_READ | CALL_WRITE if first == 0 && first_is_peer => {
+        CALL_READ | CALL_WRITE if first.is_none() && first_is_peer => {
             datagrams::message(u32::from(kind.kind == CALL_READ), 0, 0, result);
         }
         CALL_READ => transfer::hold(slot, task, first, first_is_peer, result, true),
         CALL_WRITE => transfer::hold(slot, task, first, first_is_peer, result, false),
         CALL_MAP => {
-            if first != 0 && !first_is_peer {
-                mapped(first - 1, regs, abi, kind, result);
+            if let Some(row) = first
+                && !first_is_peer
+            {
+                mapped(row, regs, abi, kind, result);
             }
         }
         CALL_COPY => {
@@ -153,8 +156,10 @@ pub(crate) extern "C" fn descriptor_done(regs: u64, kind: u64, result: i64, slot
             transfer::hold(slot, task, first, false, sent, false);
         }
         _ => {
-            if first != 0 && !first_is_peer {
-                rows::changed(first - 1, kind.op, result);
+            if let Some(row) = first
+                && !first_is_peer
+            {
+                rows::changed(row, kind.op, result);
             }
         }
     }
@@ -213,12 +218,12 @@ pub(crate) extern "C" fn opens_queue(slot: u64) -> u32 {
         return 0;
     };
     // No descriptor is kept meanwhile.
-    task.set_second_row(task::n_queues());
+    task.set_queues_before(task::n_queues());
     0
 }
 
 #[inline(always)]
-fn mapped(row: u32, regs: u64, abi: u32, kind: CallKind, result: i64) {
+fn mapped(row: Row, regs: u64, abi: u32, kind: CallKind, result: i64) {
     // An address above the errnos.
     if (-4095..0).contains(&result) {
         rows::changed(row, FileOp::None as u8, result);
@@ -230,7 +235,7 @@ fn mapped(row: u32, regs: u64, abi: u32, kind: CallKind, result: i64) {
     }
     if protection & PROT_WRITE != 0
         && regs::argument(regs, abi, kind.c) & MAP_SHARED != 0
-        && let Some(counts) = FILE_ROWS.get_ptr_mut(row)
+        && let Some(counts) = FILE_ROWS.get_ptr_mut(row.number())
     {
         // SAFETY: a map value.
         add(unsafe { &raw mut (*counts).mmap_write }, 1);
@@ -252,8 +257,10 @@ pub(crate) extern "C" fn opened(result: i64, slot: u64) -> u32 {
     let seen = Seen::of(file);
     let row = rows::cached_row(exe, &seen).unwrap_or_else(|| rows::seen_row(exe, &seen));
     rows::count_opening(row, file);
-    if row != 0 && is_new_queue(task) {
-        rows::count(row - 1, FileOp::Create as u8);
+    if let Some(row) = row
+        && is_new_queue(task)
+    {
+        rows::count(row, FileOp::Create as u8);
     }
     0
 }
@@ -261,7 +268,7 @@ pub(crate) extern "C" fn opened(result: i64, slot: u64) -> u32 {
 /// The current call is mq_open, and there are more queues than when it began.
 #[inline(always)]
 fn is_new_queue(task: Task) -> bool {
-    task.kind_of() == CALL_MQ_OPEN && task::n_queues() > task.second_row()
+    task.kind_of() == CALL_MQ_OPEN && task::n_queues() > task.queues_before()
 }
 
 /// A call on one or two names has returned.
@@ -326,7 +333,7 @@ pub(crate) extern "C" fn settled_names(regs: u64, kind: u64, result: i64) -> u32
         return 0;
     };
     let (first, second, abi) = (task.settled_first(), task.settled_second(), task.abi());
-    if first == 0 {
+    if first.is_none() {
         return 0;
     }
     let op = operation(regs, CallKind::from_word(kind), abi);
@@ -373,7 +380,7 @@ fn one_name(regs: u64, abi: u32, places: u32, op: u8, how: u64, result: i64) {
         argument(regs, abi, directory) as u32
     };
     let row = names::named_row(descriptor, argument(regs, abi, name), how);
-    names::one_name_done(row, op, result);
+    names::one_name_done(Row::of(row), op, result);
 }
 
 const _: () = assert!(size_of::<FileEvent>() + MAX_ARGV < SCRATCH_MASK);

@@ -5,6 +5,7 @@ use crate::kernel::task;
 use crate::maps::offset;
 use crate::programs::file::names::{self, AT_FDCWD, FOLLOW, OWN_NOTHING, OWN_SKIP, OWN_SOMETHING};
 use crate::programs::file::rows;
+use crate::programs::row::Row;
 use crate::scratch::{OF_CALLS, scratch};
 use procmon_probe_ebpf::abi::{FileEvent, FileOp, MAX_ARGV};
 
@@ -12,9 +13,8 @@ use procmon_probe_ebpf::abi::{FileEvent, FileOp, MAX_ARGV};
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub(crate) extern "C" fn executed(user: u32, program: u64, bprm_script: u64) -> u32 {
-    let row = rows::looked_up_row(user, program);
-    if row != 0 {
-        rows::count(row - 1, FileOp::Exec as u8);
+    if let Some(row) = Row::of(rows::looked_up_row(user, program)) {
+        rows::count(row, FileOp::Exec as u8);
     }
     if bprm_script == 0 {
         return 0;
@@ -43,7 +43,7 @@ pub(crate) extern "C" fn executed(user: u32, program: u64, bprm_script: u64) -> 
         };
         names::finish_named(user, directory, length as u64 | FOLLOW << 32)
     };
-    names::one_name_done(row, FileOp::Exec as u8, 0);
+    names::one_name_done(Row::of(row), FileOp::Exec as u8, 0);
     // The program took the script's own name, or read it from the arguments before: it is whole there.
     let length = names::kernel_name(buffer, name);
     if length > 1 && length <= MAX_ARGV as i64 {
@@ -85,7 +85,7 @@ extern "C" fn scripts_between(user: u32, last: u64) -> u32 {
         let is_path = unsafe { (*buffer).bytes[size_of::<FileEvent>()] } == b'/';
         if number > 0 && is_path {
             let row = names::finish_named(user, AT_FDCWD, length as u64 | FOLLOW << 32);
-            names::one_name_done(row, FileOp::Exec as u8, 0);
+            names::one_name_done(Row::of(row), FileOp::Exec as u8, 0);
         }
         place += length as u64;
     }

@@ -7,6 +7,7 @@ use crate::maps::{FILES, STATE, Scratch, offset, state};
 use crate::programs::file::rows;
 use crate::programs::record;
 use crate::programs::record::Task;
+use crate::programs::row::Row;
 use crate::scratch::{OF_CALLS, OF_FUNCTIONS, claim, is_mine, scratch};
 use aya_ebpf::helpers::generated::{bpf_probe_read_kernel_str, bpf_probe_read_user_str};
 use procmon_probe_ebpf::abi::{
@@ -60,7 +61,7 @@ pub(crate) fn kernel_name(buffer: *mut Scratch, name: u64) -> i64 {
     }
 }
 
-/// Row plus 1 of a name given as an argument, relative to a directory descriptor.
+/// The row of a name given as an argument, relative to a directory descriptor.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub(crate) extern "C" fn named_row(directory: u32, name: u64, how: u64) -> u32 {
@@ -199,7 +200,7 @@ pub(crate) extern "C" fn finish_named(exe: u32, directory: u32, length: u64) -> 
         (*key).mount = mount;
         (*key).above = rows::above(dentry);
         (*key).device = file::device(inode);
-        FILES.get(&*key).map_or(0, |row| *row + 1)
+        FILES.get(&*key).map_or(0, |row| *row)
     };
     if row != 0 {
         return if is_mine(buffer) { row } else { 0 };
@@ -298,9 +299,9 @@ fn mix(hash: u64, word: u64) -> u64 {
     hash ^ hash >> 29
 }
 
-/// An operation on one or two names, done or failed, by their rows plus 1.
+/// An operation on one or two names, done or failed, by their rows.
 #[inline(always)]
-pub(crate) fn names_done(first: u32, second: u32, op: u8, result: i64) {
+pub(crate) fn names_done(first: Option<Row>, second: Option<Row>, op: u8, result: i64) {
     one_name_done(first, op, result);
     one_name_done(second, op, result);
     if result == 0 {
@@ -310,8 +311,8 @@ pub(crate) fn names_done(first: u32, second: u32, op: u8, result: i64) {
 
 /// One operation on a name, done or failed.
 #[inline(always)]
-pub(crate) fn one_name_done(row: u32, op: u8, result: i64) {
-    if row != 0 {
-        rows::changed(row - 1, op, result);
+pub(crate) fn one_name_done(row: Option<Row>, op: u8, result: i64) {
+    if let Some(row) = row {
+        rows::changed(row, op, result);
     }
 }

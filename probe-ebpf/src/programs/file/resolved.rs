@@ -15,6 +15,7 @@ use crate::maps::{FILES, Scratch, offset, open};
 use crate::programs::file::names::{self, KERNEL_NAME};
 use crate::programs::file::rows;
 use crate::programs::record::Task;
+use crate::programs::row::Row;
 use crate::scratch::{OF_FUNCTIONS, claim, is_mine, scratch};
 use aya_ebpf::macros::{fentry, fexit, kprobe, kretprobe};
 use aya_ebpf::programs::{FEntryContext, FExitContext, ProbeContext, RetProbeContext};
@@ -97,7 +98,7 @@ extern "C" fn note_name(directory: u64, dentry: u64, place: u32) -> u32 {
     let mount = read(directory, offset!(path_mnt));
     let exe = task.exe();
     if place == 0 {
-        task.set_settled_first(if dentry == 0 {
+        task.set_settled_first(Row::of(if dentry == 0 {
             name_row(
                 exe,
                 FILE_KEY_SETTLED,
@@ -106,14 +107,14 @@ extern "C" fn note_name(directory: u64, dentry: u64, place: u32) -> u32 {
             )
         } else {
             name_row(exe, FILE_KEY_ENTRY, mount, dentry)
-        });
+        }));
     } else {
-        task.set_settled_second(name_row(exe, FILE_KEY_ENTRY, mount, dentry));
+        task.set_settled_second(Row::of(name_row(exe, FILE_KEY_ENTRY, mount, dentry)));
     }
     0
 }
 
-/// Row plus 1 of an entry of a directory, which need not lead to a file yet, or of its file.
+/// The row of an entry of a directory, which need not lead to a file yet, or of its file.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn name_row(exe: u32, kind: u32, mount: u64, dentry: u64) -> u32 {
@@ -137,7 +138,7 @@ extern "C" fn name_row(exe: u32, kind: u32, mount: u64, dentry: u64) -> u32 {
         (*key).mount = mount;
         (*key).above = rows::above(parent);
         (*key).device = file::device(directory);
-        FILES.get(&*key).map_or(0, |row| *row + 1)
+        FILES.get(&*key).map_or(0, |row| *row)
     };
     if row != 0 {
         return if is_mine(buffer) { row } else { 0 };
@@ -224,11 +225,11 @@ extern "C" fn open_returned(directory: u32, filename: u64, result: u64) -> u32 {
     if !(-4095..0).contains(&(result as i64)) {
         return 0;
     }
-    task.set_settled_first(copied_name_row(task.exe(), directory, filename));
+    task.set_settled_first(Row::of(copied_name_row(task.exe(), directory, filename)));
     0
 }
 
-/// Row plus 1 of a name of which the kernel has a copy, as `struct filename`; 0 when it can't be read.
+/// The row of a name of which the kernel has a copy, as `struct filename`; 0 when it can't be read.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub(crate) extern "C" fn copied_name_row(exe: u32, directory: u32, filename: u64) -> u32 {

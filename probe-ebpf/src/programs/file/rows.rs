@@ -8,6 +8,7 @@ use crate::maps::{
     config, state,
 };
 use crate::programs::record;
+use crate::programs::row::Row;
 use crate::scratch::{OF_CALLS, claim, emit, is_mine, scratch};
 use procmon_probe_ebpf::abi::{
     EVENT_FILE, FILE_CACHE_ENTRIES, FILE_FOLDER, FILE_KEY_ENTRY, FILE_KEY_FOLDER, FILE_KEY_SETTLED,
@@ -21,8 +22,8 @@ const NAMES_ABOVE: usize = 16;
 
 /// Counts one operation.
 #[inline(always)]
-pub(crate) fn count(row: u32, op: u8) -> Option<*mut FileRow> {
-    let counts = FILE_ROWS.get_ptr_mut(row)?;
+pub(crate) fn count(row: Row, op: u8) -> Option<*mut FileRow> {
+    let counts = FILE_ROWS.get_ptr_mut(row.number())?;
     let op = opaque(u64::from(op));
     if op < N_FILE_OPS as u64 {
         // SAFETY: a map value; the position is below the length.
@@ -40,11 +41,11 @@ pub(crate) fn count(row: u32, op: u8) -> Option<*mut FileRow> {
 
 /// One operation on a file, done or failed.
 #[inline(always)]
-pub(crate) fn changed(row: u32, op: u8, result: i64) {
+pub(crate) fn changed(row: Row, op: u8, result: i64) {
     if result >= 0 {
         count(row, op);
     } else if regs::errno(result) != 0 {
-        add_errno(ROWS_FILES, row, regs::errno(result), 1);
+        add_errno(ROWS_FILES, row.number(), regs::errno(result), 1);
     }
 }
 
@@ -98,9 +99,9 @@ impl Seen {
     }
 }
 
-/// Row plus 1 of a file that this CPU has met.
+/// The row of a file that this CPU has met, if it has one.
 #[inline(always)]
-pub(crate) fn cached_row(exe: u32, seen: &Seen) -> Option<u32> {
+pub(crate) fn cached_row(exe: u32, seen: &Seen) -> Option<Option<Row>> {
     let cached = FILE_CACHE.get_ptr_mut(Seen::place(seen.file))?;
     // SAFETY: a map value of this CPU.
     unsafe {
@@ -114,14 +115,14 @@ pub(crate) fn cached_row(exe: u32, seen: &Seen) -> Option<u32> {
             && (*cached).renames == state!(renames)
             && (*cached).exe == exe
             && config!(preemptible) == 0;
-        is_same.then(|| (*cached).row)
+        is_same.then(|| Row::of((*cached).row))
     }
 }
 
-/// Row plus 1 of a file that this CPU meets now; 0 when it is none, or has no row. What tells the file
+/// The row of a file that this CPU meets now; none when it is no file, or has no row. What tells the file
 /// is written before, so that it need not be kept while the row is looked up.
 #[inline(always)]
-pub(crate) fn seen_row(exe: u32, seen: &Seen) -> u32 {
+pub(crate) fn seen_row(exe: u32, seen: &Seen) -> Option<Row> {
     let file = seen.file;
     if let Some(cached) = FILE_CACHE.get_ptr_mut(Seen::place(file)) {
         // SAFETY: a map value of this CPU.
@@ -148,7 +149,7 @@ pub(crate) fn seen_row(exe: u32, seen: &Seen) -> u32 {
             (*cached).exe = exe;
         }
     }
-    row
+    Row::of(row)
 }
 
 /// The same by the table of files.
@@ -177,7 +178,7 @@ pub(crate) extern "C" fn looked_up_row(exe: u32, file: u64) -> u32 {
         (*key).mount = mount;
         (*key).above = above(parent);
         (*key).device = file::device(inode);
-        FILES.get(&*key).map_or(0, |row| *row + 1)
+        FILES.get(&*key).map_or(0, |row| *row)
     };
     if row != 0 {
         return if is_mine(buffer) { row } else { 0 };
@@ -223,7 +224,7 @@ pub(crate) extern "C" fn new_file_row(number: u32, end: u64) -> u32 {
     if FILES.insert(unsafe { &(*buffer).key }, row, 0).is_err() {
         lost(Loss::FileRows);
     }
-    row + 1
+    row
 }
 
 #[inline(always)]
@@ -239,7 +240,7 @@ fn announce(buffer: *mut Scratch, row: u32, end: u64) -> bool {
     emit(buffer, (end & 0xffff_ffff) as usize, Loss::RingFile)
 }
 
-/// Once there are no more rows: row plus 1 of the folder of the key in a buffer, if it has one. Files of
+/// Once there are no more rows: the row of the folder of the key in a buffer, if it has one. Files of
 /// a folder share it; so do names given as arguments that are relative to the same.
 #[unsafe(no_mangle)]
 #[inline(never)]
@@ -264,7 +265,7 @@ extern "C" fn shared_row(number: u32) -> u32 {
         (*folder).mount = (*key).mount;
         (*folder).above = (*key).above;
         (*folder).device = (*key).device;
-        FOLDERS.get(&*folder).map_or(0, |row| *row + 1)
+        FOLDERS.get(&*folder).map_or(0, |row| *row)
     };
     if row != 0 {
         lost(Loss::FilesByFolder);
@@ -272,7 +273,7 @@ extern "C" fn shared_row(number: u32) -> u32 {
     row
 }
 
-/// Row plus 1 of a folder whose file, announced by the buffer, is the first without a row.
+/// The row of a folder whose file, announced by the buffer, is the first without a row.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn first_shared_row(number: u32, end: u64) -> u32 {
@@ -301,23 +302,23 @@ extern "C" fn first_shared_row(number: u32, end: u64) -> u32 {
     {
         lost(Loss::FileRows);
     }
-    row + 1
+    row
 }
 
-/// Counts an open that gave a file; the row plus 1.
+/// Counts an open that gave a file; its row.
 #[inline(always)]
-pub(crate) fn opened_file(exe: u32, file: u64) -> u32 {
-    let row = looked_up_row(exe, file);
+pub(crate) fn opened_file(exe: u32, file: u64) -> Option<Row> {
+    let row = Row::of(looked_up_row(exe, file));
     count_opening(row, file);
     row
 }
 
 #[inline(always)]
-pub(crate) fn count_opening(row: u32, file: u64) {
-    if row != 0 {
-        count(row - 1, FileOp::Open as u8);
+pub(crate) fn count_opening(row: Option<Row>, file: u64) {
+    if let Some(row) = row {
+        count(row, FileOp::Open as u8);
         if file::was_created(file) {
-            count(row - 1, FileOp::Create as u8);
+            count(row, FileOp::Create as u8);
         }
     }
 }

@@ -17,6 +17,7 @@ use crate::programs::network::sockets::{self, TCP_ESTABLISHED, WE_BEGIN, YOUNG};
 use crate::programs::network::{listeners, peers, unix};
 use crate::programs::packets;
 use crate::programs::record::Task;
+use crate::programs::row::{Number, Row};
 use crate::scratch::{OF_CALLS, scratch};
 use aya_ebpf::helpers::generated::bpf_probe_read_user;
 use aya_ebpf::macros::btf_tracepoint;
@@ -82,9 +83,8 @@ pub(crate) extern "C" fn connected(regs: u64, kind: u64, result: i64) -> u32 {
     }
     if connect_done(exe, sk, number, result) == 0 {
         let length = regs::argument(regs, abi, kind.c) as u32 & 0xffff | WE_BEGIN;
-        let row = sockets::address_row(exe, sk, address, length);
-        if row != 0 {
-            add_errno(ROWS_NETWORK, row - 1, failure, 1);
+        if let Some(row) = Row::of(sockets::address_row(exe, sk, address, length)) {
+            add_errno(ROWS_NETWORK, row.number(), failure, 1);
         }
     }
     0
@@ -116,17 +116,19 @@ pub(crate) extern "C" fn connect_done(exe: u32, sk: u64, number: u64, result: i6
         if result < 0 {
             return 1;
         }
-        let row = match sock::family(sk) {
+        let row = Row::of(match sock::family(sk) {
             AF_UNIX => unix::unix_row(exe, sk),
             AF_VSOCK => sockets::vsock_row(exe, sk, DIRECTION_OUTBOUND),
             _ => sockets::inet_row(exe, sk, number),
-        };
-        if row != 0 && sock::family(sk) == AF_VSOCK {
-            remember(sk, row - 1, exe, DIRECTION_OUTBOUND, SOCKET_CONNECTED);
+        });
+        if let Some(row) = row
+            && sock::family(sk) == AF_VSOCK
+        {
+            remember(sk, row, exe, DIRECTION_OUTBOUND, SOCKET_CONNECTED);
         }
         if matches!(sock::socket_type(sk), SOCK_STREAM | SOCK_SEQPACKET) {
-            if row != 0 {
-                peers::count_connection(row - 1);
+            if let Some(row) = row {
+                peers::count_connection(row);
             }
         } else {
             listeners::began(number);
@@ -136,7 +138,7 @@ pub(crate) extern "C" fn connect_done(exe: u32, sk: u64, number: u64, result: i6
     u32::from(!peers::is_failure(failure))
 }
 
-/// accept has returned a descriptor. Row plus 1; 0 when it is not known.
+/// accept has returned a descriptor: the row; 0 when it is not known.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub(crate) extern "C" fn accepted(result: i64) -> u32 {
@@ -155,30 +157,29 @@ pub(crate) extern "C" fn accepted(result: i64) -> u32 {
     }
     let exe = task.exe();
     if sock::family(sk) == AF_UNIX {
-        let row = unix::unix_own_row(exe, sk);
-        if row != 0 {
-            peers::count_connection(row - 1);
+        let row = Row::of(unix::unix_own_row(exe, sk));
+        if let Some(row) = row {
+            peers::count_connection(row);
         }
-        return row;
+        return row.number();
     }
     let mut ends = Ends::default();
     sock::ends(sk, &mut ends);
     let event = peers::begin(buffer, exe, sk);
     // SAFETY: the buffer is ours.
     unsafe { peers::set_ends(event, &ends, DIRECTION_INBOUND) };
-    let row = peers::peer_row();
-    if row == 0 {
+    let Some(row) = Row::of(peers::peer_row()) else {
         return 0;
-    }
-    peers::count_connection(row - 1);
-    remember(sk, row - 1, exe, DIRECTION_INBOUND, SOCKET_CONNECTED);
-    row
+    };
+    peers::count_connection(row);
+    remember(sk, row, exe, DIRECTION_INBOUND, SOCKET_CONNECTED);
+    row.number()
 }
 
 #[inline(always)]
-fn remember(sk: u64, row: u32, exe: u32, direction: u8, stage: u8) {
+fn remember(sk: u64, row: Row, exe: u32, direction: u8, stage: u8) {
     let state = SocketState {
-        row,
+        row: row.number(),
         direction,
         stage,
         exe: exe as u16,
@@ -252,9 +253,8 @@ fn connect_begins(flow: u64) -> Option<()> {
     let event = peers::begin(buffer, exe, sk);
     // SAFETY: the buffer is ours.
     unsafe { peers::set_ends(event, &ends, DIRECTION_OUTBOUND) };
-    let row = peers::peer_row();
-    if row != 0 {
-        remember(sk, row - 1, exe, DIRECTION_OUTBOUND, SOCKET_CONNECTING);
+    if let Some(row) = Row::of(peers::peer_row()) {
+        remember(sk, row, exe, DIRECTION_OUTBOUND, SOCKET_CONNECTING);
     }
     Some(())
 }
@@ -273,7 +273,9 @@ fn connect_ended(flow: u64, to: i32) -> Option<()> {
         }
         if to == TCP_ESTABLISHED {
             (*state).stage = SOCKET_CONNECTED;
-            peers::count_connection((*state).row);
+            if let Some(row) = Row::of((*state).row) {
+                peers::count_connection(row);
+            }
             packets::remember_flow(u32::from((*state).exe), flow);
         } else {
             let errno = sock::error(flow);

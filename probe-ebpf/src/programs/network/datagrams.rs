@@ -9,6 +9,7 @@ use crate::programs::network::sockets::{
 };
 use crate::programs::network::{destination, listeners, peers, unix};
 use crate::programs::record::Task;
+use crate::programs::row::{Number, Row};
 use crate::programs::transfer;
 use crate::scratch::{OF_CALLS, scratch};
 use aya_ebpf::helpers::generated::bpf_probe_read_user;
@@ -64,7 +65,8 @@ pub(crate) extern "C" fn transferred(regs: u64, kind: u64, result: i64, slot: u6
     } else {
         address
     };
-    if row != 0 && sockets & SOCKET_FIRST != 0 && result >= 0 && (inward != 0 || address == 0) {
+    if row.is_some() && sockets & SOCKET_FIRST != 0 && result >= 0 && (inward != 0 || address == 0)
+    {
         // Through a connection, as reads and writes.
         transfer::hold(slot, task, row, true, result, inward != 0);
         return 0;
@@ -172,7 +174,7 @@ pub(crate) extern "C" fn message(inward: u32, address: u64, length: u32, result:
         task.sock(),
         task.sock_number(),
         if task.sockets() & SOCKET_FIRST != 0 {
-            task.first_row()
+            task.first_row().number()
         } else {
             0
         },
@@ -219,22 +221,24 @@ pub(crate) extern "C" fn message(inward: u32, address: u64, length: u32, result:
             let other = unconnected_row(exe, sk, address, how);
             // A datagram under way takes more, wherever that is said to go.
             row = if other == 0 && row == 0 && (inward || address == 0) && has_sent {
-                (hint & !WE_BEGAN) + 1
+                hint & !WE_BEGAN
             } else {
                 other
             };
             if row != 0 && !inward && !others_begin {
-                let _ = LAST_SENT.insert(number, row - 1 | we_began << 30, 0);
+                let _ = LAST_SENT.insert(number, row | we_began << 30, 0);
             }
         }
     }
-    if row != 0 && (result >= 0 || !transfer::was_counted()) {
-        transfer::transfer(row - 1, result, inward, 1);
+    if let Some(row) = Row::of(row)
+        && (result >= 0 || !transfer::was_counted())
+    {
+        transfer::transfer(row, result, inward, 1);
     }
     0
 }
 
-/// Row plus 1 for a message of an unconnected socket; `length` may say `CAME_IN`, `OTHERS_BEGIN`, `WE_BEGIN`.
+/// The row of a message of an unconnected socket; `length` may say `CAME_IN`, `OTHERS_BEGIN`, `WE_BEGIN`.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn unconnected_row(exe: u32, sk: u64, address: u64, length: u32) -> u32 {

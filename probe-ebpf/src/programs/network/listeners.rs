@@ -6,6 +6,7 @@ use crate::kernel::sock::{self, AF_INET, AF_INET6, AF_UNIX, Ends};
 use crate::maps::{BOUND, LISTENERS};
 use crate::programs::network::{peers, sockets, unix};
 use crate::programs::record::Task;
+use crate::programs::row::Row;
 use crate::scratch::{OF_CALLS, OF_ITERATORS, scratch};
 use procmon_probe_ebpf::abi::{DIRECTION_LISTEN, HeldSocket, Loss, NetworkEvent};
 
@@ -89,10 +90,9 @@ pub(crate) extern "C" fn binds(exe: u32, sk: u64, number: u64, result: i64) -> u
     {
         return 0;
     }
-    let row = peers::peer_row();
-    if row != 0 {
-        peers::count_connection(row - 1);
-        let _ = BOUND.insert(number, row - 1, 0);
+    if let Some(row) = Row::of(peers::peer_row()) {
+        peers::count_connection(row);
+        let _ = BOUND.insert(number, row.number(), 0);
     }
     0
 }
@@ -106,7 +106,7 @@ pub(crate) extern "C" fn began(number: u64) -> u32 {
         return 0;
     };
     let _ = BOUND.remove(number);
-    if let Some(counts) = peers::counts(row) {
+    if let Some(counts) = Row::of(row).and_then(peers::counts) {
         // SAFETY: a map value.
         add(unsafe { &raw mut (*counts).datagrams_sent }, 1);
     }

@@ -3,6 +3,7 @@
 use crate::atomics::{add, lost, take};
 use crate::kernel::sock::{self, AF_INET, AF_INET6, AF_UNIX, AF_VSOCK, Ends, SOCK_DGRAM};
 use crate::maps::{FREE_PEER_ROWS, FREE_PREFIX_ROWS, PEER_ROWS, PEERS, PREFIXES, Scratch};
+use crate::programs::row::Row;
 use crate::scratch::{OF_CALLS, emit, scratch};
 use procmon_probe_ebpf::abi::{
     DIRECTION_INBOUND, DIRECTION_OUTBOUND, EVENT_NETWORK, Loss, NetworkEvent, NetworkKey,
@@ -38,7 +39,7 @@ pub(crate) fn begin(buffer: *mut Scratch, exe: u32, sk: u64) -> *mut NetworkEven
     event
 }
 
-/// Row plus 1 of the key in the buffer; announced at first sight.
+/// The row of the key in the buffer; announced at first sight.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub(crate) extern "C" fn peer_row() -> u32 {
@@ -50,14 +51,14 @@ pub(crate) extern "C" fn peer_row() -> u32 {
     unsafe {
         let key = &raw const (*event).key;
         if let Some(row) = PEERS.get(&*key).copied() {
-            return row + 1;
+            return row;
         }
         let Some(row) = take(&FREE_PEER_ROWS) else {
             return prefix_row();
         };
         (*event).kind = EVENT_NETWORK;
         (*event).row = row;
-        if let Some(counts) = counts(row) {
+        if let Some(counts) = PEER_ROWS.get_ptr_mut(row) {
             (*counts).resolver = u64::from(is_resolver(key));
         }
         if !emit(buffer, size_of::<NetworkEvent>(), Loss::RingNetwork) {
@@ -67,11 +68,11 @@ pub(crate) extern "C" fn peer_row() -> u32 {
         if PEERS.insert(&*key, row, 0).is_err() {
             lost(Loss::NetworkRows);
         }
-        row + 1
+        row
     }
 }
 
-/// Row plus 1 of the prefix of the peer in the buffer, which found no row of its own.
+/// The row of the prefix of the peer in the buffer, which found no row of its own.
 #[inline(always)]
 fn prefix_row() -> u32 {
     let Some(buffer) = scratch(OF_CALLS) else {
@@ -103,7 +104,7 @@ fn prefix_row() -> u32 {
         }
         if let Some(row) = PREFIXES.get(&*key).copied() {
             lost(Loss::PeersByPrefix);
-            return row + 1;
+            return row;
         }
         let Some(row) = take(&FREE_PREFIX_ROWS) else {
             lost(Loss::NetworkRows);
@@ -119,7 +120,7 @@ fn prefix_row() -> u32 {
         if PREFIXES.insert(&*key, row, 0).is_err() {
             lost(Loss::NetworkRows);
         }
-        row + 1
+        row
     }
 }
 
@@ -135,12 +136,12 @@ unsafe fn is_resolver(key: *const NetworkKey) -> bool {
 }
 
 #[inline(always)]
-pub(crate) fn counts(row: u32) -> Option<*mut NetworkRow> {
-    PEER_ROWS.get_ptr_mut(row)
+pub(crate) fn counts(row: Row) -> Option<*mut NetworkRow> {
+    PEER_ROWS.get_ptr_mut(row.number())
 }
 
 #[inline(always)]
-pub(crate) fn count_connection(row: u32) {
+pub(crate) fn count_connection(row: Row) {
     if let Some(counts) = counts(row) {
         // SAFETY: a map value.
         add(unsafe { &raw mut (*counts).connections }, 1);
@@ -184,7 +185,7 @@ pub(crate) unsafe fn set_ends(event: *mut NetworkEvent, ends: &Ends, direction: 
 
 /// Bytes that go out to this peer ask a resolver.
 #[inline(always)]
-pub(crate) fn asks_resolver(row: u32, inward: bool) -> bool {
+pub(crate) fn asks_resolver(row: Row, inward: bool) -> bool {
     // SAFETY: a map value.
     !inward && counts(row).is_some_and(|counts| unsafe { (*counts).resolver } != 0)
 }

@@ -32,7 +32,7 @@ const OTHERS_BEGIN: u32 = 1 << 30;
 /// In a length: the program begins, whatever port it chose.
 pub(crate) const WE_BEGIN: u32 = 1 << 29;
 
-/// Row plus 1 of the peer that a connected socket has; 0 for an unconnected one.
+/// The row of the peer that a connected socket has; 0 for an unconnected one.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub(crate) extern "C" fn connection_row(exe: u32, socket_file: u64) -> u32 {
@@ -48,7 +48,7 @@ pub(crate) extern "C" fn connection_row(exe: u32, socket_file: u64) -> u32 {
                 && state.stage == SOCKET_CONNECTED
                 && u32::from(state.exe) == exe
             {
-                return state.row + 1;
+                return state.row;
             }
             inet_row(exe, sk, file::number(file::inode(socket_file)))
         }
@@ -74,7 +74,7 @@ pub(crate) extern "C" fn connection_row(exe: u32, socket_file: u64) -> u32 {
     }
 }
 
-/// Row plus 1 of a connected vsock.
+/// The row of a connected vsock.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub(crate) extern "C" fn vsock_row(exe: u32, sk: u64, direction: u8) -> u32 {
@@ -163,7 +163,7 @@ pub(crate) fn others_come(sk: u64, length: u32) -> bool {
     length & OTHERS_BEGIN != 0 || (length & WE_BEGIN == 0 && sock::is_bound_by_user(sk))
 }
 
-/// Row plus 1 of an address that the program gave, or that the kernel wrote for it. `length` may
+/// The row of an address that the program gave, or that the kernel wrote for it. `length` may
 /// say `OTHERS_BEGIN` or `WE_BEGIN`.
 #[unsafe(no_mangle)]
 #[inline(never)]

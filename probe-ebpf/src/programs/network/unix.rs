@@ -76,7 +76,7 @@ pub(crate) extern "C" fn write_unix_path(name: u64, length: u32, how: u32) -> u3
     1
 }
 
-/// Row plus 1 of a connected Unix socket; 0 for a nameless pair.
+/// The row of a connected Unix socket; 0 for a nameless pair.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub(crate) extern "C" fn unix_row(exe: u32, sk: u64) -> u32 {
@@ -104,7 +104,7 @@ pub(crate) extern "C" fn unix_row(exe: u32, sk: u64) -> u32 {
     peers::peer_row()
 }
 
-/// Row plus 1 of those who come to a Unix socket's own name.
+/// The row of those who come to a Unix socket's own name.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub(crate) extern "C" fn unix_own_row(exe: u32, sk: u64) -> u32 {
