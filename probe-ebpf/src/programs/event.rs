@@ -17,9 +17,9 @@ use aya_ebpf::helpers::generated::{
 use aya_ebpf::macros::{btf_tracepoint, fentry, kprobe};
 use aya_ebpf::programs::{BtfTracePointContext, FEntryContext, ProbeContext};
 use procmon_probe_ebpf::abi::{
-    CALL_SIGNAL, CallKind, EVENT_RARE, Loss, NO_ARG, RARE_CREDENTIALS, RARE_MEMFD_EXEC,
-    RARE_MODULE_LOAD, RARE_MOUNT, RARE_PTRACE, RARE_SIGNAL, RARE_TEXT, RARE_UNSHARE, RareEvent,
-    RareKey, TASK_PENDING,
+    Call, CallKind, EVENT_RARE, Loss, NO_ARG, RARE_CREDENTIALS, RARE_MEMFD_EXEC, RARE_MODULE_LOAD,
+    RARE_MOUNT, RARE_PTRACE, RARE_SIGNAL, RARE_TEXT, RARE_UNSHARE, RareEvent, RareKey,
+    TASK_PENDING,
 };
 
 const TMPFS_MAGIC: u32 = 0x0102_1994;
@@ -215,7 +215,7 @@ extern "C" fn signal_sent(signal: u64, target: u64) -> u32 {
         }
         (task.kind(), task.container())
     };
-    if CallKind::from_word(kind).kind != CALL_SIGNAL
+    if CallKind::from_word(kind).call() != Call::Signal
         || Task::of(target).is_some_and(|other| other.container() == container)
     {
         return 0;

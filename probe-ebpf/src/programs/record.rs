@@ -7,7 +7,7 @@ use crate::kernel::{regs, task};
 use crate::maps::{CPU_CACHE, RECORDS, STATE, TASKS, config, open, state};
 use crate::programs::row::{Number, Row};
 use procmon_probe_ebpf::abi::{
-    CACHED_CPUS, CallKind, CpuCache, MAX_TASKS, NO_CONVENTION, TaskRecord,
+    CACHED_CPUS, Call, CallKind, CpuCache, MAX_TASKS, NO_CONVENTION, TaskRecord,
 };
 
 /// Slot of the current task; 0 for a task outside the target.
@@ -259,9 +259,9 @@ impl Task {
         unsafe { core::ptr::read_volatile(&raw const (*self.0).returns) }
     }
 
-    /// What the call does. One byte is read faster than it is taken out of the word.
+    /// What the call does and where. One byte is read faster than it is taken out of the word.
     #[inline(always)]
-    fn call(self) -> *const CallKind {
+    fn call_kind(self) -> *const CallKind {
         // SAFETY: as for members.
         unsafe { (&raw const (*self.0).kind).cast() }
     }
@@ -270,14 +270,14 @@ impl Task {
     #[inline(always)]
     pub(crate) fn acts_at_entry(self) -> u8 {
         // SAFETY: as for members.
-        unsafe { (*self.call()).at_entry }
+        unsafe { (*self.call_kind()).at_entry }
     }
 
-    /// What the call does, of `CALL_…`.
+    /// What the call does.
     #[inline(always)]
-    pub(crate) fn kind_of(self) -> u8 {
+    pub(crate) fn call(self) -> Call {
         // SAFETY: as for members.
-        unsafe { (*self.call()).kind }
+        Call::decode(unsafe { (*self.call_kind()).kind }).unwrap_or(Call::Plain)
     }
 
     /// Message queues that there were when mq_open began, which keeps no descriptor.

@@ -19,14 +19,9 @@ use aya_ebpf::macros::raw_tracepoint;
 use aya_ebpf::programs::RawTracePointContext;
 use procmon_probe_ebpf::abi::{
     ABI_COMPAT, ABI_NATIVE, AT_ENTRY_ACT, AT_ENTRY_CHECK, AT_ENTRY_KEEP, AT_ENTRY_KEEP_SECOND,
-    AT_ENTRY_TIME, CALL_ACCEPT, CALL_BIND, CALL_CONNECT, CALL_COPY, CALL_CREDENTIALS,
-    CALL_DESCRIPTOR, CALL_EVENT, CALL_EXEC, CALL_FALLOCATE, CALL_IOCTL, CALL_LISTEN, CALL_MAP,
-    CALL_MQ_OPEN, CALL_MQ_SEND, CALL_NAME, CALL_OPEN, CALL_PLAIN, CALL_READ, CALL_RECVFROM,
-    CALL_RECVMMSG, CALL_RECVMSG, CALL_RENAME, CALL_SENDMMSG, CALL_SENDMSG, CALL_SENDTO,
-    CALL_SIGRETURN, CALL_SOCKET, CALL_SOCKETCALL, CALL_UNLINKAT, CALL_WRITE, CallKind,
-    DENSE_NUMBERS, IN_CALL, IN_PLAIN_CALL, IN_TIMED_CALL, IN_UNTIMED_CALL, Loss, NO_CONVENTION,
-    SyscallKey, TASK_BORN_BEFORE, TASK_MAY_BE_IN_CALL, TASK_NEW, TASK_OPENED, TASK_PENDING,
-    TASK_ROLLED_BACK,
+    AT_ENTRY_TIME, Call, CallKind, DENSE_NUMBERS, IN_CALL, IN_PLAIN_CALL, IN_TIMED_CALL,
+    IN_UNTIMED_CALL, Loss, NO_CONVENTION, SyscallKey, TASK_BORN_BEFORE, TASK_MAY_BE_IN_CALL,
+    TASK_NEW, TASK_OPENED, TASK_PENDING, TASK_ROLLED_BACK,
 };
 
 /// `mmap` of memory without a file.
@@ -138,7 +133,7 @@ fn another(task: Task, id: u64, convention: u32) {
     task.set_id(id);
     task.set_errno(0);
     task.set_convention(convention);
-    let is_plain = task.kind_of() == CALL_PLAIN && task.acts_at_entry() == 0;
+    let is_plain = task.call() == Call::Plain && task.acts_at_entry() == 0;
     task.set_repeats(if is_plain { convention } else { NO_CONVENTION });
 }
 
@@ -154,7 +149,7 @@ fn is_another(task: Task, regs: u64) -> bool {
     task.in_call() != 0
         && number >= 0
         && number as u32 != task.id() as u32
-        && task.kind_of() != CALL_SIGRETURN
+        && task.call() != Call::SigReturn
 }
 
 /// A command's first program: the call began before anything was counted.
@@ -265,9 +260,9 @@ fn returns(ctx: &RawTracePointContext) {
         return;
     }
     let (kind, slot) = (task.kind(), u64::from(task.slot()));
-    match kind as u8 {
-        CALL_PLAIN => {}
-        CALL_READ | CALL_WRITE | CALL_DESCRIPTOR => {
+    match Call::decode(kind as u8) {
+        Some(Call::Plain) => {}
+        Some(Call::Read | Call::Write | Call::Descriptor) => {
             calls::descriptor_done(regs, kind, result, slot);
         }
         _ => {
@@ -326,7 +321,7 @@ extern "C" fn exit(regs: u64, result: i64, slot: u64, counted: u32) -> u32 {
         }
         at_entry(task.acts_at_entry(), regs, task.kind(), slot);
     }
-    if task.kind_of() != CALL_PLAIN {
+    if task.call() != Call::Plain {
         effect(slot, task, regs, task.kind(), result);
     }
     0
@@ -341,7 +336,7 @@ fn failed(task: Task, errno: u32) {
         let row = task.row();
         if task.errno() == errno {
             task.set_failures(task.failures() + 1);
-        } else if task.kind_of() == CALL_SIGRETURN {
+        } else if task.call() == Call::SigReturn {
             // No failure at all.
         } else if (512..=516).contains(&errno) {
             if let Some(counts) = settle::syscall_row(row) {
@@ -435,21 +430,45 @@ extern "C" fn act_at_entry(regs: u64, kind: u64, slot: u64) -> u32 {
     let Some(task) = Task::in_slot(slot) else {
         return 0;
     };
-    let abi = {
-        task.forget_descriptors();
-        task.abi()
-    };
-    if kind.kind == CALL_MAP && regs::argument(regs, abi, kind.c) & MAP_ANONYMOUS != 0 {
+    task.forget_descriptors();
+    let abi = task.abi();
+    if kind.call() == Call::Map && regs::argument(regs, abi, kind.c) & MAP_ANONYMOUS != 0 {
         return 0;
     }
-    match kind.kind {
-        CALL_CONNECT | CALL_LISTEN | CALL_BIND => {
+    match kind.call() {
+        Call::Connect | Call::Listen | Call::Bind => {
             return sockets::remember_sock(regs::argument(regs, abi, kind.a) as u32);
         }
-        CALL_MQ_OPEN => return calls::opens_queue(slot),
-        CALL_FALLOCATE if calls::fallocates(regs, abi, kind.to_word()) == 0 => return 0,
-        CALL_IOCTL if !calls::ioctl_changes(regs::argument(regs, abi, kind.b)) => return 0,
-        _ => {}
+        Call::MqOpen => return calls::opens_queue(slot),
+        Call::Fallocate if calls::fallocates(regs, abi, kind.to_word()) == 0 => return 0,
+        Call::Ioctl if !calls::ioctl_changes(regs::argument(regs, abi, kind.b)) => return 0,
+        Call::Plain
+        | Call::Read
+        | Call::Write
+        | Call::Open
+        | Call::Descriptor
+        | Call::Name
+        | Call::UnlinkAt
+        | Call::Rename
+        | Call::Copy
+        | Call::Map
+        | Call::Exec
+        | Call::Accept
+        | Call::SendTo
+        | Call::RecvFrom
+        | Call::SendMsg
+        | Call::RecvMsg
+        | Call::SendMmsg
+        | Call::RecvMmsg
+        | Call::Credentials
+        | Call::Event
+        | Call::Socket
+        | Call::SocketCall
+        | Call::Signal
+        | Call::SigReturn
+        | Call::Fallocate
+        | Call::Ioctl
+        | Call::MqSend => {}
     }
     calls::keep(regs, u64::from(kind.a), slot);
     0
@@ -459,11 +478,17 @@ extern "C" fn act_at_entry(regs: u64, kind: u64, slot: u64) -> u32 {
 #[inline(always)]
 fn effect(slot: u64, task: Task, regs: u64, word: u64, result: i64) -> u32 {
     let kind = CallKind::from_word(word);
-    match kind.kind {
-        CALL_READ | CALL_WRITE | CALL_DESCRIPTOR | CALL_COPY | CALL_MAP | CALL_FALLOCATE
-        | CALL_IOCTL | CALL_MQ_SEND => calls::descriptor_done(regs, word, result, slot),
-        CALL_OPEN | CALL_MQ_OPEN | CALL_NAME | CALL_UNLINKAT | CALL_RENAME | CALL_EXEC => {
-            if matches!(kind.kind, CALL_OPEN | CALL_MQ_OPEN) && result >= 0 {
+    match kind.call() {
+        Call::Read
+        | Call::Write
+        | Call::Descriptor
+        | Call::Copy
+        | Call::Map
+        | Call::Fallocate
+        | Call::Ioctl
+        | Call::MqSend => calls::descriptor_done(regs, word, result, slot),
+        Call::Open | Call::MqOpen | Call::Name | Call::UnlinkAt | Call::Rename | Call::Exec => {
+            if matches!(kind.call(), Call::Open | Call::MqOpen) && result >= 0 {
                 calls::opened(result, slot);
             } else if calls::settled_names(regs, word, result) == 0 {
                 calls::named(regs, word, result);
@@ -474,18 +499,18 @@ fn effect(slot: u64, task: Task, regs: u64, word: u64, result: i64) -> u32 {
             task.set_flags(task.flags() & !TASK_OPENED);
             0
         }
-        CALL_SOCKET => connections::made(result),
-        CALL_SOCKETCALL => datagrams::called_by_number(regs, word),
-        CALL_CONNECT => connections::connected(regs, word, result),
-        CALL_ACCEPT => connections::accepted(result),
-        CALL_LISTEN => listeners::listening(result),
-        CALL_BIND => listeners::bound(result),
-        CALL_SENDTO | CALL_RECVFROM | CALL_SENDMSG | CALL_RECVMSG => {
+        Call::Socket => connections::made(result),
+        Call::SocketCall => datagrams::called_by_number(regs, word),
+        Call::Connect => connections::connected(regs, word, result),
+        Call::Accept => connections::accepted(result),
+        Call::Listen => listeners::listening(result),
+        Call::Bind => listeners::bound(result),
+        Call::SendTo | Call::RecvFrom | Call::SendMsg | Call::RecvMsg => {
             datagrams::transferred(regs, word, result, slot)
         }
-        CALL_SENDMMSG | CALL_RECVMMSG => datagrams::transferred_many(regs, word, result),
-        CALL_CREDENTIALS => event::credentials_changed(task::current()),
-        CALL_EVENT if result >= 0 => event::rare(regs, word),
-        _ => 0,
+        Call::SendMmsg | Call::RecvMmsg => datagrams::transferred_many(regs, word, result),
+        Call::Credentials => event::credentials_changed(task::current()),
+        Call::Event if result >= 0 => event::rare(regs, word),
+        Call::Event | Call::Plain | Call::Signal | Call::SigReturn => 0,
     }
 }

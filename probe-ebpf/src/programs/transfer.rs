@@ -14,7 +14,14 @@ use procmon_probe_ebpf::abi::{FileOp, MOVED_PEER, ROWS_NETWORK, SOCKET_FAILED, S
 /// Bytes went through a descriptor of the current task: its record holds them while they go through the
 /// same one, since counts in a row are shared with all CPUs.
 #[inline(always)]
-pub(crate) fn hold(slot: u64, task: Task, row: Option<Row>, socket: bool, result: i64, inward: bool) {
+pub(crate) fn hold(
+    slot: u64,
+    task: Task,
+    row: Option<Row>,
+    socket: bool,
+    result: i64,
+    inward: bool,
+) {
     let Some(row) = row else { return };
     if result < 0 || (socket && peers::asks_resolver(row, inward)) {
         moved(row, socket, result, inward);

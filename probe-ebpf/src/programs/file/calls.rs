@@ -17,10 +17,8 @@ use crate::programs::row::Row;
 use crate::programs::transfer;
 use aya_ebpf::helpers::generated::bpf_probe_read_user;
 use procmon_probe_ebpf::abi::{
-    ABI_COMPAT, CALL_COPY, CALL_EXEC, CALL_MAP, CALL_MQ_OPEN, CALL_MQ_SEND, CALL_OPEN, CALL_READ,
-    CALL_RENAME, CALL_UNLINKAT, CALL_WRITE, CallKind, FILE_KEY_FOLLOWED, FILE_KEY_NAMED, FileEvent,
-    FileOp, Loss, MAX_ARGV, NAMES_FLAGS, NAMES_FOLLOW, NAMES_QUEUE, NO_ARG, SOCKET_FIRST,
-    SOCKET_SECOND,
+    ABI_COMPAT, Call, CallKind, FILE_KEY_FOLLOWED, FILE_KEY_NAMED, FileEvent, FileOp, Loss,
+    MAX_ARGV, NAMES_FLAGS, NAMES_FOLLOW, NAMES_QUEUE, NO_ARG, SOCKET_FIRST, SOCKET_SECOND,
 };
 
 /// Modes of fallocate that change content, include/uapi/linux/falloc.h: PUNCH_HOLE, COLLAPSE_RANGE, ZERO_RANGE,
@@ -127,26 +125,26 @@ pub(crate) extern "C" fn descriptor_done(regs: u64, kind: u64, result: i64, slot
         }
     }
     let first_is_peer = sockets & SOCKET_FIRST != 0;
-    match kind.kind {
+    match kind.call() {
         // A socket without a peer, or without one when the call began.
-        CALL_READ | CALL_WRITE if first.is_none() && first_is_peer => {
-            datagrams::message(u32::from(kind.kind == CALL_READ), 0, 0, result);
+        Call::Read | Call::Write if first.is_none() && first_is_peer => {
+            datagrams::message(u32::from(kind.call() == Call::Read), 0, 0, result);
         }
-        CALL_READ => transfer::hold(slot, task, first, first_is_peer, result, true),
-        CALL_WRITE => transfer::hold(slot, task, first, first_is_peer, result, false),
-        CALL_MAP => {
+        Call::Read => transfer::hold(slot, task, first, first_is_peer, result, true),
+        Call::Write => transfer::hold(slot, task, first, first_is_peer, result, false),
+        Call::Map => {
             if let Some(row) = first
                 && !first_is_peer
             {
                 mapped(row, regs, abi, kind, result);
             }
         }
-        CALL_COPY => {
+        Call::Copy => {
             let second_is_peer = sockets & SOCKET_SECOND != 0;
             transfer::hold(slot, task, first, first_is_peer, result, false);
             transfer::hold(slot, task, second, second_is_peer, result, true);
         }
-        CALL_MQ_SEND => {
+        Call::MqSend => {
             // Its result is no length.
             let sent = if result == 0 {
                 regs::argument(regs, abi, kind.b) as i64
@@ -155,13 +153,36 @@ pub(crate) extern "C" fn descriptor_done(regs: u64, kind: u64, result: i64, slot
             };
             transfer::hold(slot, task, first, false, sent, false);
         }
-        _ => {
+        Call::Descriptor | Call::Fallocate | Call::Ioctl => {
             if let Some(row) = first
                 && !first_is_peer
             {
                 rows::changed(row, kind.op, result);
             }
         }
+        Call::Plain
+        | Call::Open
+        | Call::Name
+        | Call::UnlinkAt
+        | Call::Rename
+        | Call::Exec
+        | Call::Connect
+        | Call::Accept
+        | Call::Listen
+        | Call::SendTo
+        | Call::RecvFrom
+        | Call::SendMsg
+        | Call::RecvMsg
+        | Call::SendMmsg
+        | Call::RecvMmsg
+        | Call::Credentials
+        | Call::Event
+        | Call::Socket
+        | Call::SocketCall
+        | Call::Signal
+        | Call::SigReturn
+        | Call::Bind
+        | Call::MqOpen => {}
     }
     0
 }
@@ -268,7 +289,7 @@ pub(crate) extern "C" fn opened(result: i64, slot: u64) -> u32 {
 /// The current call is mq_open, and there are more queues than when it began.
 #[inline(always)]
 fn is_new_queue(task: Task) -> bool {
-    task.kind_of() == CALL_MQ_OPEN && task::n_queues() > task.queues_before()
+    task.call() == Call::MqOpen && task::n_queues() > task.queues_before()
 }
 
 /// A call on one or two names has returned.
@@ -284,7 +305,7 @@ pub(crate) extern "C" fn named(regs: u64, kind: u64, result: i64) -> u32 {
         return 0;
     }
     // A program that was executed is counted where the kernel has settled it.
-    if kind.kind == CALL_EXEC && result == 0 {
+    if kind.call() == Call::Exec && result == 0 {
         return 0;
     }
     let abi = task.abi();
@@ -298,14 +319,14 @@ pub(crate) extern "C" fn named(regs: u64, kind: u64, result: i64) -> u32 {
             how |= EMPTY;
         }
     }
-    if kind.kind == CALL_OPEN && kind.c == OPEN_HOW && begins_in_root(regs, abi) != 0 {
+    if kind.call() == Call::Open && kind.c == OPEN_HOW && begins_in_root(regs, abi) != 0 {
         how |= IN_ROOT;
     }
     if kind.names & NAMES_QUEUE != 0 {
         how = QUEUE;
     }
     let op = operation(regs, kind, abi);
-    if kind.kind == CALL_RENAME {
+    if kind.call() == Call::Rename {
         let directory = if kind.a == NO_ARG { kind.c } else { kind.c + 1 };
         let at = if kind.a == NO_ARG { NO_ARG } else { kind.c };
         one_name(
@@ -363,7 +384,7 @@ extern "C" fn argument(regs: u64, abi: u32, position: u8) -> u64 {
 /// What a call does to its names.
 #[inline(always)]
 fn operation(regs: u64, kind: CallKind, abi: u32) -> u8 {
-    if kind.kind == CALL_UNLINKAT && argument(regs, abi, kind.c) & AT_REMOVEDIR != 0 {
+    if kind.call() == Call::UnlinkAt && argument(regs, abi, kind.c) & AT_REMOVEDIR != 0 {
         FileOp::Rmdir as u8
     } else {
         kind.op

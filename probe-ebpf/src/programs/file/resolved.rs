@@ -20,8 +20,8 @@ use crate::scratch::{OF_FUNCTIONS, claim, is_mine, scratch};
 use aya_ebpf::macros::{fentry, fexit, kprobe, kretprobe};
 use aya_ebpf::programs::{FEntryContext, FExitContext, ProbeContext, RetProbeContext};
 use procmon_probe_ebpf::abi::{
-    CALL_EXEC, CALL_NAME, CALL_OPEN, CALL_RENAME, CALL_UNLINKAT, CallKind, FILE_DELETED,
-    FILE_KEY_ENTRY, FILE_KEY_SETTLED, FileEvent, MAX_ARGV, TASK_OPENED, TASK_PENDING,
+    Call, CallKind, FILE_DELETED, FILE_KEY_ENTRY, FILE_KEY_SETTLED, FileEvent, MAX_ARGV,
+    TASK_OPENED, TASK_PENDING,
 };
 
 /// The programs of one function, of either kind: what is noted of its arguments, by position.
@@ -92,7 +92,7 @@ extern "C" fn note_name(directory: u64, dentry: u64, place: u32) -> u32 {
         return 0;
     };
     // Opening and binding make and cut files too; those have their own way to a name.
-    if !matches!(kind.kind, CALL_NAME | CALL_UNLINKAT | CALL_RENAME) {
+    if !matches!(kind.call(), Call::Name | Call::UnlinkAt | Call::Rename) {
         return 0;
     }
     let mount = read(directory, offset!(path_mnt));
@@ -215,7 +215,7 @@ extern "C" fn open_returned(directory: u32, filename: u64, result: u64) -> u32 {
     let Some((task, kind)) = in_call() else {
         return 0;
     };
-    if kind.kind != CALL_OPEN && kind.kind != CALL_EXEC {
+    if kind.call() != Call::Open && kind.call() != Call::Exec {
         return 0;
     }
     if task.flags() & TASK_OPENED != 0 {

@@ -14,8 +14,7 @@ use crate::programs::transfer;
 use crate::scratch::{OF_CALLS, scratch};
 use aya_ebpf::helpers::generated::bpf_probe_read_user;
 use procmon_probe_ebpf::abi::{
-    ABI_COMPAT, ABI_NATIVE, CALL_RECVFROM, CALL_SENDMMSG, CALL_SENDMSG, CALL_SENDTO, CallKind,
-    DIRECTION_INBOUND, Loss, SOCKET_FIRST,
+    ABI_COMPAT, ABI_NATIVE, Call, CallKind, DIRECTION_INBOUND, Loss, SOCKET_FIRST,
 };
 
 /// Flags of a receiving call: what it returns stays in the queue, or was never received.
@@ -26,15 +25,15 @@ const MAX_MESSAGES: usize = 32;
 
 /// The call sends.
 #[inline(always)]
-fn sends(kind: u8) -> bool {
-    matches!(kind, CALL_SENDTO | CALL_SENDMSG | CALL_SENDMMSG)
+fn sends(call: Call) -> bool {
+    matches!(call, Call::SendTo | Call::SendMsg | Call::SendMmsg)
 }
 
 /// The call looks at what it does not take.
 #[inline(always)]
 fn only_looks(regs: u64, abi: u32, kind: CallKind, result: i64) -> bool {
     result >= 0
-        && !sends(kind.kind)
+        && !sends(kind.call())
         && regs::argument(regs, abi, kind.c) & (MSG_PEEK | MSG_ERRQUEUE) != 0
 }
 
@@ -50,16 +49,16 @@ pub(crate) extern "C" fn transferred(regs: u64, kind: u64, result: i64, slot: u6
     if only_looks(regs, abi, kind, result) {
         return 0;
     }
-    let (address, length) = match kind.kind {
-        CALL_SENDTO => {
+    let (address, length) = match kind.call() {
+        Call::SendTo => {
             let length = regs::argument(regs, abi, kind.c) as u32;
             let address = regs::argument(regs, abi, kind.b);
             (if length == 0 { 0 } else { address }, length)
         }
-        CALL_RECVFROM => (regs::argument(regs, abi, kind.b), 0),
+        Call::RecvFrom => (regs::argument(regs, abi, kind.b), 0),
         _ => message_name(regs::argument(regs, abi, kind.b), abi),
     };
-    let inward = u32::from(!sends(kind.kind));
+    let inward = u32::from(!sends(kind.call()));
     let address = if inward == 0 && address != 0 {
         destination::settled(slot, address, result)
     } else {
@@ -93,7 +92,7 @@ pub(crate) extern "C" fn transferred_many(regs: u64, kind: u64, result: i64) -> 
     if only_looks(regs, abi, kind, result) {
         return 0;
     }
-    let inward = u32::from(!sends(kind.kind));
+    let inward = u32::from(!sends(kind.call()));
     let headers = regs::argument(regs, abi, kind.b);
     if result < 0 {
         return failed_many(inward, headers, abi, result);

@@ -12,10 +12,7 @@ use crate::programs::record::Task;
 use aya_ebpf::helpers::generated::bpf_probe_read_user;
 use aya_ebpf::macros::cgroup_sock_addr;
 use aya_ebpf::programs::SockAddrContext;
-use procmon_probe_ebpf::abi::{
-    CALL_SENDMMSG, CALL_SENDMSG, CALL_SENDTO, DESTINATION_SAID, DESTINATION_SENT, Destinations,
-    Loss,
-};
+use procmon_probe_ebpf::abi::{Call, DESTINATION_SAID, DESTINATION_SENT, Destinations, Loss};
 
 const ALLOW: i32 = 1;
 /// In place of an address in the caller's memory: what the kernel has told of this call.
@@ -72,7 +69,7 @@ fn sending() -> Option<(Task, *mut Destinations)> {
     }
     let (task, destinations) = of(record::slot_of(task::current()))?;
     let sends =
-        task.in_call() != 0 && matches!(task.kind_of(), CALL_SENDTO | CALL_SENDMSG | CALL_SENDMMSG);
+        task.in_call() != 0 && matches!(task.call(), Call::SendTo | Call::SendMsg | Call::SendMmsg);
     sends.then_some((task, destinations))
 }
 
