@@ -8,7 +8,8 @@
 use crate::atomics::lost;
 use crate::kernel::hook::{alone, number_of};
 use crate::kernel::memory::read;
-use crate::kernel::{file, sock, task};
+use crate::kernel::sock::Sk;
+use crate::kernel::{file, task};
 use crate::maps::{REQUESTS, offset, open};
 use crate::programs::file::{calls, names, resolved, rows};
 use crate::programs::network::{connections, listeners, sockets};
@@ -231,17 +232,17 @@ fn file_done(exe: u32, its_file: u64, what: Does, result: i64) -> bool {
         return result < 0;
     }
     if file::is_socket(file::mode(inode)) {
-        let sk = || sock::of_socket(file::socket(its_file));
+        let sk = || Sk::of_socket(file::socket(its_file));
         return match what {
             Does::Connects => {
-                connections::connect_done(exe, sk(), file::number(inode), result) != 0
+                connections::connect_done(exe, sk().address(), file::number(inode), result) != 0
             }
             Does::Listens => {
-                listeners::listens(exe, sk(), result);
+                listeners::listens(exe, sk().address(), result);
                 true
             }
             Does::Binds => {
-                listeners::binds(exe, sk(), file::number(inode), result);
+                listeners::binds(exe, sk().address(), file::number(inode), result);
                 true
             }
             _ => {

@@ -8,7 +8,7 @@
 //! tap's network namespace in `cb[0]`.
 
 use crate::atomics::{lost, opaque};
-use crate::kernel::sock::{self, AF_INET, Ends};
+use crate::kernel::sock::{AF_INET, Ends, Sk};
 use crate::maps::{FLOWS, RING, open};
 use crate::programs::record;
 use crate::programs::record::Task;
@@ -25,7 +25,7 @@ use procmon_probe_ebpf::abi::{
 
 /// The current task sends to a resolver by this socket: a datagram counts when the call returns.
 #[inline(always)]
-pub(crate) fn note_resolver(sk: u64) {
+pub(crate) fn note_resolver(sk: Sk) {
     if let Some(task) = Task::current() {
         task.set_resolver(sk);
     }
@@ -49,13 +49,13 @@ pub(crate) extern "C" fn emit_owner() -> u32 {
         let owner = buffer.cast::<WireOwner>();
         let ends = buffer.cast::<Ends>().add(1);
         core::ptr::write_bytes(ends, 0, 1);
-        sock::ends(sk, &mut *ends);
+        sk.ends(&mut *ends);
         (*owner).local = (*ends).local;
         (*owner).port = (*ends).local_port;
         (*owner).version = if (*ends).family == AF_INET { 4 } else { 6 };
         (*owner).kind = EVENT_WIRE_OWNER;
         (*owner).exe = task.exe();
-        (*owner).netns = sock::network_namespace(sk);
+        (*owner).netns = sk.network_namespace();
         (*owner).tgid = record::current_tgid();
     }
     emit(buffer, size_of::<WireOwner>(), Loss::RingWire);
@@ -66,6 +66,7 @@ pub(crate) extern "C" fn emit_owner() -> u32 {
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub(crate) extern "C" fn remember_flow(exe: u32, sk: u64) -> u32 {
+    let sk = Sk::at(sk);
     if FLOWS.insert(flow_key(sk), exe, 0).is_err() {
         lost(Loss::Flows);
     }
@@ -76,6 +77,7 @@ pub(crate) extern "C" fn remember_flow(exe: u32, sk: u64) -> u32 {
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub(crate) extern "C" fn forget_flow(sk: u64) -> u32 {
+    let sk = Sk::at(sk);
     let _ = FLOWS.remove(flow_key(sk));
     0
 }
@@ -103,11 +105,11 @@ const NO_WAKEUP: u64 = 1;
 const _: () = assert!(size_of::<Ends>() >= size_of::<WireOwner>());
 
 #[inline(always)]
-fn flow_key(sk: u64) -> FlowKey {
+fn flow_key(sk: Sk) -> FlowKey {
     let mut ends = Ends::default();
-    sock::ends(sk, &mut ends);
+    sk.ends(&mut ends);
     FlowKey {
-        netns: sock::network_namespace(sk),
+        netns: sk.network_namespace(),
         port: ends.local_port,
         remote_port: ends.remote_port,
         local: ends.local,

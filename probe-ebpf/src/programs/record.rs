@@ -3,6 +3,7 @@
 //! Labels are given and taken in label.rs.
 
 use crate::atomics::{add, opaque, processor};
+use crate::kernel::sock::Sk;
 use crate::kernel::{regs, task};
 use crate::maps::{CPU_CACHE, RECORDS, STATE, TASKS, config, open, state};
 use crate::programs::row::{Number, Row};
@@ -162,13 +163,11 @@ members! {
     returns set_returns: u64,
     failures set_failures: u64,
     kind set_kind: u64,
-    sock set_sock: u64,
     sock_number set_sock_number: u64,
     asked set_asked: u32,
     opening_at set_opening_at: u32,
     opening set_opening: u64,
     entered_ns set_entered_ns: u64,
-    resolver set_resolver: u64,
     file set_file: u64,
     moved set_moved: u64,
     moves_in set_moves_in: u64,
@@ -181,6 +180,32 @@ members! {
     quick set_quick: u32,
     repeats set_repeats: u32,
     slot set_slot: u32,
+}
+
+/// The same of members that hold the address of a sock.
+macro_rules! socks {
+    ($($member:ident $set:ident,)*) => {
+        impl Task {
+            $(
+                #[inline(always)]
+                pub(crate) fn $member(self) -> Sk {
+                    // SAFETY: as of other members.
+                    Sk::at(unsafe { (*self.0).$member })
+                }
+
+                #[inline(always)]
+                pub(crate) fn $set(self, sk: Sk) {
+                    // SAFETY: as of other members.
+                    unsafe { (*self.0).$member = sk.address() }
+                }
+            )*
+        }
+    };
+}
+
+socks! {
+    sock set_sock,
+    resolver set_resolver,
 }
 
 /// The same of members that hold the number of a row.
@@ -305,7 +330,7 @@ impl Task {
         self.set_first_row(None);
         self.set_second_row(None);
         self.set_sockets(0);
-        self.set_sock(0);
+        self.set_sock(Sk::at(0));
     }
 
     /// A task that begins a call has returned from the last one, also when another task was in the middle

@@ -84,7 +84,7 @@ extern "C" fn was_counted_as() -> u32 {
     };
     // SAFETY: map values.
     unsafe {
-        match SOCKETS.get_ptr_mut(task.sock()) {
+        match SOCKETS.get_ptr_mut(task.sock().address()) {
             Some(state) if (*state).stage == SOCKET_FAILED => {
                 (*state).stage = SOCKET_SETTLED;
                 1

@@ -8,8 +8,8 @@
 use crate::atomics::{add, add_errno, lost};
 use crate::kernel::hook::{alone, number_at};
 use crate::kernel::sock::{
-    self, AF_INET, AF_INET6, AF_NETLINK, AF_UNIX, AF_UNSPEC, AF_VSOCK, Ends, IPPROTO_MPTCP,
-    SOCK_DGRAM, SOCK_SEQPACKET, SOCK_STREAM,
+    AF_INET, AF_INET6, AF_NETLINK, AF_UNIX, AF_UNSPEC, AF_VSOCK, Ends, IPPROTO_MPTCP, SOCK_DGRAM,
+    SOCK_SEQPACKET, SOCK_STREAM, Sk,
 };
 use crate::kernel::{regs, task};
 use crate::maps::{LAST_SENT, SOCKETS, STATE, open};
@@ -43,14 +43,15 @@ pub(crate) extern "C" fn made(result: i64) -> u32 {
     }
     let exe = task.exe();
     let (sk, number) = sockets::sock_of(result as u32);
-    let family = sock::family(sk);
-    if sk != 0 && sock::socket_type(sk) == SOCK_DGRAM && (family == AF_INET || family == AF_INET6) {
+    let family = sk.family();
+    if !sk.is_none() && sk.socket_type() == SOCK_DGRAM && (family == AF_INET || family == AF_INET6)
+    {
         let _ = LAST_SENT.insert(number, YOUNG, 0);
         // SAFETY: the static is a map's value.
         add(unsafe { &raw mut STATE.sockets_made }, 1);
     }
     // No call may show the traffic of the other families. The row says that such a socket exists.
-    if sk != 0 && !matches!(family, AF_UNIX | AF_INET | AF_INET6 | AF_NETLINK | AF_VSOCK) {
+    if !sk.is_none() && !matches!(family, AF_UNIX | AF_INET | AF_INET6 | AF_NETLINK | AF_VSOCK) {
         sockets::connection_row(exe, task::file(task::current(), result as u32));
     }
     0
@@ -65,7 +66,7 @@ pub(crate) extern "C" fn connected(regs: u64, kind: u64, result: i64) -> u32 {
         return 0;
     };
     let (exe, abi, sk, number) = (task.exe(), task.abi(), task.sock(), task.sock_number());
-    if sk == 0 {
+    if sk.is_none() {
         return 0;
     }
     let failure = regs::errno(result);
@@ -77,13 +78,13 @@ pub(crate) extern "C" fn connected(regs: u64, kind: u64, result: i64) -> u32 {
     if family == AF_UNSPEC && !unread {
         // Nobody is the peer any more.
         if failure == 0 {
-            let _ = SOCKETS.remove(sk);
+            let _ = SOCKETS.remove(sk.address());
         }
         return 0;
     }
-    if connect_done(exe, sk, number, result) == 0 {
+    if connect_done(exe, sk.address(), number, result) == 0 {
         let length = regs::argument(regs, abi, kind.c) as u32 & 0xffff | WE_BEGIN;
-        if let Some(row) = Row::of(sockets::address_row(exe, sk, address, length)) {
+        if let Some(row) = Row::of(sockets::address_row(exe, sk.address(), address, length)) {
             add_errno(ROWS_NETWORK, row.number(), failure, 1);
         }
     }
@@ -94,9 +95,10 @@ pub(crate) extern "C" fn connected(regs: u64, kind: u64, result: i64) -> u32 {
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub(crate) extern "C" fn connect_done(exe: u32, sk: u64, number: u64, result: i64) -> u32 {
+    let sk = Sk::at(sk);
     let failure = regs::errno(result);
     // TCP was counted at its change of state, when it came that far.
-    if let Some(state) = SOCKETS.get_ptr_mut(sk) {
+    if let Some(state) = SOCKETS.get_ptr_mut(sk.address()) {
         // SAFETY: a map value.
         unsafe {
             if !peers::is_failure(failure) {
@@ -116,17 +118,17 @@ pub(crate) extern "C" fn connect_done(exe: u32, sk: u64, number: u64, result: i6
         if result < 0 {
             return 1;
         }
-        let row = Row::of(match sock::family(sk) {
-            AF_UNIX => unix::unix_row(exe, sk),
-            AF_VSOCK => sockets::vsock_row(exe, sk, DIRECTION_OUTBOUND),
-            _ => sockets::inet_row(exe, sk, number),
+        let row = Row::of(match sk.family() {
+            AF_UNIX => unix::unix_row(exe, sk.address()),
+            AF_VSOCK => sockets::vsock_row(exe, sk.address(), DIRECTION_OUTBOUND),
+            _ => sockets::inet_row(exe, sk.address(), number),
         });
         if let Some(row) = row
-            && sock::family(sk) == AF_VSOCK
+            && sk.family() == AF_VSOCK
         {
             remember(sk, row, exe, DIRECTION_OUTBOUND, SOCKET_CONNECTED);
         }
-        if matches!(sock::socket_type(sk), SOCK_STREAM | SOCK_SEQPACKET) {
+        if matches!(sk.socket_type(), SOCK_STREAM | SOCK_SEQPACKET) {
             if let Some(row) = row {
                 peers::count_connection(row);
             }
@@ -152,19 +154,19 @@ pub(crate) extern "C" fn accepted(result: i64) -> u32 {
         return 0;
     }
     let (sk, _) = sockets::sock_of(result as u32);
-    if sk == 0 {
+    if sk.is_none() {
         return 0;
     }
     let exe = task.exe();
-    if sock::family(sk) == AF_UNIX {
-        let row = Row::of(unix::unix_own_row(exe, sk));
+    if sk.family() == AF_UNIX {
+        let row = Row::of(unix::unix_own_row(exe, sk.address()));
         if let Some(row) = row {
             peers::count_connection(row);
         }
         return row.number();
     }
     let mut ends = Ends::default();
-    sock::ends(sk, &mut ends);
+    sk.ends(&mut ends);
     let event = peers::begin(buffer, exe, sk);
     // SAFETY: the buffer is ours.
     unsafe { peers::set_ends(event, &ends, DIRECTION_INBOUND) };
@@ -177,14 +179,14 @@ pub(crate) extern "C" fn accepted(result: i64) -> u32 {
 }
 
 #[inline(always)]
-fn remember(sk: u64, row: Row, exe: u32, direction: u8, stage: u8) {
+fn remember(sk: Sk, row: Row, exe: u32, direction: u8, stage: u8) {
     let state = SocketState {
         row: row.number(),
         direction,
         stage,
         exe: exe as u16,
     };
-    if SOCKETS.insert(sk, state, 0).is_err() {
+    if SOCKETS.insert(sk.address(), state, 0).is_err() {
         lost(Loss::Sockets);
     }
 }
@@ -194,7 +196,7 @@ fn on_inet_sock_set_state(ctx: BtfTracePointContext) -> i32 {
     alone(|| {
         if open() {
             let sk: *const u8 = ctx.arg(0);
-            let (flow, to) = (number_at(sk, 1), ctx.arg(2));
+            let (flow, to) = (Sk::at(number_at(sk, 1)), ctx.arg(2));
             if to == TCP_SYN_SENT {
                 let _ = connect_begins(flow);
             } else {
@@ -213,7 +215,7 @@ fn on_inet_sock_set_state_too(ctx: BtfTracePointContext) -> i32 {
     alone(|| {
         if open() {
             let sk: *const u8 = ctx.arg(0);
-            let _ = connect_ended(number_at(sk, 1), ctx.arg(2));
+            let _ = connect_ended(Sk::at(number_at(sk, 1)), ctx.arg(2));
         }
     });
     0
@@ -223,9 +225,9 @@ fn on_inet_sock_set_state_too(ctx: BtfTracePointContext) -> i32 {
 fn on_tcp_destroy_sock(ctx: BtfTracePointContext) -> i32 {
     alone(|| {
         let sk: *const u8 = ctx.arg(0);
-        let flow = number_at(sk, 2);
-        if SOCKETS.remove(sock::of_program(flow)).is_ok() {
-            packets::forget_flow(flow);
+        let flow = Sk::at(number_at(sk, 2));
+        if SOCKETS.remove(flow.of_program().address()).is_ok() {
+            packets::forget_flow(flow.address());
         }
     });
     0
@@ -233,14 +235,14 @@ fn on_tcp_destroy_sock(ctx: BtfTracePointContext) -> i32 {
 
 /// The connection of a sock. What carries an MPTCP connection tells its state first, and with an error.
 #[inline(always)]
-fn connection_of(flow: u64) -> Option<u64> {
-    let sk = sock::of_program(flow);
-    (sk != 0 && sock::protocol(flow) != IPPROTO_MPTCP).then_some(sk)
+fn connection_of(flow: Sk) -> Option<Sk> {
+    let sk = flow.of_program();
+    (!sk.is_none() && flow.protocol() != IPPROTO_MPTCP).then_some(sk)
 }
 
 /// The current task is in connect, and the first packet will go out.
 #[inline(always)]
-fn connect_begins(flow: u64) -> Option<()> {
+fn connect_begins(flow: Sk) -> Option<()> {
     let sk = connection_of(flow)?;
     let task = Task::current()?;
     let buffer = scratch(OF_CALLS)?;
@@ -249,7 +251,7 @@ fn connect_begins(flow: u64) -> Option<()> {
         return None;
     }
     let mut ends = Ends::default();
-    sock::ends(flow, &mut ends);
+    flow.ends(&mut ends);
     let event = peers::begin(buffer, exe, sk);
     // SAFETY: the buffer is ours.
     unsafe { peers::set_ends(event, &ends, DIRECTION_OUTBOUND) };
@@ -261,11 +263,11 @@ fn connect_begins(flow: u64) -> Option<()> {
 
 /// A connection that began within the window stands, or has failed.
 #[inline(always)]
-fn connect_ended(flow: u64, to: i32) -> Option<()> {
+fn connect_ended(flow: Sk, to: i32) -> Option<()> {
     if to != TCP_ESTABLISHED && to != TCP_CLOSE {
         return None;
     }
-    let state = SOCKETS.get_ptr_mut(connection_of(flow)?)?;
+    let state = SOCKETS.get_ptr_mut(connection_of(flow)?.address())?;
     // SAFETY: a map value.
     unsafe {
         if (*state).stage != SOCKET_CONNECTING {
@@ -276,9 +278,9 @@ fn connect_ended(flow: u64, to: i32) -> Option<()> {
             if let Some(row) = Row::of((*state).row) {
                 peers::count_connection(row);
             }
-            packets::remember_flow(u32::from((*state).exe), flow);
+            packets::remember_flow(u32::from((*state).exe), flow.address());
         } else {
-            let errno = sock::error(flow);
+            let errno = flow.error();
             if errno == 0 {
                 (*state).stage = SOCKET_UNEXPLAINED;
             } else {

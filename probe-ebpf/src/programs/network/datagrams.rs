@@ -2,7 +2,7 @@
 
 use crate::atomics::lost;
 use crate::kernel::regs;
-use crate::kernel::sock::{self, AF_INET, AF_INET6, AF_UNIX, Ends, SOCK_DGRAM, SOCK_STREAM};
+use crate::kernel::sock::{AF_INET, AF_INET6, AF_UNIX, Ends, SOCK_DGRAM, SOCK_STREAM, Sk};
 use crate::maps::LAST_SENT;
 use crate::programs::network::sockets::{
     self, CAME_IN, NOTHING_YET, RECEIVES_FIRST, WE_BEGAN, YOUNG,
@@ -180,24 +180,24 @@ pub(crate) extern "C" fn message(inward: u32, address: u64, length: u32, result:
     );
     // A datagram may be sent elsewhere than to the connected peer.
     if row == 0 || (!inward && address != 0) {
-        if sk == 0 {
+        if sk.is_none() {
             return 0;
         }
-        let socket_type = sock::socket_type(sk);
+        let socket_type = sk.socket_type();
         if socket_type == SOCK_STREAM {
             // Connected within the call, or meanwhile.
-            let family = sock::family(sk);
+            let family = sk.family();
             if row == 0 && (family == AF_INET || family == AF_INET6) {
-                row = sockets::inet_row(exe, sk, 0);
+                row = sockets::inet_row(exe, sk.address(), 0);
             }
         } else if row == 0 || socket_type == SOCK_DGRAM {
             if !inward {
                 task.set_resolver(sk);
             }
             let mut hint = sockets::last_sent(number);
-            let family = sock::family(sk);
+            let family = sk.family();
             if hint == NOTHING_YET
-                && sock::socket_type(sk) == SOCK_DGRAM
+                && sk.socket_type() == SOCK_DGRAM
                 && (family == AF_INET || family == AF_INET6)
             {
                 lost(Loss::Hints);
@@ -217,7 +217,7 @@ pub(crate) extern "C" fn message(inward: u32, address: u64, length: u32, result:
                 | u32::from(inward) << 31
                 | u32::from(others_begin) << 30
                 | we_began << 29;
-            let other = unconnected_row(exe, sk, address, how);
+            let other = unconnected_row(exe, sk.address(), address, how);
             // A datagram under way takes more, wherever that is said to go.
             row = if other == 0 && row == 0 && (inward || address == 0) && has_sent {
                 hint & !WE_BEGAN
@@ -241,26 +241,27 @@ pub(crate) extern "C" fn message(inward: u32, address: u64, length: u32, result:
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn unconnected_row(exe: u32, sk: u64, address: u64, length: u32) -> u32 {
+    let sk = Sk::at(sk);
     let Some(buffer) = scratch(OF_CALLS) else {
         return 0;
     };
     let inward = length & CAME_IN != 0;
-    let family = sock::family(sk);
-    if sock::socket_type(sk) == SOCK_STREAM {
+    let family = sk.family();
+    if sk.socket_type() == SOCK_STREAM {
         return 0;
     }
     if inward && family == AF_UNIX {
-        return unix::unix_own_row(exe, sk);
+        return unix::unix_own_row(exe, sk.address());
     }
     if address != 0 || (family != AF_INET && family != AF_INET6) {
-        return sockets::address_row(exe, sk, address, length & !CAME_IN);
+        return sockets::address_row(exe, sk.address(), address, length & !CAME_IN);
     }
     if !inward || !sockets::others_come(sk, length) {
         return 0;
     }
     // A server that does not ask who sends.
     let mut ends = Ends::default();
-    sock::ends(sk, &mut ends);
+    sk.ends(&mut ends);
     let event = peers::begin(buffer, exe, sk);
     // SAFETY: the buffer is ours.
     unsafe { peers::set_ends(event, &ends, DIRECTION_INBOUND) };

@@ -4,7 +4,7 @@
 //! Hooks (cgroup): sendmsg4, sendmsg6, at the root of cgroup v2, the same in 5.10 … 7.x. They let everything pass. They may be preempted: the cache of the task that runs is not for them.
 
 use crate::atomics::lost;
-use crate::kernel::sock::{self, AF_INET, AF_INET6};
+use crate::kernel::sock::{AF_INET, AF_INET6};
 use crate::kernel::task;
 use crate::maps::{DESTINATIONS, STATE, open, state};
 use crate::programs::record;
@@ -133,7 +133,7 @@ pub(crate) extern "C" fn settled(slot: u64, address: u64, result: i64) -> u64 {
     };
     let (told, sk) = (task.sockets(), task.sock());
     if told & DESTINATION_SENT != 0 {
-        if sock::family(sk) == AF_INET6
+        if sk.family() == AF_INET6
             && let Some((_, destinations)) = of(slot)
         {
             // The link, sin6_scope_id, the kernel does not tell.
@@ -147,8 +147,8 @@ pub(crate) extern "C" fn settled(slot: u64, address: u64, result: i64) -> u64 {
     }
     let [four, six] = state!(told);
     // A socket of IPv6 may send by IPv4.
-    let tells = four != 0 && (six != 0 || sock::family(sk) == AF_INET);
-    if result >= 0 && tells && sock::is_udp(sk) {
+    let tells = four != 0 && (six != 0 || sk.family() == AF_INET);
+    if result >= 0 && tells && sk.is_udp() {
         return 0;
     }
     address

@@ -2,7 +2,7 @@
 
 use crate::atomics::{add, lost};
 use crate::kernel::file;
-use crate::kernel::sock::{self, AF_INET, AF_INET6, AF_UNIX, Ends};
+use crate::kernel::sock::{AF_INET, AF_INET6, AF_UNIX, Ends, Sk};
 use crate::maps::{BOUND, LISTENERS};
 use crate::programs::network::{peers, sockets, unix};
 use crate::programs::record::Task;
@@ -18,17 +18,18 @@ pub(crate) extern "C" fn listening(result: i64) -> u32 {
         return 0;
     };
     let (exe, sk) = (task.exe(), task.sock());
-    listens(exe, sk, result)
+    listens(exe, sk.address(), result)
 }
 
 /// A listen has a result.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub(crate) extern "C" fn listens(exe: u32, sk: u64, result: i64) -> u32 {
+    let sk = Sk::at(sk);
     let Some(buffer) = scratch(OF_CALLS) else {
         return 0;
     };
-    if result != 0 || sk == 0 || write_listener(OF_CALLS, exe, sk) == 0 {
+    if result != 0 || sk.is_none() || write_listener(OF_CALLS, exe, sk.address()) == 0 {
         return 0;
     }
     let event = buffer.cast::<NetworkEvent>();
@@ -51,18 +52,19 @@ pub(crate) extern "C" fn listens(exe: u32, sk: u64, result: i64) -> u32 {
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn write_listener(number: u32, exe: u32, sk: u64) -> u32 {
+    let sk = Sk::at(sk);
     let Some(buffer) = scratch(number) else {
         return 0;
     };
     let event = peers::begin(buffer, exe, sk);
-    if sock::family(sk) == AF_UNIX {
+    if sk.family() == AF_UNIX {
         // SAFETY: the buffer is ours.
         unsafe { (*event).key.direction = DIRECTION_LISTEN };
-        let (name, length) = sock::unix_name(sk);
+        let (name, length) = sk.unix_name();
         return unix::write_unix_path(name, length, number & OF_ITERATORS);
     }
     let mut ends = Ends::default();
-    sock::ends(sk, &mut ends);
+    sk.ends(&mut ends);
     // SAFETY: the buffer is ours.
     unsafe { peers::set_ends(event, &ends, DIRECTION_LISTEN) };
     1
@@ -76,17 +78,18 @@ pub(crate) extern "C" fn bound(result: i64) -> u32 {
         return 0;
     };
     let (exe, sk, number) = (task.exe(), task.sock(), task.sock_number());
-    binds(exe, sk, number, result)
+    binds(exe, sk.address(), number, result)
 }
 
 /// A bind has a result.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub(crate) extern "C" fn binds(exe: u32, sk: u64, number: u64, result: i64) -> u32 {
+    let sk = Sk::at(sk);
     if result != 0
-        || sk == 0
-        || !sock::awaits_datagrams(sk)
-        || write_listener(OF_CALLS, exe, sk) == 0
+        || sk.is_none()
+        || !sk.awaits_datagrams()
+        || write_listener(OF_CALLS, exe, sk.address()) == 0
     {
         return 0;
     }
@@ -117,11 +120,11 @@ pub(crate) extern "C" fn began(number: u64) -> u32 {
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub(crate) extern "C" fn held(exe: u32, socket_file: u64, tgid: u32) -> u32 {
-    let sk = sock::of_socket(file::socket(socket_file));
-    if sk == 0 || !(sock::listens(sk) || sock::awaits_datagrams(sk)) {
+    let sk = Sk::of_socket(file::socket(socket_file));
+    if sk.is_none() || !(sk.listens() || sk.awaits_datagrams()) {
         return 0;
     }
-    if write_listener(OF_ITERATORS, exe, sk) == 0 {
+    if write_listener(OF_ITERATORS, exe, sk.address()) == 0 {
         return 0;
     }
     let Some(buffer) = scratch(OF_ITERATORS) else {

@@ -1,7 +1,7 @@
 //! Rows of peers: found by a key, announced at first sight, or shared by the peers of a prefix.
 
 use crate::atomics::{add, lost, take};
-use crate::kernel::sock::{self, AF_INET, AF_INET6, AF_UNIX, AF_VSOCK, Ends, SOCK_DGRAM};
+use crate::kernel::sock::{self, AF_INET, AF_INET6, AF_UNIX, AF_VSOCK, Ends, SOCK_DGRAM, Sk};
 use crate::maps::{FREE_PEER_ROWS, FREE_PREFIX_ROWS, PEER_ROWS, PEERS, PREFIXES, Scratch};
 use crate::programs::row::Row;
 use crate::scratch::{OF_CALLS, emit, scratch};
@@ -24,17 +24,17 @@ pub(crate) fn is_failure(errno: u16) -> bool {
 
 /// The record in the buffer, all zero but for the executable and what the sock is.
 #[inline(always)]
-pub(crate) fn begin(buffer: *mut Scratch, exe: u32, sk: u64) -> *mut NetworkEvent {
+pub(crate) fn begin(buffer: *mut Scratch, exe: u32, sk: Sk) -> *mut NetworkEvent {
     let event = buffer.cast::<NetworkEvent>();
     // SAFETY: the buffer is larger than the record, and nothing else uses it.
     unsafe {
         core::ptr::write_bytes(event, 0, 1);
         (*event).key.exe = exe;
-        (*event).key.family = sock::family(sk);
-        (*event).key.socket_type = sock::socket_type(sk);
-        (*event).key.protocol = sock::protocol(sk);
-        (*event).netns = sock::network_namespace(sk);
-        (*event).link = sock::link(sk);
+        (*event).key.family = sk.family();
+        (*event).key.socket_type = sk.socket_type();
+        (*event).key.protocol = sk.protocol();
+        (*event).netns = sk.network_namespace();
+        (*event).link = sk.link();
     }
     event
 }

@@ -1,7 +1,7 @@
 //! Which row a socket, or an address that the program gave, belongs to.
 
 use crate::kernel::sock::{
-    self, AF_INET, AF_INET6, AF_UNIX, AF_VSOCK, Ends, SOCK_DGRAM, SOCK_STREAM,
+    self, AF_INET, AF_INET6, AF_UNIX, AF_VSOCK, Ends, SOCK_DGRAM, SOCK_STREAM, Sk,
 };
 use crate::kernel::{file, task};
 use crate::maps::{LAST_SENT, LISTENERS, SOCKETS};
@@ -36,29 +36,29 @@ pub(crate) const WE_BEGIN: u32 = 1 << 29;
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub(crate) extern "C" fn connection_row(exe: u32, socket_file: u64) -> u32 {
-    let sk = sock::of_socket(file::socket(socket_file));
-    if sk == 0 {
+    let sk = Sk::of_socket(file::socket(socket_file));
+    if sk.is_none() {
         return 0;
     }
-    match sock::family(sk) {
+    match sk.family() {
         AF_INET | AF_INET6 => {
             // The row that the connection was counted in, when it is the same program's.
             // SAFETY: an entry is copied out of the map.
-            if let Some(state) = unsafe { SOCKETS.get(sk) }.copied()
+            if let Some(state) = unsafe { SOCKETS.get(sk.address()) }.copied()
                 && state.stage == SOCKET_CONNECTED
                 && u32::from(state.exe) == exe
             {
                 return state.row;
             }
-            inet_row(exe, sk, file::number(file::inode(socket_file)))
+            inet_row(exe, sk.address(), file::number(file::inode(socket_file)))
         }
-        AF_UNIX => unix::unix_row(exe, sk),
+        AF_UNIX => unix::unix_row(exe, sk.address()),
         AF_VSOCK => {
             // SAFETY: an entry is copied out of the map.
-            let known = unsafe { SOCKETS.get(sk) };
+            let known = unsafe { SOCKETS.get(sk.address()) };
             vsock_row(
                 exe,
-                sk,
+                sk.address(),
                 known.map_or(DIRECTION_OUTBOUND, |state| state.direction),
             )
         }
@@ -78,11 +78,12 @@ pub(crate) extern "C" fn connection_row(exe: u32, socket_file: u64) -> u32 {
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub(crate) extern "C" fn vsock_row(exe: u32, sk: u64, direction: u8) -> u32 {
+    let sk = Sk::at(sk);
     let Some(buffer) = scratch(OF_CALLS) else {
         return 0;
     };
     let mut ends = Ends::default();
-    sock::ends(sk, &mut ends);
+    sk.ends(&mut ends);
     let event = peers::begin(buffer, exe, sk);
     // SAFETY: the buffer is ours.
     unsafe { peers::set_ends(event, &ends, direction) };
@@ -92,38 +93,39 @@ pub(crate) extern "C" fn vsock_row(exe: u32, sk: u64, direction: u8) -> u32 {
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub(crate) extern "C" fn inet_row(exe: u32, sk: u64, number: u64) -> u32 {
+    let sk = Sk::at(sk);
     let Some(buffer) = scratch(OF_CALLS) else {
         return 0;
     };
     let mut ends = Ends::default();
-    sock::ends(sk, &mut ends);
+    sk.ends(&mut ends);
     // What was disconnected keeps some of its former peer.
-    let is_connected = if sock::socket_type(sk) == SOCK_STREAM {
+    let is_connected = if sk.socket_type() == SOCK_STREAM {
         ends.remote_port != 0
     } else {
-        i32::from(sock::state(sk)) == TCP_ESTABLISHED
+        i32::from(sk.state()) == TCP_ESTABLISHED
     };
     if !is_connected {
         return 0;
     }
     // SAFETY: an entry is copied out of the map.
-    let direction = match unsafe { SOCKETS.get(sk) }.copied() {
+    let direction = match unsafe { SOCKETS.get(sk.address()) }.copied() {
         Some(state) => state.direction,
-        None if sock::socket_type(sk) == SOCK_STREAM && is_listened_on(sk, ends.local_port) => {
+        None if sk.socket_type() == SOCK_STREAM && is_listened_on(sk, ends.local_port) => {
             DIRECTION_INBOUND
         }
         // A server may connect its socket to the client that came first.
-        None if sock::socket_type(sk) != SOCK_STREAM && last_sent(number) == RECEIVES_FIRST => {
+        None if sk.socket_type() != SOCK_STREAM && last_sent(number) == RECEIVES_FIRST => {
             DIRECTION_INBOUND
         }
         None => DIRECTION_OUTBOUND,
     };
     if ends.remote_port == PORT_DNS && direction == DIRECTION_OUTBOUND {
-        if sock::socket_type(sk) == SOCK_DGRAM {
+        if sk.socket_type() == SOCK_DGRAM {
             packets::note_resolver(sk);
         } else {
             // Of a connection that is older than the window nobody else knows.
-            packets::remember_flow(exe, sk);
+            packets::remember_flow(exe, sk.address());
         }
     }
     let event = peers::begin(buffer, exe, sk);
@@ -141,9 +143,9 @@ pub(crate) fn last_sent(number: u64) -> u32 {
 }
 
 #[inline(always)]
-fn is_listened_on(sk: u64, port: u16) -> bool {
+fn is_listened_on(sk: Sk, port: u16) -> bool {
     // SAFETY: only presence counts.
-    unsafe { LISTENERS.get(listen_key(sock::network_namespace(sk), port)) }.is_some()
+    unsafe { LISTENERS.get(listen_key(sk.network_namespace(), port)) }.is_some()
 }
 
 /// The key of a port that is listened on.
@@ -159,8 +161,8 @@ pub(crate) fn listen_key(netns: u32, port: u16) -> ListenKey {
 /// Others come to this datagram socket, as far as its port and a length's `OTHERS_BEGIN` and
 /// `WE_BEGIN` say.
 #[inline(always)]
-pub(crate) fn others_come(sk: u64, length: u32) -> bool {
-    length & OTHERS_BEGIN != 0 || (length & WE_BEGIN == 0 && sock::is_bound_by_user(sk))
+pub(crate) fn others_come(sk: Sk, length: u32) -> bool {
+    length & OTHERS_BEGIN != 0 || (length & WE_BEGIN == 0 && sk.is_bound_by_user())
 }
 
 /// The row of an address that the program gave, or that the kernel wrote for it. `length` may
@@ -168,12 +170,13 @@ pub(crate) fn others_come(sk: u64, length: u32) -> bool {
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub(crate) extern "C" fn address_row(exe: u32, sk: u64, address: u64, length: u32) -> u32 {
+    let sk = Sk::at(sk);
     let Some(buffer) = scratch(OF_CALLS) else {
         return 0;
     };
     let event = peers::begin(buffer, exe, sk);
-    let family = sock::family(sk);
-    let is_datagram = sock::socket_type(sk) == SOCK_DGRAM;
+    let family = sk.family();
+    let is_datagram = sk.socket_type() == SOCK_DGRAM;
     let inbound = is_datagram && others_come(sk, length);
     if family == AF_UNIX {
         // SAFETY: the buffer is ours.
@@ -198,7 +201,7 @@ pub(crate) extern "C" fn address_row(exe: u32, sk: u64, address: u64, length: u3
         return peers::peer_row();
     }
     let mut ends = Ends::default();
-    sock::ends(sk, &mut ends);
+    sk.ends(&mut ends);
     let Some((task, destinations)) = destination::of(record::current_slot()) else {
         return 0;
     };
@@ -246,14 +249,14 @@ pub(crate) extern "C" fn address_row(exe: u32, sk: u64, address: u64, length: u3
 
 /// The sock of a descriptor of the current task; 0 when it is no socket.
 #[inline(always)]
-pub(crate) fn sock_of(descriptor: u32) -> (u64, u64) {
+pub(crate) fn sock_of(descriptor: u32) -> (Sk, u64) {
     let socket_file = task::file(task::current(), descriptor);
     let inode = file::inode(socket_file);
     if inode == 0 || !file::is_socket(file::mode(inode)) {
-        return (0, 0);
+        return (Sk::at(0), 0);
     }
     (
-        sock::of_socket(file::socket(socket_file)),
+        Sk::of_socket(file::socket(socket_file)),
         file::number(inode),
     )
 }
@@ -262,7 +265,7 @@ pub(crate) fn sock_of(descriptor: u32) -> (u64, u64) {
 /// its descriptor meanwhile.
 #[inline(always)]
 pub(crate) fn keep_sock(task: Task, socket_file: u64) {
-    task.set_sock(sock::of_socket(file::socket(socket_file)));
+    task.set_sock(Sk::of_socket(file::socket(socket_file)));
     task.set_sock_number(file::number(file::inode(socket_file)));
 }
 

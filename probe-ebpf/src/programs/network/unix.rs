@@ -1,6 +1,6 @@
 //! Unix sockets: rows by the name of a socket.
 
-use crate::kernel::sock::{self, SOCK_DGRAM};
+use crate::kernel::sock::{SOCK_DGRAM, Sk};
 use crate::programs::network::peers;
 use crate::scratch::{OF_CALLS, OF_ITERATORS, scratch};
 use aya_ebpf::helpers::generated::{bpf_probe_read_kernel, bpf_probe_read_user};
@@ -80,20 +80,21 @@ pub(crate) extern "C" fn write_unix_path(name: u64, length: u32, how: u32) -> u3
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub(crate) extern "C" fn unix_row(exe: u32, sk: u64) -> u32 {
+    let sk = Sk::at(sk);
     let Some(buffer) = scratch(OF_CALLS) else {
         return 0;
     };
-    let peer = sock::unix_peer(sk);
-    if peer == 0 {
+    let peer = sk.unix_peer();
+    if peer.is_none() {
         return 0;
     }
-    let (name, length) = sock::unix_name(peer);
+    let (name, length) = peer.unix_name();
     // An accepted socket has the listener's name. One that connected has none, or its own.
-    if sock::socket_type(sk) != SOCK_DGRAM
-        && sock::unix_name(sk).0 != 0
-        && (name == 0 || sock::shares_unix_name(sk))
+    if sk.socket_type() != SOCK_DGRAM
+        && sk.unix_name().0 != 0
+        && (name == 0 || sk.shares_unix_name())
     {
-        return unix_own_row(exe, sk);
+        return unix_own_row(exe, sk.address());
     }
     let event = peers::begin(buffer, exe, sk);
     // SAFETY: the buffer is ours.
@@ -108,13 +109,14 @@ pub(crate) extern "C" fn unix_row(exe: u32, sk: u64) -> u32 {
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub(crate) extern "C" fn unix_own_row(exe: u32, sk: u64) -> u32 {
+    let sk = Sk::at(sk);
     let Some(buffer) = scratch(OF_CALLS) else {
         return 0;
     };
     let event = peers::begin(buffer, exe, sk);
     // SAFETY: the buffer is ours.
     unsafe { (*event).key.direction = DIRECTION_INBOUND };
-    let (name, length) = sock::unix_name(sk);
+    let (name, length) = sk.unix_name();
     if !unix_path(name, length, 0) {
         return 0;
     }
