@@ -197,6 +197,14 @@ pub const NAMES_QUEUE: u8 = 0x20;
 pub const NAMES_FLAGS: u8 = 0x40;
 
 impl CallKind {
+    /// The call does this.
+    #[must_use]
+    #[expect(clippy::inline_always, reason = "as for `call`")]
+    #[inline(always)]
+    pub const fn is(&self, call: Call) -> bool {
+        self.kind == call.number()
+    }
+
     /// What the call does.
     #[must_use]
     #[expect(

@@ -1,5 +1,6 @@
 //! `struct task_struct`.
 
+use super::file::KernelFile;
 use crate::kernel::memory::read;
 use crate::maps::{config, offset};
 use aya_ebpf::helpers::generated::{bpf_get_current_task, bpf_get_current_task_btf};
@@ -82,9 +83,9 @@ pub(crate) fn is_kernel_thread(task: u64) -> bool {
 
 /// The file that the process executes; 0 for kernel threads and tasks that have given up their memory.
 #[inline(always)]
-pub(crate) fn exe_file(task: u64) -> u64 {
+pub(crate) fn exe_file(task: u64) -> KernelFile {
     let mm: u64 = read(task, offset!(task_mm));
-    read(mm, offset!(mm_exe_file))
+    KernelFile::at(read(mm, offset!(mm_exe_file)))
 }
 
 /// Its table of descriptors, `struct files_struct`.
@@ -101,18 +102,18 @@ pub(crate) fn is_alone(files: u64) -> bool {
 
 /// The file behind a descriptor of a table; 0 when there is none.
 #[inline(always)]
-pub(crate) fn file_in(files: u64, descriptor: u32) -> u64 {
+pub(crate) fn file_in(files: u64, descriptor: u32) -> KernelFile {
     let table: u64 = read(files, offset!(files_fdt));
     if table == 0 || descriptor >= read::<u32>(table, offset!(fdt_max_fds)) {
-        return 0;
+        return KernelFile::at(0);
     }
     let array: u64 = read(table, offset!(fdt_fd));
-    read(array + u64::from(descriptor) * 8, 0)
+    KernelFile::at(read(array + u64::from(descriptor) * 8, 0))
 }
 
 /// The file behind a descriptor; 0 when there is none.
 #[inline(always)]
-pub(crate) fn file(task: u64, descriptor: u32) -> u64 {
+pub(crate) fn file(task: u64, descriptor: u32) -> KernelFile {
     file_in(files(task), descriptor)
 }
 

@@ -4,9 +4,10 @@
 //! 5.10 … 7.x. Hook (fentry, else kprobe): security_kernel_module_request(name).
 
 use crate::atomics::{add, lost};
+use crate::kernel::file::KernelFile;
 use crate::kernel::hook::{alone, number_copied};
 use crate::kernel::memory::read;
-use crate::kernel::{cred, file, regs, task};
+use crate::kernel::{cred, regs, task};
 use crate::maps::{EVENTS, Scratch, offset, open};
 use crate::programs::record;
 use crate::programs::record::Task;
@@ -106,15 +107,16 @@ pub(crate) extern "C" fn credentials_changed(task_struct: u64) -> u32 {
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub(crate) extern "C" fn memory_executed(program: u64) -> u32 {
+    let program = KernelFile::at(program);
     let Some(buffer) = scratch(OF_CALLS) else {
         return 0;
     };
-    let inode = file::inode(program);
-    if file::magic(inode) != TMPFS_MAGIC {
+    let inode = program.inode();
+    if inode.magic() != TMPFS_MAGIC {
         return 0;
     }
-    let dentry = file::dentry(program);
-    let name: u64 = read(dentry, offset!(dentry_name) + offset!(qstr_name));
+    let dentry = program.dentry();
+    let name = dentry.name();
     if read::<[u8; 6]>(name, 0) != *b"memfd:" {
         return 0;
     }
@@ -215,7 +217,7 @@ extern "C" fn signal_sent(signal: u64, target: u64) -> u32 {
         }
         (task.kind(), task.container())
     };
-    if CallKind::from_word(kind).call() != Call::Signal
+    if !CallKind::from_word(kind).is(Call::Signal)
         || Task::of(target).is_some_and(|other| other.container() == container)
     {
         return 0;

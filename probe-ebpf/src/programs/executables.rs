@@ -1,6 +1,7 @@
 //! Executable slots: one for each executable in each container.
 
 use crate::atomics::{lost, take};
+use crate::kernel::file::KernelFile;
 use crate::kernel::{file, path};
 use crate::maps::{EXES, FREE_EXES};
 use crate::scratch::{emit, scratch};
@@ -10,17 +11,18 @@ use procmon_probe_ebpf::abi::{EVENT_EXE, ExeEvent, ExeKey, Loss, OTHER_EXE};
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub(crate) extern "C" fn exe_slot(buffer: u32, container: u32, exe_file: u64, tgid: u32) -> u32 {
-    let inode = file::inode(exe_file);
-    if inode == 0 {
+    let exe_file = KernelFile::at(exe_file);
+    let inode = exe_file.inode();
+    if inode.is_none() {
         return OTHER_EXE;
     }
-    let dentry = file::dentry(exe_file);
+    let dentry = exe_file.dentry();
     let key = ExeKey {
         container,
-        device: file::device(inode),
-        inode: file::number(inode),
-        parent: file::number(file::dentry_inode(file::parent(dentry))),
-        name: file::name_hash(dentry),
+        device: inode.device(),
+        inode: inode.number(),
+        parent: dentry.parent().inode().number(),
+        name: dentry.name_hash(),
     };
     // SAFETY: a slot number is copied out of the map.
     if let Some(slot) = unsafe { EXES.get(key) }.copied() {
@@ -31,8 +33,8 @@ pub(crate) extern "C" fn exe_slot(buffer: u32, container: u32, exe_file: u64, tg
         return OTHER_EXE;
     };
     let start = size_of::<ExeEvent>() as u64;
-    let mount = file::mount(exe_file);
-    let end = path::names(buffer, start, mount, dentry);
+    let mount = exe_file.mount();
+    let end = path::names(buffer, start, mount, dentry.address());
     let Some(buffer) = scratch(buffer) else {
         return OTHER_EXE;
     };

@@ -6,10 +6,11 @@
 //! holds its file, so that no descriptor has to be looked up, and the kernel's copy of its names.
 
 use crate::atomics::lost;
+use crate::kernel::file::KernelFile;
 use crate::kernel::hook::{alone, number_of};
 use crate::kernel::memory::read;
 use crate::kernel::sock::Sk;
-use crate::kernel::{file, task};
+use crate::kernel::task;
 use crate::maps::{REQUESTS, offset, open};
 use crate::programs::file::{calls, names, resolved, rows};
 use crate::programs::network::{connections, listeners, sockets};
@@ -209,7 +210,12 @@ extern "C" fn completed(request: u64) -> u32 {
         Does::Other => false,
         // Whether it made the file longer can't be told afterwards.
         Does::Allocates if !calls::mode_changes(read(request, offset!(io_sync_mode))) => true,
-        _ => file_done(exe, read(request, offset!(req_file)), what, result),
+        _ => file_done(
+            exe,
+            KernelFile::at(read(request, offset!(req_file))),
+            what,
+            result,
+        ),
     };
     if !is_told {
         lost(Loss::Requests);
@@ -225,28 +231,28 @@ fn has_slot(request: u64, slot: u32) -> bool {
 
 /// A request on its file has a result; false when it can't be told whose.
 #[inline(always)]
-fn file_done(exe: u32, its_file: u64, what: Does, result: i64) -> bool {
-    let inode = file::inode(its_file);
-    if inode == 0 {
+fn file_done(exe: u32, its_file: KernelFile, what: Does, result: i64) -> bool {
+    let inode = its_file.inode();
+    if inode.is_none() {
         // Without a file it has failed before it began.
         return result < 0;
     }
-    if file::is_socket(file::mode(inode)) {
-        let sk = || Sk::of_socket(file::socket(its_file));
+    if inode.is_socket() {
+        let sk = || Sk::of_socket(its_file.socket());
         return match what {
             Does::Connects => {
-                connections::connect_done(exe, sk().address(), file::number(inode), result) != 0
+                connections::connect_done(exe, sk().address(), inode.number(), result) != 0
             }
             Does::Listens => {
                 listeners::listens(exe, sk().address(), result);
                 true
             }
             Does::Binds => {
-                listeners::binds(exe, sk().address(), file::number(inode), result);
+                listeners::binds(exe, sk().address(), inode.number(), result);
                 true
             }
             _ => {
-                let Some(row) = Row::of(sockets::connection_row(exe, its_file)) else {
+                let Some(row) = Row::of(sockets::connection_row(exe, its_file.address())) else {
                     return result < 0;
                 };
                 let inward = matches!(what, Does::Receives | Does::Read);
@@ -255,7 +261,7 @@ fn file_done(exe: u32, its_file: u64, what: Does, result: i64) -> bool {
             }
         };
     }
-    let Some(row) = Row::of(rows::looked_up_row(exe, its_file)) else {
+    let Some(row) = Row::of(rows::looked_up_row(exe, its_file.address())) else {
         return true;
     };
     match what {
@@ -279,7 +285,7 @@ fn names_done(exe: u32, request: u64, result: i64) -> bool {
     if names.op == FileOp::None as u32 && result >= 0 {
         let made = task::file(task::current(), result as u32);
         return !has_slot(request, offset!(io_open_file_slot))
-            && made != 0
+            && !made.is_none()
             && rows::opened_file(exe, made).is_some();
     }
     let (first, second) = (Row::of(names.first), Row::of(names.second));

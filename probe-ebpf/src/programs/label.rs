@@ -105,6 +105,11 @@ pub(crate) const ENTERING: u32 = TASK_RUNTIME
 /// Labels a task that comes into a container by its cgroup.
 #[inline(always)]
 pub(crate) fn enter(buffer: u32, task: u64, container: u32, flags: u32) -> Option<Task> {
-    let exe = executables::exe_slot(buffer, container, task::exe_file(task), task::tgid(task));
+    let exe = executables::exe_slot(
+        buffer,
+        container,
+        task::exe_file(task).address(),
+        task::tgid(task),
+    );
     insert(task, container, exe, flags)
 }

@@ -3,6 +3,7 @@
 //! Labels are given and taken in label.rs.
 
 use crate::atomics::{add, opaque, processor};
+use crate::kernel::file::KernelFile;
 use crate::kernel::sock::Sk;
 use crate::kernel::{regs, task};
 use crate::maps::{CPU_CACHE, RECORDS, STATE, TASKS, config, open, state};
@@ -168,7 +169,6 @@ members! {
     opening_at set_opening_at: u32,
     opening set_opening: u64,
     entered_ns set_entered_ns: u64,
-    file set_file: u64,
     moved set_moved: u64,
     moves_in set_moves_in: u64,
     moves_out set_moves_out: u64,
@@ -182,30 +182,31 @@ members! {
     slot set_slot: u32,
 }
 
-/// The same of members that hold the address of a sock.
-macro_rules! socks {
-    ($($member:ident $set:ident,)*) => {
+/// The same of members that hold the address of something.
+macro_rules! addresses {
+    ($($member:ident $set:ident: $kind:ident,)*) => {
         impl Task {
             $(
                 #[inline(always)]
-                pub(crate) fn $member(self) -> Sk {
+                pub(crate) fn $member(self) -> $kind {
                     // SAFETY: as of other members.
-                    Sk::at(unsafe { (*self.0).$member })
+                    $kind::at(unsafe { (*self.0).$member })
                 }
 
                 #[inline(always)]
-                pub(crate) fn $set(self, sk: Sk) {
+                pub(crate) fn $set(self, value: $kind) {
                     // SAFETY: as of other members.
-                    unsafe { (*self.0).$member = sk.address() }
+                    unsafe { (*self.0).$member = value.address() }
                 }
             )*
         }
     };
 }
 
-socks! {
-    sock set_sock,
-    resolver set_resolver,
+addresses! {
+    sock set_sock: Sk,
+    resolver set_resolver: Sk,
+    file set_file: KernelFile,
 }
 
 /// The same of members that hold the number of a row.
@@ -315,6 +316,13 @@ impl Task {
     #[inline(always)]
     pub(crate) fn set_queues_before(self, queues: u32) {
         self.set_second_row(Row::of(queues));
+    }
+
+    /// The call is this one.
+    #[inline(always)]
+    pub(crate) fn is_in(self, call: Call) -> bool {
+        // SAFETY: as for members.
+        unsafe { (*self.call_kind()).is(call) }
     }
 
     /// The next call must be looked at again.

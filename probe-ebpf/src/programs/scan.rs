@@ -2,8 +2,9 @@
 //!
 //! Iterators: task and task_file, since 5.8. Unlike in most tracepoints, another task may run meanwhile.
 
+use crate::kernel::file::KernelFile;
 use crate::kernel::hook::number_copied;
-use crate::kernel::{cgroup, file, task};
+use crate::kernel::{cgroup, task};
 use crate::maps::{ROOTS, config, state};
 use crate::programs::network::listeners;
 use crate::programs::record::Task;
@@ -50,21 +51,25 @@ fn scan_files(ctx: *mut core::ffi::c_void) -> i32 {
     }
     // SAFETY: as above.
     let seq = unsafe { *meta.cast::<*mut core::ffi::c_void>() };
-    let _ = list_file(seq, number_copied(task), number_copied(opened));
+    let _ = list_file(
+        seq,
+        number_copied(task),
+        KernelFile::at(number_copied(opened)),
+    );
     0
 }
 
 #[inline(always)]
-fn list_file(seq: *mut core::ffi::c_void, task_struct: u64, opened: u64) -> Option<()> {
+fn list_file(seq: *mut core::ffi::c_void, task_struct: u64, opened: KernelFile) -> Option<()> {
     let task = Task::of(task_struct)?;
     let (exe, tgid) = (task.exe(), task.tgid());
-    let inode = file::inode(opened);
+    let inode = opened.inode();
     let buffer = scratch(OF_ITERATORS)?;
-    if file::is_socket(file::mode(inode)) {
-        if listeners::held(exe, opened, tgid) == 0 {
+    if inode.is_socket() {
+        if listeners::held(exe, opened.address(), tgid) == 0 {
             return None;
         }
-    } else if file::is_ring(inode, opened) {
+    } else if opened.is_io_uring(inode) {
         let held = buffer.cast::<HeldSocket>();
         // SAFETY: the buffer is larger than the record, and only iterators use it.
         unsafe {
@@ -94,7 +99,12 @@ fn label_found(task: u64) -> Option<()> {
         None if config!(tree) == 0 => (label::container_of(cgroup::of(task))?, 0),
         None => return None,
     };
-    let exe = executables::exe_slot(OF_ITERATORS, container, task::exe_file(task), tgid);
+    let exe = executables::exe_slot(
+        OF_ITERATORS,
+        container,
+        task::exe_file(task).address(),
+        tgid,
+    );
     label::insert(task, container, exe, flags | TASK_MAY_BE_IN_CALL)?;
     if task::is_released(task) {
         // sched_process_free may have come before: nothing else would take the label away, and

@@ -133,7 +133,7 @@ fn another(task: Task, id: u64, convention: u32) {
     task.set_id(id);
     task.set_errno(0);
     task.set_convention(convention);
-    let is_plain = task.call() == Call::Plain && task.acts_at_entry() == 0;
+    let is_plain = task.is_in(Call::Plain) && task.acts_at_entry() == 0;
     task.set_repeats(if is_plain { convention } else { NO_CONVENTION });
 }
 
@@ -149,7 +149,7 @@ fn is_another(task: Task, regs: u64) -> bool {
     task.in_call() != 0
         && number >= 0
         && number as u32 != task.id() as u32
-        && task.call() != Call::SigReturn
+        && !task.is_in(Call::SigReturn)
 }
 
 /// A command's first program: the call began before anything was counted.
@@ -321,7 +321,7 @@ extern "C" fn exit(regs: u64, result: i64, slot: u64, counted: u32) -> u32 {
         }
         at_entry(task.acts_at_entry(), regs, task.kind(), slot);
     }
-    if task.call() != Call::Plain {
+    if !task.is_in(Call::Plain) {
         effect(slot, task, regs, task.kind(), result);
     }
     0
@@ -336,7 +336,7 @@ fn failed(task: Task, errno: u32) {
         let row = task.row();
         if task.errno() == errno {
             task.set_failures(task.failures() + 1);
-        } else if task.call() == Call::SigReturn {
+        } else if task.is_in(Call::SigReturn) {
             // No failure at all.
         } else if (512..=516).contains(&errno) {
             if let Some(counts) = settle::syscall_row(row) {
@@ -432,7 +432,7 @@ extern "C" fn act_at_entry(regs: u64, kind: u64, slot: u64) -> u32 {
     };
     task.forget_descriptors();
     let abi = task.abi();
-    if kind.call() == Call::Map && regs::argument(regs, abi, kind.c) & MAP_ANONYMOUS != 0 {
+    if kind.is(Call::Map) && regs::argument(regs, abi, kind.c) & MAP_ANONYMOUS != 0 {
         return 0;
     }
     match kind.call() {
@@ -488,7 +488,7 @@ fn effect(slot: u64, task: Task, regs: u64, word: u64, result: i64) -> u32 {
         | Call::Ioctl
         | Call::MqSend => calls::descriptor_done(regs, word, result, slot),
         Call::Open | Call::MqOpen | Call::Name | Call::UnlinkAt | Call::Rename | Call::Exec => {
-            if matches!(kind.call(), Call::Open | Call::MqOpen) && result >= 0 {
+            if (kind.is(Call::Open) || kind.is(Call::MqOpen)) && result >= 0 {
                 calls::opened(result, slot);
             } else if calls::settled_names(regs, word, result) == 0 {
                 calls::named(regs, word, result);

@@ -3,7 +3,7 @@
 
 use crate::atomics::{add, add_errno};
 use crate::kernel::regs;
-use crate::maps::SOCKETS;
+use crate::maps::{PEER_ROWS, SOCKETS};
 use crate::programs::file::rows;
 use crate::programs::network::peers;
 use crate::programs::record::Task;
@@ -108,15 +108,14 @@ pub(crate) fn transfer(row: Row, result: i64, inward: bool, datagrams: u64) {
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn transfer_done(row: u32, result: i64, inward: u32, datagrams: u64) -> u32 {
-    let Some(row) = Row::of(row) else { return 0 };
     if result < 0 {
         let errno = regs::errno(result);
         if peers::is_failure(errno) {
-            add_errno(ROWS_NETWORK, row.number(), errno, 1);
+            add_errno(ROWS_NETWORK, row, errno, 1);
         }
         return 0;
     }
-    if let Some(counts) = peers::counts(row) {
+    if let Some(counts) = PEER_ROWS.get_ptr_mut(row) {
         // SAFETY: a map value.
         unsafe {
             let (bytes, messages) = if inward != 0 {

@@ -6,9 +6,9 @@
 //! caller's memory at the return, and marked so.
 
 use crate::atomics::{add, lost};
-use crate::kernel::memory::read;
-use crate::kernel::{file, regs, task};
-use crate::maps::{FILE_CACHE, FILE_ROWS, SCRATCH_MASK, offset};
+use crate::kernel::file::KernelFile;
+use crate::kernel::{regs, task};
+use crate::maps::{FILE_CACHE, FILE_ROWS, SCRATCH_MASK};
 use crate::programs::file::names::{self, AT_FDCWD, EMPTY, FOLLOW, IN_ROOT, QUEUE};
 use crate::programs::file::rows::{self, Seen};
 use crate::programs::network::{datagrams, sockets};
@@ -55,7 +55,11 @@ pub(crate) extern "C" fn keep(regs: u64, position: u64, slot: u64) -> u32 {
     let descriptor = regs::argument(regs, task.abi(), position as u8) as u32;
     let files = task::files(task.task());
     let file = task::file_in(files, descriptor);
-    task.set_file(if task::is_alone(files) { 0 } else { file });
+    task.set_file(if task::is_alone(files) {
+        KernelFile::at(0)
+    } else {
+        file
+    });
     let (row, socket) = kept_row(task.exe(), file);
     task.set_first_row(row);
     task.set_sockets(socket);
@@ -81,22 +85,22 @@ pub(crate) extern "C" fn keep_second(regs: u64, position: u64, slot: u64) -> u32
 
 /// The row of what a descriptor leads to, and whether that is a socket.
 #[inline(always)]
-fn kept_row(exe: u32, file: u64) -> (Option<Row>, u32) {
-    if file == 0 {
+fn kept_row(exe: u32, file: KernelFile) -> (Option<Row>, u32) {
+    if file.is_none() {
         return (None, 0);
     }
     let cached = FILE_CACHE.get_ptr_mut(Seen::place(file));
     // SAFETY: a map value of this CPU.
-    let is_met = cached.is_some_and(|cached| unsafe { (*cached).file == file });
-    if !is_met && file::is_socket(file::mode(file::inode(file))) {
-        return (Row::of(sockets::connection_row(exe, file)), 1);
+    let is_met = cached.is_some_and(|cached| unsafe { (*cached).file == file.address() });
+    if !is_met && file.inode().is_socket() {
+        return (Row::of(sockets::connection_row(exe, file.address())), 1);
     }
     let seen = Seen::of(file);
     if let Some(row) = rows::cached_row(exe, &seen) {
         return (row, 0);
     }
-    if is_met && file::is_socket(file::mode(seen.inode)) {
-        return (Row::of(sockets::connection_row(exe, file)), 1);
+    if is_met && seen.inode.is_socket() {
+        return (Row::of(sockets::connection_row(exe, file.address())), 1);
     }
     (rows::seen_row(exe, &seen), 0)
 }
@@ -117,10 +121,10 @@ pub(crate) extern "C" fn descriptor_done(regs: u64, kind: u64, result: i64, slot
         task.sockets(),
         task.abi(),
     );
-    if first.is_some() && file != 0 {
+    if first.is_some() && !file.is_none() {
         // Which of the two the call has used nobody can tell.
         let now = task::file(task_struct, regs::argument(regs, abi, kind.a) as u32);
-        if now != 0 && now != file {
+        if !now.is_none() && now != file {
             lost(Loss::Descriptors);
         }
     }
@@ -128,7 +132,7 @@ pub(crate) extern "C" fn descriptor_done(regs: u64, kind: u64, result: i64, slot
     match kind.call() {
         // A socket without a peer, or without one when the call began.
         Call::Read | Call::Write if first.is_none() && first_is_peer => {
-            datagrams::message(u32::from(kind.call() == Call::Read), 0, 0, result);
+            datagrams::message(u32::from(kind.is(Call::Read)), 0, 0, result);
         }
         Call::Read => transfer::hold(slot, task, first, first_is_peer, result, true),
         Call::Write => transfer::hold(slot, task, first, first_is_peer, result, false),
@@ -205,7 +209,7 @@ pub(crate) extern "C" fn fallocates(regs: u64, abi: u32, kind: u64) -> u32 {
         end = end.wrapping_add(regs::argument(regs, abi, kind.c + 1));
     }
     let file = task::file(task::current(), regs::argument(regs, abi, kind.a) as u32);
-    let size: u64 = read(file::inode(file), offset!(inode_i_size));
+    let size: u64 = file.inode().size();
     u32::from(mode & FALLOC_KEEP_SIZE == 0 && end > size)
 }
 
@@ -272,7 +276,7 @@ pub(crate) extern "C" fn opened(result: i64, slot: u64) -> u32 {
     };
     let (task_struct, exe) = (task.task(), task.exe());
     let file = task::file(task_struct, result as u32);
-    if file == 0 {
+    if file.is_none() {
         return 0;
     }
     let seen = Seen::of(file);
@@ -289,7 +293,7 @@ pub(crate) extern "C" fn opened(result: i64, slot: u64) -> u32 {
 /// The current call is mq_open, and there are more queues than when it began.
 #[inline(always)]
 fn is_new_queue(task: Task) -> bool {
-    task.call() == Call::MqOpen && task::n_queues() > task.queues_before()
+    task.is_in(Call::MqOpen) && task::n_queues() > task.queues_before()
 }
 
 /// A call on one or two names has returned.
@@ -305,7 +309,7 @@ pub(crate) extern "C" fn named(regs: u64, kind: u64, result: i64) -> u32 {
         return 0;
     }
     // A program that was executed is counted where the kernel has settled it.
-    if kind.call() == Call::Exec && result == 0 {
+    if kind.is(Call::Exec) && result == 0 {
         return 0;
     }
     let abi = task.abi();
@@ -319,14 +323,14 @@ pub(crate) extern "C" fn named(regs: u64, kind: u64, result: i64) -> u32 {
             how |= EMPTY;
         }
     }
-    if kind.call() == Call::Open && kind.c == OPEN_HOW && begins_in_root(regs, abi) != 0 {
+    if kind.is(Call::Open) && kind.c == OPEN_HOW && begins_in_root(regs, abi) != 0 {
         how |= IN_ROOT;
     }
     if kind.names & NAMES_QUEUE != 0 {
         how = QUEUE;
     }
     let op = operation(regs, kind, abi);
-    if kind.call() == Call::Rename {
+    if kind.is(Call::Rename) {
         let directory = if kind.a == NO_ARG { kind.c } else { kind.c + 1 };
         let at = if kind.a == NO_ARG { NO_ARG } else { kind.c };
         one_name(
@@ -384,7 +388,7 @@ extern "C" fn argument(regs: u64, abi: u32, position: u8) -> u64 {
 /// What a call does to its names.
 #[inline(always)]
 fn operation(regs: u64, kind: CallKind, abi: u32) -> u8 {
-    if kind.call() == Call::UnlinkAt && argument(regs, abi, kind.c) & AT_REMOVEDIR != 0 {
+    if kind.is(Call::UnlinkAt) && argument(regs, abi, kind.c) & AT_REMOVEDIR != 0 {
         FileOp::Rmdir as u8
     } else {
         kind.op

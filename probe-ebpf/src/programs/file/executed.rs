@@ -30,7 +30,7 @@ pub(crate) extern "C" fn executed(user: u32, program: u64, bprm_script: u64) -> 
     // A program that was executed by its descriptor is named /dev/fd/N.
     let own = names::own_proc();
     let row = if own & OWN_SOMETHING != 0 {
-        rows::looked_up_row(user, task::file(task::current(), own as u32))
+        rows::looked_up_row(user, task::file(task::current(), own as u32).address())
     } else {
         let length = names::kernel_name(buffer, name + (own >> 32 & OWN_SKIP));
         if length <= 1 || length > MAX_ARGV as i64 {

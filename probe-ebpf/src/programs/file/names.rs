@@ -1,8 +1,9 @@
 //! Rows of names: what a call gave as an argument, or the kernel's copy of that, relative to a directory.
 
 use crate::atomics::{add, opaque};
+use crate::kernel::file::Dentry;
 use crate::kernel::memory::read;
-use crate::kernel::{cred, file, path, task};
+use crate::kernel::{cred, path, task};
 use crate::maps::{FILES, STATE, Scratch, offset, state};
 use crate::programs::file::rows;
 use crate::programs::record;
@@ -75,7 +76,7 @@ pub(crate) extern "C" fn named_row(directory: u32, name: u64, how: u64) -> u32 {
     let length = user_name(buffer, name);
     // Of an empty text older kernels do not count the NUL.
     if (length == 0 || length == 1) && how & EMPTY != 0 {
-        return rows::looked_up_row(exe, task::file(task::current(), directory));
+        return rows::looked_up_row(exe, task::file(task::current(), directory).address());
     }
     if length <= 1 || length > MAX_ARGV as i64 {
         return 0;
@@ -86,7 +87,7 @@ pub(crate) extern "C" fn named_row(directory: u32, name: u64, how: u64) -> u32 {
         (directory, length)
     } else if own & OWN_WITHIN == 0 {
         if how & FOLLOW != 0 {
-            return rows::looked_up_row(exe, task::file(task::current(), own as u32));
+            return rows::looked_up_row(exe, task::file(task::current(), own as u32).address());
         }
         (directory, length)
     } else {
@@ -177,11 +178,11 @@ pub(crate) extern "C" fn finish_named(exe: u32, directory: u32, length: u64) -> 
         directory
     };
     let mount = start_of(from, offset!(path_mnt));
-    let dentry = start_of(from, offset!(path_dentry));
-    if dentry == 0 {
+    let dentry = Dentry::at(start_of(from, offset!(path_dentry)));
+    if dentry.is_none() {
         return 0;
     }
-    let inode = file::dentry_inode(dentry);
+    let inode = dentry.inode();
     if !is_kernels {
         claim(buffer);
     }
@@ -194,19 +195,19 @@ pub(crate) extern "C" fn finish_named(exe: u32, directory: u32, length: u64) -> 
         } else {
             FILE_KEY_NAMED + follow
         };
-        (*key).inode = file::number(inode);
+        (*key).inode = inode.number();
         (*key).parent = own + link_changes() + (u64::from(is_queue) << 63);
         (*key).name = hash;
         (*key).mount = mount;
-        (*key).above = rows::above(dentry);
-        (*key).device = file::device(inode);
+        (*key).above = rows::above(dentry.address());
+        (*key).device = inode.device();
         FILES.get(&*key).map_or(0, |row| *row)
     };
     if row != 0 {
         return if is_mine(buffer) { row } else { 0 };
     }
     let from = start as u64 + length;
-    let end = path::names(number, from, mount, dentry);
+    let end = path::names(number, from, mount, dentry.address());
     if !is_mine(buffer) {
         return 0;
     }
@@ -242,7 +243,10 @@ extern "C" fn start_of(directory: u32, offset: u32) -> u64 {
         };
         return read(fs, from + offset);
     }
-    read(task::file(task, directory), offset!(file_path) + offset)
+    read(
+        task::file(task, directory).address(),
+        offset!(file_path) + offset,
+    )
 }
 
 /// How often symbolic links may have changed.

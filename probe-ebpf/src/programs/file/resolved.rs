@@ -8,6 +8,7 @@
 //!
 //! A task may be preempted here, unlike in most tracepoints: nothing of the CPU is relied on.
 
+use crate::kernel::file::Dentry;
 use crate::kernel::hook::{alone, number_copied};
 use crate::kernel::memory::read;
 use crate::kernel::{file, path, task};
@@ -118,13 +119,14 @@ extern "C" fn note_name(directory: u64, dentry: u64, place: u32) -> u32 {
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn name_row(exe: u32, kind: u32, mount: u64, dentry: u64) -> u32 {
-    let parent = file::parent(dentry);
-    let directory = file::dentry_inode(parent);
-    let inode = file::dentry_inode(dentry);
+    let dentry = Dentry::at(dentry);
+    let parent = dentry.parent();
+    let directory = parent.inode();
+    let inode = dentry.inode();
     let number = if kind == FILE_KEY_ENTRY {
         0
     } else {
-        file::number(inode)
+        inode.number()
     };
     let Some(buffer) = mine() else { return 0 };
     // SAFETY: the buffer is this task's as long as it is said to be.
@@ -133,18 +135,18 @@ extern "C" fn name_row(exe: u32, kind: u32, mount: u64, dentry: u64) -> u32 {
         (*key).exe = exe;
         (*key).kind = kind;
         (*key).inode = number;
-        (*key).parent = file::number(directory);
-        (*key).name = file::name_hash(dentry);
+        (*key).parent = directory.number();
+        (*key).name = dentry.name_hash();
         (*key).mount = mount;
-        (*key).above = rows::above(parent);
-        (*key).device = file::device(directory);
+        (*key).above = rows::above(parent.address());
+        (*key).device = directory.device();
         FILES.get(&*key).map_or(0, |row| *row)
     };
     if row != 0 {
         return if is_mine(buffer) { row } else { 0 };
     }
     let start = size_of::<FileEvent>() as u64;
-    let end = path::names(OF_FUNCTIONS, start, mount, dentry);
+    let end = path::names(OF_FUNCTIONS, start, mount, dentry.address());
     let event = buffer.cast::<FileEvent>();
     // SAFETY: the buffer is larger than the record, and nothing else uses it.
     unsafe {
@@ -215,7 +217,7 @@ extern "C" fn open_returned(directory: u32, filename: u64, result: u64) -> u32 {
     let Some((task, kind)) = in_call() else {
         return 0;
     };
-    if kind.call() != Call::Open && kind.call() != Call::Exec {
+    if !kind.is(Call::Open) && !kind.is(Call::Exec) {
         return 0;
     }
     if task.flags() & TASK_OPENED != 0 {

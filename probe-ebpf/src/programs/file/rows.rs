@@ -2,6 +2,7 @@
 //! they count.
 
 use crate::atomics::{add, add_errno, lost, opaque, take};
+use crate::kernel::file::{Dentry, Inode, KernelFile};
 use crate::kernel::{file, path, regs};
 use crate::maps::{
     FILE_CACHE, FILE_ROWS, FILES, FOLDERS, FREE_FILE_ROWS, FREE_FOLDER_ROWS, STATE, Scratch,
@@ -53,11 +54,11 @@ pub(crate) fn changed(row: Row, op: u8, result: i64) {
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub(crate) extern "C" fn above(directory: u64) -> u64 {
-    let mut directory = directory;
+    let mut directory = Dentry::at(directory);
     let mut hash = 0_u64;
     for _ in 0..NAMES_ABOVE {
-        hash = hash.rotate_left(7) ^ file::name_hash(directory);
-        let parent = file::parent(directory);
+        hash = hash.rotate_left(7) ^ directory.name_hash();
+        let parent = directory.parent();
         if parent == directory {
             break;
         }
@@ -68,33 +69,34 @@ pub(crate) extern "C" fn above(directory: u64) -> u64 {
 
 /// What tells a file from another one that has had the same `struct file`.
 pub(crate) struct Seen {
-    file: u64,
-    dentry: u64,
+    file: KernelFile,
+    dentry: Dentry,
     mount: u64,
-    pub(crate) inode: u64,
+    pub(crate) inode: Inode,
     number: u64,
-    parent: u64,
+    parent: Dentry,
     name: u64,
 }
 
 impl Seen {
     #[inline(always)]
-    pub(crate) fn of(file: u64) -> Self {
-        let (dentry, inode) = (file::dentry(file), file::inode(file));
+    pub(crate) fn of(file: KernelFile) -> Self {
+        let (dentry, inode) = (file.dentry(), file.inode());
         Self {
             file,
             dentry,
-            mount: file::mount(file),
+            mount: file.mount(),
             inode,
-            number: file::number(inode),
-            parent: file::parent(dentry),
-            name: file::name_hash(dentry),
+            number: inode.number(),
+            parent: dentry.parent(),
+            name: dentry.name_hash(),
         }
     }
 
     /// `struct file` is a slab object of some 200 bytes.
     #[inline(always)]
-    pub(crate) fn place(file: u64) -> u32 {
+    pub(crate) fn place(file: KernelFile) -> u32 {
+        let file = file.address();
         (file >> 6 ^ file >> 12) as u32 & (FILE_CACHE_ENTRIES - 1)
     }
 }
@@ -105,12 +107,12 @@ pub(crate) fn cached_row(exe: u32, seen: &Seen) -> Option<Option<Row>> {
     let cached = FILE_CACHE.get_ptr_mut(Seen::place(seen.file))?;
     // SAFETY: a map value of this CPU.
     unsafe {
-        let is_same = (*cached).file == seen.file
-            && (*cached).dentry == seen.dentry
+        let is_same = (*cached).file == seen.file.address()
+            && (*cached).dentry == seen.dentry.address()
             && (*cached).mount == seen.mount
-            && (*cached).inode == seen.inode
+            && (*cached).inode == seen.inode.address()
             && (*cached).number == seen.number
-            && (*cached).parent == seen.parent
+            && (*cached).parent == seen.parent.address()
             && (*cached).name == seen.name
             && (*cached).renames == state!(renames)
             && (*cached).exe == exe
@@ -128,12 +130,12 @@ pub(crate) fn seen_row(exe: u32, seen: &Seen) -> Option<Row> {
         // SAFETY: a map value of this CPU.
         unsafe {
             *cached = FileCache {
-                file,
-                dentry: seen.dentry,
+                file: file.address(),
+                dentry: seen.dentry.address(),
                 mount: seen.mount,
-                inode: seen.inode,
+                inode: seen.inode.address(),
                 number: seen.number,
-                parent: seen.parent,
+                parent: seen.parent.address(),
                 name: seen.name,
                 renames: state!(renames),
                 exe: NO_EXE,
@@ -141,7 +143,7 @@ pub(crate) fn seen_row(exe: u32, seen: &Seen) -> Option<Row> {
             };
         }
     }
-    let row = looked_up_row(exe, file);
+    let row = looked_up_row(exe, file.address());
     if let Some(cached) = FILE_CACHE.get_ptr_mut(Seen::place(file)) {
         // SAFETY: as above.
         unsafe {
@@ -156,13 +158,14 @@ pub(crate) fn seen_row(exe: u32, seen: &Seen) -> Option<Row> {
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub(crate) extern "C" fn looked_up_row(exe: u32, file: u64) -> u32 {
-    let inode = file::inode(file);
-    if file::is_nameless(file::magic(inode)) {
+    let file = KernelFile::at(file);
+    let inode = file.inode();
+    if inode.is_nameless() {
         return 0;
     }
-    let dentry = file::dentry(file);
-    let mount = file::mount(file);
-    let parent = file::parent(dentry);
+    let dentry = file.dentry();
+    let mount = file.mount();
+    let parent = dentry.parent();
     let Some(buffer) = scratch(OF_CALLS) else {
         return 0;
     };
@@ -172,12 +175,12 @@ pub(crate) extern "C" fn looked_up_row(exe: u32, file: u64) -> u32 {
         let key = &raw mut (*buffer).key;
         (*key).exe = exe;
         (*key).kind = FILE_KEY_SETTLED;
-        (*key).inode = file::number(inode);
-        (*key).parent = file::number(file::dentry_inode(parent));
-        (*key).name = file::name_hash(dentry);
+        (*key).inode = inode.number();
+        (*key).parent = parent.inode().number();
+        (*key).name = dentry.name_hash();
         (*key).mount = mount;
-        (*key).above = above(parent);
-        (*key).device = file::device(inode);
+        (*key).above = above(parent.address());
+        (*key).device = inode.device();
         FILES.get(&*key).map_or(0, |row| *row)
     };
     if row != 0 {
@@ -188,7 +191,7 @@ pub(crate) extern "C" fn looked_up_row(exe: u32, file: u64) -> u32 {
         return shared;
     }
     let start = size_of::<FileEvent>() as u64;
-    let end = path::names(OF_CALLS, start, mount, dentry);
+    let end = path::names(OF_CALLS, start, mount, dentry.address());
     let event = buffer.cast::<FileEvent>();
     // SAFETY: the buffer is larger than the record, and nothing else uses it.
     unsafe {
@@ -307,17 +310,17 @@ extern "C" fn first_shared_row(number: u32, end: u64) -> u32 {
 
 /// Counts an open that gave a file; its row.
 #[inline(always)]
-pub(crate) fn opened_file(exe: u32, file: u64) -> Option<Row> {
-    let row = Row::of(looked_up_row(exe, file));
+pub(crate) fn opened_file(exe: u32, file: KernelFile) -> Option<Row> {
+    let row = Row::of(looked_up_row(exe, file.address()));
     count_opening(row, file);
     row
 }
 
 #[inline(always)]
-pub(crate) fn count_opening(row: Option<Row>, file: u64) {
+pub(crate) fn count_opening(row: Option<Row>, file: KernelFile) {
     if let Some(row) = row {
         count(row, FileOp::Open as u8);
-        if file::was_created(file) {
+        if file.was_created() {
             count(row, FileOp::Create as u8);
         }
     }

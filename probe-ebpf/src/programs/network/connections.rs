@@ -52,7 +52,7 @@ pub(crate) extern "C" fn made(result: i64) -> u32 {
     }
     // No call may show the traffic of the other families. The row says that such a socket exists.
     if !sk.is_none() && !matches!(family, AF_UNIX | AF_INET | AF_INET6 | AF_NETLINK | AF_VSOCK) {
-        sockets::connection_row(exe, task::file(task::current(), result as u32));
+        sockets::connection_row(exe, task::file(task::current(), result as u32).address());
     }
     0
 }

@@ -1,7 +1,7 @@
 //! Sockets that wait for others: listen, bind, and those that were there before the window.
 
 use crate::atomics::{add, lost};
-use crate::kernel::file;
+use crate::kernel::file::KernelFile;
 use crate::kernel::sock::{AF_INET, AF_INET6, AF_UNIX, Ends, Sk};
 use crate::maps::{BOUND, LISTENERS};
 use crate::programs::network::{peers, sockets, unix};
@@ -120,7 +120,8 @@ pub(crate) extern "C" fn began(number: u64) -> u32 {
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub(crate) extern "C" fn held(exe: u32, socket_file: u64, tgid: u32) -> u32 {
-    let sk = Sk::of_socket(file::socket(socket_file));
+    let socket_file = KernelFile::at(socket_file);
+    let sk = Sk::of_socket(socket_file.socket());
     if sk.is_none() || !(sk.listens() || sk.awaits_datagrams()) {
         return 0;
     }
@@ -133,7 +134,7 @@ pub(crate) extern "C" fn held(exe: u32, socket_file: u64, tgid: u32) -> u32 {
     let held = buffer.cast::<HeldSocket>();
     // SAFETY: the buffer is larger than the record, and only iterators use it.
     unsafe {
-        (*held).number = file::number(file::inode(socket_file));
+        (*held).number = socket_file.inode().number();
         (*held).tgid = tgid;
         (*held).is_ring = 0;
     }

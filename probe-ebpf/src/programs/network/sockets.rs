@@ -1,9 +1,10 @@
 //! Which row a socket, or an address that the program gave, belongs to.
 
+use crate::kernel::file::KernelFile;
 use crate::kernel::sock::{
     self, AF_INET, AF_INET6, AF_UNIX, AF_VSOCK, Ends, SOCK_DGRAM, SOCK_STREAM, Sk,
 };
-use crate::kernel::{file, task};
+use crate::kernel::task;
 use crate::maps::{LAST_SENT, LISTENERS, SOCKETS};
 use crate::programs::network::destination::{self, SETTLED};
 use crate::programs::network::peers;
@@ -36,7 +37,8 @@ pub(crate) const WE_BEGIN: u32 = 1 << 29;
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub(crate) extern "C" fn connection_row(exe: u32, socket_file: u64) -> u32 {
-    let sk = Sk::of_socket(file::socket(socket_file));
+    let socket_file = KernelFile::at(socket_file);
+    let sk = Sk::of_socket(socket_file.socket());
     if sk.is_none() {
         return 0;
     }
@@ -50,7 +52,7 @@ pub(crate) extern "C" fn connection_row(exe: u32, socket_file: u64) -> u32 {
             {
                 return state.row;
             }
-            inet_row(exe, sk.address(), file::number(file::inode(socket_file)))
+            inet_row(exe, sk.address(), socket_file.inode().number())
         }
         AF_UNIX => unix::unix_row(exe, sk.address()),
         AF_VSOCK => {
@@ -251,22 +253,19 @@ pub(crate) extern "C" fn address_row(exe: u32, sk: u64, address: u64, length: u3
 #[inline(always)]
 pub(crate) fn sock_of(descriptor: u32) -> (Sk, u64) {
     let socket_file = task::file(task::current(), descriptor);
-    let inode = file::inode(socket_file);
-    if inode == 0 || !file::is_socket(file::mode(inode)) {
+    let inode = socket_file.inode();
+    if inode.is_none() || !inode.is_socket() {
         return (Sk::at(0), 0);
     }
-    (
-        Sk::of_socket(file::socket(socket_file)),
-        file::number(inode),
-    )
+    (Sk::of_socket(socket_file.socket()), inode.number())
 }
 
 /// Keeps which socket a file is until the call returns: another thread may put another one into
 /// its descriptor meanwhile.
 #[inline(always)]
-pub(crate) fn keep_sock(task: Task, socket_file: u64) {
-    task.set_sock(Sk::of_socket(file::socket(socket_file)));
-    task.set_sock_number(file::number(file::inode(socket_file)));
+pub(crate) fn keep_sock(task: Task, socket_file: KernelFile) {
+    task.set_sock(Sk::of_socket(socket_file.socket()));
+    task.set_sock_number(socket_file.inode().number());
 }
 
 /// Keeps which socket a descriptor is until the call returns.
