@@ -35,12 +35,6 @@ pub(crate) struct Dentry(u64);
 macro_rules! addresses {
     ($($name:ident)*) => {$(
         impl $name {
-            /// What lies at an address.
-            #[inline(always)]
-            pub(crate) fn at(address: u64) -> Self {
-                Self(address)
-            }
-
             /// Its address, as a number for maps and exported functions.
             #[inline(always)]
             pub(crate) fn address(self) -> u64 {
@@ -59,6 +53,12 @@ macro_rules! addresses {
 addresses! { KernelFile Inode Dentry }
 
 impl KernelFile {
+    /// What lies at an address.
+    #[inline(always)]
+    pub(crate) fn at(address: u64) -> Self {
+        Self(address)
+    }
+
     /// The inode.
     #[inline(always)]
     pub(crate) fn inode(self) -> Inode {
@@ -92,11 +92,7 @@ impl KernelFile {
     /// It is an io_uring; the inode is its own.
     #[inline(always)]
     pub(crate) fn is_io_uring(self, inode: Inode) -> bool {
-        inode.magic() == ANON_INODE_FS_MAGIC
-            && read::<u64>(
-                read(self.dentry().0, offset!(dentry_name) + offset!(qstr_name)),
-                0,
-            ) == RING_NAME
+        inode.magic() == ANON_INODE_FS_MAGIC && read::<u64>(self.dentry().name(), 0) == RING_NAME
     }
 }
 
@@ -154,6 +150,12 @@ impl Inode {
 }
 
 impl Dentry {
+    /// What lies at an address.
+    #[inline(always)]
+    pub(crate) fn at(address: u64) -> Self {
+        Self(address)
+    }
+
     /// The directory above.
     #[inline(always)]
     pub(crate) fn parent(self) -> Self {

@@ -5,6 +5,7 @@
 //! once, not once for every call.
 
 pub(crate) mod cgroup;
+pub(crate) mod clock;
 pub(crate) mod cred;
 pub(crate) mod file;
 pub(crate) mod hook;

@@ -4,6 +4,7 @@
 //! 5.10 … 7.x. Hook (fentry, else kprobe): security_kernel_module_request(name).
 
 use crate::atomics::{add, lost};
+use crate::kernel::clock;
 use crate::kernel::file::KernelFile;
 use crate::kernel::hook::{alone, number_copied};
 use crate::kernel::memory::read;
@@ -12,9 +13,7 @@ use crate::maps::{EVENTS, Scratch, offset, open};
 use crate::programs::record;
 use crate::programs::record::Task;
 use crate::scratch::{OF_CALLS, OF_FUNCTIONS, emit, scratch};
-use aya_ebpf::helpers::generated::{
-    bpf_ktime_get_ns, bpf_probe_read_kernel_str, bpf_probe_read_user_str,
-};
+use aya_ebpf::helpers::generated::{bpf_probe_read_kernel_str, bpf_probe_read_user_str};
 use aya_ebpf::macros::{btf_tracepoint, fentry, kprobe};
 use aya_ebpf::programs::{BtfTracePointContext, FEntryContext, ProbeContext};
 use procmon_probe_ebpf::abi::{
@@ -46,7 +45,7 @@ fn count_for(task: Task, buffer: *mut Scratch) {
         }
         (*event).kind = EVENT_RARE;
         (*event).container = task.container();
-        (*event).time = bpf_ktime_get_ns();
+        (*event).time = clock::now();
         if !emit(buffer, size_of::<RareEvent>(), Loss::RingEvent) {
             return;
         }

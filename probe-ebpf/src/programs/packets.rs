@@ -42,7 +42,7 @@ pub(crate) extern "C" fn emit_owner() -> u32 {
         return 0;
     };
     // All of it in the buffer: the stack is deep here.
-    // SAFETY: a map value of the current task, and a buffer that nothing else uses now and that is
+    // SAFETY: a buffer that nothing else uses now and that is
     // larger than both.
     unsafe {
         let sk = task.resolver();

@@ -5,6 +5,7 @@
 //! threadgroup), cgroup_mkdir(cgrp, path): the same in 5.10 … 7.x.
 
 use crate::atomics::{add_local, lost, take};
+use crate::kernel::clock;
 use crate::kernel::hook::{alone, number_at, number_of};
 use crate::kernel::memory::read;
 use crate::kernel::{cgroup, cred, path, task};
@@ -16,9 +17,7 @@ use crate::programs::label::{self, EEXIST, ENTERING};
 use crate::programs::record::Task;
 use crate::programs::{event, executables, record, settle, syscall};
 use crate::scratch::{OF_CALLS, emit, scratch};
-use aya_ebpf::helpers::generated::{
-    bpf_ktime_get_ns, bpf_probe_read_kernel_str, bpf_probe_read_user,
-};
+use aya_ebpf::helpers::generated::{bpf_probe_read_kernel_str, bpf_probe_read_user};
 use aya_ebpf::macros::btf_tracepoint;
 use aya_ebpf::programs::BtfTracePointContext;
 use procmon_probe_ebpf::abi::{
@@ -70,7 +69,7 @@ unsafe fn fill(event: *mut ProcessEvent, kind: u32, task_struct: u64, task: Task
         (*event).parent_tgid = task::parent_tgid(task_struct);
         (*event).status = 0;
         (*event).pad = 0;
-        (*event).time = bpf_ktime_get_ns();
+        (*event).time = clock::now();
         // What holds of a process holds of its first thread: credentials are each thread's own.
         let speaks = if kind == EVENT_EXIT {
             task::leader(task_struct)
@@ -240,7 +239,7 @@ fn exit(task_struct: u64) -> Option<()> {
     let task = Task::of(task_struct)?;
     // Its stack, by which the cache knows it, is another task's soon.
     record::make_stale();
-    // SAFETY: a map value of the current task.
+    // SAFETY: the row is a map's value.
     unsafe {
         let rolled_back = task.flags() & TASK_ROLLED_BACK != 0;
         let in_call = task.ends_in_call();
@@ -351,7 +350,7 @@ fn container_made(made: u64) -> Option<()> {
     unsafe {
         (*event).kind = EVENT_CONTAINER;
         (*event).container = container;
-        (*event).time = bpf_ktime_get_ns();
+        (*event).time = clock::now();
         (*event).pod_cgroup = pod;
         bpf_probe_read_kernel_str(
             (&raw mut (*event).name).cast(),

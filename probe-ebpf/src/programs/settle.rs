@@ -20,7 +20,7 @@ pub(crate) fn syscall_row(row: u32) -> Option<*mut SyscallRow> {
 /// Counts the returns that the record holds into its row.
 #[inline(always)]
 pub(crate) fn calls(task: Task) -> Option<*mut SyscallRow> {
-    // SAFETY: the caller's: a map value.
+    // SAFETY: the row is a map's value.
     unsafe {
         if config!(latency) != 0 {
             latency::settle(task);
@@ -52,7 +52,7 @@ fn settle_task(ctx: RawTracePointContext) -> i32 {
     let Some(task) = Task::in_slot(ctx.arg(0)) else {
         return 0;
     };
-    // SAFETY: a map value; volatile since its task may be counting.
+    // SAFETY: the row is a map's value.
     unsafe {
         let returns = task.returns_now() as i32;
         if !open() {
@@ -104,7 +104,7 @@ pub(crate) extern "C" fn settle_held(slot: u64) -> u32 {
 /// Counts what a record holds into its row.
 #[inline(always)]
 fn transfers(task: Task) {
-    // SAFETY: map values.
+    // SAFETY: the rows are maps' values.
     unsafe {
         let moved = task.moved();
         if moved == 0 {

@@ -331,7 +331,7 @@ extern "C" fn exit(regs: u64, result: i64, slot: u64, counted: u32) -> u32 {
 /// the interrupted call had, not its own.
 #[inline(always)]
 fn failed(task: Task, errno: u32) {
-    // SAFETY: the caller's: a map value of the current task.
+    // SAFETY: the row is a map's value.
     unsafe {
         let row = task.row();
         if task.errno() == errno {

@@ -82,7 +82,7 @@ extern "C" fn was_counted_as() -> u32 {
     let Some(task) = Task::current() else {
         return 0;
     };
-    // SAFETY: map values.
+    // SAFETY: the entry is a map's value.
     unsafe {
         match SOCKETS.get_ptr_mut(task.sock().address()) {
             Some(state) if (*state).stage == SOCKET_FAILED => {
