@@ -1,6 +1,6 @@
 //! Network: keys, rows and the record of a first sight.
 
-use super::records;
+use super::{kinds, records};
 
 /// Longest path of a Unix socket.
 pub const UNIX_PATH: usize = 108;
@@ -70,23 +70,28 @@ pub struct SocketState {
     pub row: u32,
     /// Of `DIRECTION_…`.
     pub direction: u8,
-    /// Of `SOCKET_…`.
+    /// Of [`Stage`].
     pub stage: u8,
     /// Executable slot of whoever made it.
     pub exe: u16,
 }
 records! { SocketState = 8 }
 
-/// The outcome of connect is open.
-pub const SOCKET_CONNECTING: u8 = 1;
-/// Connected.
-pub const SOCKET_CONNECTED: u8 = 2;
-/// Failed, and counted: connect has yet to say so.
-pub const SOCKET_FAILED: u8 = 3;
-/// Failed, and connect has said so.
-pub const SOCKET_SETTLED: u8 = 4;
-/// Closed before it was connected, without an error of its own: connect says why.
-pub const SOCKET_UNEXPLAINED: u8 = 5;
+kinds! {
+    /// How far a connection of a socket has come.
+    Stage: u8 {
+        /// The outcome of connect is open.
+        Connecting = 1,
+        /// Connected.
+        Connected = 2,
+        /// Failed, and counted: connect has yet to say so.
+        Failed = 3,
+        /// Failed, and connect has said so.
+        Told = 4,
+        /// Closed before it was connected, without an error of its own: connect says why.
+        Unexplained = 5,
+    }
+}
 
 /// A port that a socket listens on.
 #[repr(C)]

@@ -9,7 +9,7 @@ use crate::programs::network::peers;
 use crate::programs::record::Task;
 use crate::programs::row::Row;
 use crate::programs::{packets, settle};
-use procmon_probe_ebpf::abi::{FileOp, MOVED_PEER, ROWS_NETWORK, SOCKET_FAILED, SOCKET_SETTLED};
+use procmon_probe_ebpf::abi::{FileOp, MOVED_PEER, ROWS_NETWORK, Stage};
 
 /// Bytes went through a descriptor of the current task: its record holds them while they go through the
 /// same one, since counts in a row are shared with all CPUs.
@@ -85,8 +85,8 @@ extern "C" fn was_counted_as() -> u32 {
     // SAFETY: the entry is a map's value.
     unsafe {
         match SOCKETS.get_ptr_mut(task.sock().address()) {
-            Some(state) if (*state).stage == SOCKET_FAILED => {
-                (*state).stage = SOCKET_SETTLED;
+            Some(state) if (*state).stage == Stage::Failed.number() => {
+                (*state).stage = Stage::Told.number();
                 1
             }
             _ => 0,

@@ -23,8 +23,7 @@ use aya_ebpf::helpers::generated::bpf_probe_read_user;
 use aya_ebpf::macros::btf_tracepoint;
 use aya_ebpf::programs::BtfTracePointContext;
 use procmon_probe_ebpf::abi::{
-    CallKind, DIRECTION_INBOUND, DIRECTION_OUTBOUND, Loss, ROWS_NETWORK, SOCKET_CONNECTED,
-    SOCKET_CONNECTING, SOCKET_FAILED, SOCKET_SETTLED, SOCKET_UNEXPLAINED, SocketState,
+    CallKind, DIRECTION_INBOUND, DIRECTION_OUTBOUND, Loss, ROWS_NETWORK, SocketState, Stage,
     TASK_PENDING,
 };
 
@@ -104,13 +103,16 @@ pub(crate) extern "C" fn connect_done(exe: u32, sk: u64, number: u64, result: i6
             if !peers::is_failure(failure) {
                 return 1;
             }
-            let stage = (*state).stage;
-            if stage == SOCKET_UNEXPLAINED {
+            let stage = Stage::decode((*state).stage);
+            if stage == Some(Stage::Unexplained) {
                 add_errno(ROWS_NETWORK, (*state).row, failure, 1);
             }
-            if stage == SOCKET_UNEXPLAINED || stage == SOCKET_FAILED {
-                (*state).stage = SOCKET_SETTLED;
-                return 1;
+            match stage {
+                Some(Stage::Unexplained | Stage::Failed) => {
+                    (*state).stage = Stage::Told.number();
+                    return 1;
+                }
+                Some(Stage::Connecting | Stage::Connected | Stage::Told) | None => {}
             }
         }
     }
@@ -126,7 +128,7 @@ pub(crate) extern "C" fn connect_done(exe: u32, sk: u64, number: u64, result: i6
         if let Some(row) = row
             && sk.family() == AF_VSOCK
         {
-            remember(sk, row, exe, DIRECTION_OUTBOUND, SOCKET_CONNECTED);
+            remember(sk, row, exe, DIRECTION_OUTBOUND, Stage::Connected);
         }
         if matches!(sk.socket_type(), SOCK_STREAM | SOCK_SEQPACKET) {
             if let Some(row) = row {
@@ -174,16 +176,16 @@ pub(crate) extern "C" fn accepted(result: i64) -> u32 {
         return 0;
     };
     peers::count_connection(row);
-    remember(sk, row, exe, DIRECTION_INBOUND, SOCKET_CONNECTED);
+    remember(sk, row, exe, DIRECTION_INBOUND, Stage::Connected);
     row.number()
 }
 
 #[inline(always)]
-fn remember(sk: Sk, row: Row, exe: u32, direction: u8, stage: u8) {
+fn remember(sk: Sk, row: Row, exe: u32, direction: u8, stage: Stage) {
     let state = SocketState {
         row: row.number(),
         direction,
-        stage,
+        stage: stage.number(),
         exe: exe as u16,
     };
     if SOCKETS.insert(sk.address(), state, 0).is_err() {
@@ -256,7 +258,7 @@ fn connect_begins(flow: Sk) -> Option<()> {
     // SAFETY: the buffer is ours.
     unsafe { peers::set_ends(event, &ends, DIRECTION_OUTBOUND) };
     if let Some(row) = Row::of(peers::peer_row()) {
-        remember(sk, row, exe, DIRECTION_OUTBOUND, SOCKET_CONNECTING);
+        remember(sk, row, exe, DIRECTION_OUTBOUND, Stage::Connecting);
     }
     Some(())
 }
@@ -270,11 +272,11 @@ fn connect_ended(flow: Sk, to: i32) -> Option<()> {
     let state = SOCKETS.get_ptr_mut(connection_of(flow)?.address())?;
     // SAFETY: a map value.
     unsafe {
-        if (*state).stage != SOCKET_CONNECTING {
+        if (*state).stage != Stage::Connecting.number() {
             return None;
         }
         if to == TCP_ESTABLISHED {
-            (*state).stage = SOCKET_CONNECTED;
+            (*state).stage = Stage::Connected.number();
             if let Some(row) = Row::of((*state).row) {
                 peers::count_connection(row);
             }
@@ -282,10 +284,10 @@ fn connect_ended(flow: Sk, to: i32) -> Option<()> {
         } else {
             let errno = flow.error();
             if errno == 0 {
-                (*state).stage = SOCKET_UNEXPLAINED;
+                (*state).stage = Stage::Unexplained.number();
             } else {
                 // connect, now or when it is called again, must not count the failure again.
-                (*state).stage = SOCKET_FAILED;
+                (*state).stage = Stage::Failed.number();
                 add_errno(ROWS_NETWORK, (*state).row, errno, 1);
             }
         }

@@ -13,9 +13,7 @@ use crate::programs::record::Task;
 use crate::programs::{packets, record};
 use crate::scratch::{OF_CALLS, scratch};
 use aya_ebpf::helpers::generated::bpf_probe_read_user;
-use procmon_probe_ebpf::abi::{
-    DIRECTION_INBOUND, DIRECTION_OUTBOUND, ListenKey, PORT_DNS, SOCKET_CONNECTED,
-};
+use procmon_probe_ebpf::abi::{DIRECTION_INBOUND, DIRECTION_OUTBOUND, ListenKey, PORT_DNS, Stage};
 
 pub(crate) const TCP_ESTABLISHED: i32 = 1;
 /// In LAST_SENT: the socket's first datagram came in.
@@ -47,7 +45,7 @@ pub(crate) extern "C" fn connection_row(exe: u32, socket_file: u64) -> u32 {
             // The row that the connection was counted in, when it is the same program's.
             // SAFETY: an entry is copied out of the map.
             if let Some(state) = unsafe { SOCKETS.get(sk.address()) }.copied()
-                && state.stage == SOCKET_CONNECTED
+                && state.stage == Stage::Connected.number()
                 && u32::from(state.exe) == exe
             {
                 return state.row;
