@@ -83,3 +83,15 @@ pub(crate) fn add_errno(rows: u16, row: u32, errno: u16, failures: u64) {
 pub(crate) fn take(pool: &Queue<u32>) -> Option<u32> {
     pool.pop().ok().flatten()
 }
+
+/// Counts one more change in a member of the state.
+macro_rules! bump {
+    ($member:ident) => {
+        $crate::atomics::add(
+            // SAFETY: the static is a map's value.
+            unsafe { &raw mut $crate::maps::STATE.$member },
+            1,
+        )
+    };
+}
+pub(crate) use bump;

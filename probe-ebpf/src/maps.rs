@@ -3,6 +3,7 @@
 
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray, ProgramArray, Queue, RingBuf};
+use core::borrow::Borrow;
 use procmon_probe_ebpf::abi::{
     CACHED_CPUS, CLOSED, CapabilityKey, CapabilityRow, CgroupEntry, Config, CpuCache,
     DENSE_NUMBERS, DenseRows, Destinations, ExeKey, FILE_CACHE_ENTRIES, FOLDER_ROWS, FileCache,
@@ -273,4 +274,18 @@ pub(crate) fn open() -> bool {
 #[inline(always)]
 pub(crate) fn closed() -> bool {
     state!(open) == CLOSED
+}
+
+/// The value of a key, if the map has it.
+#[inline(always)]
+pub(crate) fn value<K, V: Copy>(map: &HashMap<K, V>, key: impl Borrow<K>) -> Option<V> {
+    // SAFETY: the value is copied out of the map.
+    unsafe { map.get(key) }.copied()
+}
+
+/// The same of a map that forgets the oldest keys.
+#[inline(always)]
+pub(crate) fn hint<K, V: Copy>(map: &LruHashMap<K, V>, key: impl Borrow<K>) -> Option<V> {
+    // SAFETY: as above.
+    unsafe { map.get(key) }.copied()
 }

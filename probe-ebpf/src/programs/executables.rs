@@ -3,7 +3,7 @@
 use crate::atomics::{lost, take};
 use crate::kernel::file::KernelFile;
 use crate::kernel::{file, path};
-use crate::maps::{EXES, FREE_EXES};
+use crate::maps::{EXES, FREE_EXES, value};
 use crate::scratch::{emit, scratch};
 use procmon_probe_ebpf::abi::{EVENT_EXE, ExeEvent, ExeKey, Loss, OTHER_EXE};
 
@@ -24,8 +24,7 @@ pub(crate) extern "C" fn exe_slot(buffer: u32, container: u32, exe_file: u64, tg
         parent: dentry.parent().inode().number(),
         name: dentry.name_hash(),
     };
-    // SAFETY: a slot number is copied out of the map.
-    if let Some(slot) = unsafe { EXES.get(key) }.copied() {
+    if let Some(slot) = value(&EXES, key) {
         return slot;
     }
     let Some(slot) = take(&FREE_EXES) else {

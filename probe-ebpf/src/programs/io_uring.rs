@@ -11,7 +11,7 @@ use crate::kernel::hook::{alone, number_of};
 use crate::kernel::memory::read;
 use crate::kernel::sock::Sk;
 use crate::kernel::task;
-use crate::maps::{REQUESTS, offset, open};
+use crate::maps::{REQUESTS, offset, open, value};
 use crate::programs::file::{calls, names, resolved, rows};
 use crate::programs::network::{connections, listeners, sockets};
 use crate::programs::record::Task;
@@ -277,8 +277,7 @@ fn file_done(exe: u32, its_file: KernelFile, what: Does, result: i64) -> bool {
 /// A request on names has a result; false when they are not known.
 #[inline(always)]
 fn names_done(exe: u32, request: u64, result: i64) -> bool {
-    // SAFETY: an entry is copied out of the map.
-    let Some(names) = (unsafe { REQUESTS.get(request) }).copied() else {
+    let Some(names) = value(&REQUESTS, request) else {
         return false;
     };
     let _ = REQUESTS.remove(request);

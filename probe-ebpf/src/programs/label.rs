@@ -2,7 +2,7 @@
 
 use crate::atomics::{lost, take};
 use crate::kernel::{cgroup, cred, task};
-use crate::maps::{CGROUPS, FREE_TASKS, TASKS, closed};
+use crate::maps::{CGROUPS, FREE_TASKS, TASKS, closed, value};
 use crate::programs::record::Task;
 use crate::programs::{executables, record, settle};
 use procmon_probe_ebpf::abi::{
@@ -83,8 +83,7 @@ extern "C" fn container_plus_1(cgroup: u64) -> u32 {
         if cgroup == 0 {
             return 0;
         }
-        // SAFETY: an entry is copied out of the map.
-        if let Some(entry) = unsafe { CGROUPS.get(cgroup::id(cgroup)) }.copied() {
+        if let Some(entry) = value(&CGROUPS, cgroup::id(cgroup)) {
             if entry.kind == CGROUP_CONTAINER {
                 return entry.container + 1;
             }

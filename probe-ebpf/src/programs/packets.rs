@@ -9,7 +9,7 @@
 
 use crate::atomics::{lost, opaque};
 use crate::kernel::sock::{AF_INET, Ends, Sk};
-use crate::maps::{FLOWS, RING, open};
+use crate::maps::{FLOWS, RING, open, value};
 use crate::programs::record;
 use crate::programs::record::Task;
 use crate::scratch::{OF_CALLS, emit, scratch};
@@ -309,8 +309,7 @@ fn segment(skb: *mut __sk_buff, layout: &Layout, outgoing: bool) -> Option<Part>
         sequence: u32::from_be_bytes([header[4], header[5], header[6], header[7]]),
         payload,
         length,
-        // SAFETY: a number is copied out of the map.
-        exe: unsafe { FLOWS.get(key) }.copied()?,
+        exe: value(&FLOWS, key)?,
     })
 }
 

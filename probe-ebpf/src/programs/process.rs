@@ -10,7 +10,7 @@ use crate::kernel::hook::{alone, number_at, number_of};
 use crate::kernel::memory::read;
 use crate::kernel::{cgroup, cred, path, task};
 use crate::maps::{
-    CGROUPS, FREE_CONTAINERS, NAME_BYTES, SCRATCH_MASK, closed, config, offset, open,
+    CGROUPS, FREE_CONTAINERS, NAME_BYTES, SCRATCH_MASK, closed, config, offset, open, value,
 };
 use crate::programs::file::executed;
 use crate::programs::label::{self, EEXIST, ENTERING};
@@ -324,8 +324,7 @@ fn container_made(made: u64) -> Option<()> {
         return None;
     }
     let pod = cgroup::id(cgroup::parent(made));
-    // SAFETY: an entry is copied out of the map.
-    let entry = unsafe { CGROUPS.get(pod) }.copied()?;
+    let entry = value(&CGROUPS, pod)?;
     if entry.kind != CGROUP_POD {
         return None;
     }

@@ -2,11 +2,11 @@
 //!
 //! Labels are given and taken in label.rs.
 
-use crate::atomics::{add, opaque, processor};
+use crate::atomics::{bump, opaque, processor};
 use crate::kernel::file::KernelFile;
 use crate::kernel::sock::Sk;
 use crate::kernel::{regs, task};
-use crate::maps::{CPU_CACHE, RECORDS, STATE, TASKS, config, open, state};
+use crate::maps::{CPU_CACHE, RECORDS, TASKS, config, open, state, value};
 use crate::programs::row::{Number, Row};
 use procmon_probe_ebpf::abi::{
     CACHED_CPUS, Call, CallKind, CpuCache, MAX_TASKS, NO_CONVENTION, TaskRecord,
@@ -105,15 +105,13 @@ unsafe fn found(cache: *mut CpuCache, task: u64, regs: u64, epoch: u64) -> u64 {
 /// Slot of any task by the table; 0: it has none.
 #[inline(always)]
 pub(crate) fn slot_of(task: u64) -> u64 {
-    // SAFETY: a slot number is copied out of the map.
-    unsafe { TASKS.get(task) }.map_or(0, |slot| u64::from(*slot))
+    value(&TASKS, task).map_or(0, u64::from)
 }
 
 /// Makes cached labels stale.
 #[inline(always)]
 pub(crate) fn make_stale() {
-    // SAFETY: the static is a map's value.
-    add(unsafe { &raw mut STATE.epoch }, 1);
+    bump!(epoch);
 }
 
 /// A task of the target, by its record.

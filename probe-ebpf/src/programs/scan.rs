@@ -5,7 +5,7 @@
 use crate::kernel::file::KernelFile;
 use crate::kernel::hook::number_copied;
 use crate::kernel::{cgroup, task};
-use crate::maps::{ROOTS, config, state};
+use crate::maps::{ROOTS, config, state, value};
 use crate::programs::network::listeners;
 use crate::programs::record::Task;
 use crate::programs::{executables, label, process};
@@ -92,8 +92,7 @@ fn label_found(task: u64) -> Option<()> {
         return None;
     }
     let tgid = task::tgid(task);
-    // SAFETY: a slot number is copied out of the map.
-    let (container, flags) = match unsafe { ROOTS.get(tgid) }.copied() {
+    let (container, flags) = match value(&ROOTS, tgid) {
         Some(value) if value & 0xffff == NO_CONTAINER => return None,
         Some(value) => (value & 0xffff, value >> 16),
         None if config!(tree) == 0 => (label::container_of(cgroup::of(task))?, 0),

@@ -10,7 +10,7 @@
 use crate::atomics::{add_local, lost, opaque, take};
 use crate::kernel::hook::alone;
 use crate::kernel::{regs, task};
-use crate::maps::{CALLS, DENSE, FREE_SYSCALL_ROWS, SPARSE, SYSCALL_KEYS, config};
+use crate::maps::{CALLS, DENSE, FREE_SYSCALL_ROWS, SPARSE, SYSCALL_KEYS, config, value};
 use crate::programs::file::calls;
 use crate::programs::network::{connections, datagrams, listeners, sockets};
 use crate::programs::record::Task;
@@ -200,8 +200,7 @@ fn row(exe: u32, abi: u32, number: u32) -> u32 {
         }
     }
     let key = SyscallKey { exe, abi, number };
-    // SAFETY: a number is copied out of the map.
-    if let Some(row) = unsafe { SPARSE.get(key) }.copied() {
+    if let Some(row) = value(&SPARSE, key) {
         return row;
     }
     let row = new_row(exe, abi, number);

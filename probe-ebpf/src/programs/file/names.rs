@@ -1,10 +1,10 @@
 //! Rows of names: what a call gave as an argument, or the kernel's copy of that, relative to a directory.
 
-use crate::atomics::{add, opaque};
+use crate::atomics::{bump, opaque};
 use crate::kernel::file::Dentry;
 use crate::kernel::memory::read;
 use crate::kernel::{cred, path, task};
-use crate::maps::{FILES, STATE, Scratch, offset, state};
+use crate::maps::{FILES, Scratch, offset, state};
 use crate::programs::file::rows;
 use crate::programs::record;
 use crate::programs::record::Task;
@@ -262,12 +262,10 @@ pub(crate) fn links_changed(op: u8) {
     if (op == FileOp::Symlink as u8 || (op == FileOp::Rename as u8 && changes != 0))
         && changes < MAX_LINK_CHANGES
     {
-        // SAFETY: the static is a map's value.
-        add(unsafe { &raw mut STATE.links }, 1);
+        bump!(links);
     }
     if op == FileOp::Rename as u8 {
-        // SAFETY: the static is a map's value.
-        add(unsafe { &raw mut STATE.renames }, 1);
+        bump!(renames);
     }
 }
 

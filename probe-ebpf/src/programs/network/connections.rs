@@ -5,14 +5,14 @@
 //! 5.10 … 7.x; they run on whatever task was there, so only the step to SYN_SENT, taken inside
 //! connect, looks at the task.
 
-use crate::atomics::{add, add_errno, lost};
+use crate::atomics::{add_errno, bump, lost};
 use crate::kernel::hook::{alone, number_at};
 use crate::kernel::sock::{
     AF_INET, AF_INET6, AF_NETLINK, AF_UNIX, AF_UNSPEC, AF_VSOCK, Ends, IPPROTO_MPTCP, SOCK_DGRAM,
     SOCK_SEQPACKET, SOCK_STREAM, Sk,
 };
 use crate::kernel::{regs, task};
-use crate::maps::{LAST_SENT, SOCKETS, STATE, open};
+use crate::maps::{LAST_SENT, SOCKETS, open};
 use crate::programs::network::sockets::{self, TCP_ESTABLISHED, WE_BEGIN, YOUNG};
 use crate::programs::network::{listeners, peers, unix};
 use crate::programs::packets;
@@ -46,8 +46,7 @@ pub(crate) extern "C" fn made(result: i64) -> u32 {
     if !sk.is_none() && sk.socket_type() == SOCK_DGRAM && (family == AF_INET || family == AF_INET6)
     {
         let _ = LAST_SENT.insert(number, YOUNG, 0);
-        // SAFETY: the static is a map's value.
-        add(unsafe { &raw mut STATE.sockets_made }, 1);
+        bump!(sockets_made);
     }
     // No call may show the traffic of the other families. The row says that such a socket exists.
     if !sk.is_none() && !matches!(family, AF_UNIX | AF_INET | AF_INET6 | AF_NETLINK | AF_VSOCK) {

@@ -3,7 +3,7 @@
 use crate::atomics::{add, lost};
 use crate::kernel::file::KernelFile;
 use crate::kernel::sock::{AF_INET, AF_INET6, AF_UNIX, Ends, Sk};
-use crate::maps::{BOUND, LISTENERS};
+use crate::maps::{BOUND, LISTENERS, hint};
 use crate::programs::network::{peers, sockets, unix};
 use crate::programs::record::Task;
 use crate::programs::row::Row;
@@ -104,8 +104,7 @@ pub(crate) extern "C" fn binds(exe: u32, sk: u64, number: u64, result: i64) -> u
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub(crate) extern "C" fn began(number: u64) -> u32 {
-    // SAFETY: a number is copied out of the map.
-    let Some(row) = (unsafe { BOUND.get(number) }).copied() else {
+    let Some(row) = hint(&BOUND, number) else {
         return 0;
     };
     let _ = BOUND.remove(number);

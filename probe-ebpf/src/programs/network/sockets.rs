@@ -5,7 +5,7 @@ use crate::kernel::sock::{
     self, AF_INET, AF_INET6, AF_UNIX, AF_VSOCK, Ends, SOCK_DGRAM, SOCK_STREAM, Sk,
 };
 use crate::kernel::task;
-use crate::maps::{LAST_SENT, LISTENERS, SOCKETS};
+use crate::maps::{LAST_SENT, LISTENERS, SOCKETS, hint, value};
 use crate::programs::network::destination::{self, SETTLED};
 use crate::programs::network::peers;
 use crate::programs::network::unix::{self, FROM_USER, REMOTE};
@@ -43,8 +43,7 @@ pub(crate) extern "C" fn connection_row(exe: u32, socket_file: u64) -> u32 {
     match sk.family() {
         AF_INET | AF_INET6 => {
             // The row that the connection was counted in, when it is the same program's.
-            // SAFETY: an entry is copied out of the map.
-            if let Some(state) = unsafe { SOCKETS.get(sk.address()) }.copied()
+            if let Some(state) = value(&SOCKETS, sk.address())
                 && state.stage == Stage::Connected.number()
                 && u32::from(state.exe) == exe
             {
@@ -54,8 +53,7 @@ pub(crate) extern "C" fn connection_row(exe: u32, socket_file: u64) -> u32 {
         }
         AF_UNIX => unix::unix_row(exe, sk.address()),
         AF_VSOCK => {
-            // SAFETY: an entry is copied out of the map.
-            let known = unsafe { SOCKETS.get(sk.address()) };
+            let known = value(&SOCKETS, sk.address());
             vsock_row(
                 exe,
                 sk.address(),
@@ -108,8 +106,7 @@ pub(crate) extern "C" fn inet_row(exe: u32, sk: u64, number: u64) -> u32 {
     if !is_connected {
         return 0;
     }
-    // SAFETY: an entry is copied out of the map.
-    let direction = match unsafe { SOCKETS.get(sk.address()) }.copied() {
+    let direction = match value(&SOCKETS, sk.address()) {
         Some(state) => state.direction,
         None if sk.socket_type() == SOCK_STREAM && is_listened_on(sk, ends.local_port) => {
             DIRECTION_INBOUND
@@ -138,14 +135,12 @@ pub(crate) extern "C" fn inet_row(exe: u32, sk: u64, number: u64) -> u32 {
 /// of an option.
 #[inline(always)]
 pub(crate) fn last_sent(number: u64) -> u32 {
-    // SAFETY: a number is copied out of the map.
-    unsafe { LAST_SENT.get(number) }.map_or(NOTHING_YET, |row| *row)
+    hint(&LAST_SENT, number).unwrap_or(NOTHING_YET)
 }
 
 #[inline(always)]
 fn is_listened_on(sk: Sk, port: u16) -> bool {
-    // SAFETY: only presence counts.
-    unsafe { LISTENERS.get(listen_key(sk.network_namespace(), port)) }.is_some()
+    value(&LISTENERS, listen_key(sk.network_namespace(), port)).is_some()
 }
 
 /// The key of a port that is listened on.
