@@ -1,6 +1,6 @@
 //! The eBPF programs of the probe. On the host this binary is empty.
 //!
-//! What all programs rely on: records and keys are in `procmon_probe_ebpf::abi`, maps in `maps`,
+//! All programs rely on the same files: records and keys are in `procmon_probe_ebpf::abi`, maps in `maps`,
 //! typed reads of kernel structures in `kernel`, and one file per event family in `programs`.
 #![cfg_attr(
     target_arch = "bpf",

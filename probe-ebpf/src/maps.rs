@@ -98,7 +98,7 @@ pub(crate) static EXES: HashMap<ExeKey, u32> = HashMap::with_max_entries(MAX_EXE
 #[map]
 pub(crate) static FREE_EXES: Queue<u32> = Queue::with_max_entries(MAX_EXES, 0);
 
-/// What each system call does, as `CallKind::to_word`: native numbers, then compat numbers.
+/// The effect of each system call, as `CallKind::to_word`: native numbers, then compat numbers.
 #[map]
 pub(crate) static CALLS: Array<u64> = Array::with_max_entries(2 * DENSE_NUMBERS as u32, 0);
 /// Rows of native calls by executable and number.
@@ -107,7 +107,7 @@ pub(crate) static DENSE: Array<DenseRows> = Array::with_max_entries(MAX_EXES, 0)
 /// Rows of other calls. Full: `Loss::SyscallRows`.
 #[map]
 pub(crate) static SPARSE: HashMap<SyscallKey, u32> = HashMap::with_max_entries(2_048, 0);
-/// What each row counts.
+/// The key of each row.
 #[map]
 pub(crate) static SYSCALL_KEYS: Array<SyscallKey> = Array::with_max_entries(8_192, 0);
 /// Counts of each row, those of one CPU after those of the other: a CPU's number is found faster than
@@ -169,21 +169,23 @@ pub(crate) static SOCKETS: HashMap<u64, SocketState> = HashMap::with_max_entries
 /// datagram has no remote end, and a port that the program chose is a server's; `Loss::Hints`.
 #[map]
 pub(crate) static LAST_SENT: LruHashMap<u64, u32> = LruHashMap::with_max_entries(8_192, 0);
-/// Row of the name or port that a socket for datagrams was bound to, by inode number, until it begins itself. Full: the
-/// oldest goes, and counts as one that waits for others.
+/// Row of the name or port that a socket for datagrams was bound to, by inode number, until it begins itself.
+/// Full: the oldest goes, and counts as one that waits for others.
 #[map]
 pub(crate) static BOUND: LruHashMap<u64, u32> = LruHashMap::with_max_entries(2_048, 0);
-/// Ports listened on. Full: connections that were open before the window may be taken for outbound; `Loss::Sockets`.
+/// Ports listened on. Full: connections that were open before the window may be taken for outbound;
+/// `Loss::Sockets`.
 #[map]
 pub(crate) static LISTENERS: HashMap<ListenKey, u32> = HashMap::with_max_entries(8_192, 0);
 
 /// Rows of the names that requests of io_uring under way hold, by `struct io_kiocb`. Full: `Loss::Requests`.
 #[map]
 pub(crate) static REQUESTS: HashMap<u64, RingNames> = HashMap::with_max_entries(8_192, 0);
-/// Executable slot of whoever made a TCP connection, until the kernel destroys its socket. Full: what TLS asks for there is not seen; `Loss::Flows`.
+/// Executable slot of whoever made a TCP connection, until the kernel destroys its socket. Full: what TLS
+/// asks for there is not seen; `Loss::Flows`.
 #[map]
 pub(crate) static FLOWS: HashMap<FlowKey, u32> = HashMap::with_max_entries(65_536, 0);
-/// What each tap's own little program goes on with: one entry, `on_packet`.
+/// The program that each tap's own little program calls: one entry, `on_packet`.
 #[map]
 static TAPS: ProgramArray = ProgramArray::with_max_entries(1, 0);
 
@@ -201,7 +203,7 @@ pub(crate) static RING: RingBuf = RingBuf::with_byte_size(8 << 20, 0);
 /// Buffers for records with paths; scratch.rs names them.
 #[map]
 pub(crate) static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(3, 0);
-/// What was lost, by [`Loss`].
+/// Counts of losses, by [`Loss`].
 #[map]
 pub(crate) static LOST: Array<u64> = Array::with_max_entries(N_LOSSES, 0);
 

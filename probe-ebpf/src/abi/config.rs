@@ -1,6 +1,6 @@
 //! Facts about this kernel and this run; set before the programs are loaded.
 
-use super::records;
+use super::declare::records;
 
 /// Facts about this kernel and this run that the programs branch on; dead branches cost nothing.
 #[repr(C)]
@@ -18,8 +18,8 @@ pub struct Config {
     pub tree: u32,
     /// Tasks may be preempted in a program: the kernel skips it for the others of the CPU then.
     pub preemptible: u32,
-    /// Programs keep other tasks from their CPU, by `bpf_preempt_disable`: where they may be preempted and the
-    /// kernel lets them call their own functions meanwhile.
+    /// Programs keep other tasks from their CPU, by `bpf_preempt_disable`: where they may be preempted and
+    /// the kernel lets them call their own functions meanwhile.
     pub holds_cpu: u32,
     /// Memory of the kernel is read by plain loads: `bpf_rdonly_cast` takes any address, since 6.17.
     pub direct: u32,

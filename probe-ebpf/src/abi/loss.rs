@@ -2,7 +2,8 @@
 
 macro_rules! losses {
     ($($(#[$doc:meta])* $name:ident,)*) => {
-        /// Counters of what was lost, by position in the map `LOST`. The probe's losses.rs says what each means.
+        /// Counters of what was lost, by position in the map `LOST`. The probe's losses.rs says what each
+        /// means.
         #[repr(u32)]
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
         pub enum Loss {

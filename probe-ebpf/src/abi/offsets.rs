@@ -1,6 +1,6 @@
 //! Where the members of the kernel's structures are; set before the programs are loaded.
 
-use super::records;
+use super::declare::records;
 
 /// Byte offsets of kernel structure members, taken from the running kernel's BTF.
 /// A member that the kernel lacks has [`NO_OFFSET`].

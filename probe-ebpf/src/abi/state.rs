@@ -1,6 +1,6 @@
-//! What changes while the programs run: the switch, and counters that make caches stale.
+//! The part that changes while the programs run: the switch, and counters that make caches stale.
 
-use super::records;
+use super::declare::records;
 
 /// Tasks are labelled, nothing is counted.
 pub const NOT_OPEN: u32 = 0;
@@ -9,13 +9,13 @@ pub const OPEN: u32 = 1;
 /// Nothing is counted or labelled any more; labels and records stay as they are.
 pub const CLOSED: u32 = 2;
 
-/// What changes while the programs run.
+/// The part that changes while the programs run.
 #[repr(C)]
 #[derive(Clone, Copy, Default)]
 pub struct State {
     /// [`NOT_OPEN`], [`OPEN`] or [`CLOSED`].
     pub open: u32,
-    /// What the task iterator does: [`SCAN_LIST`] or [`SCAN_LABEL`].
+    /// The work of the task iterator: [`SCAN_LIST`] or [`SCAN_LABEL`].
     pub scan: u32,
     /// Changes with every change of a label and of `open`: makes cached labels stale.
     pub epoch: u64,

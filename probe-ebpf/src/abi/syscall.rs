@@ -1,6 +1,6 @@
 //! System calls: rows of counts, and what each call does to descriptors and names.
 
-use super::{kinds, records};
+use super::declare::{kinds, records};
 
 /// The machine's own 64-bit convention.
 pub const ABI_NATIVE: u32 = 0;
@@ -17,18 +17,18 @@ pub const ROW_ERRNOS: usize = 6;
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct DenseRows {
-    /// By number.
+    /// Rows by number.
     pub rows: [u16; DENSE_NUMBERS],
 }
 records! { DenseRows = 2 * DENSE_NUMBERS }
 
-/// What a row counts.
+/// The key of a row.
 #[repr(C)]
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct SyscallKey {
     /// Executable slot.
     pub exe: u32,
-    /// Of `ABI_…`.
+    /// One of `ABI_…`.
     pub abi: u32,
     /// Number.
     pub number: u32,
@@ -141,7 +141,7 @@ pub fn latency_floor(bucket: usize) -> u64 {
 pub struct RowErrno {
     /// Row.
     pub row: u32,
-    /// Of `ROWS_…`.
+    /// One of `ROWS_…`.
     pub rows: u16,
     /// The errno.
     pub errno: u16,
@@ -155,11 +155,11 @@ pub const ROWS_FILES: u16 = 1;
 /// Rows of network peers.
 pub const ROWS_NETWORK: u16 = 2;
 
-/// What a system call does, beyond being counted. `a`, `b` and `c` are positions of arguments.
+/// The effect of a system call, beyond being counted. `a`, `b` and `c` are positions of arguments.
 #[repr(C)]
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 pub struct CallKind {
-    /// Of [`Call`].
+    /// A number of [`Call`].
     pub kind: u8,
     /// First position.
     pub a: u8,
@@ -169,7 +169,7 @@ pub struct CallKind {
     pub c: u8,
     /// Operation of [`super::FileOp`], where the call is one.
     pub op: u8,
-    /// What must be done at the call's entry, of `AT_ENTRY_…`.
+    /// Acts at the call's entry, flags `AT_ENTRY_…`.
     pub at_entry: u8,
     /// Not 0: mapping memory, which asks for CAP_SYS_ADMIN without need.
     pub maps_memory: u8,
@@ -205,7 +205,7 @@ impl CallKind {
         self.kind == call.number()
     }
 
-    /// What the call does.
+    /// The effect of the call.
     #[must_use]
     #[expect(
         clippy::inline_always,
@@ -255,7 +255,7 @@ impl CallKind {
 pub const NO_ARG: u8 = 0xff;
 
 kinds! {
-    /// What a system call does, beyond being counted.
+    /// The effect of a system call, beyond being counted.
     Call: u8 {
         /// Nothing.
         Plain = 0,
@@ -307,11 +307,13 @@ kinds! {
         SocketCall = 23,
         /// Sends a signal.
         Signal = 24,
-        /// Goes back from a signal's handler: the result is that of the call which the signal has interrupted.
+        /// Goes back from a signal's handler: the result is that of the call which the signal has
+        /// interrupted.
         SigReturn = 25,
         /// bind on descriptor `a`.
         Bind = 26,
-        /// Operation `op` on descriptor `a`, if the mode `b` changes content, or offset `c` and the length behind it the size.
+        /// Operation `op` on descriptor `a`, if the mode `b` changes content, or offset `c` and the length
+        /// behind it the size.
         Fallocate = 27,
         /// Operation `op` on descriptor `a`, if the request `b` changes content.
         Ioctl = 28,

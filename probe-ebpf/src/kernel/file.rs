@@ -31,7 +31,7 @@ pub(crate) struct Inode(u64);
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Dentry(u64);
 
-/// What all addresses have.
+/// Methods that all addresses have.
 macro_rules! addresses {
     ($($name:ident)*) => {$(
         impl $name {
@@ -53,7 +53,7 @@ macro_rules! addresses {
 addresses! { KernelFile Inode Dentry }
 
 impl KernelFile {
-    /// What lies at an address.
+    /// The object at an address.
     #[inline(always)]
     pub(crate) fn at(address: u64) -> Self {
         Self(address)
@@ -115,8 +115,8 @@ impl Inode {
         read::<u64>(read(self.0, offset!(inode_sb)), offset!(sb_magic)) as u32
     }
 
-    /// Its file system is one whose objects have no name: pipes, sockets, anonymous inodes, namespaces, pidfds, secret
-    /// memory.
+    /// Its file system is one whose objects have no name: pipes, sockets, anonymous inodes, namespaces,
+    /// pidfds, secret memory.
     #[inline(always)]
     pub(crate) fn is_nameless(self) -> bool {
         matches!(
@@ -150,7 +150,7 @@ impl Inode {
 }
 
 impl Dentry {
-    /// What lies at an address.
+    /// The object at an address.
     #[inline(always)]
     pub(crate) fn at(address: u64) -> Self {
         Self(address)

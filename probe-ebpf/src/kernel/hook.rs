@@ -1,4 +1,4 @@
-//! What all hooks begin with: their arguments as numbers, and a CPU of their own.
+//! The beginning of every hook: their arguments as numbers, and a CPU of their own.
 
 use crate::atomics::is_shared;
 use crate::kernel::memory::copy;

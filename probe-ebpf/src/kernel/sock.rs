@@ -257,8 +257,8 @@ fn is_unset(address: &[u8; 16]) -> bool {
     words[0] | words[1] | words[2] | words[3] == 0
 }
 
-/// Puts the number of a link into an IPv6 address that means nothing without one, those of fe80::/10 and ff02::/16,
-/// behind the first four bytes, where such an address has zeroes.
+/// Puts the number of a link into an IPv6 address that means nothing without one, those of fe80::/10 and
+/// ff02::/16, behind the first four bytes, where such an address has zeroes.
 #[inline(always)]
 pub(crate) fn set_link(address: &mut [u8; 16], link: u32) {
     let mut words = as_words(address);

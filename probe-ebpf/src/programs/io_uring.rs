@@ -25,7 +25,7 @@ use procmon_probe_ebpf::abi::{FileOp, Loss, NO_OFFSET, RingNames};
 const SKIP_SUCCESS: u64 = 1 << 6;
 const AT_REMOVEDIR: u32 = 0x200;
 
-/// What a request does, by `enum io_uring_op` of include/uapi/linux/io_uring.h.
+/// The effect of a request, by `enum io_uring_op` of include/uapi/linux/io_uring.h.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Does {
     /// Nothing that is counted.
@@ -44,7 +44,7 @@ enum Does {
     Opens,
     /// An operation on names.
     Names(FileOp),
-    /// What can't be told here.
+    /// An effect that can't be told here.
     Other,
 }
 

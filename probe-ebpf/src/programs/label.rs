@@ -9,7 +9,7 @@ use procmon_probe_ebpf::abi::{
     CGROUP_CONTAINER, CGROUP_LEVELS, CGROUP_POD, Loss, NO_CONVENTION, TASK_RUNTIME, TaskRecord,
 };
 
-/// What an insertion says of a key that is there already; include/uapi/asm-generic/errno-base.h.
+/// Error of an insertion when the key is there already; include/uapi/asm-generic/errno-base.h.
 pub(crate) const EEXIST: i64 = -17;
 
 /// Gives a task a label. Keeps the one that it has.

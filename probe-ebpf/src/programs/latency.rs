@@ -48,8 +48,8 @@ pub(crate) fn returned(slot: u64, task: Task, in_call: u32) {
     timed(slot, ticks);
 }
 
-/// Counts the time of a call that has returned, and with it those before it that were not timed. It lasted so many
-/// ticks; 0: since the clock was read.
+/// Counts the time of a call that has returned, and with it those before it that were not timed. It lasted so
+/// many ticks; 0: since the clock was read.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn timed(slot: u64, ticks: u64) -> u32 {

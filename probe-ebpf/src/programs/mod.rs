@@ -1,6 +1,7 @@
-//! The programs. Each file uses only files above it in this order: row, record, latency, settle, executables, label, packets,
-//! event and capability; network/destination, peers, unix, sockets, listeners, connections; file/rows, names, resolved;
-//! transfer; network/datagrams; file/executed, calls; syscall and io_uring; process, scan.
+//! The programs. Each file uses only files above it in this order: row, record, latency, settle, executables,
+//! label, packets, event and capability; network/destination, peers, unix, sockets, listeners, connections;
+//! file/rows, names, resolved; transfer; network/datagrams; file/executed, calls; syscall and io_uring;
+//! process, scan.
 
 mod capability;
 mod event;

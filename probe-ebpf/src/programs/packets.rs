@@ -4,8 +4,8 @@
 //! network namespaces; the same in 5.10 … 7.x. It keeps no packet. Whose a packet is can't be told
 //! here, since a tap's copy knows no socket: TCP connections of the target are in a map, and each
 //! datagram that a task has sent to a resolver is followed by a record, which the probe joins with it
-//! by namespace and port. A program of a few instructions comes before this one on each tap and leaves the number of the
-//! tap's network namespace in `cb[0]`.
+//! by namespace and port. A program of a few instructions comes before this one on each tap and leaves the
+//! number of the tap's network namespace in `cb[0]`.
 
 use crate::atomics::{lost, opaque};
 use crate::kernel::sock::{AF_INET, Ends, Sk};
@@ -313,7 +313,7 @@ fn segment(skb: *mut __sk_buff, layout: &Layout, outgoing: bool) -> Option<Part>
     })
 }
 
-/// What is taken of a packet.
+/// The part of a packet that is taken.
 #[derive(Clone, Copy)]
 struct Part {
     outgoing: bool,

@@ -70,7 +70,7 @@ unsafe fn fill(event: *mut ProcessEvent, kind: u32, task_struct: u64, task: Task
         (*event).status = 0;
         (*event).pad = 0;
         (*event).time = clock::now();
-        // What holds of a process holds of its first thread: credentials are each thread's own.
+        // The first thread stands for its process: credentials are each thread's own.
         let speaks = if kind == EVENT_EXIT {
             task::leader(task_struct)
         } else {
@@ -357,7 +357,7 @@ fn container_made(made: u64) -> Option<()> {
             cgroup::name(made) as *const _,
         );
     }
-    // Nobody could tell whose the counts of a slot without a name are.
+    // The counts of a slot without a name belong to no container that can be told.
     if !emit(buffer, size_of::<ContainerEvent>(), Loss::RingProcess) {
         lost(Loss::Containers);
     }

@@ -1,4 +1,5 @@
-//! The records of the target's tasks: which one is the current task's, and what it says of the call that is under way.
+//! The records of the target's tasks: which one is the current task's, and what it says of the call that is
+//! under way.
 //!
 //! Labels are given and taken in label.rs.
 
@@ -33,8 +34,8 @@ pub(crate) fn current_slot() -> u64 {
     }
 }
 
-/// Where the record of the current task is, for [`Task::at`], by the address of its registers. None where the cache
-/// does not know it, and [`look_up`] does.
+/// Where the record of the current task is, for [`Task::at`], by the address of its registers. None where the
+/// cache does not know it, and [`look_up`] does.
 ///
 /// A stack serves another task once its own has ended: `sched_process_exit` makes the cache stale.
 #[inline(always)]
@@ -51,8 +52,9 @@ fn place_of(slot: u64) -> u64 {
         .wrapping_mul(size_of::<TaskRecord>() as u64)
 }
 
-/// Slot of the current task by the table; 0 for a task outside the target, and while the window is not open. What
-/// is found is kept only while it is open, and opening and closing change the epoch: what is kept need not ask.
+/// Slot of the current task by the table; 0 for a task outside the target, and while the window is not open.
+/// What is found is kept only while it is open, and opening and closing change the epoch: what is kept need
+/// not ask.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub(crate) extern "C" fn look_up(regs: u64) -> u64 {
@@ -283,21 +285,21 @@ impl Task {
         unsafe { core::ptr::read_volatile(&raw const (*self.0).returns) }
     }
 
-    /// What the call does and where. One byte is read faster than it is taken out of the word.
+    /// The effect of the call and its arguments. One byte is read faster than it is taken out of the word.
     #[inline(always)]
     fn call_kind(self) -> *const CallKind {
         // SAFETY: as for members.
         unsafe { (&raw const (*self.0).kind).cast() }
     }
 
-    /// What must be done before the call runs, of `AT_ENTRY_…`.
+    /// Acts before the call runs, flags `AT_ENTRY_…`.
     #[inline(always)]
     pub(crate) fn acts_at_entry(self) -> u8 {
         // SAFETY: as for members.
         unsafe { (*self.call_kind()).at_entry }
     }
 
-    /// What the call does.
+    /// The effect of the call.
     #[inline(always)]
     pub(crate) fn call(self) -> Call {
         // SAFETY: as for members.
@@ -347,8 +349,8 @@ impl Task {
         self.set_in_call(0);
     }
 
-    /// The task ends in the call that its record tells. Where a hook may be skipped, its registers say whether
-    /// that is so.
+    /// The task ends in the call that its record tells. Where a hook may be skipped, its registers say
+    /// whether that is so.
     #[inline(always)]
     pub(crate) fn ends_in_call(self) -> bool {
         self.in_call() != 0

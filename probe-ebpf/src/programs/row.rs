@@ -2,7 +2,8 @@
 
 use core::num::NonZeroU32;
 
-/// A row. Rows count from 1; 0 stands for none in records, in maps, and where exported functions take or return one.
+/// A row. Rows count from 1; 0 stands for none in records, in maps, and where exported functions take or
+/// return one.
 #[derive(Clone, Copy)]
 pub(crate) struct Row(NonZeroU32);
 
@@ -20,7 +21,7 @@ impl Row {
     }
 }
 
-/// What may be a row, as a number.
+/// A row or none, as a number.
 pub(crate) trait Number {
     /// The row's number, or 0.
     fn number(self) -> u32;

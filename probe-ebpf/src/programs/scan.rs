@@ -36,8 +36,8 @@ fn scan_tasks(ctx: *mut core::ffi::c_void) -> i32 {
     0
 }
 
-/// Runs once for each descriptor of each task, and once more with none: writes what the target listens on, and who
-/// holds an io_uring.
+/// Runs once for each descriptor of each task, and once more with none: writes what the target listens on,
+/// and who holds an io_uring.
 #[unsafe(no_mangle)]
 #[unsafe(link_section = "iter/task_file")]
 fn scan_files(ctx: *mut core::ffi::c_void) -> i32 {

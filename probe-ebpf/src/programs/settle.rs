@@ -1,7 +1,7 @@
 //! Settling: what a task's record holds is added to the rows that it belongs to.
 //!
-//! Rows are shared by all CPUs, and many tasks adding to one row would wait for each other; so records hold what
-//! repeats itself. What they hold when the window closes is settled then, task by task.
+//! Rows are shared by all CPUs, and many tasks adding to one row would wait for each other; so records hold
+//! what repeats itself. What they hold when the window closes is settled then, task by task.
 
 use crate::atomics::{add, add_errno, add_local, processor};
 use crate::maps::{FILE_ROWS, PEER_ROWS, SYSCALL_ROWS, config, open};
@@ -11,7 +11,7 @@ use aya_ebpf::macros::raw_tracepoint;
 use aya_ebpf::programs::RawTracePointContext;
 use procmon_probe_ebpf::abi::{FileOp, MOVED_PEER, ROW_ERRNOS, ROWS_SYSCALLS, SyscallRow};
 
-/// This CPU's counts of a row. Those of row 0, which stands for none, nobody reads.
+/// This CPU's counts of a row. The counts of row 0, which stands for none, are never read.
 #[inline(always)]
 pub(crate) fn syscall_row(row: u32) -> Option<*mut SyscallRow> {
     SYSCALL_ROWS.get_ptr_mut(processor() as u32 * config!(syscall_rows) + row)
@@ -37,7 +37,7 @@ pub(crate) fn calls(task: Task) -> Option<*mut SyscallRow> {
     }
 }
 
-/// Nobody will see the task's call return, if it is in one: counts it. The row of the last call.
+/// Counts the task's call, if it is in one: its return will not be seen. The row of the last call.
 #[inline(always)]
 pub(crate) fn all(task: Task) -> Option<*mut SyscallRow> {
     task.return_missed();
@@ -46,7 +46,8 @@ pub(crate) fn all(task: Task) -> Option<*mut SyscallRow> {
 }
 
 /// Run by user space, with a task's slot, once the window is over: counts what the record holds, and the
-/// call that is under way. The number of returns that no row had counted; while the window is open, nothing else.
+/// call that is under way. The number of returns that no row had counted; while the window is open, nothing
+/// else.
 #[raw_tracepoint]
 fn settle_task(ctx: RawTracePointContext) -> i32 {
     let Some(task) = Task::in_slot(ctx.arg(0)) else {

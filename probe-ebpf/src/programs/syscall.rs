@@ -4,7 +4,7 @@
 //! 5.10 … 7.x. What a return without an entry means is decided by KIND: a call that a seccomp filter
 //! refused has an error and its number; a new task returns from the call of another one.
 //!
-//! What repeats itself is held in the task's record: rows are shared, and finding one takes longer than
+//! Repeated facts are held in the task's record: rows are shared, and finding one takes longer than
 //! counting. What records hold when the window closes is settled then, task by task.
 
 use crate::atomics::{add_local, lost, opaque, take};
@@ -30,7 +30,7 @@ const MAP_ANONYMOUS: u64 = 0x20;
 const AT_ENTRY_SHIFT: u32 = 40;
 /// A call may be under way that nobody saw begin.
 const BEGUN_UNSEEN: u32 = TASK_MAY_BE_IN_CALL | TASK_BORN_BEFORE;
-/// What a call has for a result before it begins: -ENOSYS.
+/// The result of a call before it begins: -ENOSYS.
 const NOT_BEGUN: i64 = -38;
 /// No row was free.
 const NO_ROW: u32 = 0;
@@ -56,7 +56,7 @@ fn begins(ctx: &RawTracePointContext) {
         return;
     };
     let convention = regs::convention(task.convention_at());
-    // What is read again after that need not be kept, in registers that must be saved.
+    // A value that is read again after that need not be kept, in registers that must be saved.
     let id: u64 = ctx.arg(1);
     if task.id() == id && task.repeats() == convention {
         task.set_in_call(IN_PLAIN_CALL);
@@ -65,8 +65,8 @@ fn begins(ctx: &RawTracePointContext) {
     enter(ctx.arg(0), id, u64::from(task.slot()));
 }
 
-/// A call begins that is not the same again, or that there is something to do for. Cold, as what follows it: the
-/// way of a call that repeats itself goes straight on.
+/// A call begins that is not the same again, or that there is something to do for. Cold, as what follows it:
+/// the way of a call that repeats itself goes straight on.
 #[unsafe(no_mangle)]
 #[cold]
 #[inline(never)]
@@ -137,9 +137,9 @@ fn another(task: Task, id: u64, convention: u32) {
     task.set_repeats(if is_plain { convention } else { NO_CONVENTION });
 }
 
-/// A call returns that is not the one which its record tells: another task was in the middle of the program that
-/// should have seen it begin. What comes back from a signal's handler has the number of the interrupted call; a
-/// new program, on arm64, has none.
+/// A call returns that is not the one which its record tells: another task was in the middle of the program
+/// that should have seen it begin. What comes back from a signal's handler has the number of the interrupted
+/// call; a new program, on arm64, has none.
 #[inline(always)]
 fn is_another(task: Task, regs: u64) -> bool {
     if config!(preemptible) == 0 {
@@ -162,10 +162,10 @@ pub(crate) fn begin_exec(task: Task) {
     task.set_flags(task.flags() & !BEGUN_UNSEEN);
 }
 
-/// What a call does.
+/// The effect of a call.
 #[inline(always)]
 fn kind(abi: u32, number: u32) -> u64 {
-    // Of x32, a bit in a native number.
+    // A call of x32 has a bit in a native number.
     let (base, dense) = if abi == ABI_COMPAT {
         (DENSE_NUMBERS, number as usize)
     } else {
@@ -193,7 +193,8 @@ fn row(exe: u32, abi: u32, number: u32) -> u32 {
             }
             let row = new_row(exe, abi, number);
             if row != NO_ROW {
-                // Of two CPUs at once, one row is not found again: user space adds rows of one key.
+                // When two CPUs come here at once, one row is not found again: user space adds rows of one
+                // key.
                 *place = row as u16;
             }
             return row;
@@ -287,7 +288,7 @@ extern "C" fn exit(regs: u64, result: i64, slot: u64, counted: u32) -> u32 {
     }
     let in_call = task.in_call();
     if counted == COUNTED {
-        // What it did is left.
+        // Only its effect is left.
     } else if in_call != 0 {
         task.set_in_call(0);
         task.set_returns(task.returns() + 1);
@@ -407,7 +408,7 @@ extern "C" fn answered(regs: u64, result: i64, slot: u64) -> u32 {
     0
 }
 
-/// What must be seen before the call runs: which file or socket the descriptor is, since another
+/// Keeps facts that must be seen before the call runs: which file or socket the descriptor is, since another
 /// thread may change it meanwhile.
 #[inline(always)]
 fn at_entry(acts: u8, regs: u64, kind: u64, slot: u64) {
@@ -473,7 +474,7 @@ extern "C" fn act_at_entry(regs: u64, kind: u64, slot: u64) -> u32 {
     0
 }
 
-/// What a call did, or failed to do.
+/// The effect of a call, done or failed.
 #[inline(always)]
 fn effect(slot: u64, task: Task, regs: u64, word: u64, result: i64) -> u32 {
     let kind = CallKind::from_word(word);
@@ -492,7 +493,7 @@ fn effect(slot: u64, task: Task, regs: u64, word: u64, result: i64) -> u32 {
             } else if calls::settled_names(regs, word, result) == 0 {
                 calls::named(regs, word, result);
             }
-            // What the kernel settled belongs to this call; only calls like these have any.
+            // Names that the kernel resolved belong to this call; only calls like these have any.
             task.set_settled_first(None);
             task.set_settled_second(None);
             task.set_flags(task.flags() & !TASK_OPENED);

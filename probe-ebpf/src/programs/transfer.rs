@@ -1,5 +1,5 @@
-//! Reads and writes through descriptors. The current task's record holds them until the task turns to another file or
-//! peer.
+//! Reads and writes through descriptors. The current task's record holds them until the task turns to another
+//! file or peer.
 
 use crate::atomics::{add, add_errno};
 use crate::kernel::regs;

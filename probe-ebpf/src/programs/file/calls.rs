@@ -21,8 +21,8 @@ use procmon_probe_ebpf::abi::{
     MAX_ARGV, NAMES_FLAGS, NAMES_FOLLOW, NAMES_QUEUE, NO_ARG, SOCKET_FIRST, SOCKET_SECOND,
 };
 
-/// Modes of fallocate that change content, include/uapi/linux/falloc.h: PUNCH_HOLE, COLLAPSE_RANGE, ZERO_RANGE,
-/// INSERT_RANGE, WRITE_ZEROES.
+/// Modes of fallocate that change content, include/uapi/linux/falloc.h: PUNCH_HOLE, COLLAPSE_RANGE,
+/// ZERO_RANGE, INSERT_RANGE, WRITE_ZEROES.
 const FALLOC_CHANGES: u64 = 0x02 | 0x08 | 0x10 | 0x20 | 0x80;
 const FALLOC_KEEP_SIZE: u64 = 0x01;
 /// Requests of ioctl, include/uapi/linux/fs.h and falloc.h.
@@ -219,7 +219,8 @@ pub(crate) fn mode_changes(mode: u32) -> bool {
     u64::from(mode) & FALLOC_CHANGES != 0
 }
 
-/// This request of ioctl changes content: of a file that takes a part of another one or loses one, of a block device.
+/// This request of ioctl changes content: of a file that takes a part of another one or loses one, of a block
+/// device.
 #[inline(always)]
 pub(crate) fn ioctl_changes(request: u64) -> bool {
     matches!(
@@ -385,7 +386,7 @@ extern "C" fn argument(regs: u64, abi: u32, position: u8) -> u64 {
     regs::argument(regs, abi, position)
 }
 
-/// What a call does to its names.
+/// The operation of a call on its names.
 #[inline(always)]
 fn operation(regs: u64, kind: CallKind, abi: u32) -> u8 {
     if kind.is(Call::UnlinkAt) && argument(regs, abi, kind.c) & AT_REMOVEDIR != 0 {

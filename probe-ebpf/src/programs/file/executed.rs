@@ -1,4 +1,4 @@
-//! What an executed program is counted as: its file, and the scripts that named it.
+//! Rows that count an executed program: its file, and the scripts that named it.
 
 use crate::kernel::memory::read;
 use crate::kernel::task;
@@ -52,8 +52,9 @@ pub(crate) extern "C" fn executed(user: u32, program: u64, bprm_script: u64) -> 
     0
 }
 
-/// Scripts that stand between a program and the script that was executed: the kernel puts the name of each in front of
-/// what it was given, `PROGRAM [ARGUMENT] SCRIPT [ARGUMENT] SCRIPT …`. `last` is the hash of the last name.
+/// Scripts that stand between a program and the script that was executed: the kernel puts the name of each in
+/// front of what it was given, `PROGRAM [ARGUMENT] SCRIPT [ARGUMENT] SCRIPT …`. `last` is the hash of the
+/// last name.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn scripts_between(user: u32, last: u64) -> u32 {

@@ -34,7 +34,7 @@ const PROC_SELF: u64 = u64::from_le_bytes(*b"/proc/se");
 const PROC_THREAD_SELF: u64 = u64::from_le_bytes(*b"/proc/th");
 /// The first eight bytes of names of descriptors.
 const DEV_FD: u64 = u64::from_le_bytes(*b"/dev/fd/");
-/// What `own_proc` says.
+/// Results of `own_proc`.
 pub(crate) const OWN_NOTHING: u64 = 0;
 pub(crate) const OWN_SOMETHING: u64 = 1 << 63;
 const OWN_WITHIN: u64 = 1 << 62;
@@ -74,14 +74,14 @@ pub(crate) extern "C" fn named_row(directory: u32, name: u64, how: u64) -> u32 {
         return 0;
     };
     let length = user_name(buffer, name);
-    // Of an empty text older kernels do not count the NUL.
+    // Older kernels do not count the NUL of an empty text.
     if (length == 0 || length == 1) && how & EMPTY != 0 {
         return rows::looked_up_row(exe, task::file(task::current(), directory).address());
     }
     if length <= 1 || length > MAX_ARGV as i64 {
         return 0;
     }
-    // Of a process that is gone nobody can ask any more where its own /proc leads.
+    // Once the process is gone, its own /proc can't be followed any more.
     let own = own_proc();
     let (directory, length) = if own == OWN_NOTHING {
         (directory, length)
@@ -100,8 +100,8 @@ pub(crate) extern "C" fn named_row(directory: u32, name: u64, how: u64) -> u32 {
     finish_named(exe, directory, length as u64 | how << 32)
 }
 
-/// What a name within the own directory of /proc leads to, as far as the name tells: a descriptor in the lower
-/// half, which a name of /proc/self/fd/N and /dev/fd/N is; or, with `OWN_WITHIN`, what the rest of the
+/// What a name within the own directory of /proc leads to, as far as the name tells: a descriptor in the
+/// lower half, which a name of /proc/self/fd/N and /dev/fd/N is; or, with `OWN_WITHIN`, what the rest of the
 /// name is relative to, behind as many bytes as `OWN_SKIP` says: the same with more behind it, and
 /// /proc/self/cwd/ and /proc/self/root.
 #[unsafe(no_mangle)]

@@ -151,7 +151,7 @@ extern "C" fn name_row(exe: u32, kind: u32, mount: u64, dentry: u64) -> u32 {
     // SAFETY: the buffer is larger than the record, and nothing else uses it.
     unsafe {
         file::meta(inode, dentry, mount, &raw mut (*event).meta);
-        // What is not there yet, or is about to go, has not lost its name.
+        // An entry that is not there yet, or is about to go, has not lost its name.
         (*event).meta.flags &= !FILE_DELETED;
         (*event).meta.flags |= (end >> 32) as u32;
         (*event).name_len = 0;

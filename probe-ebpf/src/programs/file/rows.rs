@@ -1,5 +1,5 @@
-//! Rows of files: found by the kernel's own file, announced at first sight, or shared by the files of a folder; and what
-//! they count.
+//! Rows of files: found by the kernel's own file, announced at first sight, or shared by the files of a
+//! folder; and what they count.
 
 use crate::atomics::{add, add_errno, lost, opaque, take};
 use crate::kernel::file::{Dentry, Inode, KernelFile};
@@ -67,7 +67,7 @@ pub(crate) extern "C" fn above(directory: u64) -> u64 {
     hash
 }
 
-/// What tells a file from another one that has had the same `struct file`.
+/// Marks that tell a file from another one that has had the same `struct file`.
 pub(crate) struct Seen {
     file: KernelFile,
     dentry: Dentry,
@@ -222,7 +222,7 @@ pub(crate) extern "C" fn new_file_row(number: u32, end: u64) -> u32 {
         let _ = FREE_FILE_ROWS.push(row, 0);
         return 0;
     }
-    // Of two CPUs at once both rows are announced with the same path: user space adds them.
+    // Two CPUs at once announce both rows with the same path: user space adds them.
     // SAFETY: the key is the buffer's.
     if FILES.insert(unsafe { &(*buffer).key }, row, 0).is_err() {
         lost(Loss::FileRows);

@@ -74,7 +74,7 @@ pub(crate) extern "C" fn connected(regs: u64, kind: u64, result: i64) -> u32 {
     let unread =
         unsafe { bpf_probe_read_user((&raw mut family).cast(), 2, address as *const _) } != 0;
     if family == AF_UNSPEC && !unread {
-        // Nobody is the peer any more.
+        // The socket has lost its peer.
         if failure == 0 {
             let _ = SOCKETS.remove(sk.address());
         }

@@ -71,7 +71,7 @@ pub(crate) extern "C" fn transferred(regs: u64, kind: u64, result: i64, slot: u6
         return 0;
     }
     if inward != 0 && result < 0 {
-        // Nobody has written an address.
+        // The kernel has not written an address.
         message(inward, 0, 0, result);
         return 0;
     }
@@ -156,7 +156,7 @@ fn message_name(header: u64, abi: u32) -> (u64, u32) {
         let after = header + u64::from(pointer);
         bpf_probe_read_user((&raw mut length).cast(), 4, after as *const _);
     }
-    // What has no length is no name.
+    // A name without a length is not a name.
     (if length == 0 { 0 } else { name }, length)
 }
 
@@ -210,7 +210,7 @@ pub(crate) extern "C" fn message(inward: u32, address: u64, length: u32, result:
             if !inward && (hint == NOTHING_YET || hint == YOUNG) && result >= 0 {
                 listeners::began(number);
             }
-            // By arithmetic: the verifier does not see that two branches on one fact are the same.
+            // Arithmetic, not branches: the verifier does not see that two branches on one fact are the same.
             let has_sent = hint < YOUNG;
             let we_began = u32::from(hint == YOUNG) | (hint >> 30 & u32::from(has_sent));
             let how = length & 0xffff

@@ -1,7 +1,8 @@
 //! Where datagrams of unconnected sockets go, as the kernel took it from the caller before it sent them:
 //! what the caller's memory says when the call returns may be another address.
 //!
-//! Hooks (cgroup): sendmsg4, sendmsg6, at the root of cgroup v2, the same in 5.10 … 7.x. They let everything pass. They may be preempted: the cache of the task that runs is not for them.
+//! Hooks (cgroup): sendmsg4, sendmsg6, at the root of cgroup v2, the same in 5.10 … 7.x. They let everything
+//! pass. They may be preempted: the cache of the task that runs is not for them.
 
 use crate::atomics::lost;
 use crate::kernel::sock::{AF_INET, AF_INET6};
@@ -103,7 +104,7 @@ fn with(all: u64, key: u64, port: u32, words: [u32; 4]) -> u64 {
 /// `AF_INET6`, `sockaddr_in6`.
 #[inline(always)]
 pub(crate) unsafe fn said_one(task: Task, destinations: *mut Destinations) {
-    // What IPv4 looks like to a socket of IPv6, by its bytes.
+    // An IPv4 address as a socket of IPv6 has it, by its bytes.
     const MAPPED: u32 = u32::from_ne_bytes([0, 0, 0xff, 0xff]);
     // SAFETY: the caller's: a map value.
     let address = unsafe { &(*destinations).said };

@@ -100,7 +100,8 @@ pub(crate) extern "C" fn binds(exe: u32, sk: u64, number: u64, result: i64) -> u
     0
 }
 
-/// A socket has found a peer by itself before anybody came to it: the port or name that it was bound to is a client's.
+/// A socket has found a peer by itself before anybody came to it: the port or name that it was bound to is a
+/// client's.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub(crate) extern "C" fn began(number: u64) -> u32 {

@@ -95,7 +95,7 @@ fn prefix_row() -> u32 {
         if (*key).family == AF_UNIX {
             *words = 0;
             *words.add(1) = 0;
-            // By words: a call to clear memory would be one frame too many.
+            // Word by word: a call to clear memory would be one frame too many.
             let local = (&raw mut (*key).local).cast::<u32>();
             *local = 0;
             *local.add(1) = 0;

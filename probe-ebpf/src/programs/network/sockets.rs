@@ -97,7 +97,7 @@ pub(crate) extern "C" fn inet_row(exe: u32, sk: u64, number: u64) -> u32 {
     };
     let mut ends = Ends::default();
     sk.ends(&mut ends);
-    // What was disconnected keeps some of its former peer.
+    // A disconnected socket keeps some of its former peer.
     let is_connected = if sk.socket_type() == SOCK_STREAM {
         ends.remote_port != 0
     } else {
@@ -121,7 +121,7 @@ pub(crate) extern "C" fn inet_row(exe: u32, sk: u64, number: u64) -> u32 {
         if sk.socket_type() == SOCK_DGRAM {
             packets::note_resolver(sk);
         } else {
-            // Of a connection that is older than the window nobody else knows.
+            // No other hook records a connection that was opened before the window.
             packets::remember_flow(exe, sk.address());
         }
     }
@@ -131,7 +131,7 @@ pub(crate) extern "C" fn inet_row(exe: u32, sk: u64, number: u64) -> u32 {
     peers::peer_row()
 }
 
-/// What LAST_SENT knows of a socket. Numbers, not options: the verifier refuses the undefined half
+/// The entry of a socket in LAST_SENT. Numbers, not options: the verifier refuses the undefined half
 /// of an option.
 #[inline(always)]
 pub(crate) fn last_sent(number: u64) -> u32 {

@@ -11,8 +11,8 @@ pub(crate) const FROM_USER: u32 = 2;
 /// It is that of the other end.
 pub(crate) const REMOTE: u32 = 4;
 
-/// Copies a Unix socket's name into the record and hashes it into the key; `how`: [`FROM_USER`], [`REMOTE`], [`HELD`].
-/// False when there is none.
+/// Copies a Unix socket's name into the record and hashes it into the key; `how`: [`FROM_USER`], [`REMOTE`],
+/// [`HELD`]. False when there is none.
 #[inline(always)]
 pub(crate) fn unix_path(name: u64, length: u32, how: u32) -> bool {
     write_unix_path(name, length, how) != 0
