@@ -36,9 +36,8 @@ const LEFT: &[(&str, Rule, usize)] = &[
     ("probe", Rule::Width, 29),
     ("probe", Rule::Opening, 91),
     ("probe", Rule::Banned, 12),
-    ("probe-ebpf", Rule::Width, 31),
-    ("probe-ebpf", Rule::Opening, 89),
-    ("probe-ebpf", Rule::Banned, 16),
+    ("probe-ebpf", Rule::Opening, 12),
+    ("probe-ebpf", Rule::Banned, 14),
 ];
 
 /// Files `mod.rs` that hold items of their own.
@@ -48,8 +47,6 @@ const WITH_ITEMS: &[&str] = &[
     "kubectl-procmon/src/render/drift/mod.rs",
     "kubectl-procmon/src/render/mod.rs",
     "kubectl-procmon/src/render/table/mod.rs",
-    "probe-ebpf/src/abi/mod.rs",
-    "probe-ebpf/src/kernel/mod.rs",
     "probe/src/drain/mod.rs",
     "probe/src/node/mod.rs",
     "probe/src/node/reader/mod.rs",

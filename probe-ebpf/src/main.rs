@@ -1,6 +1,6 @@
 //! The eBPF programs of the probe. On the host this binary is empty.
 //!
-//! What all programs rely on: records and keys are in `procmon_probe_ebpf::abi`, maps in `maps`,
+//! All programs rely on the same files: records and keys are in `procmon_probe_ebpf::abi`, maps in `maps`,
 //! typed reads of kernel structures in `kernel`, and one file per event family in `programs`.
 #![cfg_attr(
     target_arch = "bpf",
@@ -14,11 +14,15 @@
 )]
 
 #[cfg(target_arch = "bpf")]
+mod atomics;
+#[cfg(target_arch = "bpf")]
 mod kernel;
 #[cfg(target_arch = "bpf")]
 mod maps;
 #[cfg(target_arch = "bpf")]
 mod programs;
+#[cfg(target_arch = "bpf")]
+mod scratch;
 
 #[cfg(not(target_arch = "bpf"))]
 fn main() {}

@@ -3,10 +3,11 @@
 
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray, ProgramArray, Queue, RingBuf};
+use core::borrow::Borrow;
 use procmon_probe_ebpf::abi::{
     CACHED_CPUS, CLOSED, CapabilityKey, CapabilityRow, CgroupEntry, Config, CpuCache,
     DENSE_NUMBERS, DenseRows, Destinations, ExeKey, FILE_CACHE_ENTRIES, FOLDER_ROWS, FileCache,
-    FileKey, FileRow, FlowKey, LatencyRow, ListenKey, Loss, MAX_CONTAINERS, MAX_EXES, MAX_TASKS,
+    FileKey, FileRow, FlowKey, LatencyRow, ListenKey, MAX_CONTAINERS, MAX_EXES, MAX_TASKS,
     N_LOSSES, NOT_OPEN, NetworkKey, NetworkRow, Numbers, OPEN, Offsets, PREFIX_ROWS, RareKey,
     RingNames, RowErrno, SocketState, State, SyscallKey, SyscallRow, TaskRecord,
 };
@@ -97,7 +98,7 @@ pub(crate) static EXES: HashMap<ExeKey, u32> = HashMap::with_max_entries(MAX_EXE
 #[map]
 pub(crate) static FREE_EXES: Queue<u32> = Queue::with_max_entries(MAX_EXES, 0);
 
-/// What each system call does, as `CallKind::to_word`: native numbers, then compat numbers.
+/// The effect of each system call, as `CallKind::to_word`: native numbers, then compat numbers.
 #[map]
 pub(crate) static CALLS: Array<u64> = Array::with_max_entries(2 * DENSE_NUMBERS as u32, 0);
 /// Rows of native calls by executable and number.
@@ -106,13 +107,13 @@ pub(crate) static DENSE: Array<DenseRows> = Array::with_max_entries(MAX_EXES, 0)
 /// Rows of other calls. Full: `Loss::SyscallRows`.
 #[map]
 pub(crate) static SPARSE: HashMap<SyscallKey, u32> = HashMap::with_max_entries(2_048, 0);
-/// What each row counts.
+/// The key of each row.
 #[map]
 pub(crate) static SYSCALL_KEYS: Array<SyscallKey> = Array::with_max_entries(8_192, 0);
 /// Counts of each row, those of one CPU after those of the other: a CPU's number is found faster than
 /// the CPU's part of a map.
 #[map]
-static SYSCALL_ROWS: Array<SyscallRow> = Array::with_max_entries(8_192, 0);
+pub(crate) static SYSCALL_ROWS: Array<SyscallRow> = Array::with_max_entries(8_192, 0);
 /// How long the calls of each row took, on each CPU; one entry where that is not measured.
 #[map]
 pub(crate) static LATENCIES: PerCpuArray<LatencyRow> = PerCpuArray::with_max_entries(1, 0);
@@ -130,9 +131,9 @@ pub(crate) static FILE_CACHE: PerCpuArray<FileCache> =
 /// Rows of files. Full: as `FREE_FILE_ROWS`.
 #[map]
 pub(crate) static FILES: HashMap<FileKey, u32> = HashMap::with_max_entries(65_536, 0);
-/// Counts of each file.
+/// Counts of each file. Row 0 stands for none.
 #[map]
-pub(crate) static FILE_ROWS: Array<FileRow> = Array::with_max_entries(65_536, 0);
+pub(crate) static FILE_ROWS: Array<FileRow> = Array::with_max_entries(65_537, 0);
 /// Rows not in use. Empty: files share a row of their folder; `Loss::FilesByFolder`.
 #[map]
 pub(crate) static FREE_FILE_ROWS: Queue<u32> = Queue::with_max_entries(65_536, 0);
@@ -146,9 +147,9 @@ pub(crate) static FREE_FOLDER_ROWS: Queue<u32> = Queue::with_max_entries(FOLDER_
 /// Rows of peers. Full: peers share a row of their prefix; `Loss::PeersByPrefix`.
 #[map]
 pub(crate) static PEERS: HashMap<NetworkKey, u32> = HashMap::with_max_entries(16_384, 0);
-/// Counts of each peer.
+/// Counts of each peer. Row 0 stands for none.
 #[map]
-pub(crate) static PEER_ROWS: Array<NetworkRow> = Array::with_max_entries(16_384, 0);
+pub(crate) static PEER_ROWS: Array<NetworkRow> = Array::with_max_entries(16_385, 0);
 /// Rows not in use.
 #[map]
 pub(crate) static FREE_PEER_ROWS: Queue<u32> = Queue::with_max_entries(16_384, 0);
@@ -168,21 +169,23 @@ pub(crate) static SOCKETS: HashMap<u64, SocketState> = HashMap::with_max_entries
 /// datagram has no remote end, and a port that the program chose is a server's; `Loss::Hints`.
 #[map]
 pub(crate) static LAST_SENT: LruHashMap<u64, u32> = LruHashMap::with_max_entries(8_192, 0);
-/// Row of the name or port that a socket for datagrams was bound to, by inode number, until it begins itself. Full: the
-/// oldest goes, and counts as one that waits for others.
+/// Row of the name or port that a socket for datagrams was bound to, by inode number, until it begins itself.
+/// Full: the oldest goes, and counts as one that waits for others.
 #[map]
 pub(crate) static BOUND: LruHashMap<u64, u32> = LruHashMap::with_max_entries(2_048, 0);
-/// Ports listened on. Full: connections that were open before the window may be taken for outbound; `Loss::Sockets`.
+/// Ports listened on. Full: connections that were open before the window may be taken for outbound;
+/// `Loss::Sockets`.
 #[map]
 pub(crate) static LISTENERS: HashMap<ListenKey, u32> = HashMap::with_max_entries(8_192, 0);
 
 /// Rows of the names that requests of io_uring under way hold, by `struct io_kiocb`. Full: `Loss::Requests`.
 #[map]
 pub(crate) static REQUESTS: HashMap<u64, RingNames> = HashMap::with_max_entries(8_192, 0);
-/// Executable slot of whoever made a TCP connection, until the kernel destroys its socket. Full: what TLS asks for there is not seen; `Loss::Flows`.
+/// Executable slot of whoever made a TCP connection, until the kernel destroys its socket. Full: what TLS
+/// asks for there is not seen; `Loss::Flows`.
 #[map]
 pub(crate) static FLOWS: HashMap<FlowKey, u32> = HashMap::with_max_entries(65_536, 0);
-/// What each tap's own little program goes on with: one entry, `on_packet`.
+/// The program that each tap's own little program calls: one entry, `on_packet`.
 #[map]
 static TAPS: ProgramArray = ProgramArray::with_max_entries(1, 0);
 
@@ -197,12 +200,12 @@ pub(crate) static EVENTS: HashMap<RareKey, u64> = HashMap::with_max_entries(8_19
 /// First sights, drained by the probe. Full: a `Loss::Ring…`, and the sight is tried again at the next use.
 #[map]
 pub(crate) static RING: RingBuf = RingBuf::with_byte_size(8 << 20, 0);
-/// Buffers for records with paths: 0 for system calls, 1 for the task iterator, 2 for functions of the kernel.
+/// Buffers for records with paths; scratch.rs names them.
 #[map]
-static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(3, 0);
-/// What was lost, by [`Loss`].
+pub(crate) static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(3, 0);
+/// Counts of losses, by [`Loss`].
 #[map]
-static LOST: Array<u64> = Array::with_max_entries(N_LOSSES, 0);
+pub(crate) static LOST: Array<u64> = Array::with_max_entries(N_LOSSES, 0);
 
 /// Bytes of a record, all of which can be addressed by a masked offset.
 pub(crate) const SCRATCH_MASK: usize = 0x3fff;
@@ -275,139 +278,16 @@ pub(crate) fn closed() -> bool {
     state!(open) == CLOSED
 }
 
-/// A buffer of this CPU.
+/// The value of a key, if the map has it.
 #[inline(always)]
-pub(crate) fn scratch(index: u32) -> Option<*mut Scratch> {
-    SCRATCH.get_ptr_mut(index)
+pub(crate) fn value<K, V: Copy>(map: &HashMap<K, V>, key: impl Borrow<K>) -> Option<V> {
+    // SAFETY: the value is copied out of the map.
+    unsafe { map.get(key) }.copied()
 }
 
-/// Takes a buffer for the current task, where another one may come between.
+/// The same of a map that forgets the oldest keys.
 #[inline(always)]
-pub(crate) fn claim(buffer: *mut Scratch) {
-    // SAFETY: a map value of this CPU; volatile since another task may come between.
-    unsafe {
-        core::ptr::write_volatile(
-            &raw mut (*buffer).owner,
-            aya_ebpf::helpers::generated::bpf_get_current_task(),
-        );
-    }
-}
-
-/// No other task has taken the buffer meanwhile.
-#[inline(always)]
-pub(crate) fn is_mine(buffer: *mut Scratch) -> bool {
+pub(crate) fn hint<K, V: Copy>(map: &LruHashMap<K, V>, key: impl Borrow<K>) -> Option<V> {
     // SAFETY: as above.
-    unsafe {
-        core::ptr::read_volatile(&raw const (*buffer).owner)
-            == aya_ebpf::helpers::generated::bpf_get_current_task()
-    }
-}
-
-/// Counts one loss.
-#[inline(always)]
-pub(crate) fn lost(loss: Loss) {
-    if let Some(count) = LOST.get_ptr_mut(loss as u32) {
-        add(count, 1);
-    }
-}
-
-/// Adds to a number that several CPUs share: the old xadd, which every kernel takes.
-#[inline(always)]
-pub(crate) fn add(number: *mut u64, amount: u64) {
-    // SAFETY: the pointer is an aligned map value; the verifier checks that.
-    unsafe {
-        core::arch::asm!("lock *(u64 *)({0} + 0) += {1}", in(reg) number, in(reg) amount, options(nostack));
-    }
-}
-
-/// The same number, of which the compiler knows nothing: it then keeps one register for the check
-/// of a position and for its use, as the verifier needs it.
-#[inline(always)]
-pub(crate) fn opaque(number: u64) -> u64 {
-    let mut number = number;
-    // SAFETY: no instruction.
-    unsafe {
-        core::arch::asm!("", inout("r0") number, options(nomem, nostack, preserves_flags));
-    }
-    number
-}
-
-/// Other tasks of this CPU may run programs in the middle of this one.
-#[inline(always)]
-pub(crate) fn is_shared() -> bool {
-    config!(preemptible) != 0 && config!(holds_cpu) == 0
-}
-
-/// Adds to a number of this CPU.
-#[inline(always)]
-pub(crate) fn add_local(number: *mut u64, amount: u64) {
-    if is_shared() {
-        add(number, amount);
-    } else {
-        // SAFETY: the pointer is an aligned map value of this CPU, and nothing else runs on it.
-        unsafe { *number += amount };
-    }
-}
-
-/// Number of this CPU, in a register's full width.
-#[inline(always)]
-pub(crate) fn processor() -> u64 {
-    const BPF_FUNC_GET_SMP_PROCESSOR_ID: usize = 8;
-    // SAFETY: the helper takes no argument, and sets all of the register.
-    unsafe {
-        let helper: unsafe extern "C" fn() -> u64 =
-            core::mem::transmute(BPF_FUNC_GET_SMP_PROCESSOR_ID);
-        helper()
-    }
-}
-
-/// This CPU's counts of a row. Those of row 0, which stands for none, nobody reads.
-#[inline(always)]
-pub(crate) fn syscall_row(row: u32) -> Option<*mut SyscallRow> {
-    SYSCALL_ROWS.get_ptr_mut(processor() as u32 * config!(syscall_rows) + row)
-}
-
-/// Counts failures of a row.
-#[inline(always)]
-pub(crate) fn add_errno(rows: u16, row: u32, errno: u16, failures: u64) {
-    let key = RowErrno { row, rows, errno };
-    if let Some(count) = ERRNOS.get_ptr_mut(key) {
-        add(count, failures);
-        return;
-    }
-    // Two CPUs may come here at once: the second finds the entry of the first.
-    let _ = ERRNOS.insert(key, 0, 1);
-    match ERRNOS.get_ptr_mut(key) {
-        Some(count) => add(count, failures),
-        None => lost(Loss::Errnos),
-    }
-}
-
-/// Takes a number from a pool.
-#[inline(always)]
-pub(crate) fn take(pool: &Queue<u32>) -> Option<u32> {
-    pool.pop().ok().flatten()
-}
-
-/// Writes the first `length` bytes of a buffer into the ring.
-#[inline(always)]
-pub(crate) fn emit(buffer: *mut Scratch, length: usize, loss: Loss) -> bool {
-    let length = length & 0x7fff;
-    if length == 0 || length > SCRATCH_MASK {
-        return false;
-    }
-    // SAFETY: the length is below the size of the buffer, which is a map value.
-    let sent = unsafe {
-        aya_ebpf::helpers::generated::bpf_ringbuf_output(
-            core::ptr::from_ref(&RING).cast_mut().cast(),
-            buffer.cast(),
-            length as u64,
-            // BPF_RB_NO_WAKEUP: the probe drains by the clock.
-            1,
-        )
-    } == 0;
-    if !sent {
-        lost(loss);
-    }
-    sent
+    unsafe { map.get(key) }.copied()
 }

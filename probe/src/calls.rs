@@ -4,14 +4,9 @@
 //! listed here.
 
 use procmon_probe_ebpf::abi::{
-    AT_ENTRY_ACT, AT_ENTRY_KEEP, AT_ENTRY_KEEP_SECOND, CALL_ACCEPT, CALL_BIND, CALL_CONNECT,
-    CALL_COPY, CALL_CREDENTIALS, CALL_DESCRIPTOR, CALL_EVENT, CALL_EXEC, CALL_FALLOCATE,
-    CALL_IOCTL, CALL_LISTEN, CALL_MAP, CALL_MQ_OPEN, CALL_MQ_SEND, CALL_NAME, CALL_OPEN, CALL_READ,
-    CALL_RECVFROM, CALL_RECVMMSG, CALL_RECVMSG, CALL_RENAME, CALL_SENDMMSG, CALL_SENDMSG,
-    CALL_SENDTO, CALL_SIGNAL, CALL_SIGRETURN, CALL_SOCKET, CALL_SOCKETCALL, CALL_UNLINKAT,
-    CALL_WRITE, CallKind, DENSE_NUMBERS, FileOp, NAMES_FLAGS, NAMES_FOLLOW, NAMES_QUEUE, NO_ARG,
-    RARE_BPF, RARE_KEYCTL, RARE_MODULE_LOAD, RARE_MOUNT, RARE_PERF, RARE_PTRACE, RARE_SETNS,
-    RARE_UNSHARE, RARE_USERFAULTFD,
+    AT_ENTRY_ACT, AT_ENTRY_KEEP, AT_ENTRY_KEEP_SECOND, Call, CallKind, DENSE_NUMBERS, FileOp,
+    NAMES_FLAGS, NAMES_FOLLOW, NAMES_QUEUE, NO_ARG, RARE_BPF, RARE_KEYCTL, RARE_MODULE_LOAD,
+    RARE_MOUNT, RARE_PERF, RARE_PTRACE, RARE_SETNS, RARE_UNSHARE, RARE_USERFAULTFD,
 };
 use procmon_profile::model::Abi;
 use procmon_profile::tables::syscall_number;
@@ -36,93 +31,93 @@ const LOOK_UP: &[(&str, u8)] = &[
 ];
 
 /// Name, kind, positions a, b, c, file operation.
-type Row = (&'static str, u8, u8, u8, u8, FileOp);
+type Row = (&'static str, Call, u8, u8, u8, FileOp);
 
 const CWD: u8 = NO_ARG;
 const NONE: FileOp = FileOp::None;
 
 const ROWS: &[Row] = &[
-    ("read", CALL_READ, 0, 0, 0, NONE),
-    ("pread64", CALL_READ, 0, 0, 0, NONE),
-    ("readv", CALL_READ, 0, 0, 0, NONE),
-    ("preadv", CALL_READ, 0, 0, 0, NONE),
-    ("preadv2", CALL_READ, 0, 0, 0, NONE),
-    ("write", CALL_WRITE, 0, 0, 0, NONE),
-    ("pwrite64", CALL_WRITE, 0, 0, 0, NONE),
-    ("writev", CALL_WRITE, 0, 0, 0, NONE),
-    ("pwritev", CALL_WRITE, 0, 0, 0, NONE),
-    ("pwritev2", CALL_WRITE, 0, 0, 0, NONE),
-    ("sendfile", CALL_COPY, 0, 1, 0, NONE),
-    ("sendfile64", CALL_COPY, 0, 1, 0, NONE),
-    ("splice", CALL_COPY, 2, 0, 0, NONE),
-    ("copy_file_range", CALL_COPY, 2, 0, 0, NONE),
-    ("open", CALL_OPEN, CWD, 0, 0, FileOp::Open),
-    ("creat", CALL_OPEN, CWD, 0, 0, FileOp::Open),
-    ("openat", CALL_OPEN, 0, 1, 0, FileOp::Open),
-    ("openat2", CALL_OPEN, 0, 1, 2, FileOp::Open),
-    ("open_by_handle_at", CALL_OPEN, 0, NO_ARG, 0, FileOp::Open),
-    ("fchmod", CALL_DESCRIPTOR, 0, 0, 0, FileOp::Chmod),
-    ("fchown", CALL_DESCRIPTOR, 0, 0, 0, FileOp::Chown),
-    ("fchown32", CALL_DESCRIPTOR, 0, 0, 0, FileOp::Chown),
-    ("fallocate", CALL_FALLOCATE, 0, 1, 2, FileOp::Truncate),
-    ("ioctl", CALL_IOCTL, 0, 1, 0, FileOp::Truncate),
-    ("ftruncate", CALL_DESCRIPTOR, 0, 0, 0, FileOp::Truncate),
-    ("ftruncate64", CALL_DESCRIPTOR, 0, 0, 0, FileOp::Truncate),
-    ("fsetxattr", CALL_DESCRIPTOR, 0, 0, 0, FileOp::Setxattr),
-    ("fremovexattr", CALL_DESCRIPTOR, 0, 0, 0, FileOp::Setxattr),
-    ("chmod", CALL_NAME, CWD, 0, 0, FileOp::Chmod),
-    ("fchmodat", CALL_NAME, 0, 1, 0, FileOp::Chmod),
-    ("fchmodat2", CALL_NAME, 0, 1, 0, FileOp::Chmod),
-    ("chown", CALL_NAME, CWD, 0, 0, FileOp::Chown),
-    ("chown32", CALL_NAME, CWD, 0, 0, FileOp::Chown),
-    ("lchown", CALL_NAME, CWD, 0, 0, FileOp::Chown),
-    ("lchown32", CALL_NAME, CWD, 0, 0, FileOp::Chown),
-    ("fchownat", CALL_NAME, 0, 1, 0, FileOp::Chown),
-    ("truncate", CALL_NAME, CWD, 0, 0, FileOp::Truncate),
-    ("truncate64", CALL_NAME, CWD, 0, 0, FileOp::Truncate),
-    ("setxattr", CALL_NAME, CWD, 0, 0, FileOp::Setxattr),
-    ("lsetxattr", CALL_NAME, CWD, 0, 0, FileOp::Setxattr),
-    ("removexattr", CALL_NAME, CWD, 0, 0, FileOp::Setxattr),
-    ("lremovexattr", CALL_NAME, CWD, 0, 0, FileOp::Setxattr),
-    ("setxattrat", CALL_NAME, 0, 1, 0, FileOp::Setxattr),
-    ("removexattrat", CALL_NAME, 0, 1, 0, FileOp::Setxattr),
-    ("unlink", CALL_NAME, CWD, 0, 0, FileOp::Unlink),
-    ("unlinkat", CALL_UNLINKAT, 0, 1, 2, FileOp::Unlink),
-    ("rmdir", CALL_NAME, CWD, 0, 0, FileOp::Rmdir),
-    ("mkdir", CALL_NAME, CWD, 0, 0, FileOp::Mkdir),
-    ("mkdirat", CALL_NAME, 0, 1, 0, FileOp::Mkdir),
-    ("mknod", CALL_NAME, CWD, 0, 0, FileOp::Mknod),
-    ("mknodat", CALL_NAME, 0, 1, 0, FileOp::Mknod),
-    ("symlink", CALL_NAME, CWD, 1, 0, FileOp::Symlink),
-    ("symlinkat", CALL_NAME, 1, 2, 0, FileOp::Symlink),
-    ("link", CALL_NAME, CWD, 1, 0, FileOp::Link),
-    ("linkat", CALL_NAME, 2, 3, 0, FileOp::Link),
-    ("rename", CALL_RENAME, CWD, 0, 1, FileOp::Rename),
-    ("renameat", CALL_RENAME, 0, 1, 2, FileOp::Rename),
-    ("renameat2", CALL_RENAME, 0, 1, 2, FileOp::Rename),
-    ("mmap", CALL_MAP, 4, 2, 3, NONE),
-    ("mmap2", CALL_MAP, 4, 2, 3, NONE),
-    ("execve", CALL_EXEC, CWD, 0, 0, FileOp::Exec),
-    ("execveat", CALL_EXEC, 0, 1, 0, FileOp::Exec),
-    ("mq_open", CALL_MQ_OPEN, CWD, 0, 1, FileOp::Open),
-    ("mq_unlink", CALL_NAME, CWD, 0, 0, FileOp::Unlink),
-    ("mq_timedsend", CALL_MQ_SEND, 0, 2, 0, NONE),
-    ("mq_timedsend_time64", CALL_MQ_SEND, 0, 2, 0, NONE),
-    ("mq_timedreceive", CALL_READ, 0, 0, 0, NONE),
-    ("mq_timedreceive_time64", CALL_READ, 0, 0, 0, NONE),
-    ("socketcall", CALL_SOCKETCALL, 0, 0, 0, NONE),
-    ("socket", CALL_SOCKET, 0, 0, 0, NONE),
-    ("connect", CALL_CONNECT, 0, 1, 2, NONE),
-    ("accept", CALL_ACCEPT, 0, 0, 0, NONE),
-    ("accept4", CALL_ACCEPT, 0, 0, 0, NONE),
-    ("listen", CALL_LISTEN, 0, 0, 0, NONE),
-    ("bind", CALL_BIND, 0, 0, 0, NONE),
-    ("sendto", CALL_SENDTO, 0, 4, 5, NONE),
-    ("recvfrom", CALL_RECVFROM, 0, 4, 3, NONE),
-    ("sendmsg", CALL_SENDMSG, 0, 1, 0, NONE),
-    ("recvmsg", CALL_RECVMSG, 0, 1, 2, NONE),
-    ("sendmmsg", CALL_SENDMMSG, 0, 1, 0, NONE),
-    ("recvmmsg", CALL_RECVMMSG, 0, 1, 3, NONE),
+    ("read", Call::Read, 0, 0, 0, NONE),
+    ("pread64", Call::Read, 0, 0, 0, NONE),
+    ("readv", Call::Read, 0, 0, 0, NONE),
+    ("preadv", Call::Read, 0, 0, 0, NONE),
+    ("preadv2", Call::Read, 0, 0, 0, NONE),
+    ("write", Call::Write, 0, 0, 0, NONE),
+    ("pwrite64", Call::Write, 0, 0, 0, NONE),
+    ("writev", Call::Write, 0, 0, 0, NONE),
+    ("pwritev", Call::Write, 0, 0, 0, NONE),
+    ("pwritev2", Call::Write, 0, 0, 0, NONE),
+    ("sendfile", Call::Copy, 0, 1, 0, NONE),
+    ("sendfile64", Call::Copy, 0, 1, 0, NONE),
+    ("splice", Call::Copy, 2, 0, 0, NONE),
+    ("copy_file_range", Call::Copy, 2, 0, 0, NONE),
+    ("open", Call::Open, CWD, 0, 0, FileOp::Open),
+    ("creat", Call::Open, CWD, 0, 0, FileOp::Open),
+    ("openat", Call::Open, 0, 1, 0, FileOp::Open),
+    ("openat2", Call::Open, 0, 1, 2, FileOp::Open),
+    ("open_by_handle_at", Call::Open, 0, NO_ARG, 0, FileOp::Open),
+    ("fchmod", Call::Descriptor, 0, 0, 0, FileOp::Chmod),
+    ("fchown", Call::Descriptor, 0, 0, 0, FileOp::Chown),
+    ("fchown32", Call::Descriptor, 0, 0, 0, FileOp::Chown),
+    ("fallocate", Call::Fallocate, 0, 1, 2, FileOp::Truncate),
+    ("ioctl", Call::Ioctl, 0, 1, 0, FileOp::Truncate),
+    ("ftruncate", Call::Descriptor, 0, 0, 0, FileOp::Truncate),
+    ("ftruncate64", Call::Descriptor, 0, 0, 0, FileOp::Truncate),
+    ("fsetxattr", Call::Descriptor, 0, 0, 0, FileOp::Setxattr),
+    ("fremovexattr", Call::Descriptor, 0, 0, 0, FileOp::Setxattr),
+    ("chmod", Call::Name, CWD, 0, 0, FileOp::Chmod),
+    ("fchmodat", Call::Name, 0, 1, 0, FileOp::Chmod),
+    ("fchmodat2", Call::Name, 0, 1, 0, FileOp::Chmod),
+    ("chown", Call::Name, CWD, 0, 0, FileOp::Chown),
+    ("chown32", Call::Name, CWD, 0, 0, FileOp::Chown),
+    ("lchown", Call::Name, CWD, 0, 0, FileOp::Chown),
+    ("lchown32", Call::Name, CWD, 0, 0, FileOp::Chown),
+    ("fchownat", Call::Name, 0, 1, 0, FileOp::Chown),
+    ("truncate", Call::Name, CWD, 0, 0, FileOp::Truncate),
+    ("truncate64", Call::Name, CWD, 0, 0, FileOp::Truncate),
+    ("setxattr", Call::Name, CWD, 0, 0, FileOp::Setxattr),
+    ("lsetxattr", Call::Name, CWD, 0, 0, FileOp::Setxattr),
+    ("removexattr", Call::Name, CWD, 0, 0, FileOp::Setxattr),
+    ("lremovexattr", Call::Name, CWD, 0, 0, FileOp::Setxattr),
+    ("setxattrat", Call::Name, 0, 1, 0, FileOp::Setxattr),
+    ("removexattrat", Call::Name, 0, 1, 0, FileOp::Setxattr),
+    ("unlink", Call::Name, CWD, 0, 0, FileOp::Unlink),
+    ("unlinkat", Call::UnlinkAt, 0, 1, 2, FileOp::Unlink),
+    ("rmdir", Call::Name, CWD, 0, 0, FileOp::Rmdir),
+    ("mkdir", Call::Name, CWD, 0, 0, FileOp::Mkdir),
+    ("mkdirat", Call::Name, 0, 1, 0, FileOp::Mkdir),
+    ("mknod", Call::Name, CWD, 0, 0, FileOp::Mknod),
+    ("mknodat", Call::Name, 0, 1, 0, FileOp::Mknod),
+    ("symlink", Call::Name, CWD, 1, 0, FileOp::Symlink),
+    ("symlinkat", Call::Name, 1, 2, 0, FileOp::Symlink),
+    ("link", Call::Name, CWD, 1, 0, FileOp::Link),
+    ("linkat", Call::Name, 2, 3, 0, FileOp::Link),
+    ("rename", Call::Rename, CWD, 0, 1, FileOp::Rename),
+    ("renameat", Call::Rename, 0, 1, 2, FileOp::Rename),
+    ("renameat2", Call::Rename, 0, 1, 2, FileOp::Rename),
+    ("mmap", Call::Map, 4, 2, 3, NONE),
+    ("mmap2", Call::Map, 4, 2, 3, NONE),
+    ("execve", Call::Exec, CWD, 0, 0, FileOp::Exec),
+    ("execveat", Call::Exec, 0, 1, 0, FileOp::Exec),
+    ("mq_open", Call::MqOpen, CWD, 0, 1, FileOp::Open),
+    ("mq_unlink", Call::Name, CWD, 0, 0, FileOp::Unlink),
+    ("mq_timedsend", Call::MqSend, 0, 2, 0, NONE),
+    ("mq_timedsend_time64", Call::MqSend, 0, 2, 0, NONE),
+    ("mq_timedreceive", Call::Read, 0, 0, 0, NONE),
+    ("mq_timedreceive_time64", Call::Read, 0, 0, 0, NONE),
+    ("socketcall", Call::SocketCall, 0, 0, 0, NONE),
+    ("socket", Call::Socket, 0, 0, 0, NONE),
+    ("connect", Call::Connect, 0, 1, 2, NONE),
+    ("accept", Call::Accept, 0, 0, 0, NONE),
+    ("accept4", Call::Accept, 0, 0, 0, NONE),
+    ("listen", Call::Listen, 0, 0, 0, NONE),
+    ("bind", Call::Bind, 0, 0, 0, NONE),
+    ("sendto", Call::SendTo, 0, 4, 5, NONE),
+    ("recvfrom", Call::RecvFrom, 0, 4, 3, NONE),
+    ("sendmsg", Call::SendMsg, 0, 1, 0, NONE),
+    ("recvmsg", Call::RecvMsg, 0, 1, 2, NONE),
+    ("sendmmsg", Call::SendMmsg, 0, 1, 0, NONE),
+    ("recvmmsg", Call::RecvMmsg, 0, 1, 3, NONE),
 ];
 
 /// Calls that change credentials.
@@ -193,14 +188,39 @@ const MAPS_MEMORY: &[&str] = &[
 ];
 
 /// What must be seen before the call runs.
-fn at_entry(kind: u8) -> u8 {
-    match kind {
-        CALL_READ | CALL_WRITE | CALL_DESCRIPTOR | CALL_SENDTO | CALL_RECVFROM | CALL_SENDMSG
-        | CALL_RECVMSG | CALL_SENDMMSG | CALL_RECVMMSG | CALL_MQ_SEND => AT_ENTRY_KEEP,
-        CALL_COPY => AT_ENTRY_KEEP | AT_ENTRY_KEEP_SECOND,
-        CALL_MAP | CALL_CONNECT | CALL_LISTEN | CALL_BIND | CALL_FALLOCATE | CALL_IOCTL
-        | CALL_MQ_OPEN => AT_ENTRY_ACT,
-        _ => 0,
+fn at_entry(call: Call) -> u8 {
+    match call {
+        Call::Read
+        | Call::Write
+        | Call::Descriptor
+        | Call::SendTo
+        | Call::RecvFrom
+        | Call::SendMsg
+        | Call::RecvMsg
+        | Call::SendMmsg
+        | Call::RecvMmsg
+        | Call::MqSend => AT_ENTRY_KEEP,
+        Call::Copy => AT_ENTRY_KEEP | AT_ENTRY_KEEP_SECOND,
+        Call::Map
+        | Call::Connect
+        | Call::Listen
+        | Call::Bind
+        | Call::Fallocate
+        | Call::Ioctl
+        | Call::MqOpen => AT_ENTRY_ACT,
+        Call::Plain
+        | Call::Open
+        | Call::Name
+        | Call::UnlinkAt
+        | Call::Rename
+        | Call::Exec
+        | Call::Accept
+        | Call::Credentials
+        | Call::Socket
+        | Call::SocketCall
+        | Call::Signal
+        | Call::SigReturn
+        | Call::Event => 0,
     }
 }
 
@@ -213,15 +233,15 @@ pub(crate) fn table(abi: Abi) -> Vec<CallKind> {
         let number = known.then(|| syscall_number(abi, name)).flatten()?;
         Some(number as usize)
     };
-    for (name, kind, a, b, c, op) in ROWS {
+    for (name, call, a, b, c, op) in ROWS {
         if let Some(entry) = number(name).and_then(|number| kinds.get_mut(number)) {
             *entry = CallKind {
-                kind: *kind,
+                kind: call.number(),
                 a: *a,
                 b: *b,
                 c: *c,
                 op: *op as u8,
-                at_entry: at_entry(*kind),
+                at_entry: at_entry(*call),
                 ..CallKind::default()
             };
         }
@@ -231,21 +251,21 @@ pub(crate) fn table(abi: Abi) -> Vec<CallKind> {
             entry.names = *how;
         }
     }
-    for (kind, names) in [
-        (CALL_CREDENTIALS, CREDENTIALS),
-        (CALL_SIGNAL, SIGNALS),
-        (CALL_SIGRETURN, SIGRETURNS),
+    for (call, names) in [
+        (Call::Credentials, CREDENTIALS),
+        (Call::Signal, SIGNALS),
+        (Call::SigReturn, SIGRETURNS),
     ] {
         for name in names {
             if let Some(entry) = number(name).and_then(|number| kinds.get_mut(number)) {
-                entry.kind = kind;
+                entry.kind = call.number();
             }
         }
     }
     for (name, event, a, b, c) in RARE {
         if let Some(entry) = number(name).and_then(|number| kinds.get_mut(number)) {
             *entry = CallKind {
-                kind: CALL_EVENT,
+                kind: Call::Event.number(),
                 a: *a,
                 b: *b,
                 c: *c,
@@ -269,28 +289,28 @@ mod tests {
     #[test]
     fn positions_are_those_of_the_machine_itself() {
         let table = table(Abi::X86_64);
-        assert_eq!(table[257].kind, CALL_OPEN);
+        assert_eq!(table[257].call(), Call::Open);
         assert_eq!((table[257].a, table[257].b), (0, 1));
-        assert_eq!(table[82].kind, CALL_RENAME);
+        assert_eq!(table[82].call(), Call::Rename);
         assert_eq!(table[9].maps_memory, 1);
         assert_eq!(table[39].kind, 0);
-        assert_eq!(table[15].kind, CALL_SIGRETURN);
+        assert_eq!(table[15].call(), Call::SigReturn);
     }
 
     #[test]
     fn the_32_bit_names_of_calls_are_known() {
         let table = table(Abi::I386);
-        for (number, kind, op) in [
-            (193, CALL_NAME, FileOp::Truncate),
-            (194, CALL_DESCRIPTOR, FileOp::Truncate),
-            (198, CALL_NAME, FileOp::Chown),
-            (207, CALL_DESCRIPTOR, FileOp::Chown),
-            (212, CALL_NAME, FileOp::Chown),
+        for (number, call, op) in [
+            (193, Call::Name, FileOp::Truncate),
+            (194, Call::Descriptor, FileOp::Truncate),
+            (198, Call::Name, FileOp::Chown),
+            (207, Call::Descriptor, FileOp::Chown),
+            (212, Call::Name, FileOp::Chown),
         ] {
-            assert_eq!((table[number].kind, table[number].op), (kind, op as u8));
+            assert_eq!((table[number].call(), table[number].op), (call, op as u8));
         }
-        assert_eq!(table[213].kind, CALL_CREDENTIALS);
-        assert_eq!(table[102].kind, CALL_SOCKETCALL);
+        assert_eq!(table[213].call(), Call::Credentials);
+        assert_eq!(table[102].call(), Call::SocketCall);
         assert_eq!(table[90].kind, 0);
     }
 

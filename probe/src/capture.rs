@@ -62,18 +62,18 @@ impl Capture {
                 }
             }
         }
-        // Slot 0 is no task's, row 0 no call's; slot 0 of executables is for those that found none, slot 0 of
+        // Slot 0 is no task's, row 0 stands for none; slot 0 of executables is for those that found none, slot 0 of
         // containers is the sentinel's.
         self.fill_pool("FREE_TASKS", 1, self.limits.tasks + 1)?;
         self.fill_pool("FREE_EXES", 1, MAX_EXES)?;
         self.fill_pool("FREE_CONTAINERS", 1, MAX_CONTAINERS)?;
         self.fill_pool("FREE_SYSCALL_ROWS", 1, self.limits.syscall_rows)?;
         let files = self.limits.file_rows - FOLDER_ROWS.min(self.limits.file_rows / 2);
-        self.fill_pool("FREE_FILE_ROWS", 0, files)?;
-        self.fill_pool("FREE_FOLDER_ROWS", files, self.limits.file_rows)?;
+        self.fill_pool("FREE_FILE_ROWS", 1, files + 1)?;
+        self.fill_pool("FREE_FOLDER_ROWS", files + 1, self.limits.file_rows + 1)?;
         let peers = self.limits.network_rows - PREFIX_ROWS.min(self.limits.network_rows / 2);
-        self.fill_pool("FREE_PEER_ROWS", 0, peers)?;
-        self.fill_pool("FREE_PREFIX_ROWS", peers, self.limits.network_rows)
+        self.fill_pool("FREE_PEER_ROWS", 1, peers + 1)?;
+        self.fill_pool("FREE_PREFIX_ROWS", peers + 1, self.limits.network_rows + 1)
     }
 
     fn fill_pool(&mut self, name: &str, from: u32, to: u32) -> Result<()> {

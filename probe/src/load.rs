@@ -137,11 +137,10 @@ fn set_sizes<'a>(loader: &mut EbpfLoader<'a>, request: &'a Request, limits: &Lim
         (&["DESTINATIONS"], limits.tasks + 1),
         (&["SYSCALL_KEYS", "FREE_SYSCALL_ROWS"], limits.syscall_rows),
         (&["SYSCALL_ROWS"], limits.syscall_rows * cpus),
-        (&["FILES", "FILE_ROWS", "FREE_FILE_ROWS"], limits.file_rows),
-        (
-            &["PEERS", "PEER_ROWS", "FREE_PEER_ROWS"],
-            limits.network_rows,
-        ),
+        (&["FILES", "FREE_FILE_ROWS"], limits.file_rows),
+        (&["FILE_ROWS"], limits.file_rows + 1),
+        (&["PEERS", "FREE_PEER_ROWS"], limits.network_rows),
+        (&["PEER_ROWS"], limits.network_rows + 1),
     ] {
         for map in maps {
             loader.map_max_entries(map, entries);

@@ -1,6 +1,6 @@
 //! Rare and telling operations, and capabilities.
 
-use super::records;
+use super::declare::records;
 
 /// User ids, group ids or capabilities changed: values are old uid, old gid, new uid, new gid.
 pub const RARE_CREDENTIALS: u32 = 1;
@@ -31,11 +31,11 @@ pub const RARE_SIGNAL: u32 = 12;
 /// Bytes kept of a text.
 pub const RARE_TEXT: usize = 32;
 
-/// What makes a rare operation the same.
+/// The key of a rare operation.
 #[repr(C)]
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub struct RareKey {
-    /// Of `RARE_…`.
+    /// One of `RARE_…`.
     pub kind: u32,
     /// Process.
     pub tgid: u32,

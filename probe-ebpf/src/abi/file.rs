@@ -1,6 +1,6 @@
 //! Files: keys, rows and the record of a first sight.
 
-use super::records;
+use super::declare::records;
 
 /// Positions in [`FileRow::operations`].
 #[repr(u8)]
@@ -30,13 +30,13 @@ pub enum FileOp {
 /// Number of operations that are counted.
 pub const N_FILE_OPS: usize = 17;
 
-/// What makes a file the same file.
+/// The key of a file.
 #[repr(C)]
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub struct FileKey {
     /// Executable slot.
     pub exe: u32,
-    /// Of `FILE_KEY_…`.
+    /// One of `FILE_KEY_…`.
     pub kind: u32,
     /// Inode number; of the directory that the name is relative to, when named.
     pub inode: u64,
@@ -77,7 +77,7 @@ pub struct FileCache {
     pub renames: u64,
     /// Executable slot.
     pub exe: u32,
-    /// Row plus 1.
+    /// Row; 0: it has none.
     pub row: u32,
 }
 records! { FileCache = 72 }
@@ -93,11 +93,11 @@ pub const FOLDER_ROWS: u32 = 2048;
 #[repr(C)]
 #[derive(Clone, Copy, Default)]
 pub struct RingNames {
-    /// Row plus 1; 0: none.
+    /// Row; 0: none.
     pub first: u32,
-    /// Row plus 1 of the old name of a rename.
+    /// Row of the old name of a rename; 0: none.
     pub second: u32,
-    /// Of [`FileOp`]; `None` opens.
+    /// A number of [`FileOp`]; `None` opens.
     pub op: u32,
     /// Padding.
     pub pad: u32,
@@ -119,7 +119,7 @@ pub const FILE_KEY_ENTRY: u32 = 4;
 #[repr(C)]
 #[derive(Clone, Copy, Default)]
 pub struct FileRow {
-    /// By [`FileOp`].
+    /// Counts by [`FileOp`].
     pub operations: [u64; N_FILE_OPS],
     /// Bytes read.
     pub bytes_read: u64,
@@ -138,7 +138,7 @@ pub struct FileMeta {
     pub inode: u64,
     /// Device of the file system.
     pub device: u32,
-    /// Of the file system.
+    /// Magic number of the file system.
     pub magic: u32,
     /// Type and permissions.
     pub mode: u32,
@@ -148,7 +148,7 @@ pub struct FileMeta {
     pub gid: u32,
     /// `struct mount.mnt_id`.
     pub mount_id: u32,
-    /// Of `FILE_…`.
+    /// Flags `FILE_…`.
     pub flags: u32,
     /// Padding.
     pub pad: u32,

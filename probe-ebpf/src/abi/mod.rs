@@ -1,31 +1,26 @@
 //! The border between kernel and user space, one file per family.
 
 mod config;
+mod declare;
 mod event;
 mod file;
+mod loss;
 mod network;
+mod offsets;
+mod packets;
 mod process;
+mod state;
 mod syscall;
 mod task;
-mod wire;
 
 pub use config::*;
 pub use event::*;
 pub use file::*;
+pub use loss::*;
 pub use network::*;
+pub use offsets::*;
+pub use packets::*;
 pub use process::*;
+pub use state::*;
 pub use syscall::*;
 pub use task::*;
-pub use wire::*;
-
-/// Declares records: plain data with a known size, readable by aya on the host.
-macro_rules! records {
-    ($($name:ident = $size:expr),* $(,)?) => {$(
-        const _: () = assert!(core::mem::size_of::<$name>() == $size);
-        #[cfg(target_os = "linux")]
-        #[expect(unsafe_code, reason = "marks a record as plain data for aya")]
-        // SAFETY: the record is repr(C), made of integers only, and padded by hand.
-        unsafe impl aya::Pod for $name {}
-    )*};
-}
-pub(crate) use records;

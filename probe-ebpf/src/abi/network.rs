@@ -1,6 +1,6 @@
 //! Network: keys, rows and the record of a first sight.
 
-use super::records;
+use super::declare::{kinds, records};
 
 /// Longest path of a Unix socket.
 pub const UNIX_PATH: usize = 108;
@@ -15,7 +15,7 @@ pub const DIRECTION_LISTEN: u8 = 3;
 /// Rows kept for prefixes whose peers find none.
 pub const PREFIX_ROWS: u32 = 512;
 
-/// What makes a peer the same peer. For Unix sockets `remote` and `local` hold a hash of the path.
+/// The key of a peer. For Unix sockets `remote` and `local` hold a hash of the path.
 #[repr(C)]
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash, Debug)]
 pub struct NetworkKey {
@@ -27,7 +27,7 @@ pub struct NetworkKey {
     pub protocol: u16,
     /// `SOCK_…`.
     pub socket_type: u8,
-    /// Of `DIRECTION_…`.
+    /// One of `DIRECTION_…`.
     pub direction: u8,
     /// Port of the container's end, of inbound and listening rows; of a vsock 0, as `remote_port`.
     pub local_port: u16,
@@ -35,8 +35,8 @@ pub struct NetworkKey {
     pub remote_port: u16,
     /// Not 0: all peers of a prefix, of 24 bits for `AF_INET` and 64 for `AF_INET6`.
     pub prefix: u16,
-    /// The other end. Of IPv6 with the link, where the address has one, in the second four bytes; of a vsock context
-    /// id and port, of four bytes each.
+    /// The other end. Of IPv6 with the link, where the address has one, in the second four bytes; of a vsock
+    /// context id and port, of four bytes each.
     pub remote: [u8; 16],
     /// The container's end, of inbound and listening rows.
     pub local: [u8; 16],
@@ -62,31 +62,36 @@ pub struct NetworkRow {
 }
 records! { NetworkRow = 48 }
 
-/// What is known of a socket since it was connected or accepted.
+/// The state of a socket since it was connected or accepted.
 #[repr(C)]
 #[derive(Clone, Copy, Default)]
 pub struct SocketState {
     /// Row of whoever made the connection.
     pub row: u32,
-    /// Of `DIRECTION_…`.
+    /// One of `DIRECTION_…`.
     pub direction: u8,
-    /// Of `SOCKET_…`.
+    /// A number of [`Stage`].
     pub stage: u8,
     /// Executable slot of whoever made it.
     pub exe: u16,
 }
 records! { SocketState = 8 }
 
-/// The outcome of connect is open.
-pub const SOCKET_CONNECTING: u8 = 1;
-/// Connected.
-pub const SOCKET_CONNECTED: u8 = 2;
-/// Failed, and counted: connect has yet to say so.
-pub const SOCKET_FAILED: u8 = 3;
-/// Failed, and connect has said so.
-pub const SOCKET_SETTLED: u8 = 4;
-/// Closed before it was connected, without an error of its own: connect says why.
-pub const SOCKET_UNEXPLAINED: u8 = 5;
+kinds! {
+    /// How far a connection of a socket has come.
+    Stage: u8 {
+        /// The outcome of connect is open.
+        Connecting = 1,
+        /// Connected.
+        Connected = 2,
+        /// Failed, and counted: connect has yet to say so.
+        Failed = 3,
+        /// Failed, and connect has said so.
+        Told = 4,
+        /// Closed before it was connected, without an error of its own: connect says why.
+        Unexplained = 5,
+    }
+}
 
 /// A port that a socket listens on.
 #[repr(C)]

@@ -1,6 +1,7 @@
 //! Processes: records of their beginning, change and end.
 
-use super::{FileMeta, records};
+use super::FileMeta;
+use super::declare::records;
 
 /// A process began, by fork or by being found.
 pub const EVENT_FORK: u32 = 1;
@@ -19,7 +20,8 @@ pub const EVENT_RARE: u32 = 7;
 /// A new container's cgroup.
 pub const EVENT_CONTAINER: u32 = 8;
 
-/// In a process id: the process is in no PID namespace that the probe's /proc shows. No id of the kernel has this bit.
+/// In a process id: the process is in no PID namespace that the probe's /proc shows. No id of the kernel has
+/// this bit.
 pub const HIDDEN_TGID: u32 = 1 << 31;
 
 /// Bytes kept of the arguments of a program.
@@ -56,7 +58,7 @@ records! { Privileges = 72 }
 #[repr(C)]
 #[derive(Clone, Copy, Default, Debug)]
 pub struct ProcessEvent {
-    /// Of `EVENT_…`.
+    /// One of `EVENT_…`.
     pub kind: u32,
     /// Container slot.
     pub container: u32,
@@ -66,7 +68,7 @@ pub struct ProcessEvent {
     pub tgid: u32,
     /// Process id of the parent.
     pub parent_tgid: u32,
-    /// Of `TASK_…`.
+    /// Flags `TASK_…`.
     pub flags: u32,
     /// Wait status, at the end.
     pub status: u32,
@@ -126,7 +128,7 @@ pub struct ExeEvent {
 }
 records! { ExeEvent = 64 }
 
-/// What makes an executable the same executable.
+/// The key of an executable.
 #[repr(C)]
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub struct ExeKey {

@@ -1,6 +1,6 @@
 //! System calls: rows of counts, and what each call does to descriptors and names.
 
-use super::records;
+use super::declare::{kinds, records};
 
 /// The machine's own 64-bit convention.
 pub const ABI_NATIVE: u32 = 0;
@@ -17,18 +17,18 @@ pub const ROW_ERRNOS: usize = 6;
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct DenseRows {
-    /// By number.
+    /// Rows by number.
     pub rows: [u16; DENSE_NUMBERS],
 }
 records! { DenseRows = 2 * DENSE_NUMBERS }
 
-/// What a row counts.
+/// The key of a row.
 #[repr(C)]
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct SyscallKey {
     /// Executable slot.
     pub exe: u32,
-    /// Of `ABI_…`.
+    /// One of `ABI_…`.
     pub abi: u32,
     /// Number.
     pub number: u32,
@@ -141,7 +141,7 @@ pub fn latency_floor(bucket: usize) -> u64 {
 pub struct RowErrno {
     /// Row.
     pub row: u32,
-    /// Of `ROWS_…`.
+    /// One of `ROWS_…`.
     pub rows: u16,
     /// The errno.
     pub errno: u16,
@@ -155,11 +155,11 @@ pub const ROWS_FILES: u16 = 1;
 /// Rows of network peers.
 pub const ROWS_NETWORK: u16 = 2;
 
-/// What a system call does, beyond being counted. `a`, `b` and `c` are positions of arguments.
+/// The effect of a system call, beyond being counted. `a`, `b` and `c` are positions of arguments.
 #[repr(C)]
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 pub struct CallKind {
-    /// Of `CALL_…`.
+    /// A number of [`Call`].
     pub kind: u8,
     /// First position.
     pub a: u8,
@@ -169,7 +169,7 @@ pub struct CallKind {
     pub c: u8,
     /// Operation of [`super::FileOp`], where the call is one.
     pub op: u8,
-    /// What must be done at the call's entry, of `AT_ENTRY_…`.
+    /// Acts at the call's entry, flags `AT_ENTRY_…`.
     pub at_entry: u8,
     /// Not 0: mapping memory, which asks for CAP_SYS_ADMIN without need.
     pub maps_memory: u8,
@@ -197,6 +197,28 @@ pub const NAMES_QUEUE: u8 = 0x20;
 pub const NAMES_FLAGS: u8 = 0x40;
 
 impl CallKind {
+    /// The call does this.
+    #[must_use]
+    #[expect(clippy::inline_always, reason = "as for `call`")]
+    #[inline(always)]
+    pub const fn is(&self, call: Call) -> bool {
+        self.kind == call.number()
+    }
+
+    /// The effect of the call.
+    #[must_use]
+    #[expect(
+        clippy::inline_always,
+        reason = "functions of eBPF programs that are not inlined are checked apart"
+    )]
+    #[inline(always)]
+    pub const fn call(&self) -> Call {
+        match Call::decode(self.kind) {
+            Some(call) => call,
+            None => Call::Plain,
+        }
+    }
+
     /// As one number: functions that the verifier checks by themselves take numbers only.
     #[must_use]
     pub fn to_word(self) -> u64 {
@@ -232,65 +254,72 @@ impl CallKind {
 /// Position of an argument that a call does not have: the working directory stands in for a descriptor.
 pub const NO_ARG: u8 = 0xff;
 
-/// Nothing.
-pub const CALL_PLAIN: u8 = 0;
-/// Reads result bytes from descriptor `a`.
-pub const CALL_READ: u8 = 1;
-/// Writes result bytes to descriptor `a`.
-pub const CALL_WRITE: u8 = 2;
-/// Returns a descriptor; the name is argument `b` below directory descriptor `a`, if it has one.
-pub const CALL_OPEN: u8 = 3;
-/// Operation `op` on descriptor `a`.
-pub const CALL_DESCRIPTOR: u8 = 4;
-/// Operation `op` on name `b` below directory descriptor `a`.
-pub const CALL_NAME: u8 = 5;
-/// As `CALL_NAME`; flag `AT_REMOVEDIR` in argument `c` makes it a rmdir.
-pub const CALL_UNLINKAT: u8 = 6;
-/// Operation `op` on two names: `b` below `a`, and `c + 1` below `c` (both in arguments).
-pub const CALL_RENAME: u8 = 7;
-/// Result bytes from descriptor `b` to descriptor `a`.
-pub const CALL_COPY: u8 = 8;
-/// mmap: descriptor `a`, protection `b`, flags `c`.
-pub const CALL_MAP: u8 = 9;
-/// Executes name `b` below directory descriptor `a`.
-pub const CALL_EXEC: u8 = 10;
-/// connect: descriptor `a`, address `b`, its length `c`.
-pub const CALL_CONNECT: u8 = 11;
-/// accept: returns a descriptor of a connection to descriptor `a`.
-pub const CALL_ACCEPT: u8 = 12;
-/// listen on descriptor `a`.
-pub const CALL_LISTEN: u8 = 13;
-/// sendto: descriptor `a`, address `b`, its length `c`.
-pub const CALL_SENDTO: u8 = 14;
-/// recvfrom: descriptor `a`, address `b`, flags `c`.
-pub const CALL_RECVFROM: u8 = 15;
-/// sendmsg: descriptor `a`, struct msghdr `b`.
-pub const CALL_SENDMSG: u8 = 16;
-/// recvmsg: descriptor `a`, struct msghdr `b`, flags `c`.
-pub const CALL_RECVMSG: u8 = 17;
-/// sendmmsg: descriptor `a`, array of struct mmsghdr `b`.
-pub const CALL_SENDMMSG: u8 = 18;
-/// recvmmsg: descriptor `a`, array of struct mmsghdr `b`, flags `c`.
-pub const CALL_RECVMMSG: u8 = 19;
-/// Changes credentials.
-pub const CALL_CREDENTIALS: u8 = 20;
-/// socket: returns a descriptor.
-pub const CALL_SOCKET: u8 = 22;
-/// socketcall: a call on sockets that argument `a` names.
-pub const CALL_SOCKETCALL: u8 = 23;
-/// Sends a signal.
-pub const CALL_SIGNAL: u8 = 24;
-/// Goes back from a signal's handler: the result is that of the call which the signal has interrupted.
-pub const CALL_SIGRETURN: u8 = 25;
-/// bind on descriptor `a`.
-pub const CALL_BIND: u8 = 26;
-/// Operation `op` on descriptor `a`, if the mode `b` changes content, or offset `c` and the length behind it the size.
-pub const CALL_FALLOCATE: u8 = 27;
-/// Operation `op` on descriptor `a`, if the request `b` changes content.
-pub const CALL_IOCTL: u8 = 28;
-/// Makes a message queue or opens one, as [`CALL_OPEN`]; flags `c`.
-pub const CALL_MQ_OPEN: u8 = 29;
-/// Writes a message of length `b` to descriptor `a`.
-pub const CALL_MQ_SEND: u8 = 30;
-/// Does something rare: argument values go into an event of type `op`.
-pub const CALL_EVENT: u8 = 21;
+kinds! {
+    /// The effect of a system call, beyond being counted.
+    Call: u8 {
+        /// Nothing.
+        Plain = 0,
+        /// Reads result bytes from descriptor `a`.
+        Read = 1,
+        /// Writes result bytes to descriptor `a`.
+        Write = 2,
+        /// Returns a descriptor; the name is argument `b` below directory descriptor `a`, if it has one.
+        Open = 3,
+        /// Operation `op` on descriptor `a`.
+        Descriptor = 4,
+        /// Operation `op` on name `b` below directory descriptor `a`.
+        Name = 5,
+        /// As `Name`; flag `AT_REMOVEDIR` in argument `c` makes it a rmdir.
+        UnlinkAt = 6,
+        /// Operation `op` on two names: `b` below `a`, and `c + 1` below `c` (both in arguments).
+        Rename = 7,
+        /// Result bytes from descriptor `b` to descriptor `a`.
+        Copy = 8,
+        /// mmap: descriptor `a`, protection `b`, flags `c`.
+        Map = 9,
+        /// Executes name `b` below directory descriptor `a`.
+        Exec = 10,
+        /// connect: descriptor `a`, address `b`, its length `c`.
+        Connect = 11,
+        /// accept: returns a descriptor of a connection to descriptor `a`.
+        Accept = 12,
+        /// listen on descriptor `a`.
+        Listen = 13,
+        /// sendto: descriptor `a`, address `b`, its length `c`.
+        SendTo = 14,
+        /// recvfrom: descriptor `a`, address `b`, flags `c`.
+        RecvFrom = 15,
+        /// sendmsg: descriptor `a`, struct msghdr `b`.
+        SendMsg = 16,
+        /// recvmsg: descriptor `a`, struct msghdr `b`, flags `c`.
+        RecvMsg = 17,
+        /// sendmmsg: descriptor `a`, array of struct mmsghdr `b`.
+        SendMmsg = 18,
+        /// recvmmsg: descriptor `a`, array of struct mmsghdr `b`, flags `c`.
+        RecvMmsg = 19,
+        /// Changes credentials.
+        Credentials = 20,
+        /// Does something rare: argument values go into an event of type `op`.
+        Event = 21,
+        /// socket: returns a descriptor.
+        Socket = 22,
+        /// socketcall: a call on sockets that argument `a` names.
+        SocketCall = 23,
+        /// Sends a signal.
+        Signal = 24,
+        /// Goes back from a signal's handler: the result is that of the call which the signal has
+        /// interrupted.
+        SigReturn = 25,
+        /// bind on descriptor `a`.
+        Bind = 26,
+        /// Operation `op` on descriptor `a`, if the mode `b` changes content, or offset `c` and the length
+        /// behind it the size.
+        Fallocate = 27,
+        /// Operation `op` on descriptor `a`, if the request `b` changes content.
+        Ioctl = 28,
+        /// Makes a message queue or opens one, as `Open`; flags `c`.
+        MqOpen = 29,
+        /// Writes a message of length `b` to descriptor `a`.
+        MqSend = 30,
+    }
+}

@@ -1,6 +1,6 @@
 //! Labels: what is known of each task of the target.
 
-use super::records;
+use super::declare::records;
 
 /// The container slot of the probe's own sentinel: thrown away before the window opens.
 pub const SENTINEL_CONTAINER: u32 = 0;
@@ -39,7 +39,7 @@ pub struct TaskRecord {
     pub container: u32,
     /// Executable slot.
     pub exe: u32,
-    /// Of `TASK_…`.
+    /// Flags `TASK_…`.
     pub flags: u32,
     /// Between entry and return of a system call: `IN_…_CALL`; 0: it is not.
     pub in_call: u32,
@@ -47,13 +47,13 @@ pub struct TaskRecord {
     pub abi: u32,
     /// Its row; 0: none was free.
     pub row: u32,
-    /// What chance has said last of what is timed.
+    /// State of the random number generator that picks calls to time.
     pub chance: u32,
-    /// Row of the first descriptor's file plus 1, or of its peer with [`SOCKET_FIRST`].
+    /// Row of the first descriptor's file, or of its peer with [`SOCKET_FIRST`]; 0: none.
     pub first_row: u32,
-    /// Row of the second descriptor's file plus 1.
+    /// Row of the second descriptor's file, or of its peer with [`SOCKET_SECOND`]; 0: none.
     pub second_row: u32,
-    /// What is known of the call's descriptors beyond that, of `SOCKET_…` and `DESTINATION_…`.
+    /// Facts about the call's descriptors beyond that, flags `SOCKET_…` and `DESTINATION_…`.
     pub sockets: u32,
     /// Effective user id when last looked at.
     pub uid: u32,
@@ -65,10 +65,11 @@ pub struct TaskRecord {
     pub permitted: u64,
     /// An errno of this call that is not counted in its row yet.
     pub errno: u32,
-    /// The machine word that says which abi the last call had; [`NO_CONVENTION`] when the next one must be looked
-    /// at anew: by another executable, or with a flag that it ends.
+    /// The machine word that says which abi the last call had; [`NO_CONVENTION`] when the next one must be
+    /// looked at anew: by another executable, or with a flag that it ends.
     pub convention: u32,
-    /// The call's number, all of the register. With the same convention, `row` and `kind` are those of the next one.
+    /// The call's number, all of the register. With the same convention, `row` and `kind` are those of the
+    /// next one.
     pub id: u64,
     /// `task_struct`.
     pub task: u64,
@@ -78,17 +79,17 @@ pub struct TaskRecord {
     pub convention_at: u64,
     /// Returns of this call since it is the last one: not counted in its row yet.
     pub returns: u64,
-    /// Those of them with `errno`.
+    /// Returns among them with `errno`.
     pub failures: u64,
-    /// What the call does, as `CallKind::to_word`.
+    /// The effect of the call, as `CallKind::to_word`.
     pub kind: u64,
     /// `struct sock` of the first descriptor; 0: it is no socket, or the call needs none.
     pub sock: u64,
     /// Inode number of that socket.
     pub sock_number: u64,
-    /// What a check of capabilities that is under way asks for, as [`super::ASKED`] says; 0: none is.
+    /// The capability that a check under way asks for, as [`super::ASKED`] says; 0: none is.
     pub asked: u32,
-    /// Row plus 1 of the file that the kernel settled for this call's first name.
+    /// Row of the file that the kernel resolved for this call's first name; 0: none.
     pub settled_first: u32,
     /// The same of its second name.
     pub settled_second: u32,
@@ -100,9 +101,10 @@ pub struct TaskRecord {
     pub entered_ns: u64,
     /// `struct sock` by which the task asks a resolver, if it does.
     pub resolver: u64,
-    /// `struct file` of the first descriptor when the call began; 0: nobody else could have replaced it since.
+    /// `struct file` of the first descriptor when the call began; 0: nobody else could have replaced it
+    /// since.
     pub file: u64,
-    /// What `moves_in` and the following are of: a row plus 1, and [`MOVED_PEER`]; 0: nothing.
+    /// The row that `moves_in` and the following belong to, and [`MOVED_PEER`]; 0: none.
     pub moved: u64,
     /// Reads, not counted in that row yet.
     pub moves_in: u64,
@@ -135,7 +137,7 @@ pub struct Destinations {
     pub sent: [u32; 7],
     /// The same as the caller's memory says it.
     pub said: [u32; 7],
-    /// Of all datagrams of this call, one number by where the kernel sends them.
+    /// One number for all datagrams of this call, by where the kernel sends them.
     pub sent_all: u64,
     /// The same without the last one, which may not have been sent; 0: there was no other.
     pub sent_before: u64,
@@ -198,7 +200,7 @@ pub type Numbers = [u64; 4];
 #[repr(C)]
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 pub struct CgroupEntry {
-    /// Of `CGROUP_…`.
+    /// One of `CGROUP_…`.
     pub kind: u32,
     /// Container slot, of a container's cgroup.
     pub container: u32,

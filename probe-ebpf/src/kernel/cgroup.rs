@@ -1,6 +1,6 @@
 //! `struct cgroup`: the chain from a task's cgroup to the root.
 
-use super::read;
+use crate::kernel::memory::read;
 use crate::maps::{config, offset};
 use procmon_probe_ebpf::abi::NO_OFFSET;
 

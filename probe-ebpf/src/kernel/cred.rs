@@ -1,6 +1,6 @@
 //! `struct cred` and what else a task is allowed.
 
-use super::read;
+use crate::kernel::memory::read;
 use crate::maps::offset;
 use procmon_probe_ebpf::abi::Privileges;
 
@@ -37,7 +37,12 @@ pub(crate) fn permitted(cred: u64) -> u64 {
 /// Inode number of its mount namespace.
 #[inline(always)]
 pub(crate) fn mount_namespace(task: u64) -> u32 {
-    let proxy: u64 = read(task, offset!(task_nsproxy));
+    mount_namespace_in(read(task, offset!(task_nsproxy)))
+}
+
+/// Inode number of the mount namespace in a `struct nsproxy`.
+#[inline(always)]
+fn mount_namespace_in(proxy: u64) -> u32 {
     read(read(proxy, offset!(nsproxy_mnt)), offset!(mnt_ns_inum))
 }
 
@@ -60,7 +65,7 @@ pub(crate) fn privileges(task: u64, out: *mut Privileges) {
         (*out).bounding = read(cred, offset!(cred_cap_bset));
         (*out).seccomp = read(task, offset!(task_seccomp_mode));
         (*out).no_new_privs = (read::<u64>(task, offset!(task_atomic_flags)) & 1) as u32;
-        (*out).namespaces[0] = read(read(proxy, offset!(nsproxy_mnt)), offset!(mnt_ns_inum));
+        (*out).namespaces[0] = mount_namespace_in(proxy);
         (*out).namespaces[1] = read(read(upid, offset!(upid_ns)), offset!(pid_ns_inum));
         (*out).namespaces[2] = read(read(proxy, offset!(nsproxy_net)), offset!(net_ns_inum));
         (*out).namespaces[3] = read(read(proxy, offset!(nsproxy_ipc)), offset!(ipc_ns_inum));

@@ -5,8 +5,9 @@
 //! by the helper: of values in registers the verifier remembers too much to see that two rounds
 //! of a loop are alike.
 
-use super::copy;
-use crate::maps::{NAME_BYTES, SCRATCH_MASK, offset, scratch};
+use crate::kernel::memory::copy;
+use crate::maps::{NAME_BYTES, SCRATCH_MASK, offset};
+use crate::scratch::scratch;
 use aya_ebpf::helpers::generated::bpf_probe_read_kernel_str;
 use procmon_probe_ebpf::abi::{FILE_TRUNCATED, FILE_UNREACHABLE, MAX_PATH};
 

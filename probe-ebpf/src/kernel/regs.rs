@@ -1,6 +1,7 @@
 //! `struct pt_regs`: number and arguments of a system call, as the kernel saved them.
 
-use super::read;
+use crate::kernel::memory::read;
+use crate::kernel::task;
 use crate::maps::{OFFSETS, config, constant, offset};
 use procmon_probe_ebpf::abi::{ABI_COMPAT, ABI_NATIVE, ABI_X32};
 
@@ -25,7 +26,7 @@ pub(crate) fn convention_at(task: u64, regs: u64) -> u64 {
 #[inline(always)]
 pub(crate) fn convention(at: u64) -> u32 {
     let word = if config!(direct) == 0 && config!(typed_task) != 0 && config!(arch) == 1 {
-        super::task::status()
+        task::status()
     } else {
         read::<u32>(at, 0)
     };
@@ -62,4 +63,20 @@ pub(crate) fn argument(regs: u64, abi: u32, position: u8) -> u64 {
     } else {
         read(regs, native)
     }
+}
+
+/// The errno of a result; 0 for success and for the kernel's internal restart codes.
+#[inline(always)]
+pub(crate) fn errno(result: i64) -> u16 {
+    if (-511..0).contains(&result) {
+        -result as u16
+    } else {
+        0
+    }
+}
+
+/// A result that stands for a failure.
+#[inline(always)]
+pub(crate) fn is_errno(result: i64) -> bool {
+    result as u64 >= -4095_i64 as u64
 }

@@ -1,6 +1,7 @@
 //! `struct task_struct`.
 
-use super::read;
+use super::file::KernelFile;
+use crate::kernel::memory::read;
 use crate::maps::{config, offset};
 use aya_ebpf::helpers::generated::{bpf_get_current_task, bpf_get_current_task_btf};
 use procmon_probe_ebpf::abi::HIDDEN_TGID;
@@ -82,9 +83,9 @@ pub(crate) fn is_kernel_thread(task: u64) -> bool {
 
 /// The file that the process executes; 0 for kernel threads and tasks that have given up their memory.
 #[inline(always)]
-pub(crate) fn exe_file(task: u64) -> u64 {
+pub(crate) fn exe_file(task: u64) -> KernelFile {
     let mm: u64 = read(task, offset!(task_mm));
-    read(mm, offset!(mm_exe_file))
+    KernelFile::at(read(mm, offset!(mm_exe_file)))
 }
 
 /// Its table of descriptors, `struct files_struct`.
@@ -101,18 +102,18 @@ pub(crate) fn is_alone(files: u64) -> bool {
 
 /// The file behind a descriptor of a table; 0 when there is none.
 #[inline(always)]
-pub(crate) fn file_in(files: u64, descriptor: u32) -> u64 {
+pub(crate) fn file_in(files: u64, descriptor: u32) -> KernelFile {
     let table: u64 = read(files, offset!(files_fdt));
     if table == 0 || descriptor >= read::<u32>(table, offset!(fdt_max_fds)) {
-        return 0;
+        return KernelFile::at(0);
     }
     let array: u64 = read(table, offset!(fdt_fd));
-    read(array + u64::from(descriptor) * 8, 0)
+    KernelFile::at(read(array + u64::from(descriptor) * 8, 0))
 }
 
 /// The file behind a descriptor; 0 when there is none.
 #[inline(always)]
-pub(crate) fn file(task: u64, descriptor: u32) -> u64 {
+pub(crate) fn file(task: u64, descriptor: u32) -> KernelFile {
     file_in(files(task), descriptor)
 }
 
@@ -169,4 +170,12 @@ pub(crate) fn exit_status(task: u64) -> u32 {
         0 => read(task, offset!(task_exit_code)),
         status => status,
     }
+}
+
+/// Message queues of the current task's IPC namespace.
+#[inline(always)]
+pub(crate) fn n_queues() -> u32 {
+    let proxy: u64 = read(current(), offset!(task_nsproxy));
+    let namespace: u64 = read(proxy, offset!(nsproxy_ipc));
+    read(namespace, offset!(ipc_ns_mq_queues_count))
 }

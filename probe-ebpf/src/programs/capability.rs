@@ -5,14 +5,14 @@
 //! capable_ns, cap, ret), since 6.14. It does not tell checks from probes: those of CAP_SYS_ADMIN that
 //! mapping memory causes are left out.
 
-use super::label;
-use crate::kernel::{alone, task};
-use crate::maps::{CAPABILITIES, add, lost, open};
+use crate::atomics::{add, lost};
+use crate::kernel::hook::alone;
+use crate::kernel::task;
+use crate::maps::{CAPABILITIES, open};
+use crate::programs::record::Task;
 use aya_ebpf::macros::{btf_tracepoint, fexit, kprobe, kretprobe};
 use aya_ebpf::programs::{BtfTracePointContext, FExitContext, ProbeContext, RetProbeContext};
-use procmon_probe_ebpf::abi::{
-    ASKED, CallKind, CapabilityKey, CapabilityRow, Loss, TASK_PENDING, TaskRecord,
-};
+use procmon_probe_ebpf::abi::{ASKED, CallKind, CapabilityKey, CapabilityRow, Loss, TASK_PENDING};
 
 const CAP_SYS_ADMIN: i32 = 21;
 /// `CAP_OPT_NOAUDIT`, include/linux/security.h.
@@ -30,27 +30,23 @@ fn on_cap_capable(ctx: BtfTracePointContext) -> i32 {
 
 #[inline(always)]
 fn checked(capability: i32, result: i32) -> Option<()> {
-    let record = label::current()?;
-    // SAFETY: a map value of the current task.
-    let (flags, in_call, memory) = unsafe {
-        (
-            (*record).flags,
-            (*record).in_call != 0,
-            CallKind::from_word((*record).kind).maps_memory != 0,
-        )
-    };
+    let task = Task::current()?;
+    let (flags, in_call, memory) = (
+        task.flags(),
+        task.in_call() != 0,
+        CallKind::from_word(task.kind()).maps_memory != 0,
+    );
     if flags & TASK_PENDING != 0 || (capability == CAP_SYS_ADMIN && (!in_call || memory)) {
         return None;
     }
-    count(record, capability as u32, result, 0)
+    count(task, capability as u32, result, 0)
 }
 
 /// Counts one check.
 #[inline(always)]
-fn count(record: *mut TaskRecord, capability: u32, result: i32, options: u32) -> Option<()> {
+fn count(task: Task, capability: u32, result: i32, options: u32) -> Option<()> {
     let key = CapabilityKey {
-        // SAFETY: a map value of the current task.
-        exe: unsafe { (*record).exe },
+        exe: task.exe(),
         capability,
     };
     let row = match CAPABILITIES.get_ptr_mut(key) {
@@ -97,11 +93,10 @@ fn f_capable(ctx: FExitContext) -> i32 {
 #[kprobe]
 fn k_capable(ctx: ProbeContext) -> u32 {
     if open()
-        && let Some(record) = label::of(task::current())
+        && let Some(task) = Task::of(task::current())
     {
         let asked = |position| ctx.arg::<u64>(position).unwrap_or(0) as u32 & 0xff;
-        // SAFETY: a map value of the current task.
-        unsafe { (*record).asked = ASKED | asked(3) << 8 | asked(2) };
+        task.set_asked(ASKED | asked(3) << 8 | asked(2));
     }
     0
 }
@@ -109,13 +104,11 @@ fn k_capable(ctx: ProbeContext) -> u32 {
 #[kretprobe]
 fn k_capable_return(ctx: RetProbeContext) -> u32 {
     if open()
-        && let Some(record) = label::of(task::current())
+        && let Some(task) = Task::of(task::current())
     {
-        // SAFETY: a map value of the current task.
-        let asked = unsafe { (*record).asked };
+        let asked = task.asked();
         if asked != 0 {
-            // SAFETY: as above.
-            unsafe { (*record).asked = 0 };
+            task.set_asked(0);
             capable_answered(asked & 0xff, asked >> 8 & 0xff, ctx.ret());
         }
     }
@@ -126,11 +119,10 @@ fn k_capable_return(ctx: RetProbeContext) -> u32 {
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn capable_answered(capability: u32, options: u32, result: u64) -> u32 {
-    if let Some(record) = label::of(task::current())
-        // SAFETY: a map value of the current task.
-        && unsafe { (*record).flags } & TASK_PENDING == 0
+    if let Some(task) = Task::of(task::current())
+        && task.flags() & TASK_PENDING == 0
     {
-        let _ = count(record, capability, result as i32, options);
+        let _ = count(task, capability, result as i32, options);
     }
     0
 }

@@ -3,12 +3,11 @@
 //! four, by chance, which stands for those before it. One that lasts two ticks of the kernel is always
 //! noticed.
 
-use super::label;
-use crate::maps::{LATENCIES, add_local, config, opaque};
-use aya_ebpf::helpers::generated::{bpf_jiffies64, bpf_ktime_get_ns};
-use procmon_probe_ebpf::abi::{
-    IN_TIMED_CALL, IN_UNTIMED_CALL, LATENCY_BUCKETS, TaskRecord, latency_bucket,
-};
+use crate::atomics::{add_local, opaque};
+use crate::kernel::clock;
+use crate::maps::{LATENCIES, config};
+use crate::programs::record::Task;
+use procmon_probe_ebpf::abi::{IN_TIMED_CALL, IN_UNTIMED_CALL, LATENCY_BUCKETS, latency_bucket};
 
 /// So many in a row, each faster than `QUICK_NS`, are timed before some are not.
 const STREAK: u32 = 64;
@@ -16,90 +15,69 @@ const QUICK_NS: u64 = 1024;
 
 /// A call begins: what it is in.
 #[inline(always)]
-pub(crate) unsafe fn begun(record: *mut TaskRecord) -> u32 {
-    // SAFETY: the caller's: a map value of the current task.
-    unsafe {
-        if (*record).quick >= STREAK {
-            // Numerical Recipes' generator, of which the high bits are good.
-            let chance = (*record)
-                .chance
-                .wrapping_mul(1_664_525)
-                .wrapping_add(1_013_904_223);
-            (*record).chance = chance;
-            if chance >> 30 != 0 {
-                (*record).entered_ns = bpf_jiffies64();
-                return IN_UNTIMED_CALL;
-            }
+pub(crate) fn begun(task: Task) -> u32 {
+    if task.quick() >= STREAK {
+        // Numerical Recipes' generator, of which the high bits are good.
+        let chance = task
+            .chance()
+            .wrapping_mul(1_664_525)
+            .wrapping_add(1_013_904_223);
+        task.set_chance(chance);
+        if chance >> 30 != 0 {
+            task.set_entered_ns(clock::ticks());
+            return IN_UNTIMED_CALL;
         }
-        (*record).entered_ns = bpf_ktime_get_ns();
     }
+    task.set_entered_ns(clock::now());
     IN_TIMED_CALL
 }
 
 /// It has returned.
 #[inline(always)]
-pub(crate) unsafe fn returned(slot: u64, record: *mut TaskRecord, in_call: u32) {
-    // SAFETY: the caller's: a map value of the current task.
-    unsafe {
-        let ticks = if in_call == IN_UNTIMED_CALL {
-            let ticks = bpf_jiffies64().wrapping_sub((*record).entered_ns);
-            if ticks < 2 {
-                (*record).untimed += 1;
-                return;
-            }
-            ticks
-        } else {
-            0
-        };
-        timed(slot, ticks);
-    }
+pub(crate) fn returned(slot: u64, task: Task, in_call: u32) {
+    let ticks = if in_call == IN_UNTIMED_CALL {
+        let ticks = clock::ticks().wrapping_sub(task.entered_ns());
+        if ticks < 2 {
+            task.set_untimed(task.untimed() + 1);
+            return;
+        }
+        ticks
+    } else {
+        0
+    };
+    timed(slot, ticks);
 }
 
-/// Counts the time of a call that has returned, and with it those before it that were not timed. It lasted so many
-/// ticks; 0: since the clock was read.
+/// Counts the time of a call that has returned, and with it those before it that were not timed. It lasted so
+/// many ticks; 0: since the clock was read.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn timed(slot: u64, ticks: u64) -> u32 {
-    let Some(record) = label::record(slot) else {
+    let Some(task) = Task::in_slot(slot) else {
         return 0;
     };
-    // SAFETY: a map value of the current task.
-    unsafe {
-        if ticks != 0 {
-            (*record).quick = 0;
-            let ns = (ticks - 1) * u64::from(config!(tick_ns));
-            count((*record).row, latency_bucket(ns) as u32, ns, 1);
-            return 0;
-        }
-        let ns = bpf_ktime_get_ns().wrapping_sub((*record).entered_ns);
-        let bucket = latency_bucket(ns) as u32;
-        (*record).quick = if ns < QUICK_NS {
-            (*record).quick + 1
-        } else {
-            0
-        };
-        (*record).bucket = bucket;
-        count((*record).row, bucket, ns, 1 + u64::from((*record).untimed));
-        (*record).untimed = 0;
+    if ticks != 0 {
+        task.set_quick(0);
+        let ns = (ticks - 1) * u64::from(config!(tick_ns));
+        count(task.row(), latency_bucket(ns) as u32, ns, 1);
+        return 0;
     }
+    let ns = clock::now().wrapping_sub(task.entered_ns());
+    let bucket = latency_bucket(ns) as u32;
+    task.set_quick(if ns < QUICK_NS { task.quick() + 1 } else { 0 });
+    task.set_bucket(bucket);
+    count(task.row(), bucket, ns, 1 + u64::from(task.untimed()));
+    task.set_untimed(0);
     0
 }
 
 /// The task makes another call: those that were not timed are like the last one that was.
 #[inline(always)]
-pub(crate) unsafe fn settle(record: *mut TaskRecord) {
-    // SAFETY: the caller's: a map value.
-    unsafe {
-        (*record).quick = 0;
-        if (*record).untimed != 0 {
-            count(
-                (*record).row,
-                (*record).bucket,
-                0,
-                u64::from((*record).untimed),
-            );
-            (*record).untimed = 0;
-        }
+pub(crate) fn settle(task: Task) {
+    task.set_quick(0);
+    if task.untimed() != 0 {
+        count(task.row(), task.bucket(), 0, u64::from(task.untimed()));
+        task.set_untimed(0);
     }
 }
 

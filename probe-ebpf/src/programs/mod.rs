@@ -1,15 +1,21 @@
-//! The programs, one file per event family.
+//! The programs. Each file uses only files above it in this order: row, record, latency, settle, executables,
+//! label, packets, event and capability; network/destination, peers, unix, sockets, listeners, connections;
+//! file/rows, names, resolved; transfer; network/datagrams; file/executed, calls; syscall and io_uring;
+//! process, scan.
 
 mod capability;
-mod destination;
 mod event;
+mod executables;
 mod file;
-mod held;
+mod io_uring;
 mod label;
 mod latency;
-mod namei;
 mod network;
+mod packets;
 mod process;
-mod ring;
+mod record;
+mod row;
+mod scan;
+mod settle;
 mod syscall;
-mod wire;
+mod transfer;

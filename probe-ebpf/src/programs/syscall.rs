@@ -4,27 +4,24 @@
 //! 5.10 … 7.x. What a return without an entry means is decided by KIND: a call that a seccomp filter
 //! refused has an error and its number; a new task returns from the call of another one.
 //!
-//! What repeats itself is held in the task's record: rows are shared, and finding one takes longer than
+//! Repeated facts are held in the task's record: rows are shared, and finding one takes longer than
 //! counting. What records hold when the window closes is settled then, task by task.
 
-use super::{event, file, held, label, latency, network};
-use crate::kernel::{alone, regs, task};
-use crate::maps::{
-    CALLS, DENSE, FREE_SYSCALL_ROWS, SPARSE, SYSCALL_KEYS, add_errno, add_local, config, lost,
-    opaque, open, syscall_row, take,
-};
+use crate::atomics::{add_local, lost, opaque, take};
+use crate::kernel::hook::alone;
+use crate::kernel::{regs, task};
+use crate::maps::{CALLS, DENSE, FREE_SYSCALL_ROWS, SPARSE, SYSCALL_KEYS, config, value};
+use crate::programs::file::calls;
+use crate::programs::network::{connections, datagrams, listeners, sockets};
+use crate::programs::record::Task;
+use crate::programs::{event, latency, record, settle};
 use aya_ebpf::macros::raw_tracepoint;
 use aya_ebpf::programs::RawTracePointContext;
 use procmon_probe_ebpf::abi::{
     ABI_COMPAT, ABI_NATIVE, AT_ENTRY_ACT, AT_ENTRY_CHECK, AT_ENTRY_KEEP, AT_ENTRY_KEEP_SECOND,
-    AT_ENTRY_TIME, CALL_ACCEPT, CALL_BIND, CALL_CONNECT, CALL_COPY, CALL_CREDENTIALS,
-    CALL_DESCRIPTOR, CALL_EVENT, CALL_EXEC, CALL_FALLOCATE, CALL_IOCTL, CALL_LISTEN, CALL_MAP,
-    CALL_MQ_OPEN, CALL_MQ_SEND, CALL_NAME, CALL_OPEN, CALL_PLAIN, CALL_READ, CALL_RECVFROM,
-    CALL_RECVMMSG, CALL_RECVMSG, CALL_RENAME, CALL_SENDMMSG, CALL_SENDMSG, CALL_SENDTO,
-    CALL_SIGRETURN, CALL_SOCKET, CALL_SOCKETCALL, CALL_UNLINKAT, CALL_WRITE, CallKind,
-    DENSE_NUMBERS, IN_CALL, IN_PLAIN_CALL, IN_TIMED_CALL, IN_UNTIMED_CALL, Loss, NO_CONVENTION,
-    ROW_ERRNOS, ROWS_SYSCALLS, SyscallKey, SyscallRow, TASK_BORN_BEFORE, TASK_MAY_BE_IN_CALL,
-    TASK_NEW, TASK_OPENED, TASK_PENDING, TASK_ROLLED_BACK, TaskRecord,
+    AT_ENTRY_TIME, Call, CallKind, DENSE_NUMBERS, IN_CALL, IN_PLAIN_CALL, IN_TIMED_CALL,
+    IN_UNTIMED_CALL, Loss, NO_CONVENTION, SyscallKey, TASK_BORN_BEFORE, TASK_MAY_BE_IN_CALL,
+    TASK_NEW, TASK_OPENED, TASK_PENDING, TASK_ROLLED_BACK,
 };
 
 /// `mmap` of memory without a file.
@@ -33,7 +30,7 @@ const MAP_ANONYMOUS: u64 = 0x20;
 const AT_ENTRY_SHIFT: u32 = 40;
 /// A call may be under way that nobody saw begin.
 const BEGUN_UNSEEN: u32 = TASK_MAY_BE_IN_CALL | TASK_BORN_BEFORE;
-/// What a call has for a result before it begins: -ENOSYS.
+/// The result of a call before it begins: -ENOSYS.
 const NOT_BEGUN: i64 = -38;
 /// No row was free.
 const NO_ROW: u32 = 0;
@@ -51,55 +48,49 @@ fn on_sys_enter(ctx: RawTracePointContext) -> i32 {
 
 #[inline(always)]
 fn begins(ctx: &RawTracePointContext) {
-    let Some(place) = label::calling(label::cache(), ctx.arg(0)) else {
+    let Some(place) = record::calling(record::cache(), ctx.arg(0)) else {
         enter(ctx.arg(0), ctx.arg(1), UNKNOWN);
         return;
     };
-    let Some(record) = label::record_at(place) else {
+    let Some(task) = Task::at(place) else {
         return;
     };
-    // SAFETY: a map value of the current task.
-    unsafe {
-        let convention = regs::convention((*record).convention_at);
-        // What is read again after that need not be kept, in registers that must be saved.
-        let id: u64 = ctx.arg(1);
-        if (*record).id == id && (*record).repeats == convention {
-            (*record).in_call = IN_PLAIN_CALL;
-            return;
-        }
-        enter(ctx.arg(0), id, u64::from((*record).slot));
+    let convention = regs::convention(task.convention_at());
+    // A value that is read again after that need not be kept, in registers that must be saved.
+    let id: u64 = ctx.arg(1);
+    if task.id() == id && task.repeats() == convention {
+        task.set_in_call(IN_PLAIN_CALL);
+        return;
     }
+    enter(ctx.arg(0), id, u64::from(task.slot()));
 }
 
-/// A call begins that is not the same again, or that there is something to do for. Cold, as what follows it: the
-/// way of a call that repeats itself goes straight on.
+/// A call begins that is not the same again, or that there is something to do for. Cold, as what follows it:
+/// the way of a call that repeats itself goes straight on.
 #[unsafe(no_mangle)]
 #[cold]
 #[inline(never)]
 extern "C" fn enter(regs: u64, id: u64, slot: u64) -> u32 {
     let slot = known(slot, regs);
-    let Some(record) = label::record(slot) else {
+    let Some(task) = Task::in_slot(slot) else {
         return 0;
     };
-    // SAFETY: a map value of the current task.
-    unsafe {
-        let convention = regs::convention((*record).convention_at);
-        // The same call again, by the same program: row and kind are still here.
-        if (*record).id != id || (*record).convention != convention {
-            let flags = (*record).flags;
-            if flags & TASK_PENDING != 0 {
-                return 0;
-            }
-            (*record).flags = flags & !(BEGUN_UNSEEN | TASK_NEW | TASK_ROLLED_BACK);
-            another(record, id, convention);
+    let convention = regs::convention(task.convention_at());
+    // The same call again, by the same program: row and kind are still here.
+    if task.id() != id || task.convention() != convention {
+        let flags = task.flags();
+        if flags & TASK_PENDING != 0 {
+            return 0;
         }
-        let acts = acts_at_entry(record);
-        if acts & AT_ENTRY_CHECK != 0 {
-            return_missed(record);
-        }
-        begin(record);
-        at_entry(acts, regs, (*record).kind, slot);
+        task.set_flags(flags & !(BEGUN_UNSEEN | TASK_NEW | TASK_ROLLED_BACK));
+        another(task, id, convention);
     }
+    let acts = task.acts_at_entry();
+    if acts & AT_ENTRY_CHECK != 0 {
+        task.return_missed();
+    }
+    begin(task);
+    at_entry(acts, regs, task.kind(), slot);
     0
 }
 
@@ -107,7 +98,7 @@ extern "C" fn enter(regs: u64, id: u64, slot: u64) -> u32 {
 #[inline(always)]
 fn known(slot: u64, regs: u64) -> u64 {
     if slot == UNKNOWN {
-        label::look_up(regs)
+        record::look_up(regs)
     } else {
         slot
     }
@@ -115,174 +106,66 @@ fn known(slot: u64, regs: u64) -> u64 {
 
 /// The task is in a call from now on.
 #[inline(always)]
-unsafe fn begin(record: *mut TaskRecord) {
-    // SAFETY: the caller's: a map value of the current task.
-    unsafe {
-        (*record).in_call = IN_CALL;
-        if config!(latency) != 0 {
-            (*record).in_call = latency::begun(record);
-        }
+fn begin(task: Task) {
+    task.set_in_call(IN_CALL);
+    if config!(latency) != 0 {
+        task.set_in_call(latency::begun(task));
     }
 }
 
 /// Keeps in the record what the return of a call needs, which counts it.
 #[inline(always)]
-unsafe fn another(record: *mut TaskRecord, id: u64, convention: u32) {
+fn another(task: Task, id: u64, convention: u32) {
     let (number, abi) = (id as u32, regs::abi(convention, id));
-    // SAFETY: the caller's: a map value of the current task.
-    unsafe {
-        if config!(preemptible) != 0 {
-            return_missed(record);
-        }
-        settle(record);
-        (*record).row = row((*record).exe, abi, number);
-        (*record).abi = abi;
-        (*record).kind = kind(abi, number);
-        if config!(latency) != 0 {
-            (*record).kind |= u64::from(AT_ENTRY_TIME) << AT_ENTRY_SHIFT;
-        }
-        if config!(preemptible) != 0 {
-            (*record).kind |= u64::from(AT_ENTRY_CHECK) << AT_ENTRY_SHIFT;
-        }
-        (*record).id = id;
-        (*record).errno = 0;
-        (*record).convention = convention;
-        (*record).repeats = if kind_of(record) == CALL_PLAIN && acts_at_entry(record) == 0 {
-            convention
-        } else {
-            NO_CONVENTION
-        };
+    if config!(preemptible) != 0 {
+        task.return_missed();
     }
+    settle::calls(task);
+    task.set_row(row(task.exe(), abi, number));
+    task.set_abi(abi);
+    task.set_kind(kind(abi, number));
+    if config!(latency) != 0 {
+        task.set_kind(task.kind() | u64::from(AT_ENTRY_TIME) << AT_ENTRY_SHIFT);
+    }
+    if config!(preemptible) != 0 {
+        task.set_kind(task.kind() | u64::from(AT_ENTRY_CHECK) << AT_ENTRY_SHIFT);
+    }
+    task.set_id(id);
+    task.set_errno(0);
+    task.set_convention(convention);
+    let is_plain = task.is_in(Call::Plain) && task.acts_at_entry() == 0;
+    task.set_repeats(if is_plain { convention } else { NO_CONVENTION });
 }
 
-/// The next call must be looked at anew.
+/// A call returns that is not the one which its record tells: another task was in the middle of the program
+/// that should have seen it begin. What comes back from a signal's handler has the number of the interrupted
+/// call; a new program, on arm64, has none.
 #[inline(always)]
-pub(crate) unsafe fn forget_call(record: *mut TaskRecord) {
-    // SAFETY: the caller's: a map value of the current task.
-    unsafe {
-        (*record).convention = NO_CONVENTION;
-        (*record).repeats = NO_CONVENTION;
-    }
-}
-
-/// A task that begins a call has returned from the last one, also when another task was in the middle
-/// of the program that should have seen it.
-#[inline(always)]
-unsafe fn return_missed(record: *mut TaskRecord) {
-    // SAFETY: the caller's: a map value of the current task.
-    unsafe {
-        (*record).returns += u64::from((*record).in_call != 0);
-        (*record).in_call = 0;
-    }
-}
-
-/// A call returns that is not the one which its record tells: another task was in the middle of the program that
-/// should have seen it begin. What comes back from a signal's handler has the number of the interrupted call; a
-/// new program, on arm64, has none.
-#[inline(always)]
-unsafe fn is_another(record: *mut TaskRecord, regs: u64) -> bool {
+fn is_another(task: Task, regs: u64) -> bool {
     if config!(preemptible) == 0 {
         return false;
     }
     let number = regs::number(regs);
-    // SAFETY: the caller's: a map value of the current task.
-    unsafe {
-        (*record).in_call != 0
-            && number >= 0
-            && number as u32 != (*record).id as u32
-            && kind_of(record) != CALL_SIGRETURN
-    }
-}
-
-/// The task ends in the call that its record tells. Where a hook may be skipped, its registers say whether
-/// that is so.
-#[inline(always)]
-pub(crate) unsafe fn ends_in_call(record: *mut TaskRecord) -> bool {
-    // SAFETY: the caller's: a map value.
-    unsafe {
-        (*record).in_call != 0
-            && (config!(preemptible) == 0
-                || regs::number((*record).regs) as u32 == (*record).id as u32)
-    }
-}
-
-/// What must be done before the call runs.
-#[inline(always)]
-unsafe fn acts_at_entry(record: *mut TaskRecord) -> u8 {
-    // SAFETY: the caller's: a map value. One byte is read faster than it is taken out of the word.
-    unsafe { (*(&raw const (*record).kind).cast::<CallKind>()).at_entry }
+    task.in_call() != 0
+        && number >= 0
+        && number as u32 != task.id() as u32
+        && !task.is_in(Call::SigReturn)
 }
 
 /// A command's first program: the call began before anything was counted.
 #[inline(always)]
-pub(crate) fn begin_exec(record: *mut TaskRecord) {
+pub(crate) fn begin_exec(task: Task) {
     // execve on amd64 and arm64, whose probes execute programs of 64 bits.
     let number = if config!(arch) == 1 { 59 } else { 221 };
-    // SAFETY: a map value of the current task.
-    unsafe {
-        another(record, number, 0);
-        begin(record);
-        (*record).flags &= !BEGUN_UNSEEN;
-    }
+    another(task, number, 0);
+    begin(task);
+    task.set_flags(task.flags() & !BEGUN_UNSEEN);
 }
 
-/// Counts the returns that the record holds into its row.
+/// The effect of a call.
 #[inline(always)]
-unsafe fn settle(record: *mut TaskRecord) -> Option<*mut SyscallRow> {
-    // SAFETY: the caller's: a map value.
-    unsafe {
-        if config!(latency) != 0 {
-            latency::settle(record);
-        }
-        let row = (*record).row;
-        let counts = syscall_row(row)?;
-        add_local(&raw mut (*counts).calls, (*record).returns);
-        (*record).returns = 0;
-        if (*record).failures != 0 {
-            count_errno(row, (*record).errno, (*record).failures);
-            (*record).failures = 0;
-        }
-        Some(counts)
-    }
-}
-
-/// Nobody will see the task's call return, if it is in one: counts it. The row of the last call.
-#[inline(always)]
-pub(crate) unsafe fn left(record: *mut TaskRecord) -> Option<*mut SyscallRow> {
-    // SAFETY: the caller's: a map value.
-    unsafe {
-        return_missed(record);
-        held::settle(record);
-        settle(record)
-    }
-}
-
-/// Run by user space, with a task's slot, once the window is over: counts what the record holds, and the
-/// call that is under way. The number of returns that no row had counted; while the window is open, nothing else.
-#[raw_tracepoint]
-fn settle_task(ctx: RawTracePointContext) -> i32 {
-    let Some(record) = label::record(ctx.arg(0)) else {
-        return 0;
-    };
-    // SAFETY: a map value; volatile since its task may be counting.
-    unsafe {
-        let returns = core::ptr::read_volatile(&raw const (*record).returns) as i32;
-        if !open() {
-            let in_call = (*record).in_call != 0;
-            if let Some(row) = left(record)
-                && in_call
-            {
-                add_local(&raw mut (*row).unfinished, 1);
-            }
-        }
-        returns
-    }
-}
-
-/// What a call does.
-#[inline(always)]
-pub(crate) fn kind(abi: u32, number: u32) -> u64 {
-    // Of x32, a bit in a native number.
+fn kind(abi: u32, number: u32) -> u64 {
+    // A call of x32 has a bit in a native number.
     let (base, dense) = if abi == ABI_COMPAT {
         (DENSE_NUMBERS, number as usize)
     } else {
@@ -310,15 +193,15 @@ fn row(exe: u32, abi: u32, number: u32) -> u32 {
             }
             let row = new_row(exe, abi, number);
             if row != NO_ROW {
-                // Of two CPUs at once, one row is not found again: user space adds rows of one key.
+                // When two CPUs come here at once, one row is not found again: user space adds rows of one
+                // key.
                 *place = row as u16;
             }
             return row;
         }
     }
     let key = SyscallKey { exe, abi, number };
-    // SAFETY: a number is copied out of the map.
-    if let Some(row) = unsafe { SPARSE.get(key) }.copied() {
+    if let Some(row) = value(&SPARSE, key) {
         return row;
     }
     let row = new_row(exe, abi, number);
@@ -350,43 +233,40 @@ fn on_sys_exit(ctx: RawTracePointContext) -> i32 {
 
 #[inline(always)]
 fn returns(ctx: &RawTracePointContext) {
-    let cache = label::cache();
+    let cache = record::cache();
     let (regs, result): (u64, i64) = (ctx.arg(0), ctx.arg(1));
-    let Some(place) = label::calling(cache, regs) else {
+    let Some(place) = record::calling(cache, regs) else {
         exit(regs, result, UNKNOWN, NOT_COUNTED);
         return;
     };
-    let Some(record) = label::record_at(place) else {
+    let Some(task) = Task::at(place) else {
         return;
     };
-    // SAFETY: a map value of the current task.
-    unsafe {
-        let in_call = (*record).in_call;
-        if in_call & (IN_PLAIN_CALL | IN_CALL) == 0 || is_another(record, regs) {
-            exit(regs, result, u64::from((*record).slot), NOT_COUNTED);
+    let in_call = task.in_call();
+    if in_call & (IN_PLAIN_CALL | IN_CALL) == 0 || is_another(task, regs) {
+        exit(regs, result, u64::from(task.slot()), NOT_COUNTED);
+        return;
+    }
+    if regs::is_errno(result) {
+        if task.errno() != -result as u32 {
+            exit(regs, result, u64::from(task.slot()), NOT_COUNTED);
             return;
         }
-        if is_errno(result) {
-            if (*record).errno != -result as u32 {
-                exit(regs, result, u64::from((*record).slot), NOT_COUNTED);
-                return;
-            }
-            (*record).failures += 1;
+        task.set_failures(task.failures() + 1);
+    }
+    task.set_in_call(0);
+    task.set_returns(task.returns() + 1);
+    if in_call == IN_PLAIN_CALL {
+        return;
+    }
+    let (kind, slot) = (task.kind(), u64::from(task.slot()));
+    match Call::decode(kind as u8) {
+        Some(Call::Plain) => {}
+        Some(Call::Read | Call::Write | Call::Descriptor) => {
+            calls::descriptor_done(regs, kind, result, slot);
         }
-        (*record).in_call = 0;
-        (*record).returns += 1;
-        if in_call == IN_PLAIN_CALL {
-            return;
-        }
-        let (kind, slot) = ((*record).kind, u64::from((*record).slot));
-        match kind as u8 {
-            CALL_PLAIN => {}
-            CALL_READ | CALL_WRITE | CALL_DESCRIPTOR => {
-                file::descriptor_done(regs, kind, result, slot);
-            }
-            _ => {
-                exit(regs, result, slot, COUNTED);
-            }
+        _ => {
+            exit(regs, result, slot, COUNTED);
         }
     }
 }
@@ -397,148 +277,103 @@ fn returns(ctx: &RawTracePointContext) {
 #[inline(never)]
 extern "C" fn exit(regs: u64, result: i64, slot: u64, counted: u32) -> u32 {
     let slot = known(slot, regs);
-    let Some(record) = label::record(slot) else {
+    let Some(task) = Task::in_slot(slot) else {
         return 0;
     };
-    // SAFETY: a map value of the current task.
-    unsafe {
-        if counted == NOT_COUNTED && is_another(record, regs) {
-            let number = regs::number(regs) as u64;
-            another(record, number, regs::convention((*record).convention_at));
-            (*record).in_call = IN_CALL;
-            at_entry(acts_at_entry(record), regs, (*record).kind, slot);
+    if counted == NOT_COUNTED && is_another(task, regs) {
+        let number = regs::number(regs) as u64;
+        another(task, number, regs::convention(task.convention_at()));
+        task.set_in_call(IN_CALL);
+        at_entry(task.acts_at_entry(), regs, task.kind(), slot);
+    }
+    let in_call = task.in_call();
+    if counted == COUNTED {
+        // Only its effect is left.
+    } else if in_call != 0 {
+        task.set_in_call(0);
+        task.set_returns(task.returns() + 1);
+        if in_call & (IN_TIMED_CALL | IN_UNTIMED_CALL) != 0 && config!(latency) != 0 {
+            latency::returned(slot, task, in_call);
         }
-        let in_call = (*record).in_call;
-        if counted == COUNTED {
-            // What it did is left.
-        } else if in_call != 0 {
-            (*record).in_call = 0;
-            (*record).returns += 1;
-            if in_call & (IN_TIMED_CALL | IN_UNTIMED_CALL) != 0 && config!(latency) != 0 {
-                latency::returned(slot, record, in_call);
-            }
-            if is_errno(result) {
-                failed(record, -result as u32);
-            }
-        } else if (*record).flags & TASK_PENDING != 0 {
-            return 0;
-        } else if (*record).flags & TASK_NEW != 0 {
-            // It returns from the call that made it.
-            (*record).flags &= !TASK_NEW;
-            return 0;
-        } else if result == regs::number(regs) && task::is_trapped((*record).task) {
-            // A filter has made a signal of the call: it is rolled back, and returns its own number.
-            (*record).flags &= !BEGUN_UNSEEN;
-            return 0;
-        } else if (*record).flags & BEGUN_UNSEEN == 0 {
-            if !(-516..=-512).contains(&result) {
-                answered(regs, result, slot);
-            }
-            return 0;
-        } else {
-            // Began before the window: not counted as a call, but what it did counts.
-            recall(regs, slot);
-            if is_errno(result) {
-                return 0;
-            }
-            at_entry(acts_at_entry(record), regs, (*record).kind, slot);
+        if regs::is_errno(result) {
+            failed(task, -result as u32);
         }
-        if kind_of(record) != CALL_PLAIN {
-            effect(slot, record, regs, (*record).kind, result);
+    } else if task.flags() & TASK_PENDING != 0 {
+        return 0;
+    } else if task.flags() & TASK_NEW != 0 {
+        // It returns from the call that made it.
+        task.set_flags(task.flags() & !TASK_NEW);
+        return 0;
+    } else if result == regs::number(regs) && task::is_trapped(task.task()) {
+        // A filter has made a signal of the call: it is rolled back, and returns its own number.
+        task.set_flags(task.flags() & !BEGUN_UNSEEN);
+        return 0;
+    } else if task.flags() & BEGUN_UNSEEN == 0 {
+        if !(-516..=-512).contains(&result) {
+            answered(regs, result, slot);
         }
+        return 0;
+    } else {
+        // Began before the window: not counted as a call, but what it did counts.
+        recall(regs, slot);
+        if regs::is_errno(result) {
+            return 0;
+        }
+        at_entry(task.acts_at_entry(), regs, task.kind(), slot);
+    }
+    if !task.is_in(Call::Plain) {
+        effect(slot, task, regs, task.kind(), result);
     }
     0
-}
-
-/// A result that stands for a failure.
-#[inline(always)]
-fn is_errno(result: i64) -> bool {
-    result as u64 >= -4095_i64 as u64
-}
-
-/// What the call does, of `CALL_…`.
-#[inline(always)]
-pub(crate) unsafe fn kind_of(record: *mut TaskRecord) -> u8 {
-    // SAFETY: the caller's: a map value.
-    unsafe { (*(&raw const (*record).kind).cast::<CallKind>()).kind }
 }
 
 /// Counts a failure, or that the kernel has rolled the call back. The result of rt_sigreturn is what
 /// the interrupted call had, not its own.
 #[inline(always)]
-unsafe fn failed(record: *mut TaskRecord, errno: u32) {
-    // SAFETY: the caller's: a map value of the current task.
+fn failed(task: Task, errno: u32) {
+    // SAFETY: the row is a map's value.
     unsafe {
-        let row = (*record).row;
-        if (*record).errno == errno {
-            (*record).failures += 1;
-        } else if kind_of(record) == CALL_SIGRETURN {
+        let row = task.row();
+        if task.errno() == errno {
+            task.set_failures(task.failures() + 1);
+        } else if task.is_in(Call::SigReturn) {
             // No failure at all.
         } else if (512..=516).contains(&errno) {
-            if let Some(counts) = syscall_row(row) {
+            if let Some(counts) = settle::syscall_row(row) {
                 add_local(&raw mut (*counts).restarted, 1);
             }
-            (*record).flags |= TASK_ROLLED_BACK;
-            forget_call(record);
+            task.set_flags(task.flags() | TASK_ROLLED_BACK);
+            task.forget_call();
         } else {
-            if (*record).failures != 0 {
-                count_errno(row, (*record).errno, (*record).failures);
+            if task.failures() != 0 {
+                settle::count_errno(row, task.errno(), task.failures());
             }
-            (*record).errno = errno;
-            (*record).failures = 1;
+            task.set_errno(errno);
+            task.set_failures(1);
         }
     }
 }
 
 /// The calling convention of the current task's call of this number.
 #[inline(always)]
-unsafe fn abi_of(record: *mut TaskRecord, number: u64) -> u32 {
-    // SAFETY: the caller's: a map value of the current task.
-    regs::abi(regs::convention(unsafe { (*record).convention_at }), number)
+fn abi_of(task: Task, number: u64) -> u32 {
+    regs::abi(regs::convention(task.convention_at()), number)
 }
 
 /// Finds out which call returns that nobody saw begin.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn recall(regs: u64, slot: u64) -> u32 {
-    let Some(record) = label::record(slot) else {
+    let Some(task) = Task::in_slot(slot) else {
         return 0;
     };
     let number = regs::number(regs) as u64;
-    // SAFETY: a map value of the current task.
-    unsafe {
-        let abi = abi_of(record, number);
-        (*record).flags &= !BEGUN_UNSEEN;
-        (*record).id = number;
-        (*record).abi = abi;
-        (*record).kind = kind(abi, number as u32);
-        forget_call(record);
-    }
-    0
-}
-
-/// Counts failures within their row, or beside it.
-#[unsafe(no_mangle)]
-#[inline(never)]
-extern "C" fn count_errno(row: u32, errno: u32, failures: u64) -> u32 {
-    let Some(counts) = syscall_row(row) else {
-        return 0;
-    };
-    for place in 0..ROW_ERRNOS {
-        // SAFETY: a map value of this CPU.
-        let entry = unsafe { &raw mut (*counts).errnos[place] };
-        // SAFETY: as above.
-        unsafe {
-            if (*entry).errno == 0 {
-                (*entry).errno = u64::from(errno);
-            }
-            if (*entry).errno == u64::from(errno) {
-                add_local(&raw mut (*entry).count, failures);
-                return 0;
-            }
-        }
-    }
-    add_errno(ROWS_SYSCALLS, row, errno as u16, failures);
+    let abi = abi_of(task, number);
+    task.set_flags(task.flags() & !BEGUN_UNSEEN);
+    task.set_id(number);
+    task.set_abi(abi);
+    task.set_kind(kind(abi, number as u32));
+    task.forget_call();
     0
 }
 
@@ -548,41 +383,40 @@ extern "C" fn count_errno(row: u32, errno: u32, failures: u64) -> u32 {
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn answered(regs: u64, result: i64, slot: u64) -> u32 {
-    let Some(record) = label::record(slot) else {
+    let Some(task) = Task::in_slot(slot) else {
         return 0;
     };
     let number = regs::number(regs);
-    // SAFETY: a map value of the current task.
-    let (abi, exe, task) = unsafe {
-        let abi = abi_of(record, number as u64);
-        (abi, (*record).exe, (*record).task)
+    let (abi, exe, task_struct) = {
+        let abi = abi_of(task, number as u64);
+        (abi, task.exe(), task.task())
     };
-    if !task::is_filtered(task) || result == NOT_BEGUN && task::is_killed(task) {
+    if !task::is_filtered(task_struct) || result == NOT_BEGUN && task::is_killed(task_struct) {
         return 0;
     }
     let row = row(exe, abi, number as u32);
-    if let Some(counts) = syscall_row(row) {
+    if let Some(counts) = settle::syscall_row(row) {
         // SAFETY: a map value of this CPU.
         unsafe {
             add_local(&raw mut (*counts).calls, 1);
             if result < 0 {
                 add_local(&raw mut (*counts).denied, 1);
-                count_errno(row, -result as u32, 1);
+                settle::count_errno(row, -result as u32, 1);
             }
         }
     }
     0
 }
 
-/// What must be seen before the call runs: which file or socket the descriptor is, since another
+/// Keeps facts that must be seen before the call runs: which file or socket the descriptor is, since another
 /// thread may change it meanwhile.
 #[inline(always)]
 fn at_entry(acts: u8, regs: u64, kind: u64, slot: u64) {
     if acts & AT_ENTRY_KEEP != 0 {
         let kind = CallKind::from_word(kind);
-        file::keep(regs, u64::from(kind.a), slot);
+        calls::keep(regs, u64::from(kind.a), slot);
         if acts & AT_ENTRY_KEEP_SECOND != 0 {
-            file::keep_second(regs, u64::from(kind.b), slot);
+            calls::keep_second(regs, u64::from(kind.b), slot);
         }
     } else if acts & AT_ENTRY_ACT != 0 {
         act_at_entry(regs, kind, slot);
@@ -593,76 +427,90 @@ fn at_entry(acts: u8, regs: u64, kind: u64, slot: u64) {
 #[inline(never)]
 extern "C" fn act_at_entry(regs: u64, kind: u64, slot: u64) -> u32 {
     let kind = CallKind::from_word(kind);
-    let Some(record) = label::record(slot) else {
+    let Some(task) = Task::in_slot(slot) else {
         return 0;
     };
-    // SAFETY: a map value of the current task.
-    let abi = unsafe {
-        forget_descriptors(record);
-        (*record).abi
-    };
-    if kind.kind == CALL_MAP && regs::argument(regs, abi, kind.c) & MAP_ANONYMOUS != 0 {
+    task.forget_descriptors();
+    let abi = task.abi();
+    if kind.is(Call::Map) && regs::argument(regs, abi, kind.c) & MAP_ANONYMOUS != 0 {
         return 0;
     }
-    match kind.kind {
-        CALL_CONNECT | CALL_LISTEN | CALL_BIND => {
-            return network::remember_sock(regs::argument(regs, abi, kind.a) as u32);
+    match kind.call() {
+        Call::Connect | Call::Listen | Call::Bind => {
+            return sockets::remember_sock(regs::argument(regs, abi, kind.a) as u32);
         }
-        CALL_MQ_OPEN => return file::opens_queue(slot),
-        CALL_FALLOCATE if file::fallocates(regs, abi, kind.to_word()) == 0 => return 0,
-        CALL_IOCTL if !file::ioctl_changes(regs::argument(regs, abi, kind.b)) => return 0,
-        _ => {}
+        Call::MqOpen => return calls::opens_queue(slot),
+        Call::Fallocate if calls::fallocates(regs, abi, kind.to_word()) == 0 => return 0,
+        Call::Ioctl if !calls::ioctl_changes(regs::argument(regs, abi, kind.b)) => return 0,
+        Call::Plain
+        | Call::Read
+        | Call::Write
+        | Call::Open
+        | Call::Descriptor
+        | Call::Name
+        | Call::UnlinkAt
+        | Call::Rename
+        | Call::Copy
+        | Call::Map
+        | Call::Exec
+        | Call::Accept
+        | Call::SendTo
+        | Call::RecvFrom
+        | Call::SendMsg
+        | Call::RecvMsg
+        | Call::SendMmsg
+        | Call::RecvMmsg
+        | Call::Credentials
+        | Call::Event
+        | Call::Socket
+        | Call::SocketCall
+        | Call::Signal
+        | Call::SigReturn
+        | Call::Fallocate
+        | Call::Ioctl
+        | Call::MqSend => {}
     }
-    file::keep(regs, u64::from(kind.a), slot);
+    calls::keep(regs, u64::from(kind.a), slot);
     0
 }
 
-/// What the last call has kept of its descriptors.
+/// The effect of a call, done or failed.
 #[inline(always)]
-pub(crate) unsafe fn forget_descriptors(record: *mut TaskRecord) {
-    // SAFETY: the caller's: a map value.
-    unsafe {
-        (*record).first_row = 0;
-        (*record).second_row = 0;
-        (*record).sockets = 0;
-        (*record).sock = 0;
-    }
-}
-
-/// What a call did, or failed to do.
-#[inline(always)]
-unsafe fn effect(slot: u64, record: *mut TaskRecord, regs: u64, word: u64, result: i64) -> u32 {
+fn effect(slot: u64, task: Task, regs: u64, word: u64, result: i64) -> u32 {
     let kind = CallKind::from_word(word);
-    match kind.kind {
-        CALL_READ | CALL_WRITE | CALL_DESCRIPTOR | CALL_COPY | CALL_MAP | CALL_FALLOCATE
-        | CALL_IOCTL | CALL_MQ_SEND => file::descriptor_done(regs, word, result, slot),
-        CALL_OPEN | CALL_MQ_OPEN | CALL_NAME | CALL_UNLINKAT | CALL_RENAME | CALL_EXEC => {
-            if matches!(kind.kind, CALL_OPEN | CALL_MQ_OPEN) && result >= 0 {
-                file::opened(result, slot);
-            } else if file::settled_names(regs, word, result) == 0 {
-                file::named(regs, word, result);
+    match kind.call() {
+        Call::Read
+        | Call::Write
+        | Call::Descriptor
+        | Call::Copy
+        | Call::Map
+        | Call::Fallocate
+        | Call::Ioctl
+        | Call::MqSend => calls::descriptor_done(regs, word, result, slot),
+        Call::Open | Call::MqOpen | Call::Name | Call::UnlinkAt | Call::Rename | Call::Exec => {
+            if (kind.is(Call::Open) || kind.is(Call::MqOpen)) && result >= 0 {
+                calls::opened(result, slot);
+            } else if calls::settled_names(regs, word, result) == 0 {
+                calls::named(regs, word, result);
             }
-            // What the kernel settled belongs to this call; only calls like these have any.
-            // SAFETY: the caller's: a map value of the current task.
-            unsafe {
-                (*record).settled_first = 0;
-                (*record).settled_second = 0;
-                (*record).flags &= !TASK_OPENED;
-            }
+            // Names that the kernel resolved belong to this call; only calls like these have any.
+            task.set_settled_first(None);
+            task.set_settled_second(None);
+            task.set_flags(task.flags() & !TASK_OPENED);
             0
         }
-        CALL_SOCKET => network::made(result),
-        CALL_SOCKETCALL => network::called_by_number(regs, word),
-        CALL_CONNECT => network::connected(regs, word, result),
-        CALL_ACCEPT => network::accepted(result),
-        CALL_LISTEN => network::listening(result),
-        CALL_BIND => network::bound(result),
-        CALL_SENDTO | CALL_RECVFROM | CALL_SENDMSG | CALL_RECVMSG => {
-            network::transferred(regs, word, result, slot)
+        Call::Socket => connections::made(result),
+        Call::SocketCall => datagrams::called_by_number(regs, word),
+        Call::Connect => connections::connected(regs, word, result),
+        Call::Accept => connections::accepted(result),
+        Call::Listen => listeners::listening(result),
+        Call::Bind => listeners::bound(result),
+        Call::SendTo | Call::RecvFrom | Call::SendMsg | Call::RecvMsg => {
+            datagrams::transferred(regs, word, result, slot)
         }
-        CALL_SENDMMSG | CALL_RECVMMSG => network::transferred_many(regs, word, result),
-        CALL_CREDENTIALS => event::credentials_changed(task::current()),
-        CALL_EVENT if result >= 0 => event::rare(regs, word),
-        _ => 0,
+        Call::SendMmsg | Call::RecvMmsg => datagrams::transferred_many(regs, word, result),
+        Call::Credentials => event::credentials_changed(task::current()),
+        Call::Event if result >= 0 => event::rare(regs, word),
+        Call::Event | Call::Plain | Call::Signal | Call::SigReturn => 0,
     }
 }

@@ -1,6 +1,6 @@
 //! Names on the wire: packets that a resolver or TLS may have named something in, and whose they are.
 
-use super::records;
+use super::declare::records;
 
 /// A packet of DNS, or one that begins like a TLS ClientHello.
 pub const EVENT_WIRE: u32 = 9;
@@ -51,7 +51,7 @@ pub struct WirePacket {
 }
 records! { WirePacket = 68 + WIRE_PAYLOAD }
 
-/// Whose a datagram is: one record follows each that was sent.
+/// The owner of a datagram: one record follows each that was sent.
 #[repr(C)]
 #[derive(Clone, Copy, Default)]
 pub struct WireOwner {

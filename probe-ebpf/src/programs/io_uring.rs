@@ -5,9 +5,18 @@
 //! in the ring's own thread: these have the descriptors and the label of who made them. A request
 //! holds its file, so that no descriptor has to be looked up, and the kernel's copy of its names.
 
-use super::{file, label, namei, network};
-use crate::kernel::{alone, file as files, number_of, read, sock, task};
-use crate::maps::{REQUESTS, lost, offset, open};
+use crate::atomics::lost;
+use crate::kernel::file::KernelFile;
+use crate::kernel::hook::{alone, number_of};
+use crate::kernel::memory::read;
+use crate::kernel::sock::Sk;
+use crate::kernel::task;
+use crate::maps::{REQUESTS, offset, open, value};
+use crate::programs::file::{calls, names, resolved, rows};
+use crate::programs::network::{connections, listeners, sockets};
+use crate::programs::record::Task;
+use crate::programs::row::Row;
+use crate::programs::transfer;
 use aya_ebpf::macros::btf_tracepoint;
 use aya_ebpf::programs::BtfTracePointContext;
 use procmon_probe_ebpf::abi::{FileOp, Loss, NO_OFFSET, RingNames};
@@ -16,7 +25,7 @@ use procmon_probe_ebpf::abi::{FileOp, Loss, NO_OFFSET, RingNames};
 const SKIP_SUCCESS: u64 = 1 << 6;
 const AT_REMOVEDIR: u32 = 0x200;
 
-/// What a request does, by `enum io_uring_op` of include/uapi/linux/io_uring.h.
+/// The effect of a request, by `enum io_uring_op` of include/uapi/linux/io_uring.h.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Does {
     /// Nothing that is counted.
@@ -35,7 +44,7 @@ enum Does {
     Opens,
     /// An operation on names.
     Names(FileOp),
-    /// What can't be told here.
+    /// An effect that can't be told here.
     Other,
 }
 
@@ -106,11 +115,10 @@ fn on_io_uring_submit(ctx: BtfTracePointContext) -> i32 {
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn submitted(request: u64) -> u32 {
-    let Some(record) = label::current() else {
+    let Some(task) = Task::current() else {
         return 0;
     };
-    // SAFETY: a map value of the current task.
-    let exe = unsafe { (*record).exe };
+    let exe = task.exe();
     let what = does(read(request, offset!(req_opcode)));
     if read::<u64>(request, offset!(req_flags)) & SKIP_SUCCESS != 0 && what != Does::Nothing {
         lost(Loss::Requests);
@@ -147,13 +155,13 @@ extern "C" fn submitted(request: u64) -> u32 {
     0
 }
 
-/// Row plus 1 of a name that a request holds.
+/// The row of a name that a request holds.
 #[inline(always)]
 fn named(exe: u32, request: u64, directory: u32, name: u32) -> u32 {
     if name == NO_OFFSET {
         return 0;
     }
-    namei::copied_name_row(exe, read(request, directory), read(request, name))
+    resolved::copied_name_row(exe, read(request, directory), read(request, name))
 }
 
 #[btf_tracepoint(function = "io_uring_complete")]
@@ -175,7 +183,7 @@ extern "C" fn completed(request: u64) -> u32 {
     }
     if request == 0 {
         // One more result of a request that gives many.
-        if label::current().is_some() {
+        if Task::current().is_some() {
             lost(Loss::Requests);
         }
         return 0;
@@ -185,11 +193,10 @@ extern "C" fn completed(request: u64) -> u32 {
     } else {
         read(read(request, offset!(req_tctx)), offset!(tctx_task))
     };
-    let Some(record) = label::of(owner) else {
+    let Some(task) = Task::of(owner) else {
         return 0;
     };
-    // SAFETY: a map value.
-    let exe = unsafe { (*record).exe };
+    let exe = task.exe();
     let result = i64::from(read::<i32>(request, offset!(req_cqe) + offset!(cqe_res)));
     let what = does(read(request, offset!(req_opcode)));
     let is_told = match what {
@@ -198,12 +205,17 @@ extern "C" fn completed(request: u64) -> u32 {
         Does::Accepts => {
             result < 0
                 || (!has_slot(request, offset!(io_accept_file_slot))
-                    && network::accepted(result) != 0)
+                    && connections::accepted(result) != 0)
         }
         Does::Other => false,
         // Whether it made the file longer can't be told afterwards.
-        Does::Allocates if !file::mode_changes(read(request, offset!(io_sync_mode))) => true,
-        _ => file_done(exe, read(request, offset!(req_file)), what, result),
+        Does::Allocates if !calls::mode_changes(read(request, offset!(io_sync_mode))) => true,
+        _ => file_done(
+            exe,
+            KernelFile::at(read(request, offset!(req_file))),
+            what,
+            result,
+        ),
     };
     if !is_told {
         lost(Loss::Requests);
@@ -219,44 +231,44 @@ fn has_slot(request: u64, slot: u32) -> bool {
 
 /// A request on its file has a result; false when it can't be told whose.
 #[inline(always)]
-fn file_done(exe: u32, its_file: u64, what: Does, result: i64) -> bool {
-    let inode = files::inode(its_file);
-    if inode == 0 {
+fn file_done(exe: u32, its_file: KernelFile, what: Does, result: i64) -> bool {
+    let inode = its_file.inode();
+    if inode.is_none() {
         // Without a file it has failed before it began.
         return result < 0;
     }
-    if files::is_socket(files::mode(inode)) {
-        let sk = || sock::of_socket(files::socket(its_file));
+    if inode.is_socket() {
+        let sk = || Sk::of_socket(its_file.socket());
         return match what {
-            Does::Connects => network::connect_done(exe, sk(), files::number(inode), result) != 0,
+            Does::Connects => {
+                connections::connect_done(exe, sk().address(), inode.number(), result) != 0
+            }
             Does::Listens => {
-                network::listens(exe, sk(), result);
+                listeners::listens(exe, sk().address(), result);
                 true
             }
             Does::Binds => {
-                network::binds(exe, sk(), files::number(inode), result);
+                listeners::binds(exe, sk().address(), inode.number(), result);
                 true
             }
             _ => {
-                let row = network::connection_row(exe, its_file);
-                if row == 0 {
+                let Some(row) = Row::of(sockets::connection_row(exe, its_file.address())) else {
                     return result < 0;
-                }
+                };
                 let inward = matches!(what, Does::Receives | Does::Read);
-                network::moved(row - 1, result, inward);
+                transfer::peer_moved(row, result, inward);
                 true
             }
         };
     }
-    let row = file::looked_up_row(exe, its_file);
-    if row == 0 {
+    let Some(row) = Row::of(rows::looked_up_row(exe, its_file.address())) else {
         return true;
-    }
+    };
     match what {
-        Does::Read => file::moved(row, false, result, true),
-        Does::Write => file::moved(row, false, result, false),
-        Does::Changes(op) => file::changed(row - 1, op as u8, result),
-        Does::Allocates => file::changed(row - 1, FileOp::Truncate as u8, result),
+        Does::Read => transfer::moved(row, false, result, true),
+        Does::Write => transfer::moved(row, false, result, false),
+        Does::Changes(op) => rows::changed(row, op as u8, result),
+        Does::Allocates => rows::changed(row, FileOp::Truncate as u8, result),
         _ => {}
     }
     true
@@ -265,17 +277,17 @@ fn file_done(exe: u32, its_file: u64, what: Does, result: i64) -> bool {
 /// A request on names has a result; false when they are not known.
 #[inline(always)]
 fn names_done(exe: u32, request: u64, result: i64) -> bool {
-    // SAFETY: an entry is copied out of the map.
-    let Some(names) = (unsafe { REQUESTS.get(request) }).copied() else {
+    let Some(names) = value(&REQUESTS, request) else {
         return false;
     };
     let _ = REQUESTS.remove(request);
     if names.op == FileOp::None as u32 && result >= 0 {
         let made = task::file(task::current(), result as u32);
         return !has_slot(request, offset!(io_open_file_slot))
-            && made != 0
-            && file::opened_file(exe, made) != 0;
+            && !made.is_none()
+            && rows::opened_file(exe, made).is_some();
     }
-    file::names_done(names.first, names.second, names.op as u8, result);
-    names.first != 0
+    let (first, second) = (Row::of(names.first), Row::of(names.second));
+    names::names_done(first, second, names.op as u8, result);
+    first.is_some()
 }

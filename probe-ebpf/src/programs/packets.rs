@@ -4,13 +4,15 @@
 //! network namespaces; the same in 5.10 … 7.x. It keeps no packet. Whose a packet is can't be told
 //! here, since a tap's copy knows no socket: TCP connections of the target are in a map, and each
 //! datagram that a task has sent to a resolver is followed by a record, which the probe joins with it
-//! by namespace and port. A program of a few instructions comes before this one on each tap and leaves the number of the
-//! tap's network namespace in `cb[0]`.
+//! by namespace and port. A program of a few instructions comes before this one on each tap and leaves the
+//! number of the tap's network namespace in `cb[0]`.
 
-use super::label;
-use super::process::current_tgid;
-use crate::kernel::sock::{self, AF_INET};
-use crate::maps::{FLOWS, RING, emit, lost, opaque, open, scratch};
+use crate::atomics::{lost, opaque};
+use crate::kernel::sock::{AF_INET, Ends, Sk};
+use crate::maps::{FLOWS, RING, open, value};
+use crate::programs::record;
+use crate::programs::record::Task;
+use crate::scratch::{OF_CALLS, emit, scratch};
 use aya_ebpf::bindings::__sk_buff;
 use aya_ebpf::helpers::generated::{
     bpf_ringbuf_discard, bpf_ringbuf_reserve, bpf_ringbuf_submit, bpf_skb_load_bytes,
@@ -20,6 +22,65 @@ use aya_ebpf::programs::SkBuffContext;
 use procmon_probe_ebpf::abi::{
     EVENT_WIRE, EVENT_WIRE_OWNER, FlowKey, Loss, PORT_DNS, WIRE_PAYLOAD, WireOwner, WirePacket,
 };
+
+/// The current task sends to a resolver by this socket: a datagram counts when the call returns.
+#[inline(always)]
+pub(crate) fn note_resolver(sk: Sk) {
+    if let Some(task) = Task::current() {
+        task.set_resolver(sk);
+    }
+}
+
+/// The current task has sent a datagram to a resolver.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn emit_owner() -> u32 {
+    let Some(task) = Task::current() else {
+        return 0;
+    };
+    let Some(buffer) = scratch(OF_CALLS) else {
+        return 0;
+    };
+    // All of it in the buffer: the stack is deep here.
+    // SAFETY: a buffer that nothing else uses now and that is
+    // larger than both.
+    unsafe {
+        let sk = task.resolver();
+        let owner = buffer.cast::<WireOwner>();
+        let ends = buffer.cast::<Ends>().add(1);
+        core::ptr::write_bytes(ends, 0, 1);
+        sk.ends(&mut *ends);
+        (*owner).local = (*ends).local;
+        (*owner).port = (*ends).local_port;
+        (*owner).version = if (*ends).family == AF_INET { 4 } else { 6 };
+        (*owner).kind = EVENT_WIRE_OWNER;
+        (*owner).exe = task.exe();
+        (*owner).netns = sk.network_namespace();
+        (*owner).tgid = record::current_tgid();
+    }
+    emit(buffer, size_of::<WireOwner>(), Loss::RingWire);
+    0
+}
+
+/// A TCP connection of the target is there: what it begins with may name the other end.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn remember_flow(exe: u32, sk: u64) -> u32 {
+    let sk = Sk::at(sk);
+    if FLOWS.insert(flow_key(sk), exe, 0).is_err() {
+        lost(Loss::Flows);
+    }
+    0
+}
+
+/// A TCP connection of the target is gone.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn forget_flow(sk: u64) -> u32 {
+    let sk = Sk::at(sk);
+    let _ = FLOWS.remove(flow_key(sk));
+    0
+}
 
 /// `ETH_P_IP` and `ETH_P_IPV6`, include/uapi/linux/if_ether.h.
 const ETH_P_IP: u16 = 0x0800;
@@ -41,76 +102,19 @@ const TLS_MAJOR: u8 = 3;
 const CLIENT_HELLO: u8 = 1;
 /// `BPF_RB_NO_WAKEUP`.
 const NO_WAKEUP: u64 = 1;
-
-/// The current task sends to a resolver by this socket: a datagram counts when the call returns.
-#[inline(always)]
-pub(crate) fn asks(sk: u64) {
-    if let Some(record) = label::current() {
-        // SAFETY: a map value of the current task.
-        unsafe { (*record).resolver = sk };
-    }
-}
-
-/// The current task has sent a datagram to a resolver.
-#[unsafe(no_mangle)]
-#[inline(never)]
-pub(crate) extern "C" fn asked() -> u32 {
-    let Some(record) = label::current() else {
-        return 0;
-    };
-    let Some(buffer) = scratch(0) else { return 0 };
-    // All of it in the buffer: the stack is deep here.
-    // SAFETY: a map value of the current task, and a buffer that nothing else uses now and that is
-    // larger than both.
-    unsafe {
-        let sk = (*record).resolver;
-        let owner = buffer.cast::<WireOwner>();
-        let ends = buffer.cast::<sock::Ends>().add(1);
-        core::ptr::write_bytes(ends, 0, 1);
-        sock::ends(sk, &mut *ends);
-        (*owner).local = (*ends).local;
-        (*owner).port = (*ends).local_port;
-        (*owner).version = if (*ends).family == AF_INET { 4 } else { 6 };
-        (*owner).kind = EVENT_WIRE_OWNER;
-        (*owner).exe = (*record).exe;
-        (*owner).netns = sock::network_namespace(sk);
-        (*owner).tgid = current_tgid();
-    }
-    emit(buffer, size_of::<WireOwner>(), Loss::RingWire);
-    0
-}
-
-const _: () = assert!(size_of::<sock::Ends>() >= size_of::<WireOwner>());
+const _: () = assert!(size_of::<Ends>() >= size_of::<WireOwner>());
 
 #[inline(always)]
-fn flow_key(sk: u64) -> FlowKey {
-    let mut ends = sock::Ends::default();
-    sock::ends(sk, &mut ends);
+fn flow_key(sk: Sk) -> FlowKey {
+    let mut ends = Ends::default();
+    sk.ends(&mut ends);
     FlowKey {
-        netns: sock::network_namespace(sk),
+        netns: sk.network_namespace(),
         port: ends.local_port,
         remote_port: ends.remote_port,
         local: ends.local,
         remote: ends.remote,
     }
-}
-
-/// A TCP connection of the target is there: what it begins with may name the other end.
-#[unsafe(no_mangle)]
-#[inline(never)]
-pub(crate) extern "C" fn flows(exe: u32, sk: u64) -> u32 {
-    if FLOWS.insert(flow_key(sk), exe, 0).is_err() {
-        lost(Loss::Flows);
-    }
-    0
-}
-
-/// A TCP connection of the target is gone.
-#[unsafe(no_mangle)]
-#[inline(never)]
-pub(crate) extern "C" fn flowed(sk: u64) -> u32 {
-    let _ = FLOWS.remove(flow_key(sk));
-    0
 }
 
 #[socket_filter]
@@ -305,12 +309,11 @@ fn segment(skb: *mut __sk_buff, layout: &Layout, outgoing: bool) -> Option<Part>
         sequence: u32::from_be_bytes([header[4], header[5], header[6], header[7]]),
         payload,
         length,
-        // SAFETY: a number is copied out of the map.
-        exe: unsafe { FLOWS.get(key) }.copied()?,
+        exe: value(&FLOWS, key)?,
     })
 }
 
-/// What is taken of a packet.
+/// The part of a packet that is taken.
 #[derive(Clone, Copy)]
 struct Part {
     outgoing: bool,

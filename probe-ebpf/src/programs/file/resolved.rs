@@ -8,18 +8,22 @@
 //!
 //! A task may be preempted here, unlike in most tracepoints: nothing of the CPU is relied on.
 
-use super::{file as files, label};
-use crate::kernel::{alone, file, number_copied, path, read, task};
-use crate::maps::{FILES, Scratch, claim, is_mine, offset, open, scratch};
+use crate::kernel::file::Dentry;
+use crate::kernel::hook::{alone, number_copied};
+use crate::kernel::memory::read;
+use crate::kernel::{file, path, task};
+use crate::maps::{FILES, Scratch, offset, open};
+use crate::programs::file::names::{self, KERNEL_NAME};
+use crate::programs::file::rows;
+use crate::programs::record::Task;
+use crate::programs::row::Row;
+use crate::scratch::{OF_FUNCTIONS, claim, is_mine, scratch};
 use aya_ebpf::macros::{fentry, fexit, kprobe, kretprobe};
 use aya_ebpf::programs::{FEntryContext, FExitContext, ProbeContext, RetProbeContext};
 use procmon_probe_ebpf::abi::{
-    CALL_EXEC, CALL_NAME, CALL_OPEN, CALL_RENAME, CALL_UNLINKAT, CallKind, FILE_DELETED,
-    FILE_KEY_ENTRY, FILE_KEY_SETTLED, FileEvent, MAX_ARGV, TASK_OPENED, TASK_PENDING, TaskRecord,
+    Call, CallKind, FILE_DELETED, FILE_KEY_ENTRY, FILE_KEY_SETTLED, FileEvent, MAX_ARGV,
+    TASK_OPENED, TASK_PENDING,
 };
-
-/// The buffer of these programs.
-pub(crate) const SCRATCH: u32 = 2;
 
 /// The programs of one function, of either kind: what is noted of its arguments, by position.
 macro_rules! entry {
@@ -45,14 +49,23 @@ macro_rules! entry {
 }
 
 entry!(f_unlink, k_unlink: (0, 0, 1));
+
 entry!(f_rmdir, k_rmdir: (0, 0, 1));
+
 entry!(f_mkdir, k_mkdir: (0, 0, 1));
+
 entry!(f_mknod, k_mknod: (0, 0, 1));
+
 entry!(f_symlink, k_symlink: (0, 0, 1));
+
 entry!(f_link, k_link: (0, 1, 2));
+
 entry!(f_rename, k_rename: (0, 0, 1), (1, 2, 3));
+
 entry!(f_truncate, k_truncate: (0, 0));
+
 entry!(f_chmod, k_chmod: (0, 0));
+
 entry!(f_chown, k_chown: (0, 0));
 
 /// An argument of a function.
@@ -63,15 +76,12 @@ fn number(ctx: &ProbeContext, position: usize) -> u64 {
 
 /// The record of the current task and what its call does, while one is under way.
 #[inline(always)]
-fn in_call() -> Option<(*mut TaskRecord, CallKind)> {
-    let record = label::of(task::current())?;
-    // SAFETY: a map value of the current task.
-    unsafe {
-        if (*record).in_call == 0 || (*record).flags & TASK_PENDING != 0 {
-            return None;
-        }
-        Some((record, CallKind::from_word((*record).kind)))
+fn in_call() -> Option<(Task, CallKind)> {
+    let task = Task::of(task::current())?;
+    if task.in_call() == 0 || task.flags() & TASK_PENDING != 0 {
+        return None;
     }
+    Some((task, CallKind::from_word(task.kind())))
 }
 
 /// Keeps what `dentry` on the mount of `directory` is, for the first or the second name of the call;
@@ -79,46 +89,44 @@ fn in_call() -> Option<(*mut TaskRecord, CallKind)> {
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn note_name(directory: u64, dentry: u64, place: u32) -> u32 {
-    let Some((record, kind)) = in_call() else {
+    let Some((task, kind)) = in_call() else {
         return 0;
     };
     // Opening and binding make and cut files too; those have their own way to a name.
-    if !matches!(kind.kind, CALL_NAME | CALL_UNLINKAT | CALL_RENAME) {
+    if !matches!(kind.call(), Call::Name | Call::UnlinkAt | Call::Rename) {
         return 0;
     }
     let mount = read(directory, offset!(path_mnt));
-    // SAFETY: a map value of the current task.
-    unsafe {
-        let exe = (*record).exe;
-        if place == 0 {
-            (*record).settled_first = if dentry == 0 {
-                name_row(
-                    exe,
-                    FILE_KEY_SETTLED,
-                    mount,
-                    read(directory, offset!(path_dentry)),
-                )
-            } else {
-                name_row(exe, FILE_KEY_ENTRY, mount, dentry)
-            };
+    let exe = task.exe();
+    if place == 0 {
+        task.set_settled_first(Row::of(if dentry == 0 {
+            name_row(
+                exe,
+                FILE_KEY_SETTLED,
+                mount,
+                read(directory, offset!(path_dentry)),
+            )
         } else {
-            (*record).settled_second = name_row(exe, FILE_KEY_ENTRY, mount, dentry);
-        }
+            name_row(exe, FILE_KEY_ENTRY, mount, dentry)
+        }));
+    } else {
+        task.set_settled_second(Row::of(name_row(exe, FILE_KEY_ENTRY, mount, dentry)));
     }
     0
 }
 
-/// Row plus 1 of an entry of a directory, which need not lead to a file yet, or of its file.
+/// The row of an entry of a directory, which need not lead to a file yet, or of its file.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn name_row(exe: u32, kind: u32, mount: u64, dentry: u64) -> u32 {
-    let parent = file::parent(dentry);
-    let directory = file::dentry_inode(parent);
-    let inode = file::dentry_inode(dentry);
+    let dentry = Dentry::at(dentry);
+    let parent = dentry.parent();
+    let directory = parent.inode();
+    let inode = dentry.inode();
     let number = if kind == FILE_KEY_ENTRY {
         0
     } else {
-        file::number(inode)
+        inode.number()
     };
     let Some(buffer) = mine() else { return 0 };
     // SAFETY: the buffer is this task's as long as it is said to be.
@@ -127,23 +135,23 @@ extern "C" fn name_row(exe: u32, kind: u32, mount: u64, dentry: u64) -> u32 {
         (*key).exe = exe;
         (*key).kind = kind;
         (*key).inode = number;
-        (*key).parent = file::number(directory);
-        (*key).name = file::name_hash(dentry);
+        (*key).parent = directory.number();
+        (*key).name = dentry.name_hash();
         (*key).mount = mount;
-        (*key).above = files::above(parent);
-        (*key).device = file::device(directory);
-        FILES.get(&*key).map_or(0, |row| *row + 1)
+        (*key).above = rows::above(parent.address());
+        (*key).device = directory.device();
+        FILES.get(&*key).map_or(0, |row| *row)
     };
     if row != 0 {
         return if is_mine(buffer) { row } else { 0 };
     }
     let start = size_of::<FileEvent>() as u64;
-    let end = path::names(SCRATCH, start, mount, dentry);
+    let end = path::names(OF_FUNCTIONS, start, mount, dentry.address());
     let event = buffer.cast::<FileEvent>();
     // SAFETY: the buffer is larger than the record, and nothing else uses it.
     unsafe {
         file::meta(inode, dentry, mount, &raw mut (*event).meta);
-        // What is not there yet, or is about to go, has not lost its name.
+        // An entry that is not there yet, or is about to go, has not lost its name.
         (*event).meta.flags &= !FILE_DELETED;
         (*event).meta.flags |= (end >> 32) as u32;
         (*event).name_len = 0;
@@ -152,13 +160,13 @@ extern "C" fn name_row(exe: u32, kind: u32, mount: u64, dentry: u64) -> u32 {
     if !is_mine(buffer) {
         return 0;
     }
-    files::new_file_row(SCRATCH, end)
+    rows::new_file_row(OF_FUNCTIONS, end)
 }
 
 /// Takes the buffer of this CPU.
 #[inline(always)]
 fn mine() -> Option<*mut Scratch> {
-    let buffer = scratch(SCRATCH)?;
+    let buffer = scratch(OF_FUNCTIONS)?;
     claim(buffer);
     Some(buffer)
 }
@@ -180,13 +188,10 @@ fn f_open(ctx: FExitContext) -> i32 {
 #[kprobe]
 fn k_open(ctx: ProbeContext) -> u32 {
     if open()
-        && let Some((record, _)) = in_call()
+        && let Some((task, _)) = in_call()
     {
-        // SAFETY: a map value of the current task.
-        unsafe {
-            (*record).opening_at = number(&ctx, 0) as u32;
-            (*record).opening = number(&ctx, 1);
-        }
+        task.set_opening_at(number(&ctx, 0) as u32);
+        task.set_opening(number(&ctx, 1));
     }
     0
 }
@@ -194,13 +199,11 @@ fn k_open(ctx: ProbeContext) -> u32 {
 #[kretprobe]
 fn k_open_return(ctx: RetProbeContext) -> u32 {
     if open()
-        && let Some((record, _)) = in_call()
+        && let Some((task, _)) = in_call()
     {
-        // SAFETY: a map value of the current task.
-        let (directory, name) = unsafe { ((*record).opening_at, (*record).opening) };
+        let (directory, name) = (task.opening_at(), task.opening());
         if name != 0 {
-            // SAFETY: as above.
-            unsafe { (*record).opening = 0 };
+            task.set_opening(0);
             open_returned(directory, name, ctx.ret());
         }
     }
@@ -211,36 +214,32 @@ fn k_open_return(ctx: RetProbeContext) -> u32 {
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn open_returned(directory: u32, filename: u64, result: u64) -> u32 {
-    let Some((record, kind)) = in_call() else {
+    let Some((task, kind)) = in_call() else {
         return 0;
     };
-    if kind.kind != CALL_OPEN && kind.kind != CALL_EXEC {
+    if !kind.is(Call::Open) && !kind.is(Call::Exec) {
         return 0;
     }
-    // SAFETY: a map value of the current task.
-    unsafe {
-        if (*record).flags & TASK_OPENED != 0 {
-            return 0;
-        }
-        (*record).flags |= TASK_OPENED;
+    if task.flags() & TASK_OPENED != 0 {
+        return 0;
     }
+    task.set_flags(task.flags() | TASK_OPENED);
     if !(-4095..0).contains(&(result as i64)) {
         return 0;
     }
-    // SAFETY: as above.
-    unsafe { (*record).settled_first = copied_name_row((*record).exe, directory, filename) };
+    task.set_settled_first(Row::of(copied_name_row(task.exe(), directory, filename)));
     0
 }
 
-/// Row plus 1 of a name of which the kernel has a copy, as `struct filename`; 0 when it can't be read.
+/// The row of a name of which the kernel has a copy, as `struct filename`; 0 when it can't be read.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub(crate) extern "C" fn copied_name_row(exe: u32, directory: u32, filename: u64) -> u32 {
     let Some(buffer) = mine() else { return 0 };
     let name: u64 = read(filename, offset!(filename_name));
-    let length = files::kernel_name(buffer, name);
+    let length = names::kernel_name(buffer, name);
     if length <= 1 || length > MAX_ARGV as i64 {
         return 0;
     }
-    files::finish_named(exe, directory, length as u64 | files::KERNEL_NAME << 32)
+    names::finish_named(exe, directory, length as u64 | KERNEL_NAME << 32)
 }
