@@ -2,7 +2,8 @@
 //!
 //! One nested cargo, with a target folder of its own, builds `procmon-probe` static on musl with
 //! the toolchain that `PROCMON_BPF_TOOLCHAIN` names (when unset a nightly, see
-//! probe/toolchain.rs), and the eBPF object with it. Where no probe can be built, `PROCMON_PROBE_DIR` names a folder with ready ones:
+//! probe/toolchain.rs), and the eBPF object with it. Where no probe can be built, `PROCMON_PROBE_DIR` names
+//! a folder with ready ones:
 //! `procmon-probe-amd64`, `procmon-probe-arm64`.
 
 use std::path::{Path, PathBuf};

@@ -1,6 +1,6 @@
-//! The built-in rules against real programs: attacks are found by the rule of the right technique, benign work stays
-//! quiet. `tests/rules/*.cases` hold the programs: `### RULE hit|miss`, then a shell script; `### NAME benign` for work
-//! that no rule may call high or critical, and at most one medium.
+//! The built-in rules against real programs: attacks are found by the rule of the right technique, benign
+//! work stays quiet. `tests/rules/*.cases` hold the programs: `### RULE hit|miss`, then a shell script; `###
+//! NAME benign` for work that no rule may call high or critical, and at most one medium.
 #![expect(clippy::unwrap_used, reason = "a panic shows the line")]
 
 use procmon_tests::sandbox::{self, Case};

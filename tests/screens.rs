@@ -257,7 +257,7 @@ fn the_errors_of_bad_documents() {
         ),
         (
             "other_kind",
-            br#"{"apiVersion":"procmon/v1","kind":"Findings"}"#,
+            br#"{"apiVersion":"procmon/v1","kind":"Response"}"#,
         ),
         ("other_object", br#"{"apiVersion":"v1","kind":"Pod"}"#),
         ("binary", b"\x7fELF\x00\x01"),

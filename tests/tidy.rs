@@ -1,15 +1,17 @@
 //! No circle of imports within a crate: whoever reads a file can read what it uses first, and ends somewhere.
 //!
-//! An import is a path that begins with `crate`, `self`, `super` or a module below, in a `use` or elsewhere. What a `mod.rs` or a
-//! `lib.rs` re-exports counts as an import of the file that it comes from. Unit tests at the end of a file do not count.
+//! An import is a path that begins with `crate`, `self`, `super` or a module below, in a `use` or elsewhere.
+//! A re-export of a `mod.rs` or a `lib.rs` counts as an import of the file that it comes from. Unit tests at
+//! the end of a file do not count.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Command;
 
-/// Files that lie in a circle today, by the `src` folder of their crate. A number here can only become smaller.
+/// Files that lie in a circle today, by the `src` folder of their crate. A number here can only become
+/// smaller.
 const KNOTTED: &[(&str, usize)] = &[
-    ("kubectl-procmon/src", 24),
+    ("kubectl-procmon/src", 18),
     ("probe/src", 19),
     ("profile/src", 24),
 ];
@@ -92,8 +94,8 @@ fn code_of(text: &str) -> String {
     code
 }
 
-/// Every path that begins with `crate`, `self`, `super` or a module below, trees of a `use` unfolded; and whether it is
-/// re-exported.
+/// Every path that begins with `crate`, `self`, `super` or a module below, trees of a `use` unfolded; and
+/// whether it is re-exported.
 fn paths(code: &str) -> Vec<(Vec<String>, bool)> {
     let mut found = Vec::new();
     let bytes = code.as_bytes();

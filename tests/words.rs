@@ -30,11 +30,9 @@ enum Rule {
 
 /// Faults that are left, by the first folder of their path.
 const LEFT: &[(&str, Rule, usize)] = &[
-    ("kubectl-procmon", Rule::Width, 8),
-    ("kubectl-procmon", Rule::Opening, 90),
-    ("kubectl-procmon", Rule::Banned, 15),
-    ("probe", Rule::Width, 29),
-    ("probe", Rule::Opening, 91),
+    ("kubectl-procmon", Rule::Opening, 49),
+    ("kubectl-procmon", Rule::Banned, 7),
+    ("probe", Rule::Opening, 74),
     ("probe", Rule::Banned, 12),
     ("probe-ebpf", Rule::Opening, 12),
     ("probe-ebpf", Rule::Banned, 14),
@@ -42,15 +40,17 @@ const LEFT: &[(&str, Rule, usize)] = &[
 
 /// Files `mod.rs` that hold items of their own.
 const WITH_ITEMS: &[&str] = &[
-    "kubectl-procmon/src/cluster/mod.rs",
+    "kubectl-procmon/src/commands/baseline/mod.rs",
     "kubectl-procmon/src/commands/mod.rs",
     "kubectl-procmon/src/render/drift/mod.rs",
     "kubectl-procmon/src/render/mod.rs",
     "kubectl-procmon/src/render/table/mod.rs",
     "probe/src/drain/mod.rs",
+    "probe/src/emit/mod.rs",
     "probe/src/node/mod.rs",
     "probe/src/node/reader/mod.rs",
     "probe/src/sentinel/mod.rs",
+    "probe/src/summarize/mod.rs",
     "profile/src/baseline/mod.rs",
     "profile/src/diff/mod.rs",
     "profile/src/judge/mod.rs",

@@ -1,5 +1,5 @@
-//! Which signals the caller of this program has the kernel ignore: a command that is profiled gets them as it would
-//! without us. They are looked at before `main`, since Rust's runtime changes one of them.
+//! Which signals the caller of this program has the kernel ignore: a command that is profiled gets them as
+//! it would without us. They are looked at before `main`, since Rust's runtime changes one of them.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

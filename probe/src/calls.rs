@@ -314,9 +314,9 @@ mod tests {
         assert_eq!(table[90].kind, 0);
     }
 
-    /// Calls that change no content of a file and move none between processes or machines. A call that is new to the
-    /// tables stands in none of the lists: whoever adds it decides in which it belongs, so that no profile is `complete`
-    /// although something was not asked.
+    /// Calls that change no content of a file and move none between processes or machines. A call that is
+    /// new to the tables stands in none of the lists: whoever adds it decides in which it belongs, so that
+    /// no profile is `complete` although something was not asked.
     const WITHOUT_CONTENT: &str = "
         _sysctl access add_key adjtimex afs_syscall alarm arch_prctl cachestat capget chdir chroot
         clock_adjtime clock_getres clock_gettime clock_nanosleep clock_settime close close_range

@@ -62,8 +62,8 @@ impl Capture {
                 }
             }
         }
-        // Slot 0 is no task's, row 0 stands for none; slot 0 of executables is for those that found none, slot 0 of
-        // containers is the sentinel's.
+        // Slot 0 is no task's, row 0 stands for none; slot 0 of executables is for those that found none,
+        // slot 0 of containers is the sentinel's.
         self.fill_pool("FREE_TASKS", 1, self.limits.tasks + 1)?;
         self.fill_pool("FREE_EXES", 1, MAX_EXES)?;
         self.fill_pool("FREE_CONTAINERS", 1, MAX_CONTAINERS)?;
@@ -148,8 +148,8 @@ impl Capture {
         Ok(all)
     }
 
-    /// Runs the iterator of descriptors once, until a time of the monotonic clock; `each` gets what it writes, of the
-    /// size of a `HeldSocket`. False: it did not come to the end.
+    /// Runs the iterator of descriptors once, until a time of the monotonic clock; `each` gets what it
+    /// writes, of the size of a `HeldSocket`. False: it did not come to the end.
     pub(crate) fn list_files(&mut self, end_ns: u64, each: impl FnMut(&[u8])) -> Result<bool> {
         self.iterate(SCAN_FILES, end_ns, size_of::<HeldSocket>(), each)
     }

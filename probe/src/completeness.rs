@@ -6,7 +6,8 @@ use procmon_profile::model::{Dimension, DimensionCompleteness, DimensionState, H
 use procmon_profile::text::Text;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Says how far the rows of each dimension can be relied on. `unsent` are rows that found no room in the stream, and rows that were cut;
+/// Says how far the rows of each dimension can be relied on. `unsent` are rows that found no room in the
+/// stream, and rows that were cut;
 /// `cut` says why the window was ended before its time.
 #[expect(clippy::too_many_lines, reason = "one step per reason")]
 pub(crate) fn completeness(

@@ -10,8 +10,8 @@ use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// The window ends when less memory than this is left in the probe's cgroup: what the report itself needs, that is
-/// the chunks (as many bytes as the stream), one chunk in the making, and the tables of counts.
+/// The window ends when less memory than this is left in the probe's cgroup: what the report itself needs,
+/// that is the chunks (as many bytes as the stream), one chunk in the making, and the tables of counts.
 const REPORT_BYTES: u64 = 28 << 20;
 
 /// How often programs ran, and how often the kernel skipped them.
@@ -110,8 +110,9 @@ struct Limit {
     bytes: u64,
 }
 
-/// Names of a cgroup's files: limit and usage; in memory.stat, what processes hold. The rest of the usage, but for
-/// maps, the kernel takes back: files, and what it remembers of names in /proc, which v1 does not tell apart.
+/// Names of a cgroup's files: limit and usage; in memory.stat, what processes hold. The rest of the usage,
+/// but for maps, the kernel takes back: files, and what it remembers of names in /proc, which v1 does not
+/// tell apart.
 #[derive(Clone, Copy)]
 struct MemoryFiles {
     root: &'static str,

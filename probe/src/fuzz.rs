@@ -94,7 +94,8 @@ pub fn names(bytes: &[u8]) {
     }
 }
 
-/// A question behind its length, and answers: the probe and the child that reads for it send each other these.
+/// A question behind its length, and answers: the probe and the child that reads for it send each other
+/// these.
 ///
 /// # Panics
 /// When a question or an answer is not read as it was written.

@@ -14,7 +14,8 @@ pub(crate) struct Wanted {
     pub(crate) id: &'static str,
     /// Needed only where labels follow cgroups.
     pub(crate) cgroup_only: bool,
-    /// The dimensions that are incomplete without it, and whether all of each is missing. Empty: it only adds facts.
+    /// The dimensions that are incomplete without it, and whether all of each is missing. Empty: it only
+    /// adds facts.
     pub(crate) without: &'static [(Dimension, bool)],
     /// Best first.
     pub(crate) alternatives: &'static [Alternative],

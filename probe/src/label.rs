@@ -42,7 +42,8 @@ pub(crate) struct Slots {
     /// Pod UID by the inode number of its cgroup.
     pub(crate) pods: BTreeMap<u64, String>,
     known: HashSet<u64>,
-    /// Processes of the target that the iterator does not reach: they are in no PID namespace that /proc shows.
+    /// Processes of the target that the iterator does not reach: they are in no PID namespace that /proc
+    /// shows.
     pub(crate) out_of_reach: u64,
 }
 

@@ -1,6 +1,6 @@
-//! Sockets that wait for others, as the target's descriptors lead to them: when the window opens, and when it has
-//! closed. The kernel says of each what a hook within the window would say, so that a listener has one name
-//! whether or not its beginning was seen.
+//! Sockets that wait for others, as the target's descriptors lead to them: when the window opens, and when
+//! it has closed. The kernel says of each what a hook within the window would say, so that a listener has
+//! one name whether or not its beginning was seen.
 
 use crate::capture::Capture;
 use crate::sys;

@@ -1,5 +1,5 @@
-//! The loader: sizes, layouts and tables before the programs are loaded, then each hook by the first alternative that
-//! works.
+//! The loader: sizes, layouts and tables before the programs are loaded, then each hook by the first
+//! alternative that works.
 
 use crate::btf::Btf as Layouts;
 use crate::capture::{Capture, SCAN, SCAN_FILES, SETTLE};

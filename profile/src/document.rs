@@ -73,7 +73,7 @@ pub enum Content {
     Baseline(Box<Baseline>),
     /// How one differs from the other.
     Drift(Box<Drift>),
-    /// What rules say of a profile.
+    /// The findings of rules about a profile.
     Findings(Box<Findings>),
 }
 

@@ -221,7 +221,7 @@ fn not_written_out(function: &str) -> ExecutionError {
     }
 }
 
-/// What the patterns of expressions are compiled to.
+/// The patterns of expressions, compiled.
 #[derive(Default)]
 struct Compiled {
     regexes: HashMap<String, Regex>,
@@ -284,7 +284,7 @@ impl Compiled {
 pub struct Condition<T> {
     about: PhantomData<fn(&T)>,
     expression: Expression,
-    /// What every row's evaluation shares.
+    /// Shared by the evaluations of all rows.
     functions: Functions,
 }
 

@@ -1,5 +1,5 @@
-//! The built-in rules as a whole: what docs/rules.md says of them, what a large profile costs, and what hostile rules
-//! and profiles can't do.
+//! The built-in rules as a whole: what docs/rules.md says of them, what a large profile costs, and what
+//! hostile rules and profiles can't do.
 
 use procmon_profile::model::{
     Container, Direction, File, FileOperation, Network, Process, Profile, Protocol, Remote,
@@ -104,8 +104,8 @@ fn bad_rules_are_refused_with_the_place_of_the_fault() {
     let loops = "file.is.all(a, file.is.all(b, a == b))";
     for (field, value, said) in [
         ("id", "Own Rule", "`id` is not lower-case words"),
-        ("severity", "bad", "severity"),
-        ("about", "thing", "about"),
+        ("severity", "bad", "unknown variant `bad`"),
+        ("about", "thing", "unknown variant `thing`"),
         ("when", "file.path ==", "`when`"),
         ("when", "fil.path == 'x'", "rows have no `fil`"),
         ("when", "nosuch(file.path)", ""),

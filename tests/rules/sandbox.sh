@@ -1,6 +1,7 @@
 #!/bin/sh
-# sandbox.sh FOLDER CGROUP: reads one line, then runs FOLDER/case as a container runs its program: with a root of its own
-# over this machine's, namespaces of its own, and the capabilities that runtimes give. With FOLDER/privileged it keeps all.
+# sandbox.sh FOLDER CGROUP: reads one line, then runs FOLDER/case as a container runs its program: with a root
+# of its own over this machine's, namespaces of its own, and the capabilities that runtimes give. With
+# FOLDER/privileged it keeps all.
 set -e
 # shellcheck disable=SC2016 # the inner shell expands
 exec unshare --mount --pid --net --ipc --uts --cgroup --fork --kill-child --propagation private sh -ec '

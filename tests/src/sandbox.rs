@@ -1,5 +1,5 @@
-//! Programs that run as containers do, all in one window: each has a cgroup as the kubelet makes them, a root of its
-//! own, namespaces of its own, and a network that ends at itself.
+//! Programs that run as containers do, all in one window: each has a cgroup as the kubelet makes them, a
+//! root of its own, namespaces of its own, and a network that ends at itself.
 
 use crate::capture;
 use crate::process;
@@ -8,10 +8,13 @@ use serde_json::Value;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+/// Windows of this process so far: each has cgroups of its own.
+static WINDOWS: AtomicUsize = AtomicUsize::new(0);
 /// Cases of one window end within this time.
-const MAX_WINDOW: Duration = Duration::from_secs(120);
+const MAX_WINDOW: Duration = Duration::from_mins(2);
 
 /// One program to run.
 #[derive(Clone, Debug)]
@@ -39,7 +42,8 @@ pub fn run(script: &Path, cases: &[Case]) -> (Value, Vec<usize>) {
         .prefix("procmon-sandbox-")
         .tempdir_in(disk())
         .expect("a folder");
-    let top = hierarchy().join(format!("procmon-test-{}", std::process::id()));
+    let window = WINDOWS.fetch_add(1, Ordering::Relaxed);
+    let top = hierarchy().join(format!("procmon-test-{}-{window}", std::process::id()));
     let mut sandboxes: Vec<Sandbox> = cases
         .iter()
         .enumerate()
@@ -48,7 +52,7 @@ pub fn run(script: &Path, cases: &[Case]) -> (Value, Vec<usize>) {
                 script,
                 &folder.path().join(number.to_string()),
                 &top,
-                number,
+                (window << 16) + number,
                 case,
             )
         })

@@ -13,10 +13,11 @@ use procmon_profile::model::{Drift, Findings, Profile};
 use procmon_profile::rules::{Against, check};
 use std::path::PathBuf;
 
-/// Judge a profile, or what a target does now, by rules: what is suspicious, how bad, where the proof is, what to do
+/// Judge a profile, or what a target does now, by rules: what is suspicious, how bad, where the proof is,
+/// what to do
 ///
-/// PROFILE is a file, `-` for standard input, or a target such as `deploy/web`, which is then profiled. Rules that could
-/// not be judged in the window are listed: no finding of theirs means nothing.
+/// PROFILE is a file, `-` for standard input, or a target such as `deploy/web`, which is then profiled.
+/// Rules that could not be judged in the window are listed: no finding of theirs means nothing.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   kubectl procmon check p.json

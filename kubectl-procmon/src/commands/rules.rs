@@ -20,8 +20,8 @@ const MAX_BYTES: u64 = (1 << 20) + 1;
 
 /// List, explain and test the rules of `check`
 ///
-/// A rule is a YAML file: a condition in CEL about one row of a profile, what it means, and what to do. The words that
-/// conditions use (`'shell' in process.is`) are listed by `rules explain words`.
+/// A rule is a YAML file: a condition in CEL about one row of a profile, what it means, and what to do. The
+/// words that conditions use (`'shell' in process.is`) are listed by `rules explain words`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   kubectl procmon rules list

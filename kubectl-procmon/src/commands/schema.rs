@@ -20,7 +20,7 @@ enum Kind {
     Baseline,
     /// How one differs from the other
     Drift,
-    /// What rules say of a profile
+    /// The findings of rules about a profile
     Findings,
 }
 

@@ -31,7 +31,8 @@ pub(crate) struct Args {
     /// The recorded stream of a probe; may be given for each node
     #[arg(long, value_name = "FILE")]
     frames: Vec<PathBuf>,
-    /// Form of the result: a Profile has name, a Drift and Findings have markdown, sarif and junit, each has the others
+    /// Form of the result: a Profile has name, a Drift and Findings have markdown, sarif and junit, each has
+    /// the others
     #[arg(short = 'o', long, value_enum, default_value_t = Format::Table, value_name = "FORMAT")]
     output: Format,
     #[command(flatten)]

@@ -55,7 +55,8 @@ fn queue(name: &[u8]) -> Vec<u8> {
 }
 
 impl FileSample {
-    /// Reads a record of the ring buffer. Also the path, as it was given where the reader was asked where it leads.
+    /// Reads a record of the ring buffer. Also the path, as it was given where the reader was asked where it
+    /// leads.
     pub(crate) fn new(
         bytes: &[u8],
         exes: &HashMap<u32, Exe>,

@@ -185,8 +185,8 @@ impl Drained {
         self.names.close(sys::monotonic_ns());
     }
 
-    /// Reads the counts of peers and of rare operations, after those that records of tasks held were settled. Files have
-    /// too many: see [`FileSample::counts`].
+    /// Reads the counts of peers and of rare operations, after those that records of tasks held were
+    /// settled. Files have too many: see [`FileSample::counts`].
     pub(crate) fn count(&mut self, capture: &Capture) -> Result<()> {
         network::count(capture, &mut self.peers)?;
         event::count(capture, &mut self.rare)

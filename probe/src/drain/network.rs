@@ -58,7 +58,8 @@ impl PeerSample {
         (event.netns, key)
     }
 
-    /// Its name is one that the kernel has made: `@` and five hexadecimal digits, as bind does when no name is given.
+    /// Its name is one that the kernel has made: `@` and five hexadecimal digits, as bind does when no name
+    /// is given.
     pub(crate) fn is_autobound(&self) -> bool {
         self.event.path_len == 6
             && self.event.path[1..6]

@@ -508,8 +508,8 @@ impl Processes {
     }
 }
 
-/// The places of processes, parents before their children. Parents that go in a circle, as when a process id was
-/// used again meanwhile, come last.
+/// The places of processes, parents before their children. Parents that go in a circle, as when a process id
+/// was used again meanwhile, come last.
 fn from_the_roots(found: &[Option<(ProcessEvent, Ticket)>]) -> Vec<usize> {
     let events = || found.iter().flatten().map(|(event, _)| event).enumerate();
     let tgids: HashSet<u32> = events().map(|(_, event)| event.tgid).collect();

@@ -34,8 +34,8 @@ pub(crate) struct Output {
 }
 
 impl Output {
-    /// Frames into a file, until some time after the probe's own deadline; chunks are sealed where the session
-    /// has a key.
+    /// Frames into a file, until some time after the probe's own deadline; chunks are sealed where the
+    /// session has a key.
     pub(crate) fn new(file: File, deadline_seconds: Option<f64>, sealer: Option<Sealer>) -> Self {
         let give_up_ns = deadline_seconds
             .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())

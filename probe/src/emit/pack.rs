@@ -6,8 +6,8 @@ use procmon_profile::model::{Container, Dimension};
 use procmon_profile::wire::Chunks;
 use std::collections::BTreeMap;
 
-/// Bytes of the stream that the files get in any case: so many for each of their rows and a container's first chunk,
-/// at most so many in all.
+/// Bytes of the stream that the files get in any case: so many for each of their rows and a container's
+/// first chunk, at most so many in all.
 const FILE_ROOM: usize = 96;
 const FILES_FIRST_ROOM: usize = 16 << 10;
 const FILES_ROOM: usize = 2 << 20;
@@ -89,8 +89,8 @@ fn sizes(slots: &[u32], of_rows: &mut dyn Iterator<Item = u32>) -> Vec<usize> {
     sizes
 }
 
-/// Shares a room of the stream among containers, those with the fewest rows first: what they leave goes to the others,
-/// so that no container takes the room of another. `sizes` are numbers of rows.
+/// Shares a room of the stream among containers, those with the fewest rows first: what they leave goes to
+/// the others, so that no container takes the room of another. `sizes` are numbers of rows.
 fn fairly(
     chunks: &mut Chunks,
     room: usize,

@@ -53,7 +53,8 @@ pub(crate) struct Node {
     pub(crate) reader: Reader,
     /// command lines, which no flood of names may keep waiting.
     pub(crate) lines: Reader,
-    /// Titles, which a process can hold up, too: those of processes that come in from outside must not wait for them.
+    /// Titles, which a process can hold up, too: those of processes that come in from outside must not wait
+    /// for them.
     pub(crate) titles: Reader,
     started_ns: u64,
     mounts_ns: u64,

@@ -1,5 +1,5 @@
-//! Names that processes gave, to paths: each part is looked at as the kernel does it, by descriptors, so that a
-//! name takes time in proportion to its length.
+//! Names that processes gave, to paths: each part is looked at as the kernel does it, by descriptors, so
+//! that a name takes time in proportion to its length.
 
 use crate::sys;
 use rustix::fs::{Mode, OFlags, ResolveFlags, openat, openat2, readlinkat};
@@ -9,7 +9,8 @@ use std::os::fd::{AsFd as _, OwnedFd};
 const MAX_LINKS: usize = 40;
 /// Parts that are looked at one by one in one name.
 const MAX_PARTS: usize = 64;
-/// CPU time that one name may take, and parts that it always has: on a slow machine the first ones read the program.
+/// CPU time that one name may take, and parts that it always has: on a slow machine the first ones read the
+/// program.
 const MAX_NS: u64 = 5_000_000;
 const LEAST_PARTS: usize = 16;
 
@@ -33,8 +34,8 @@ pub(crate) trait Tree {
     fn top(&mut self);
 }
 
-/// The path that a name leads to from a directory, whose own path has no links. What does not exist is taken as
-/// it stands. None: the name has too many parts, or took too long.
+/// The path that a name leads to from a directory, whose own path has no links. What does not exist is taken
+/// as it stands. None: the name has too many parts, or took too long.
 pub(crate) fn walk(
     start: &[u8],
     name: &[u8],

@@ -511,8 +511,8 @@ impl Names {
             .retain(|(_, _, flow)| age(flow.since_ns) < IDLE_AFTER);
     }
 
-    /// The window has closed: what was asked stays without an answer. Packets of datagrams that were sent just before
-    /// may come later: they are not of the window.
+    /// The window has closed: what was asked stays without an answer. Packets of datagrams that were sent
+    /// just before may come later: they are not of the window.
     pub(crate) fn close(&mut self, now_ns: u64) {
         let is_late = |claim: &&Claim| {
             Duration::from_nanos(now_ns.saturating_sub(claim.since_ns)) >= SENT_BEFORE

@@ -28,8 +28,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(1);
 /// What it asks: the root's address, recursion not desired.
 const QUESTION: [u8; 17] = [0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 1];
 
-/// The sentinel writes this to nowhere by a ring. It is longer than by a call: a row with more bytes proves the ring,
-/// also where the call was not seen.
+/// The sentinel writes this to nowhere by a ring. It is longer than by a call: a row with more bytes proves
+/// the ring, also where the call was not seen.
 const RING_SENTENCE: &[u8] = b"sentinel by a ring";
 const _: () = assert!(RING_SENTENCE.len() > SENTENCE.len());
 /// Bits of the exit code of a sentinel: it found no place for files; it may make no ring.

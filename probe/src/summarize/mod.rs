@@ -1,5 +1,5 @@
-//! Samples and what the node knows, to parts of a Profile: one file for each family. Pure: nothing here reads a map,
-//! a file or a clock, or packs a row.
+//! Samples and what the node knows, to parts of a Profile: one file for each family. Pure: nothing here
+//! reads a map, a file or a clock, or packs a row.
 
 mod capability;
 mod coverage;

@@ -53,8 +53,8 @@ impl ProcessRows<'_> {
             .map(|(image, ..)| images[*image].container)
     }
 
-    /// The id of the row that stands for an image. A forked stage that only executed something else has no row: its
-    /// parent stands in.
+    /// The id of the row that stands for an image. A forked stage that only executed something else has no
+    /// row: its parent stands in.
     pub(super) fn id_of(&self, image: Option<usize>) -> Option<&Text> {
         let table = &self.facts.drained.processes;
         let mut image = image;

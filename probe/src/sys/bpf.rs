@@ -1,4 +1,5 @@
-//! Programs of the kernel: loading and attaching those that aya does not, statistics, and the records that programs write.
+//! Programs of the kernel: loading and attaching those that aya does not, statistics, and the records that
+//! programs write.
 
 use super::files::made;
 use std::ffi::CString;

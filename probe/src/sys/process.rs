@@ -7,8 +7,8 @@ use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsRawFd as _, OwnedFd};
 
-/// This process ends with its parent, and by nothing else that a terminal or a runtime sends. It is the first to go
-/// when memory is short.
+/// This process ends with its parent, and by nothing else that a terminal or a runtime sends. It is the
+/// first to go when memory is short.
 pub(crate) fn end_with_parent() {
     // SAFETY: takes numbers, and a name that is a constant.
     unsafe {
@@ -62,8 +62,9 @@ fn next_error(errors: &mut std::fs::File) -> io::Result<i32> {
     Ok(i32::from_ne_bytes(errno))
 }
 
-/// Forks a child, waits until it has become this user, and holds it. Once it is released, it executes the first
-/// of the programs that it can, as execvp(3) does. Its standard output can be replaced. It ignores the signals of
+/// Forks a child, waits until it has become this user, and holds it. Once it is released, it executes the
+/// first of the programs that it can, as execvp(3) does. Its standard output can be replaced. It ignores the
+/// signals of
 /// `ignored`, bit N - 1 for signal N.
 pub(crate) fn spawn_held(
     programs: &[CString],

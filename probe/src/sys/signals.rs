@@ -42,9 +42,9 @@ extern "C" fn on_stop(signal: libc::c_int, info: *mut libc::siginfo_t, _: *mut l
     }
 }
 
-/// From now on every signal that can be caught only asks to stop, and a closed pipe is an error: an image names the
-/// signal that ends its containers. `all` is false where a person's terminal sends signals too: those of
-/// job control, and those that are ignored already, are left alone then.
+/// From now on every signal that can be caught only asks to stop, and a closed pipe is an error: an image
+/// names the signal that ends its containers. `all` is false where a person's terminal sends signals too:
+/// those of job control, and those that are ignored already, are left alone then.
 pub(crate) fn catch_signals(all: bool) {
     for signal in 1..=libc::SIGRTMAX() {
         // SAFETY: all-zero is a valid sigaction, pointers are to locals, the handler only adds to an
@@ -78,12 +78,12 @@ pub(crate) fn forget_urgent() {
     URGENT.store(0, Ordering::Relaxed);
 }
 
-/// Signals whose handling this program and its caller's runtime have changed; the last two are the C library's, which
-/// ignores them in what it spawns. All others are handed on as they came.
+/// Signals whose handling this program and its caller's runtime have changed; the last two are the C
+/// library's, which ignores them in what it spawns. All others are handed on as they came.
 pub(super) const CHANGED: [libc::c_int; 5] = [libc::SIGINT, libc::SIGTERM, libc::SIGPIPE, 32, 33];
 
-/// Has the kernel ignore a signal, or treat it as it does by default. By the kernel's own call: that of the C library
-/// refuses its own signals.
+/// Has the kernel ignore a signal, or treat it as it does by default. By the kernel's own call: that of the
+/// C library refuses its own signals.
 pub(super) unsafe fn set_handler(signal: libc::c_int, ignore: bool) {
     let handler = if ignore { libc::SIG_IGN } else { libc::SIG_DFL };
     // struct sigaction of the kernel: handler, flags, on some machines a restorer, eight bytes of a mask.

@@ -1,12 +1,12 @@
-//! Classes: the words by which rules speak of programs, files and peers. Each table is a text beside this file:
-//! one line a class, its cells separated by tabs.
+//! Classes: the words by which rules speak of programs, files and peers. Each table is a text beside this
+//! file: one line a class, its cells separated by tabs.
 
 /// One class.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Class {
     /// The word that rules use.
     pub name: &'static str,
-    /// What it means.
+    /// Its meaning.
     pub meaning: &'static str,
     /// Patterns, separated by spaces.
     patterns: &'static str,
@@ -15,7 +15,7 @@ pub struct Class {
 }
 
 impl Class {
-    /// What is called so: names of programs, patterns of paths, domains or ports.
+    /// Its members: names of programs, patterns of paths, domains or ports.
     pub fn patterns(&self) -> impl Iterator<Item = &'static str> {
         self.patterns.split(' ')
     }

@@ -1,5 +1,5 @@
-//! Classes of files, by their path. A pattern that begins with `**` holds below any mount: the node's files have
-//! other paths in a container.
+//! Classes of files, by their path. A pattern that begins with `**` holds below any mount: the node's files
+//! have other paths in a container.
 
 use super::class::{Class, table};
 use globset::{Candidate, GlobBuilder, GlobSet, GlobSetBuilder};

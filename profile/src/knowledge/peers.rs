@@ -75,8 +75,8 @@ pub(crate) fn port_classes(port: u32) -> &'static [&'static str] {
     BY_PORT.get(&port).map_or(&[], Vec::as_slice)
 }
 
-/// What an address is: `metadata`, and one of `loopback`, `link-local`, `multicast`, `private` (RFC 1918, 4193 and
-/// 6598) and `public`.
+/// The classes of an address: `metadata`, and one of `loopback`, `link-local`, `multicast`, `private` (RFC
+/// 1918, 4193 and 6598) and `public`.
 pub(crate) fn address_classes(address: &str) -> Vec<&'static str> {
     let mut classes = Vec::new();
     if is_metadata(address) {

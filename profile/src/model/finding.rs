@@ -5,7 +5,7 @@ use crate::text::Text;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// What rules say of one Profile.
+/// The findings of rules about one Profile.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -47,7 +47,7 @@ pub enum FindingsKind {
 pub struct JudgedProfile {
     /// Id of the session.
     pub session: Text,
-    /// What was profiled.
+    /// The target of the session.
     pub target: Target,
     /// When the window began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -80,7 +80,7 @@ pub enum Confidence {
     High,
 }
 
-/// What one rule says of one program or process.
+/// A statement of one rule about one program or process.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -128,7 +128,7 @@ pub struct Finding {
     /// Benign work that looks the same.
     #[serde(default, skip_serializing_if = "str::is_empty")]
     pub benign: Text,
-    /// What to do next: commands and decisions.
+    /// The next steps: commands and decisions.
     #[serde(default, deserialize_with = "crate::bounds::entries")]
     pub next: Vec<Text>,
 }
@@ -146,7 +146,7 @@ pub struct Incident {
     /// Ids of the findings.
     #[serde(deserialize_with = "crate::bounds::rows")]
     pub findings: Vec<Text>,
-    /// What happened, the earliest first.
+    /// The findings in time, the earliest first.
     #[serde(deserialize_with = "crate::bounds::rows")]
     pub timeline: Vec<Moment>,
 }
@@ -162,7 +162,7 @@ pub struct Moment {
     pub finding: Text,
     /// The tactic of MITRE ATT&CK that it serves.
     pub tactic: Text,
-    /// What happened.
+    /// The message of the finding.
     pub message: Text,
 }
 

@@ -61,7 +61,8 @@ pub struct Process {
     pub namespaces: BTreeMap<Text, NamespaceOwner>,
     /// How it came into the container.
     pub origin: Origin,
-    /// Kinds of standard input, output and error: `terminal`, `pipe`, `fifo`, `file`, `null`, `tcp`, `udp`, `unix`,
+    /// Kinds of standard input, output and error: `terminal`, `pipe`, `fifo`, `file`, `null`, `tcp`, `udp`,
+    /// `unix`,
     /// `other` or `closed`. Absent where the capture does not tell. Since schema 1.3.
     #[serde(
         default,

@@ -63,7 +63,7 @@ fn run(case: &Case, wanted: bool, catalogue: &Catalogue) -> Outcome {
             outcome.found = messages
                 .map(|finding| finding.message.to_string())
                 .collect();
-            // A case leaves out what does not matter: that a fact is not known is no error of it.
+            // A case leaves out what does not matter: that a fact is not known is not an error of it.
             outcome.error = findings
                 .not_judged
                 .first()

@@ -191,7 +191,7 @@ impl Compiled {
     }
 }
 
-/// What every field of a rule has to be.
+/// Checks the fields of a rule that YAML cannot check.
 fn check_fields(rule: &Rule) -> Result<(), RuleError> {
     let wrong = |field: &'static str, reason: &str| {
         Err(RuleError::Field {

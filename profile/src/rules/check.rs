@@ -17,7 +17,7 @@ const MAX_EVIDENCE: usize = 16;
 /// Findings of one rule in one container that are told.
 const MAX_FINDINGS: usize = 50;
 
-/// What the findings are judged against.
+/// The baseline that findings are judged against.
 #[derive(Clone, Copy, Debug)]
 pub struct Against<'a> {
     /// Name of the baseline.

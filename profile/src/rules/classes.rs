@@ -3,7 +3,7 @@
 use crate::knowledge::class::Class;
 use crate::knowledge::{files, peers, programs};
 
-/// What a class is about.
+/// The subject of a class.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// `process.is`, `program.is`: by the name of a program.

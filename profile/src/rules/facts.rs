@@ -1,4 +1,5 @@
-//! What conditions can ask of a container beyond its rows: names, classes, descent, and what was done to a path.
+//! Facts that conditions can ask of a container beyond its rows: names, classes, descent, and what was done
+//! to a path.
 
 use super::program::Program;
 use crate::knowledge::{base_name, files, programs};
@@ -23,7 +24,7 @@ pub(super) struct Facts<'a> {
     pub(super) index: usize,
     /// In the order of the rows.
     pub(super) processes: Vec<ProcessFacts<'a>>,
-    /// By path of the executable.
+    /// All programs, by path of the executable.
     pub(super) programs: BTreeMap<&'a str, Program<'a>>,
     paths: HashMap<&'a str, PathFacts>,
     /// The container, as conditions see it: made once.
@@ -41,7 +42,7 @@ pub(super) struct ProcessFacts<'a> {
     children: Vec<usize>,
 }
 
-/// What was done to a path, by whomever of the container.
+/// The operations on a path, by any program of the container.
 #[derive(Clone, Copy, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 struct PathFacts {
@@ -127,7 +128,7 @@ impl<'a> Facts<'a> {
         top
     }
 
-    /// What was done to a path.
+    /// The operations on a path, as conditions see them.
     fn path(&self, path: &str) -> Json {
         let facts = self.paths.get(path).copied().unwrap_or_default();
         json!({
@@ -347,7 +348,7 @@ fn text<'t>(arguments: impl Iterator<Item = &'t str>) -> String {
     text
 }
 
-/// What an interpreter is given to run: code on its command line, or the path of a script.
+/// The text that an interpreter runs: code on its command line, or the path of a script.
 fn interpreted<T: AsRef<str>>(argv: &[T], is_shell: bool) -> (Option<&str>, Option<&str>) {
     let mut arguments = argv.iter().map(AsRef::as_ref).skip(1).peekable();
     while let Some(argument) = arguments.next() {

@@ -3,8 +3,8 @@
 use crate::model::{Finding, Incident, Moment, Severity};
 use std::collections::BTreeMap;
 
-/// The tactic of MITRE ATT&CK that a technique serves first, by the technique's number: attack.mitre.org, Enterprise
-/// and Containers matrices. In the order of the matrix.
+/// The tactic of MITRE ATT&CK that a technique serves first, by the technique's number: attack.mitre.org,
+/// Enterprise and Containers matrices. In the order of the matrix.
 const TACTICS: [(&str, &[u16]); 12] = [
     ("initial access", &[1190, 1078, 1133, 1195, 1566]),
     (
@@ -64,8 +64,8 @@ fn tactic(techniques: &[crate::text::Text]) -> &'static str {
         .map_or("other", |(tactic, _)| tactic)
 }
 
-/// Joins findings of one tree of one container into incidents. `trees`: for each finding its container, and the
-/// topmost process below the container's first one.
+/// Joins findings of one tree of one container into incidents. `trees`: for each finding its container, and
+/// the topmost process below the container's first one.
 pub(super) fn join(findings: &mut [Finding], trees: &[(usize, Option<usize>)]) -> Vec<Incident> {
     let mut groups: BTreeMap<(usize, usize), Vec<usize>> = BTreeMap::new();
     for (place, (container, tree)) in trees.iter().enumerate() {

@@ -1,6 +1,6 @@
-//! Rules: what of a Profile is suspicious. A rule is data (`profile/rules/ID.yaml`): a condition in CEL over one
-//! row of the document, what it means, and what to do. The words that conditions use for programs, files and
-//! peers come from `knowledge`.
+//! Rules: what of a Profile is suspicious. A rule is data (`profile/rules/ID.yaml`): a condition in CEL over
+//! one row of the document, what it means, and what to do. The words that conditions use for programs, files
+//! and peers come from `knowledge`.
 
 mod cases;
 mod catalogue;

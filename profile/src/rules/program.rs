@@ -153,7 +153,8 @@ impl<'a> Program<'a> {
                 parents_are.extend(parent.is);
             }
         }
-        // Nobody knows more than the path of a program without a row: it ended before the window, or is the kernel's.
+        // A program without a row has only its path: it ended before the window, or is the
+        // kernel's.
         if names.is_empty() {
             names.insert(base_name(exe));
         }
@@ -287,7 +288,7 @@ impl<'a> Network<'a> {
         self.is.extend(peer_classes(row));
         if let (Some(address), Some(port)) = (remote.address.as_deref(), remote.port) {
             self.outbound += 1;
-            // What never came to a connection, and never got an answer.
+            // Peers without a connection and without an answer.
             let is_answered = row.connections > 0 || row.bytes_received > 0;
             self.failed_rows += u64::from(!is_answered);
             self.hosts.entry(address).or_default().insert(port);

@@ -14,9 +14,9 @@ const MAX_FILE_BYTES: usize = 1 << 20;
 pub struct Rule {
     /// Lower-case words joined by `-`.
     pub id: String,
-    /// What it finds, in a few words.
+    /// Its subject, in a few words.
     pub title: String,
-    /// What kind of row its condition is about.
+    /// The kind of row that its condition is about.
     pub about: About,
     /// How bad a finding is.
     pub severity: Severity,
@@ -31,14 +31,15 @@ pub struct Rule {
     /// Conditions that change the severity: the first that holds decides.
     #[serde(default)]
     pub raise: Vec<Raise>,
-    /// What was done: the end of a sentence that begins with the program's name. `{EXPRESSION}` stands for a value.
+    /// The action: the end of a sentence that begins with the program's name. `{EXPRESSION}` stands for a
+    /// value.
     pub message: String,
-    /// What it means, and why it matters.
+    /// Its meaning, and why it matters.
     pub description: String,
     /// Benign work that looks the same.
     pub benign: String,
-    /// What to do next: commands and decisions. `{EXPRESSION}` stands for a value; a line with a value that is not
-    /// known is left out.
+    /// The next steps: commands and decisions. `{EXPRESSION}` stands for a value; a line with a value that
+    /// is not known is left out.
     #[serde(default)]
     pub next: Vec<String>,
     /// A finding whose evidence is all in the baseline is `info`: this is what the workload always does.
@@ -69,7 +70,7 @@ pub struct Raise {
     pub severity: Severity,
 }
 
-/// What kind of row a rule is about.
+/// The kind of row that a rule is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum About {
@@ -107,8 +108,8 @@ impl About {
         Self::Container,
     ];
 
-    /// The names that its conditions can use. `baseline.given` and `baseline.has` say whether there is a baseline, and
-    /// whether it has the row.
+    /// The names that its conditions can use. `baseline.given` and `baseline.has` say whether there is a
+    /// baseline, and whether it has the row.
     #[must_use]
     pub fn names(self) -> &'static [&'static str] {
         match self {
@@ -181,11 +182,12 @@ pub struct Cases {
     pub miss: Vec<Case>,
 }
 
-/// One case: a container with the fields that matter, as in the document. What is left out has its default.
+/// One case: a container with the fields that matter, as in the document. Fields that are left out have
+/// their defaults.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Case {
-    /// What happens, in a few words.
+    /// The event, in a few words.
     pub name: String,
     /// The container.
     pub container: serde_json::Value,
@@ -217,7 +219,7 @@ pub enum RuleError {
         rule: String,
         /// The field.
         field: &'static str,
-        /// What is wrong.
+        /// The fault.
         reason: String,
     },
     /// An expression of the rule can't be used.
@@ -226,7 +228,7 @@ pub enum RuleError {
         rule: String,
         /// The field that holds the expression.
         field: &'static str,
-        /// What is wrong.
+        /// The fault.
         error: ExpressionError,
     },
     /// Two rules have one id.

@@ -1,6 +1,6 @@
 //! For CI: JUnit's XML. One suite for each container, one case for each rule that found something.
 
-use super::not_judged;
+use super::view::not_judged;
 use anyhow::{Context as _, Result};
 use procmon_profile::model::{Finding, Findings, Severity};
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};

@@ -1,6 +1,6 @@
 //! For pull requests: Markdown.
 
-use super::{not_judged, summary, target};
+use super::view::{not_judged, summary, target};
 use crate::render::markdown::cell;
 use anyhow::Result;
 use procmon_profile::model::{Findings, Severity};

@@ -4,67 +4,6 @@ mod junit;
 mod markdown;
 mod sarif;
 mod table;
+mod view;
 
-use super::{Format, Style};
-use anyhow::Result;
-use procmon_profile::model::{Findings, Severity};
-use procmon_profile::text::Text;
-use std::collections::BTreeMap;
-use std::io::Write;
-
-/// Writes findings for people and for other programs' own formats.
-pub(super) fn render(
-    findings: &Findings,
-    format: Format,
-    style: Style,
-    out: &mut dyn Write,
-) -> Result<()> {
-    match format {
-        Format::Markdown => markdown::render(findings, out),
-        Format::Sarif => super::json(&super::sarif::report(&[sarif::run(findings)])?, out),
-        Format::Junit => junit::render(findings, out),
-        _ => table::render(findings, style, format == Format::Wide, out),
-    }
-}
-
-/// Numbers of findings, in one line.
-pub(crate) fn summary(findings: &Findings) -> String {
-    let counts: Vec<String> = Severity::ALL
-        .iter()
-        .filter_map(|severity| {
-            let count = findings.summary.get(severity).copied().unwrap_or(0);
-            (count > 0).then(|| format!("{count} {severity}"))
-        })
-        .collect();
-    let found = if counts.is_empty() {
-        "no findings".to_owned()
-    } else {
-        counts.join(", ")
-    };
-    match findings.not_judged.len() {
-        0 => found,
-        1 => format!("{found}; 1 rule could not be judged"),
-        rules => format!("{found}; {rules} rules could not be judged"),
-    }
-}
-
-/// `KIND/NAME` of what was profiled.
-fn target(findings: &Findings) -> String {
-    let target = &findings.profile.target;
-    let name = format!("{}/{}", target.kind.to_lowercase(), target.name);
-    match &target.namespace {
-        Some(namespace) => format!("{name} in {namespace}"),
-        None => name,
-    }
-}
-
-/// Rules that could not be judged, by reason, the most frequent first.
-fn not_judged(findings: &Findings) -> Vec<(&Text, Vec<&str>)> {
-    let mut reasons: BTreeMap<&Text, Vec<&str>> = BTreeMap::new();
-    for row in &findings.not_judged {
-        reasons.entry(&row.reason).or_default().push(&row.rule);
-    }
-    let mut reasons: Vec<_> = reasons.into_iter().collect();
-    reasons.sort_by_key(|(_, rules)| std::cmp::Reverse(rules.len()));
-    reasons
-}
+pub(crate) use view::{render, summary};

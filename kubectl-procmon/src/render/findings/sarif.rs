@@ -1,6 +1,6 @@
 //! For code scanning: one result for each finding above info.
 
-use super::{not_judged, target};
+use super::view::{not_judged, target};
 use crate::render::sarif::{Item, Run};
 use procmon_profile::model::{Finding, Findings, Severity};
 use serde_json::json;

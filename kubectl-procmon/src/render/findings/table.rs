@@ -1,6 +1,6 @@
 //! For a person: what is wrong, how bad, where the proof is, what to do next.
 
-use super::{not_judged, summary, target};
+use super::view::{not_judged, summary, target};
 use crate::render::{Style, escape};
 use anyhow::Result;
 use procmon_profile::model::{Finding, Findings, Severity};

@@ -98,8 +98,8 @@ fn place(path: &str) -> Option<OwnedFd> {
     open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).ok()
 }
 
-/// Roots of containers, kept since their processes may be gone when a name has to be resolved; each with the number
-/// of its mount namespace.
+/// Roots of containers, kept since their processes may be gone when a name has to be resolved; each with the
+/// number of its mount namespace.
 #[derive(Default)]
 struct Roots(HashMap<u32, (OwnedFd, u32)>);
 
@@ -108,7 +108,8 @@ fn mount_namespace(process: &str) -> Option<u32> {
     namespace(process, "mnt")
 }
 
-/// A process lives in the mount namespace in which a name was given. Where that is not known, it is taken for granted.
+/// A process lives in the mount namespace in which a name was given. Where that is not known, it is taken
+/// for granted.
 fn is_there(process: &str, given: &Given<'_>) -> bool {
     given.namespace == 0 || mount_namespace(process) == Some(given.namespace)
 }
@@ -136,8 +137,8 @@ impl Roots {
         Some(path)
     }
 
-    /// The root of a caller, or of its container when it is gone and had no mounts of its own; and where that root lies
-    /// when it is a directory of its mount namespace.
+    /// The root of a caller, or of its container when it is gone and had no mounts of its own; and where
+    /// that root lies when it is a directory of its mount namespace.
     fn root_of(&self, given: &Given<'_>) -> (Option<OwnedFd>, Vec<u8>) {
         let own = format!("/proc/{}/root", given.tgid);
         let not_root = |path: Vec<u8>| if path == b"/" { Vec::new() } else { path };
