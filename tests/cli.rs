@@ -151,8 +151,8 @@ fn bad_documents_are_refused_with_their_reason() {
         "procmon/v2",
     );
     check(
-        br#"{"apiVersion":"procmon/v1","kind":"Findings"}"#,
-        "Findings",
+        br#"{"apiVersion":"procmon/v1","kind":"Response"}"#,
+        "Response",
     );
     check(br#"{"apiVersion":"v1","kind":"Pod"}"#, "Pod");
     check(b"\x7fELF\x00\x01", "neither JSON nor YAML");

@@ -6,7 +6,7 @@ use crate::expression::{Expression, ExpressionError, Functions, children};
 use crate::model::Severity;
 use cel::IdedExpr;
 use cel::common::ast::{Expr, LiteralValue, operators};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 include!(concat!(env!("OUT_DIR"), "/built_in_rules.rs"));
 
@@ -29,9 +29,12 @@ pub(super) struct Compiled {
     pub(super) raise: Vec<(Expression, Severity)>,
     pub(super) message: Template,
     pub(super) next: Vec<Template>,
-    /// Names that its expressions use.
-    pub(super) uses: Vec<&'static str>,
+    /// Fields that its condition asks for.
+    pub(super) asks: Fields,
 }
+
+/// Fields of values by the name of the value; none: the whole value.
+pub(super) type Fields = BTreeMap<&'static str, Option<BTreeSet<String>>>;
 
 /// Which rules to ask of a row, by its words.
 #[derive(Default)]
@@ -162,7 +165,7 @@ impl Compiled {
             raise,
             message,
             next,
-            uses: Vec::new(),
+            asks: Fields::new(),
             rule,
         };
         // A pattern that can't be compiled belongs to this rule.
@@ -171,15 +174,7 @@ impl Compiled {
             field: "when",
             error,
         })?;
-        compiled.uses = names
-            .iter()
-            .copied()
-            .filter(|name| {
-                compiled
-                    .expressions()
-                    .any(|expression| uses(expression.tree(), name))
-            })
-            .collect();
+        note_fields(compiled.when.tree(), names, &mut compiled.asks);
         Ok(compiled)
     }
 
@@ -247,12 +242,26 @@ fn check_fields(rule: &Rule) -> Result<(), RuleError> {
     Ok(())
 }
 
-/// Whether an expression uses a name.
-fn uses(expression: &IdedExpr, name: &str) -> bool {
-    matches!(&expression.expr, Expr::Ident(ident) if ident == name)
-        || children(expression)
-            .into_iter()
-            .any(|child| uses(child, name))
+/// Notes the fields of values that an expression asks for.
+fn note_fields(expression: &IdedExpr, names: &[&'static str], fields: &mut Fields) {
+    let name_of = |expression: &IdedExpr| match &expression.expr {
+        Expr::Ident(ident) => names.iter().find(|name| *name == ident).copied(),
+        _ => None,
+    };
+    if let Expr::Select(select) = &expression.expr
+        && let Some(name) = name_of(&select.operand)
+    {
+        if let Some(known) = fields.entry(name).or_insert_with(|| Some(BTreeSet::new())) {
+            known.insert(select.field.clone());
+        }
+        return;
+    }
+    if let Some(name) = name_of(expression) {
+        fields.insert(name, None);
+    }
+    for child in children(expression) {
+        note_fields(child, names, fields);
+    }
 }
 
 /// The words of which a row must have one for a condition to hold; none where any row can fit.

@@ -1,6 +1,6 @@
 //! Rules and a Profile to Findings.
 
-use super::catalogue::{Catalogue, Compiled};
+use super::catalogue::{Catalogue, Compiled, Fields};
 use super::facts::Facts;
 use super::incident;
 use super::rule::About;
@@ -10,7 +10,7 @@ use crate::model::{
     API_VERSION, DimensionState, Drift, Finding, Findings, FindingsKind, JudgedProfile, NotJudged,
     Profile, SCHEMA_VERSION, Severity,
 };
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// Pointers kept as evidence of one finding.
 const MAX_EVIDENCE: usize = 16;
@@ -76,12 +76,20 @@ pub fn check(profile: &Profile, catalogue: &Catalogue, against: Option<Against<'
         .enumerate()
         .map(|(index, container)| Facts::of(container, index))
         .collect();
-    let mut trees = Vec::new();
+    let mut origins = Vec::new();
+    let mut unions = HashMap::new();
     for facts in &all {
         let mut drafts: BTreeMap<(usize, String), Draft<'_>> = BTreeMap::new();
         for about in About::ALL {
             for subject in Subject::all(about, facts) {
-                judge(&subject, catalogue, new.as_ref(), &mut tallies, &mut drafts);
+                judge(
+                    &subject,
+                    catalogue,
+                    new.as_ref(),
+                    &mut unions,
+                    &mut tallies,
+                    &mut drafts,
+                );
             }
         }
         let mut told: HashMap<usize, usize> = HashMap::new();
@@ -89,13 +97,16 @@ pub fn check(profile: &Profile, catalogue: &Catalogue, against: Option<Against<'
             let told = told.entry(place).or_default();
             *told += 1;
             if *told <= MAX_FINDINGS {
-                let tree = draft.subject.process.map(|process| facts.tree(process));
-                trees.push((facts.index, tree));
+                origins.push(incident::Origin {
+                    container: facts.index,
+                    tree: draft.subject.process.map(|process| facts.tree(process)),
+                    written: draft.subject.path().filter(|path| facts.is_written(path)),
+                });
                 findings.push(finish(draft, &catalogue.compiled()[place]));
             }
         }
     }
-    let incidents = incident::join(&mut findings, &trees);
+    let incidents = incident::join(&mut findings, &origins);
     order(&mut findings);
     let mut summary: BTreeMap<Severity, u64> = Severity::ALL.map(|severity| (severity, 0)).into();
     for finding in &findings {
@@ -119,11 +130,27 @@ pub fn check(profile: &Profile, catalogue: &Catalogue, against: Option<Against<'
     }
 }
 
+/// The fields that the conditions of some rules ask for.
+fn union(places: &[usize], catalogue: &Catalogue) -> Fields {
+    let mut all = Fields::new();
+    for place in places {
+        for (name, fields) in &catalogue.compiled()[*place].asks {
+            let known = all.entry(name).or_insert_with(|| Some(BTreeSet::new()));
+            match (known.as_mut(), fields) {
+                (Some(known), Some(fields)) => known.extend(fields.iter().cloned()),
+                _ => *known = None,
+            }
+        }
+    }
+    all
+}
+
 /// Asks the rules of one row.
 fn judge<'a>(
     subject: &Subject<'a>,
     catalogue: &Catalogue,
     new: Option<&HashSet<&str>>,
+    unions: &mut HashMap<Vec<usize>, Fields>,
     tallies: &mut [Tally],
     drafts: &mut BTreeMap<(usize, String), Draft<'a>>,
 ) {
@@ -131,12 +158,6 @@ fn judge<'a>(
     if asked.is_empty() {
         return;
     }
-    let mut uses: Vec<&'static str> = asked
-        .iter()
-        .flat_map(|place| catalogue.compiled()[*place].uses.iter().copied())
-        .collect();
-    uses.sort_unstable();
-    uses.dedup();
     let evidence = subject.evidence(&[]);
     let is_known = |evidence: &[String]| {
         new.map(|new| {
@@ -145,13 +166,18 @@ fn judge<'a>(
                 .any(|pointer| new.contains(pointer.as_str()))
         })
     };
+    let fields = unions
+        .entry(asked.clone())
+        .or_insert_with(|| union(&asked, catalogue));
     let mut scope = catalogue.functions.scope();
-    if let Err(error) = subject.bind(&uses, is_known(&evidence), &mut scope) {
+    if let Err(error) = subject.bind(fields, is_known(&evidence), &mut scope) {
         for place in asked {
             tallies[place].error.get_or_insert_with(|| error.clone());
         }
         return;
     }
+    // The texts of a finding can ask for more than its condition.
+    let mut whole = None;
     for place in asked {
         let compiled = &catalogue.compiled()[place];
         let tally = &mut tallies[place];
@@ -170,15 +196,27 @@ fn judge<'a>(
             }
         }
         tally.findings += 1;
+        let scope = &*whole.get_or_insert_with(|| {
+            let all: Fields = subject
+                .about
+                .names()
+                .iter()
+                .map(|name| (*name, None))
+                .collect();
+            let mut scope = catalogue.functions.scope();
+            // A value that can be bound for the condition can be bound for the texts.
+            let _ = subject.bind(&all, is_known(&evidence), &mut scope);
+            scope
+        });
         let severity = compiled
             .raise
             .iter()
-            .find(|(when, _)| when.holds(&scope) == Ok(true))
+            .find(|(when, _)| when.holds(scope) == Ok(true))
             .map_or(compiled.rule.severity, |(_, severity)| *severity);
         // A value that is not known leaves the rule's title.
         let message = compiled
             .message
-            .fill(&scope)
+            .fill(scope)
             .unwrap_or_else(|_| compiled.rule.title.clone());
         let evidence = subject.evidence(&compiled.rule.evidence);
         let baselined = compiled.rule.baseline_aware && is_known(&evidence) == Some(true);
@@ -197,7 +235,7 @@ fn judge<'a>(
             next: compiled
                 .next
                 .iter()
-                .filter_map(|line| line.fill(&scope).ok())
+                .filter_map(|line| line.fill(scope).ok())
                 .collect(),
             rows: evidence.len() as u64,
             evidence,

@@ -4,7 +4,7 @@
 use super::program::Program;
 use crate::knowledge::{base_name, files, programs};
 use crate::model::{Container, Direction, File, FileOperation, Process};
-use serde_json::{Value as Json, json};
+use serde_json::{Map, Value as Json, json};
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -128,6 +128,12 @@ impl<'a> Facts<'a> {
         top
     }
 
+    /// Whether a path was made or written in the window.
+    pub(super) fn is_written(&self, path: &str) -> bool {
+        let facts = self.paths.get(path);
+        facts.is_some_and(|facts| facts.created || facts.written)
+    }
+
     /// The operations on a path, as conditions see them.
     fn path(&self, path: &str) -> Json {
         let facts = self.paths.get(path).copied().unwrap_or_default();
@@ -154,46 +160,61 @@ impl<'a> Facts<'a> {
         })
     }
 
-    /// A process, as conditions see it.
-    pub(super) fn process(&self, place: usize) -> Json {
+    /// A process, as conditions see it, or some fields of it only.
+    pub(super) fn process(&self, place: usize, wanted: Option<&BTreeSet<String>>) -> Json {
         let process = &self.processes[place];
-        let mut value = serde_json::to_value(process.row).unwrap_or_default();
-        let relatives = |places: Vec<usize>| -> Vec<Json> {
-            places
-                .into_iter()
-                .map(|place| self.relative(place))
-                .collect()
+        let row = process.row;
+        let mut fields = match serde_json::to_value(row) {
+            Ok(Json::Object(fields)) => fields,
+            _ => Map::new(),
         };
-        let arguments = &process.row.argv;
-        let is_interpreter = process.is.contains(&"shell") || process.is.contains(&"interpreter");
-        let (code, script) = if is_interpreter {
-            interpreted(arguments, process.is.contains(&"shell"))
-        } else {
-            (None, None)
+        if let Some(wanted) = wanted {
+            fields.retain(|name, _| wanted.contains(name));
+        }
+        // Most conditions ask for few of these, and some take time.
+        let mut add = |name: &str, make: &dyn Fn() -> Json| {
+            if wanted.is_none_or(|wanted| wanted.contains(name)) {
+                fields.insert(name.to_owned(), make());
+            }
         };
-        let script_path = script.unwrap_or_default();
-        let extra = json!({
-            "name": process.name,
-            "is": process.is,
-            "exeIs": process.exe_is,
-            "text": text(arguments.iter().map(AsRef::as_ref)),
-            "code": code.unwrap_or_default(),
-            "script": {
-                "path": script_path,
-                "is": files::classes(script_path),
-                "did": self.path(script_path),
-            },
-            "file": self.path(&process.row.exe),
-            "parent": process.parent.map_or_else(
-                || json!({"name": "", "exe": "", "is": [], "uid": -1, "origin": "", "listens": false}),
-                |parent| self.relative(parent),
-            ),
-            "ancestors": relatives(self.ancestors(place)),
-            "children": relatives(process.children.iter().copied().take(MAX_RELATIVES).collect()),
-            "listens": self.programs.get(process.row.exe.as_str()).is_some_and(|program| program.listens),
+        let relatives = |places: &mut dyn Iterator<Item = usize>| -> Json {
+            places.map(|place| self.relative(place)).collect()
+        };
+        let interpreted = || {
+            let is_shell = process.is.contains(&"shell");
+            if is_shell || process.is.contains(&"interpreter") {
+                interpreted(&row.argv, is_shell)
+            } else {
+                (None, None)
+            }
+        };
+        add("name", &|| json!(process.name));
+        add("is", &|| json!(process.is));
+        add("exeIs", &|| json!(process.exe_is));
+        add("text", &|| json!(text(row.argv.iter().map(AsRef::as_ref))));
+        add("code", &|| json!(interpreted().0.unwrap_or_default()));
+        add("script", &|| {
+            let path = interpreted().1.unwrap_or_default();
+            json!({"path": path, "is": files::classes(path), "did": self.path(path)})
         });
-        merge(&mut value, extra);
-        value
+        add("file", &|| self.path(&row.exe));
+        add("parent", &|| match process.parent {
+            Some(parent) => self.relative(parent),
+            None => {
+                json!({"name": "", "exe": "", "is": [], "uid": -1, "origin": "", "listens": false})
+            }
+        });
+        add("ancestors", &|| {
+            relatives(&mut self.ancestors(place).into_iter())
+        });
+        add("children", &|| {
+            relatives(&mut process.children.iter().copied().take(MAX_RELATIVES))
+        });
+        add("listens", &|| {
+            let program = self.programs.get(row.exe.as_str());
+            json!(program.is_some_and(|program| program.listens))
+        });
+        Json::Object(fields)
     }
 
     /// A file, as conditions see it.
@@ -271,7 +292,7 @@ impl<'a> Facts<'a> {
             "namespace": container.namespace, "pod": container.pod, "image": container.image,
             "node": container.node, "owner": container.owner, "restarts": container.restarts,
             "securityContext": container.security_context,
-            "first": first.map(|first| self.process(first)),
+            "first": first.map(|first| self.process(first, None)),
         });
         merge(&mut value, optional);
         value

@@ -64,15 +64,48 @@ fn tactic(techniques: &[crate::text::Text]) -> &'static str {
         .map_or("other", |(tactic, _)| tactic)
 }
 
-/// Joins findings of one tree of one container into incidents. `trees`: for each finding its container, and
-/// the topmost process below the container's first one.
-pub(super) fn join(findings: &mut [Finding], trees: &[(usize, Option<usize>)]) -> Vec<Incident> {
-    let mut groups: BTreeMap<(usize, usize), Vec<usize>> = BTreeMap::new();
-    for (place, (container, tree)) in trees.iter().enumerate() {
-        if let Some(tree) = tree
+/// Where a finding belongs.
+pub(super) struct Origin<'a> {
+    /// Place of the container.
+    pub(super) container: usize,
+    /// The topmost process below the container's first one.
+    pub(super) tree: Option<usize>,
+    /// The path that it is about, where the path was written in the window.
+    pub(super) written: Option<&'a str>,
+}
+
+/// Joins findings of one tree of a container into incidents. Trees are one where a program of one runs, or
+/// changes, what a program of the other wrote. `origins`: one for each finding.
+pub(super) fn join(findings: &mut [Finding], origins: &[Origin<'_>]) -> Vec<Incident> {
+    let mut by_path: BTreeMap<(usize, &str), usize> = BTreeMap::new();
+    let mut group_of: BTreeMap<(usize, usize), usize> = BTreeMap::new();
+    // For each group the group that it became a part of, or itself.
+    let mut parts: Vec<usize> = Vec::new();
+    let mut groups: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    let whole = |parts: &[usize], mut group: usize| {
+        while parts[group] != group {
+            group = parts[group];
+        }
+        group
+    };
+    for origin in origins {
+        let Some(tree) = origin.tree else { continue };
+        let group = *group_of.entry((origin.container, tree)).or_insert_with(|| {
+            parts.push(parts.len());
+            parts.len() - 1
+        });
+        if let Some(path) = origin.written {
+            let other = *by_path.entry((origin.container, path)).or_insert(group);
+            let (one, other) = (whole(&parts, group), whole(&parts, other));
+            parts[one.max(other)] = one.min(other);
+        }
+    }
+    for (place, origin) in origins.iter().enumerate() {
+        if let Some(tree) = origin.tree
             && findings[place].severity > Severity::Low
         {
-            groups.entry((*container, *tree)).or_default().push(place);
+            let group = whole(&parts, group_of[&(origin.container, tree)]);
+            groups.entry(group).or_default().push(place);
         }
     }
     let mut incidents: Vec<Incident> = groups
@@ -156,6 +189,45 @@ fn incident(places: &[usize], findings: &[Finding]) -> Incident {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn finding(id: &str, severity: Severity) -> Finding {
+        Finding {
+            id: id.into(),
+            rule: id.into(),
+            severity,
+            container: "app".into(),
+            ..Finding::default()
+        }
+    }
+
+    #[test]
+    fn who_writes_a_program_and_who_runs_it_are_one_incident() {
+        let mut findings = [
+            finding("writes", Severity::Medium),
+            finding("runs", Severity::High),
+            finding("other", Severity::High),
+        ];
+        let origin = |tree, written| Origin {
+            container: 0,
+            tree: Some(tree),
+            written,
+        };
+        let dropped = [
+            origin(1, Some("/tmp/x")),
+            origin(2, Some("/tmp/x")),
+            origin(3, None),
+        ];
+        let incidents = join(&mut findings, &dropped);
+        assert_eq!(incidents.len(), 1, "{incidents:#?}");
+        assert_eq!(incidents[0].findings, ["runs", "writes"]);
+        // Another container has another file of that name.
+        let elsewhere = Origin {
+            container: 1,
+            ..origin(2, Some("/tmp/x"))
+        };
+        let apart = [origin(1, Some("/tmp/x")), elsewhere, origin(3, None)];
+        assert!(join(&mut findings, &apart).is_empty());
+    }
 
     #[test]
     fn a_technique_serves_one_tactic() {

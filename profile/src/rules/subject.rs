@@ -1,5 +1,6 @@
 //! One row that conditions are about: its classes decide which rules are asked, its fields what they see.
 
+use super::catalogue::Fields;
 use super::facts::{Facts, merge};
 use super::program::peer_classes;
 use super::rule::{About, List};
@@ -9,6 +10,18 @@ use crate::model::Time;
 use cel::Context;
 use serde_json::{Value as Json, json};
 use std::borrow::Cow;
+use std::collections::BTreeSet;
+
+/// Some fields of a value; none: all of them.
+fn part(value: &Json, wanted: Option<&BTreeSet<String>>) -> Json {
+    match (value, wanted) {
+        (Json::Object(fields), Some(wanted)) => wanted
+            .iter()
+            .filter_map(|name| Some((name.clone(), fields.get(name)?.clone())))
+            .collect(),
+        _ => value.clone(),
+    }
+}
 
 /// One row that conditions are about.
 #[derive(Clone)]
@@ -150,6 +163,15 @@ impl<'a> Subject<'a> {
         }
     }
 
+    /// The path that the row is about: of a file, or of a process its executable.
+    pub(super) fn path(&self) -> Option<&'a str> {
+        match self.about {
+            About::File => Some(&self.facts.container.files[self.row].path),
+            About::Process => self.exe,
+            _ => None,
+        }
+    }
+
     /// Where the evidence stands in the profile.
     pub(super) fn evidence(&self, lists: &[List]) -> Vec<String> {
         let index = self.facts.index;
@@ -197,34 +219,35 @@ impl<'a> Subject<'a> {
             .collect()
     }
 
-    /// Gives names their values within a scope.
+    /// Gives names their values within a scope, or of each value some fields only.
     pub(super) fn bind(
         &self,
-        names: &[&'static str],
+        fields: &Fields,
         baseline: Option<bool>,
         scope: &mut Context<'_, '_>,
     ) -> Result<(), ExpressionError> {
-        let nothing = json!({});
-        for name in names {
-            match *name {
-                "container" => bind(scope, name, self.facts.container())?,
+        for (name, wanted) in fields {
+            let wanted = wanted.as_ref();
+            let value = match *name {
+                "container" => part(self.facts.container(), wanted),
                 "baseline" => {
-                    let (given, has) = (baseline.is_some(), baseline.unwrap_or(false));
-                    bind(scope, name, &json!({"given": given, "has": has}))?;
+                    json!({"given": baseline.is_some(), "has": baseline.unwrap_or(false)})
                 }
                 // A record without a process has no field of one.
-                "process" => match self.process {
-                    Some(place) => bind(scope, name, &self.facts.process(place))?,
-                    None => bind(scope, name, &nothing)?,
-                },
+                "process" => self
+                    .process
+                    .map_or_else(|| json!({}), |place| self.facts.process(place, wanted)),
                 "program" => {
                     let exe = self.exe.unwrap_or_default();
                     let program = self.facts.programs.get(exe);
-                    let value = program.map(|program| program.value(exe, self.facts));
-                    bind(scope, name, value.unwrap_or(&nothing))?;
+                    program.map_or_else(
+                        || json!({}),
+                        |program| part(program.value(exe, self.facts), wanted),
+                    )
                 }
-                _ => bind(scope, name, &self.row())?,
-            }
+                _ => part(&self.row(), wanted),
+            };
+            bind(scope, name, &value)?;
         }
         Ok(())
     }

@@ -54,10 +54,16 @@ impl Template {
     }
 }
 
+/// The longest text of a value, in characters: a command line can have thousands.
+const MAX_SHOWN: usize = 200;
+
 /// A value, as a reader sees it.
 fn show(value: &Value) -> String {
     match value {
-        Value::String(text) => text.to_string(),
+        Value::String(text) => match text.char_indices().nth(MAX_SHOWN) {
+            Some((end, _)) => format!("{}…", &text[..end]),
+            None => text.to_string(),
+        },
         Value::Int(number) => number.to_string(),
         Value::UInt(number) => number.to_string(),
         Value::Float(number) => format!("{number:.1}"),
