@@ -4,9 +4,9 @@
 //! A re-export of a `mod.rs` or a `lib.rs` counts as an import of the file that it comes from. Unit tests at
 //! the end of a file do not count.
 
+use procmon_tests::project_files;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::process::Command;
 
 /// Files that lie in a circle today, by the `src` folder of their crate. A number here can only become
 /// smaller.
@@ -24,29 +24,14 @@ struct Module {
     code: String,
 }
 
-fn root() -> &'static Path {
-    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
-}
-
 /// The tracked Rust files below a `src` folder, by that folder.
 fn crates() -> BTreeMap<String, Vec<Module>> {
-    let listed = Command::new("git")
-        .args(["ls-files", "--cached", "--others", "--exclude-standard"])
-        .current_dir(root())
-        .output()
-        .expect("git runs");
-    assert!(listed.status.success(), "the folder is a git checkout");
-    let listed = String::from_utf8(listed.stdout).expect("names of files are UTF-8");
     let mut crates = BTreeMap::<_, Vec<_>>::new();
-    for file in listed.lines() {
-        if Path::new(file).extension().is_none_or(|kind| kind != "rs") {
+    for (file, text) in project_files() {
+        if Path::new(&file).extension().is_none_or(|kind| kind != "rs") {
             continue;
         }
         let Some((folder, rest)) = file.split_once("src/") else {
-            continue;
-        };
-        let Ok(text) = std::fs::read_to_string(root().join(file)) else {
-            // Tracked, and removed from the working tree.
             continue;
         };
         let mut path: Vec<String> = rest

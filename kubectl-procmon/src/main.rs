@@ -11,6 +11,7 @@ mod hint;
 mod interrupt;
 #[cfg(target_os = "linux")]
 mod local;
+mod notice;
 mod output;
 mod probes;
 mod progress;

@@ -191,7 +191,9 @@ pub fn read(source: &impl Source) -> Result<Document, DocumentError> {
         }
         "Findings" => {
             let mut findings: Findings = source.read()?;
-            count_again(&mut findings);
+            // The numbers are those of the rows, whatever the document says itself.
+            findings.summary =
+                Severity::count(findings.findings.iter().map(|finding| finding.severity));
             Content::Findings(Box::new(findings))
         }
         _ => {
@@ -254,14 +256,6 @@ fn sound(baseline: Baseline) -> Result<Baseline, DocumentError> {
 fn recount(drift: &mut Drift) {
     drift.summary = DriftSummary::of(&drift.rows);
     drift.comparable &= drift.not_comparable.is_empty() && drift.incomplete_nodes.is_empty();
-}
-
-/// The numbers of Findings are those of its rows, whatever it says itself.
-fn count_again(findings: &mut Findings) {
-    findings.summary = Severity::ALL.map(|severity| (severity, 0)).into();
-    for finding in &findings.findings {
-        *findings.summary.entry(finding.severity).or_default() += 1;
-    }
 }
 
 /// A text for an error of one line.

@@ -160,20 +160,14 @@ impl Expression {
 pub(crate) struct Functions(Context<'static, 'static>);
 
 impl Functions {
-    /// The functions of some expressions.
-    pub(crate) fn of<'a>(
-        expressions: impl IntoIterator<Item = &'a Expression>,
-    ) -> Result<Self, ExpressionError> {
-        let mut compiled = Compiled::default();
-        for expression in expressions {
-            compiled.add(expression.tree())?;
-        }
+    /// The functions of the expressions that these patterns are of.
+    pub(crate) fn new(patterns: Patterns) -> Result<Self, ExpressionError> {
         let mut context = Context::default();
-        let Compiled {
+        let Patterns {
             regexes,
             globs,
             networks,
-        } = compiled;
+        } = patterns;
         let declared = context
             .add_function(
                 "matches",
@@ -221,17 +215,21 @@ fn not_written_out(function: &str) -> ExecutionError {
     }
 }
 
-/// The patterns of expressions, compiled.
+/// The patterns of expressions, each compiled once.
 #[derive(Default)]
-struct Compiled {
+pub(crate) struct Patterns {
     regexes: HashMap<String, Regex>,
     globs: HashMap<String, GlobMatcher>,
     networks: HashMap<String, IpNet>,
 }
 
-impl Compiled {
-    /// Compiles the patterns of an expression, each once.
-    fn add(&mut self, expression: &IdedExpr) -> Result<(), ExpressionError> {
+impl Patterns {
+    /// Adds those of an expression.
+    pub(crate) fn add(&mut self, expression: &Expression) -> Result<(), ExpressionError> {
+        self.add_tree(expression.tree())
+    }
+
+    fn add_tree(&mut self, expression: &IdedExpr) -> Result<(), ExpressionError> {
         if let Expr::Call(call) = &expression.expr
             && let function @ ("matches" | "glob" | "cidr") = call.func_name.as_str()
         {
@@ -245,7 +243,7 @@ impl Compiled {
             self.compile(function, pattern.inner())?;
         }
         for child in children(expression) {
-            self.add(child)?;
+            self.add_tree(child)?;
         }
         Ok(())
     }
@@ -304,9 +302,11 @@ impl<T: Fields> Condition<T> {
     /// ```
     pub fn parse(text: &str) -> Result<Self, ExpressionError> {
         let expression = Expression::parse(text, T::NAMES)?;
+        let mut patterns = Patterns::default();
+        patterns.add(&expression)?;
         Ok(Self {
             about: PhantomData,
-            functions: Functions::of([&expression])?,
+            functions: Functions::new(patterns)?,
             expression,
         })
     }

@@ -14,6 +14,8 @@ pub mod bounds;
 pub mod completeness;
 #[cfg(feature = "compare")]
 pub mod diff;
+#[cfg(feature = "compare")]
+mod digest;
 #[cfg(feature = "read")]
 pub mod document;
 #[cfg(feature = "compare")]

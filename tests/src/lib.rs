@@ -30,6 +30,36 @@ pub fn root() -> PathBuf {
         .to_owned()
 }
 
+/// The project's files that are texts, with their content: those that git tracks, and new ones that it does
+/// not ignore.
+///
+/// # Panics
+/// When the folder is not a git checkout.
+#[must_use]
+pub fn project_files() -> Vec<(String, String)> {
+    let listed = Command::new("git")
+        .args([
+            "ls-files",
+            "-z",
+            "--cached",
+            "--others",
+            "--exclude-standard",
+        ])
+        .current_dir(root())
+        .output()
+        .expect("git runs");
+    assert!(listed.status.success(), "the folder is a git checkout");
+    let listed = String::from_utf8(listed.stdout).expect("names of files are UTF-8");
+    listed
+        .split_terminator('\0')
+        // A file that was removed is tracked until the removal is committed.
+        .filter_map(|path| {
+            let text = std::fs::read_to_string(root().join(path)).ok()?;
+            Some((path.to_owned(), text))
+        })
+        .collect()
+}
+
 /// The plugin that `make build` leaves, or the one that `PROCMON_PLUGIN` names.
 ///
 /// # Panics

@@ -9,7 +9,7 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Windows of this process so far: each has cgroups of its own.
 static WINDOWS: AtomicUsize = AtomicUsize::new(0);
@@ -87,7 +87,6 @@ pub fn run(script: &Path, cases: &[Case]) -> (Value, Vec<usize>) {
                 for sandbox in &mut sandboxes {
                     sandbox.wait();
                 }
-                std::thread::sleep(Duration::from_millis(300));
                 process::signal(id, "TERM");
                 sandboxes
             }));
@@ -151,13 +150,18 @@ impl Sandbox {
     }
 
     fn wait(&mut self) {
-        let end = Instant::now() + MAX_WINDOW / 2;
-        while self.child.try_wait().expect("a child of ours").is_none() {
-            if Instant::now() > end {
-                self.child.kill().expect("a child of ours");
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        let child = &mut self.child;
+        process::wait_for("the end of a case", MAX_WINDOW / 2, || {
+            child.try_wait().expect("a child of ours")
+        });
+    }
+}
+
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        // It has ended already, unless the test fails.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
@@ -178,8 +182,7 @@ fn hierarchy() -> PathBuf {
 
 /// Removes a cgroup once its last task is gone.
 fn remove(cgroup: &Path) {
-    let end = Instant::now() + Duration::from_secs(10);
-    while std::fs::remove_dir(cgroup).is_err() && Instant::now() < end {
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    process::wait_for("a cgroup without tasks", Duration::from_secs(10), || {
+        std::fs::remove_dir(cgroup).ok()
+    });
 }

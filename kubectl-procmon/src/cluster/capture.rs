@@ -7,7 +7,7 @@ use super::node::NodeTarget;
 use super::options::Options;
 use super::plan::Plan;
 use super::session::{self, Session};
-use super::warn::warn;
+use crate::notice::warn;
 use crate::progress::Window as ProgressWindow;
 use anyhow::{Context as _, Result};
 use k8s_openapi::api::core::v1::Pod;

@@ -9,7 +9,7 @@ pub(super) enum Role {
     Main,
     /// It prepares the others, or runs beside them as a sidecar.
     Init,
-    /// Somebody put it into the running pod, to debug it.
+    /// It was put into the running pod, to debug it.
     Debug,
 }
 

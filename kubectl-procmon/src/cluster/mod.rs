@@ -19,7 +19,6 @@ mod profile;
 mod session;
 pub(crate) mod store;
 mod target;
-mod warn;
 
 pub(crate) use carrier::manifest::{Settings, parse_sizes};
 pub(crate) use options::{DryRun, Options};

@@ -2,9 +2,9 @@
 
 use super::capture::{Capture, failed};
 use super::options::Options;
-use super::warn::warn;
 use super::{client, dry_run, enrich, plan};
 use crate::interrupt::Interrupts;
+use crate::notice::warn;
 use crate::progress::Window as ProgressWindow;
 use anyhow::{Context as _, Result, bail};
 use procmon_profile::merge::{NodeCapture, merge, normalize};

@@ -4,6 +4,7 @@ use crate::commands::rules::Which;
 use crate::documents::{Place, mismatch};
 use crate::exit::Code;
 use crate::flags::{Live, Threshold};
+use crate::notice::say;
 use crate::output::Output;
 use crate::render::format::OF_FINDINGS;
 use crate::render::{self, Format, Style, View, findings};
@@ -27,10 +28,10 @@ use std::path::PathBuf;
 
 Exit codes: 0 no finding is at or above --fail-on, 1 there are such findings, 2 not done, 130 interrupted.")]
 pub(crate) struct Args {
-    /// What is judged: a file, `-`, or a target
+    /// The profile to judge: a file, `-`, or a target
     #[arg(value_name = "PROFILE|TARGET", required = true, num_args = 1..=2)]
     profile: Vec<String>,
-    /// What is known: a file or cm/NAME. A finding whose evidence is all known is at info
+    /// The known behaviour: a file or cm/NAME. A finding whose evidence is all known is at info
     #[arg(long, value_name = "BASELINE")]
     baseline: Option<String>,
     #[command(flatten)]
@@ -102,10 +103,4 @@ fn code(found: &Findings, fail_on: Threshold) -> Code {
     } else {
         Code::Done
     }
-}
-
-/// For people, on standard error.
-#[expect(clippy::print_stderr, reason = "the summary is not part of the result")]
-fn say(text: &str) {
-    eprintln!("{}", crate::render::escape_lines(text));
 }

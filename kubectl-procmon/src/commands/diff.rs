@@ -5,6 +5,7 @@ use crate::documents::{Place, mismatch};
 use crate::exit::Code;
 use crate::flags::{Force, Live, Threshold};
 use crate::hint::advised;
+use crate::notice::say;
 use crate::output::Output;
 use crate::render::format::OF_DRIFT;
 use crate::render::{self, Format, Style, View, drift, shell_word};
@@ -357,10 +358,4 @@ fn code(drifts: &[Drift], args: &Args) -> Code {
     } else {
         Code::Done
     }
-}
-
-/// For people, on standard error.
-#[expect(clippy::print_stderr, reason = "the summary is no part of the result")]
-fn say(text: &str) {
-    eprintln!("{}", crate::render::escape_lines(text));
 }

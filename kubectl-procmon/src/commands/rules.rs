@@ -7,7 +7,7 @@ use crate::render::Style;
 use crate::render::rules as render;
 use anyhow::{Context as _, Result, bail};
 use clap::Subcommand;
-use procmon_profile::rules::{Catalogue, Rule, parse, test};
+use procmon_profile::rules::{Catalogue, MAX_FILE_BYTES, Rule, parse, test};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read as _;
@@ -15,8 +15,6 @@ use std::path::{Path, PathBuf};
 
 /// The most files of one folder.
 const MAX_FILES: usize = 2_000;
-/// The longest file that is read, in bytes; a longer one is refused by its length.
-const MAX_BYTES: u64 = (1 << 20) + 1;
 
 /// List, explain and test the rules of `check`
 ///
@@ -140,7 +138,7 @@ pub(crate) fn run(args: &Args) -> Result<Code> {
     Ok(code)
 }
 
-/// What a rule lacks that a reader of its findings would miss.
+/// Parts that a rule does not have and that a reader of its findings would miss.
 fn lint(rule: &Rule) -> Vec<&'static str> {
     let mut found = Vec::new();
     let (hits, misses) = (rule.cases.hit.len(), rule.cases.miss.len());
@@ -215,10 +213,11 @@ fn files(path: &Path) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
+/// The text of a file; of one that is too long, so much that its length refuses it.
 fn read_text(file: &Path) -> Result<String> {
     let mut text = String::new();
     fs::File::open(file)?
-        .take(MAX_BYTES)
+        .take(MAX_FILE_BYTES as u64 + 1)
         .read_to_string(&mut text)?;
     Ok(text)
 }

@@ -1,32 +1,17 @@
 //! A Baseline to text for a person.
 
-use super::{Style, escape, percent};
-use comfy_table::{ContentArrangement, Table, presets};
+use super::{Style, escape, percent, plain};
 use procmon_profile::baseline::{rows_of, workload_name};
 use procmon_profile::model::{Baseline, BaselineContainer, Enough, ExplainedBy, NotSeen, Seen};
 use procmon_profile::text::Text;
 use std::io::{self, Write};
 
 fn rows(header: &[&str], rows: Vec<Vec<String>>, out: &mut dyn Write) -> io::Result<()> {
-    let mut table = Table::new();
-    table
-        .load_style(presets::NOTHING)
-        .set_content_arrangement(ContentArrangement::Disabled)
-        .set_header(header.to_vec());
-    for row in rows {
-        table.add_row(
-            row.iter()
-                .map(|cell| escape(cell).into_owned())
-                .collect::<Vec<_>>(),
-        );
-    }
-    for column in table.column_iter_mut() {
-        column.set_padding((0, 2));
-    }
-    for line in table.lines() {
-        writeln!(out, "  {}", line.trim_end())?;
-    }
-    Ok(())
+    let escaped = rows.into_iter().map(|row| {
+        let cells = row.into_iter().map(|cell| escape(&cell).into_owned());
+        cells.collect()
+    });
+    plain::table(header, escaped.collect(), None, "  ", out)
 }
 
 /// Baselines, one in a row.
@@ -95,17 +80,10 @@ pub(crate) fn table(
     explain: bool,
     out: &mut dyn Write,
 ) -> io::Result<()> {
-    let bold = |text: &str| {
-        if style.colour {
-            format!("\x1b[1m{text}\x1b[0m")
-        } else {
-            text.to_owned()
-        }
-    };
     writeln!(
         out,
         "\n{}",
-        bold(&escape(&workload_name(&baseline.metadata.workload)))
+        style.bold(&escape(&workload_name(&baseline.metadata.workload)))
     )?;
     let line =
         |out: &mut dyn Write, name: &str, text: &str| writeln!(out, "  {name:<9} {}", escape(text));
@@ -135,7 +113,7 @@ pub(crate) fn table(
         line(out, "note", note)?;
     }
     for container in &baseline.containers {
-        writeln!(out, "\n{}", bold(&escape(&container.name)))?;
+        writeln!(out, "\n{}", style.bold(&escape(&container.name)))?;
         let covered = container
             .coverage
             .iter()

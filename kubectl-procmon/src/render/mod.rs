@@ -5,76 +5,25 @@ pub(crate) mod baseline;
 pub(crate) mod drift;
 pub(crate) mod findings;
 pub(crate) mod format;
+mod junit;
 mod markdown;
+mod plain;
 pub(crate) mod rules;
 mod sarif;
+mod style;
 mod table;
 mod text;
 
 pub(crate) use format::Format;
 pub(crate) use procmon_profile::text::escape;
+pub(crate) use style::Style;
 pub(crate) use text::{bytes, count, duration, escape_lines, percent, shell_word};
 
 use crate::hint::advised;
-use crate::output::Output;
 use anyhow::Result;
 use procmon_profile::model::{Baseline, Drift, Findings, Profile};
 use serde::Serialize;
-use std::io::{IsTerminal as _, Write};
-
-/// The width and the colours that the place of the result can show, and how much is shown.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Style {
-    /// Columns; none where nobody knows.
-    pub(crate) width: Option<u16>,
-    /// Colours are understood.
-    pub(crate) colour: bool,
-    /// Each replica of a workload by itself.
-    pub(crate) per_pod: bool,
-}
-
-impl Style {
-    /// Of the place that a result is written to.
-    pub(crate) fn of(output: &Output) -> Self {
-        if output.is_stdout() {
-            Self::of_stdout()
-        } else {
-            Self::plain()
-        }
-    }
-
-    /// Of standard output.
-    pub(crate) fn of_stdout() -> Self {
-        let terminal = std::io::stdout().is_terminal();
-        Self {
-            width: terminal.then(columns).flatten(),
-            colour: terminal && std::env::var_os("NO_COLOR").is_none(),
-            per_pod: false,
-        }
-    }
-
-    /// Of a file.
-    pub(crate) fn plain() -> Self {
-        Self {
-            width: None,
-            colour: false,
-            per_pod: false,
-        }
-    }
-}
-
-#[cfg(target_os = "linux")]
-fn columns() -> Option<u16> {
-    rustix::termios::tcgetwinsize(std::io::stdout())
-        .ok()
-        .map(|size| size.ws_col)
-        .filter(|columns| *columns > 0)
-}
-
-#[cfg(not(target_os = "linux"))]
-fn columns() -> Option<u16> {
-    None
-}
+use std::io::Write;
 
 /// A document that is shown.
 #[derive(Clone, Copy)]
@@ -157,6 +106,5 @@ pub(crate) fn yaml(document: &impl Serialize, out: &mut dyn Write) -> Result<()>
 
 /// `kind/name` of the target.
 pub(crate) fn name(profile: &Profile) -> String {
-    let target = &profile.session.target;
-    format!("{}/{}", target.kind.to_lowercase(), target.name)
+    text::kind_and_name(&profile.session.target)
 }

@@ -1,32 +1,9 @@
 //! Rules, for a person.
 
-use super::{Style, escape, escape_lines};
+use super::{Style, escape, escape_lines, plain};
 use anyhow::Result;
-use comfy_table::{ContentArrangement, Table, presets};
 use procmon_profile::rules::{About, Kind, Outcome, Rule, classes};
 use std::io::Write;
-
-/// A table without lines, as wide as the screen.
-fn table(header: &[&str], rows: Vec<Vec<String>>, style: Style, out: &mut dyn Write) -> Result<()> {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_header(header);
-    match style.width {
-        Some(width) => table
-            .set_content_arrangement(ContentArrangement::Dynamic)
-            .set_width(width),
-        None => table.set_content_arrangement(ContentArrangement::Disabled),
-    };
-    for row in rows {
-        table.add_row(row);
-    }
-    for column in table.column_iter_mut() {
-        column.set_padding((0, 2));
-    }
-    for line in table.lines() {
-        writeln!(out, "{}", line.trim_end())?;
-    }
-    Ok(())
-}
 
 /// All rules.
 pub(crate) fn list<'r>(
@@ -44,12 +21,8 @@ pub(crate) fn list<'r>(
             ]
         })
         .collect();
-    table(
-        &["RULE", "SEVERITY", "TECHNIQUES", "FINDS"],
-        rows,
-        style,
-        out,
-    )
+    let header = ["RULE", "SEVERITY", "TECHNIQUES", "FINDS"];
+    Ok(plain::table(&header, rows, style.width, "", out)?)
 }
 
 /// Everything about one rule.
@@ -112,7 +85,7 @@ pub(crate) fn words(style: Style, out: &mut dyn Write) -> Result<()> {
                 ]
             })
             .collect();
-        table(&["WORD", "MEANING", "SOURCE"], rows, style, out)?;
+        plain::table(&["WORD", "MEANING", "SOURCE"], rows, style.width, "", out)?;
     }
     writeln!(
         out,

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 pub(super) struct Item {
     /// Id of the rule, and what it looks for.
     pub(super) rule: (String, String),
-    /// What the rule's documentation says.
+    /// The rule's documentation.
     pub(super) help: Option<String>,
     pub(super) severity: Severity,
     /// One sentence.
@@ -18,7 +18,7 @@ pub(super) struct Item {
     pub(super) fingerprint: (&'static str, String),
     /// Name of the container, and with the workload.
     pub(super) place: (String, String),
-    /// What else the reader can use.
+    /// More for the reader, by name.
     pub(super) properties: Vec<(&'static str, Value)>,
 }
 

@@ -1,7 +1,9 @@
 //! Names and numbers as a person reads them.
 
+use procmon_profile::model::{Severity, Target};
 use procmon_profile::text::{acts, escape};
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 /// As [`escape`], for sentences of several lines that are this program's own.
 pub(crate) fn escape_lines(text: &str) -> String {
@@ -21,6 +23,23 @@ pub(crate) fn shell_word(word: &str) -> Option<String> {
     } else {
         format!("'{}'", word.replace('\'', "'\\''"))
     })
+}
+
+/// `KIND/NAME` of a target.
+pub(super) fn kind_and_name(target: &Target) -> String {
+    format!("{}/{}", target.kind.to_lowercase(), target.name)
+}
+
+/// Numbers by severity, without those that are 0: `1 critical, 2 low`.
+pub(super) fn severities(counts: &BTreeMap<Severity, u64>) -> String {
+    let counts: Vec<String> = Severity::ALL
+        .iter()
+        .filter_map(|severity| {
+            let count = counts.get(severity).copied().unwrap_or(0);
+            (count > 0).then(|| format!("{count} {severity}"))
+        })
+        .collect();
+    counts.join(", ")
 }
 
 /// A share, rounded down: 100 % is said of nothing less.

@@ -53,8 +53,8 @@ fn place_of(slot: u64) -> u64 {
 }
 
 /// Slot of the current task by the table; 0 for a task outside the target, and while the window is not open.
-/// What is found is kept only while it is open, and opening and closing change the epoch: what is kept need
-/// not ask.
+/// The slot is kept only while the window is open. Opening and closing change the epoch, so that a kept slot
+/// needs no further look at the window.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub(crate) extern "C" fn look_up(regs: u64) -> u64 {

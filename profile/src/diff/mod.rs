@@ -20,6 +20,7 @@ use crate::baseline::{
     self, BaselineError, Fact, Facts, LOCAL, Row, check_same, from_profiles, observe, select,
     workload_name,
 };
+use crate::digest::digest;
 use crate::judge::Judgement;
 use crate::model::{
     API_VERSION, Baseline, BaselineContainer, BaselineWindow, Change, Container, Dimension,
@@ -765,16 +766,10 @@ fn is_exe(known: &str, exe: &str) -> bool {
     known == exe || exe == OTHERS
 }
 
-/// A name for a difference: of parts with their lengths, so that no other parts make the same text.
+/// A name for a difference.
 fn id(container: &str, dimension: Dimension, change: Change, identity: &str, key: &str) -> String {
-    use sha2::Digest as _;
-    let mut hash = sha2::Sha256::new();
     let kind = format!("{dimension:?} {change:?}");
-    for part in [container, &kind, identity, key] {
-        hash.update((part.len() as u64).to_le_bytes());
-        hash.update(part);
-    }
-    crate::wire::hex(&hash.finalize()[..ID_BYTES])
+    digest(&[container, &kind, identity, key], ID_BYTES)
 }
 
 fn list<T: ToString>(values: &BTreeSet<T>) -> String {

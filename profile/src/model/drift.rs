@@ -193,7 +193,7 @@ impl DriftSummary {
     #[must_use]
     pub fn of(rows: &[DriftRow]) -> Self {
         let mut summary = Self {
-            by_severity: Severity::ALL.map(|severity| (severity, 0)).into(),
+            by_severity: Severity::count(rows.iter().map(|row| row.severity)),
             ..Self::default()
         };
         for row in rows {
@@ -202,7 +202,6 @@ impl DriftSummary {
                 Change::Changed => summary.changed += 1,
                 Change::Gone => summary.gone += 1,
             }
-            *summary.by_severity.entry(row.severity).or_insert(0) += 1;
         }
         summary
     }

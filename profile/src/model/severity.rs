@@ -1,6 +1,7 @@
 //! How severe something is.
 
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// How severe something is. The order is from least to most.
 #[derive(
@@ -31,4 +32,14 @@ impl Severity {
         Self::Low,
         Self::Info,
     ];
+
+    /// Numbers by severity; each has one, 0 too.
+    #[must_use]
+    pub fn count(all: impl Iterator<Item = Self>) -> BTreeMap<Self, u64> {
+        let mut counts: BTreeMap<Self, u64> = Self::ALL.map(|severity| (severity, 0)).into();
+        for severity in all {
+            *counts.entry(severity).or_default() += 1;
+        }
+        counts
+    }
 }

@@ -1,7 +1,7 @@
 //! The cases of a rule: small containers that it finds something in, or does not.
 
 use super::catalogue::Catalogue;
-use super::check::{Against, check};
+use super::check::{Against, WhyNot, judge};
 use super::facts::merge;
 use super::rule::{Case, Knows, Rule, RuleError};
 use crate::diff::{self, Options};
@@ -58,17 +58,16 @@ fn run(case: &Case, wanted: bool, catalogue: &Catalogue) -> Outcome {
                 name: "case",
                 drift,
             });
-            let findings = check(&profile, catalogue, against);
+            let (findings, not_judged) = judge(&profile, catalogue, against);
             let messages = findings.findings.iter();
             outcome.found = messages
                 .map(|finding| finding.message.to_string())
                 .collect();
             // A case leaves out what does not matter: that a fact is not known is not an error of it.
-            outcome.error = findings
-                .not_judged
+            outcome.error = not_judged
                 .first()
-                .filter(|reason| reason.reason.starts_with("its condition failed"))
-                .map(|reason| reason.reason.to_string());
+                .filter(|(_, why)| matches!(why, WhyNot::Failed(_)))
+                .map(|(_, why)| why.to_string());
         }
         Err(error) => outcome.error = Some(error.to_string()),
     }
@@ -77,14 +76,16 @@ fn run(case: &Case, wanted: bool, catalogue: &Catalogue) -> Outcome {
 
 /// How the container of a case differs from its baseline.
 fn drift(profile: &Profile, knows: Knows) -> Drift {
-    let options = Options {
-        force: true,
-        all_evidence: true,
-        ..Options::default()
-    };
     match knows {
         Knows::All => Drift::default(),
-        Knows::Nothing => diff::diff(&Baseline::default(), profile, &options).unwrap_or_default(),
+        Knows::Nothing => {
+            let options = Options {
+                force: true,
+                all_evidence: true,
+                ..Options::default()
+            };
+            diff::diff(&Baseline::default(), profile, &options).unwrap_or_default()
+        }
     }
 }
 

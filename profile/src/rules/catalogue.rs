@@ -2,11 +2,11 @@
 
 use super::rule::{About, Rule, RuleError, parse};
 use super::template::Template;
-use crate::expression::{Expression, ExpressionError, Functions, children};
+use crate::expression::{Expression, ExpressionError, Functions, Patterns, children};
 use crate::model::Severity;
 use cel::IdedExpr;
 use cel::common::ast::{Expr, LiteralValue, operators};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 include!(concat!(env!("OUT_DIR"), "/built_in_rules.rs"));
 
@@ -61,29 +61,23 @@ impl Catalogue {
         }
         let mut compiled = Vec::with_capacity(rules.len());
         let mut indexes: BTreeMap<About, Index> = BTreeMap::new();
-        let mut places: HashMap<String, usize> = HashMap::new();
+        let mut ids: HashSet<String> = HashSet::new();
+        let mut patterns = Patterns::default();
         for rule in rules {
             let place = compiled.len();
-            if places.insert(rule.id.clone(), place).is_some() {
+            if !ids.insert(rule.id.clone()) {
                 return Err(RuleError::Twice(rule.id));
             }
-            let one = Compiled::of(rule)?;
+            let one = Compiled::of(rule, &mut patterns)?;
             indexes
                 .entry(one.rule.about)
                 .or_default()
                 .add(required(one.when.tree(), one.rule.about.names()[0]), place);
             compiled.push(one);
         }
-        let expressions = compiled.iter().flat_map(Compiled::expressions);
-        let functions = Functions::of(expressions).map_err(|error| RuleError::Expression {
-            // The expression that is wrong was named when its rule was compiled.
-            rule: String::new(),
-            field: "when",
-            error,
-        })?;
         Ok(Self {
             rules: compiled,
-            functions,
+            functions: Functions::new(patterns).map_err(RuleError::Functions)?,
             indexes,
         })
     }
@@ -123,16 +117,12 @@ impl Catalogue {
             return Vec::new();
         };
         let mut places = index.always.clone();
-        let of = |map: &HashMap<String, Vec<usize>>, word: &str| {
-            map.get(word).cloned().unwrap_or_default()
-        };
-        for class in is {
-            places.extend(of(&index.by_class, class));
-        }
-        for class in exe_is {
-            places.extend(of(&index.by_exe_class, class));
-        }
-        places.extend(of(&index.by_name, name));
+        let classes = is.iter().filter_map(|class| index.by_class.get(*class));
+        let exe_classes = exe_is
+            .iter()
+            .filter_map(|class| index.by_exe_class.get(*class));
+        let named = index.by_name.get(name);
+        places.extend(classes.chain(exe_classes).chain(named).flatten());
         places.sort_unstable();
         places.dedup();
         places
@@ -140,11 +130,13 @@ impl Catalogue {
 }
 
 impl Compiled {
-    fn of(rule: Rule) -> Result<Self, RuleError> {
+    /// Compiles a rule; its patterns join those of all rules.
+    fn of(rule: Rule, patterns: &mut Patterns) -> Result<Self, RuleError> {
         check_fields(&rule)?;
         let names = rule.about.names();
+        let id = rule.id.clone();
         let wrong = |field: &'static str| {
-            let rule = rule.id.clone();
+            let rule = id.clone();
             move |error: ExpressionError| RuleError::Expression { rule, field, error }
         };
         let when = Expression::parse(&rule.when, names).map_err(wrong("when"))?;
@@ -168,14 +160,21 @@ impl Compiled {
             asks: Fields::new(),
             rule,
         };
-        // A pattern that can't be compiled belongs to this rule.
-        Functions::of(compiled.expressions()).map_err(|error| RuleError::Expression {
-            rule: compiled.rule.id.clone(),
-            field: "when",
-            error,
-        })?;
+        for expression in compiled.expressions() {
+            patterns.add(expression).map_err(wrong("when"))?;
+        }
         note_fields(compiled.when.tree(), names, &mut compiled.asks);
         Ok(compiled)
+    }
+
+    /// Whether its condition asks for a baseline.
+    pub(super) fn needs_baseline(&self) -> bool {
+        let asked = self.asks.get("baseline");
+        asked.is_some_and(|fields| {
+            fields
+                .as_ref()
+                .is_none_or(|fields| fields.contains("given"))
+        })
     }
 
     fn expressions(&self) -> impl Iterator<Item = &Expression> {

@@ -3,17 +3,23 @@
 use super::catalogue::{Catalogue, Compiled, Fields};
 use super::facts::Facts;
 use super::incident;
-use super::rule::About;
+use super::rule::{About, Rule};
 use super::subject::Subject;
+use crate::digest::digest;
 use crate::expression::ExpressionError;
 use crate::model::{
-    API_VERSION, DimensionState, Drift, Finding, Findings, FindingsKind, JudgedProfile, NotJudged,
-    Profile, SCHEMA_VERSION, Severity,
+    API_VERSION, Dimension, DimensionState, Drift, Finding, Findings, FindingsKind, JudgedProfile,
+    NotJudged, Profile, SCHEMA_VERSION, Severity,
 };
+use crate::text::Text;
+use cel::Context;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::fmt;
 
 /// Pointers kept as evidence of one finding.
 const MAX_EVIDENCE: usize = 16;
+/// Bytes of an id.
+const ID_BYTES: usize = 8;
 /// Findings of one rule in one container that are told.
 const MAX_FINDINGS: usize = 50;
 
@@ -59,6 +65,15 @@ struct Tally {
 /// ```
 #[must_use]
 pub fn check(profile: &Profile, catalogue: &Catalogue, against: Option<Against<'_>>) -> Findings {
+    judge(profile, catalogue, against).0
+}
+
+/// The findings about a profile, and why rules could not be judged.
+pub(super) fn judge<'c>(
+    profile: &Profile,
+    catalogue: &'c Catalogue,
+    against: Option<Against<'_>>,
+) -> (Findings, Vec<(&'c Rule, WhyNot)>) {
     let new: Option<HashSet<&str>> = against.map(|against| {
         let rows = against.drift.rows.iter();
         rows.flat_map(|row| row.evidence.iter().map(AsRef::as_ref))
@@ -82,7 +97,7 @@ pub fn check(profile: &Profile, catalogue: &Catalogue, against: Option<Against<'
         let mut drafts: BTreeMap<(usize, String), Draft<'_>> = BTreeMap::new();
         for about in About::ALL {
             for subject in Subject::all(about, facts) {
-                judge(
+                ask(
                     &subject,
                     catalogue,
                     new.as_ref(),
@@ -106,13 +121,10 @@ pub fn check(profile: &Profile, catalogue: &Catalogue, against: Option<Against<'
             }
         }
     }
-    let incidents = incident::join(&mut findings, &origins);
+    let incidents = incident::join(&findings, &origins);
     order(&mut findings);
-    let mut summary: BTreeMap<Severity, u64> = Severity::ALL.map(|severity| (severity, 0)).into();
-    for finding in &findings {
-        *summary.entry(finding.severity).or_default() += 1;
-    }
-    Findings {
+    let not_judged = not_judged(profile, catalogue, tallies, against.is_some());
+    let findings = Findings {
         api_version: API_VERSION.into(),
         schema_version: SCHEMA_VERSION.into(),
         kind: FindingsKind::Findings,
@@ -123,11 +135,18 @@ pub fn check(profile: &Profile, catalogue: &Catalogue, against: Option<Against<'
             window_seconds: profile.session.window_seconds,
             baseline: against.map(|against| against.name.into()),
         },
+        summary: Severity::count(findings.iter().map(|finding| finding.severity)),
         findings,
         incidents,
-        not_judged: not_judged(profile, catalogue, &tallies, against.is_some()),
-        summary,
-    }
+        not_judged: not_judged
+            .iter()
+            .map(|(rule, why)| NotJudged {
+                rule: rule.id.as_str().into(),
+                reason: why.to_string().into(),
+            })
+            .collect(),
+    };
+    (findings, not_judged)
 }
 
 /// The fields that the conditions of some rules ask for.
@@ -146,7 +165,7 @@ fn union(places: &[usize], catalogue: &Catalogue) -> Fields {
 }
 
 /// Asks the rules of one row.
-fn judge<'a>(
+fn ask<'a>(
     subject: &Subject<'a>,
     catalogue: &Catalogue,
     new: Option<&HashSet<&str>>,
@@ -158,19 +177,13 @@ fn judge<'a>(
     if asked.is_empty() {
         return;
     }
-    let evidence = subject.evidence(&[]);
-    let is_known = |evidence: &[String]| {
-        new.map(|new| {
-            !evidence
-                .iter()
-                .any(|pointer| new.contains(pointer.as_str()))
-        })
-    };
+    // Without a baseline nothing asks for the evidence of a row that no rule finds.
+    let known = new.map(|new| is_known(&subject.evidence(&[]), new));
     let fields = unions
         .entry(asked.clone())
         .or_insert_with(|| union(&asked, catalogue));
     let mut scope = catalogue.functions.scope();
-    if let Err(error) = subject.bind(fields, is_known(&evidence), &mut scope) {
+    if let Err(error) = subject.bind(fields, known, &mut scope) {
         for place in asked {
             tallies[place].error.get_or_insert_with(|| error.clone());
         }
@@ -205,43 +218,11 @@ fn judge<'a>(
                 .collect();
             let mut scope = catalogue.functions.scope();
             // A value that can be bound for the condition can be bound for the texts.
-            let _ = subject.bind(&all, is_known(&evidence), &mut scope);
+            let _ = subject.bind(&all, known, &mut scope);
             scope
         });
-        let severity = compiled
-            .raise
-            .iter()
-            .find(|(when, _)| when.holds(scope) == Ok(true))
-            .map_or(compiled.rule.severity, |(_, severity)| *severity);
-        // A value that is not known leaves the rule's title.
-        let message = compiled
-            .message
-            .fill(scope)
-            .unwrap_or_else(|_| compiled.rule.title.clone());
-        let evidence = subject.evidence(&compiled.rule.evidence);
-        let baselined = compiled.rule.baseline_aware && is_known(&evidence) == Some(true);
-        // One finding for each program and what it did: many files of one kind are one finding.
-        let who = match subject.about {
-            About::Process => subject.process.map_or_else(String::new, |process| {
-                let process = &subject.facts.processes[process];
-                format!("{} {}", process.row.exe, process.name)
-            }),
-            _ => subject.exe.unwrap_or_default().to_owned(),
-        };
-        let key = (place, format!("{baselined} {who}"));
-        let draft = Draft {
-            severity,
-            message,
-            next: compiled
-                .next
-                .iter()
-                .filter_map(|line| line.fill(scope).ok())
-                .collect(),
-            rows: evidence.len() as u64,
-            evidence,
-            baselined,
-            subject: subject.clone(),
-        };
+        let draft = Draft::of(subject, compiled, scope, new);
+        let key = (place, format!("{} {}", draft.baselined, subject.actor()));
         match drafts.get_mut(&key) {
             Some(known) => known.add(draft),
             None => {
@@ -251,7 +232,41 @@ fn judge<'a>(
     }
 }
 
+/// Whether the baseline has all of the evidence.
+fn is_known(evidence: &[String], new: &HashSet<&str>) -> bool {
+    !evidence
+        .iter()
+        .any(|pointer| new.contains(pointer.as_str()))
+}
+
 impl<'a> Draft<'a> {
+    /// The finding of a rule about one row. `new`: the evidence that a baseline does not have.
+    fn of(
+        subject: &Subject<'a>,
+        compiled: &Compiled,
+        scope: &Context<'_, '_>,
+        new: Option<&HashSet<&str>>,
+    ) -> Self {
+        let rule = &compiled.rule;
+        let mut raised = compiled.raise.iter();
+        let raised = raised.find(|(when, _)| when.holds(scope) == Ok(true));
+        let evidence = subject.evidence(&rule.evidence);
+        let next = compiled.next.iter();
+        Self {
+            severity: raised.map_or(rule.severity, |(_, severity)| *severity),
+            // A value that is not known leaves the rule's title.
+            message: compiled
+                .message
+                .fill(scope)
+                .unwrap_or_else(|_| rule.title.clone()),
+            next: next.filter_map(|line| line.fill(scope).ok()).collect(),
+            rows: evidence.len() as u64,
+            baselined: rule.baseline_aware && new.is_some_and(|new| is_known(&evidence, new)),
+            evidence,
+            subject: subject.clone(),
+        }
+    }
+
     /// Takes in what the same rule says of the same program; the worse tells.
     fn add(&mut self, other: Draft<'a>) {
         self.rows += other.rows;
@@ -350,10 +365,8 @@ fn who(subject: &Subject<'_>) -> String {
 
 /// A name for a finding: equal in another window of the same workload.
 fn id(rule: &str, subject: &Subject<'_>, draft: &Draft<'_>) -> String {
-    use sha2::Digest as _;
     let container = subject.facts.container;
-    let mut hash = sha2::Sha256::new();
-    for part in [
+    let parts = [
         rule,
         container.namespace.as_deref().unwrap_or_default(),
         container.pod.as_deref().unwrap_or_default(),
@@ -361,11 +374,8 @@ fn id(rule: &str, subject: &Subject<'_>, draft: &Draft<'_>) -> String {
         subject.exe.unwrap_or_default(),
         &subject.name,
         if draft.baselined { "baselined" } else { "" },
-    ] {
-        hash.update((part.len() as u64).to_le_bytes());
-        hash.update(part);
-    }
-    crate::wire::hex(&hash.finalize()[..8])
+    ];
+    digest(&parts, ID_BYTES)
 }
 
 /// The most severe first; then the earliest.
@@ -382,61 +392,83 @@ fn order(findings: &mut [Finding]) {
     });
 }
 
-/// Rules without a finding that could not be judged, and why.
-fn not_judged(
-    profile: &Profile,
-    catalogue: &Catalogue,
-    tallies: &[Tally],
-    has_baseline: bool,
-) -> Vec<NotJudged> {
-    let mut found = Vec::new();
-    for (compiled, tally) in catalogue.compiled().iter().zip(tallies) {
-        if tally.findings > 0 {
-            continue;
-        }
-        if let Some(reason) = why_not(profile, compiled, tally, has_baseline) {
-            found.push(NotJudged {
-                rule: compiled.rule.id.as_str().into(),
-                reason: reason.into(),
-            });
+/// Why a rule could not be judged.
+#[derive(Clone, Debug)]
+pub(super) enum WhyNot {
+    /// Its condition can't be evaluated.
+    Failed(ExpressionError),
+    /// It compares with a baseline.
+    NoBaseline,
+    /// A dimension that it looks at is not complete, for the first of the reasons.
+    Incomplete(Dimension, DimensionState, Option<Text>),
+    /// Some rows of those that it was asked about lack a field.
+    Unknown {
+        field: String,
+        unknown: u64,
+        asked: u64,
+    },
+}
+
+impl fmt::Display for WhyNot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Failed(error) => write!(f, "its condition failed: {error}"),
+            Self::NoBaseline => f.write_str("no baseline was given"),
+            Self::Incomplete(dimension, state, None) => write!(f, "{dimension} is {state}"),
+            Self::Incomplete(dimension, state, Some(reason)) => {
+                write!(f, "{dimension} is {state}: {reason}")
+            }
+            Self::Unknown {
+                field,
+                unknown,
+                asked,
+            } => write!(f, "`{field}` is not known for {unknown} of {asked} rows"),
         }
     }
-    found
+}
+
+/// Rules without a finding that could not be judged, and why.
+fn not_judged<'c>(
+    profile: &Profile,
+    catalogue: &'c Catalogue,
+    tallies: Vec<Tally>,
+    has_baseline: bool,
+) -> Vec<(&'c Rule, WhyNot)> {
+    let rules = catalogue.compiled().iter().zip(tallies);
+    rules
+        .filter(|(_, tally)| tally.findings == 0)
+        .filter_map(|(compiled, tally)| {
+            let why = why_not(profile, compiled, tally, has_baseline)?;
+            Some((&compiled.rule, why))
+        })
+        .collect()
 }
 
 fn why_not(
     profile: &Profile,
     compiled: &Compiled,
-    tally: &Tally,
+    tally: Tally,
     has_baseline: bool,
-) -> Option<String> {
-    if let Some(error) = &tally.error {
-        return Some(format!("its condition failed: {error}"));
+) -> Option<WhyNot> {
+    if let Some(error) = tally.error {
+        return Some(WhyNot::Failed(error));
     }
-    if !has_baseline && compiled.rule.when.contains("baseline.given") {
-        return Some("no baseline was given".to_owned());
+    if !has_baseline && compiled.needs_baseline() {
+        return Some(WhyNot::NoBaseline);
     }
     let own = compiled.rule.about.dimension();
     let lists = compiled.rule.evidence.iter().map(|list| list.dimension());
     for dimension in std::iter::once(own).chain(lists) {
-        let Some(state) = profile.completeness.dimensions.get(&dimension) else {
-            continue;
-        };
-        let reason = state
-            .reasons
-            .first()
-            .map(|reason| format!(": {reason}"))
-            .unwrap_or_default();
-        match state.state {
-            DimensionState::Complete => {}
-            DimensionState::Partial => return Some(format!("{dimension} is partial{reason}")),
-            DimensionState::Missing => return Some(format!("{dimension} is missing{reason}")),
+        if let Some(found) = profile.completeness.dimensions.get(&dimension)
+            && found.state != DimensionState::Complete
+        {
+            let reason = found.reasons.first().cloned();
+            return Some(WhyNot::Incomplete(dimension, found.state, reason));
         }
     }
-    (tally.unknown > 0).then(|| {
-        format!(
-            "`{}` is not known for {} of {} rows",
-            tally.field, tally.unknown, tally.asked
-        )
+    (tally.unknown > 0).then_some(WhyNot::Unknown {
+        field: tally.field,
+        unknown: tally.unknown,
+        asked: tally.asked,
     })
 }

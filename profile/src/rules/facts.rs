@@ -1,9 +1,9 @@
 //! Facts that conditions can ask of a container beyond its rows: names, classes, descent, and what was done
 //! to a path.
 
-use super::program::Program;
+use super::program::{Program, peer_classes};
 use crate::knowledge::{base_name, files, programs};
-use crate::model::{Container, Direction, File, FileOperation, Process};
+use crate::model::{Container, Direction, File, FileOperation as Op, Process};
 use serde_json::{Map, Value as Json, json};
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -24,6 +24,11 @@ pub(super) struct Facts<'a> {
     pub(super) index: usize,
     /// In the order of the rows.
     pub(super) processes: Vec<ProcessFacts<'a>>,
+    /// The classes of each row of files, and of each row of network.
+    pub(super) file_is: Vec<Vec<&'static str>>,
+    pub(super) peer_is: Vec<Vec<&'static str>>,
+    /// Places of the processes, by id.
+    by_id: HashMap<&'a str, usize>,
     /// All programs, by path of the executable.
     pub(super) programs: BTreeMap<&'a str, Program<'a>>,
     paths: HashMap<&'a str, PathFacts>,
@@ -56,7 +61,7 @@ struct PathFacts {
 
 impl<'a> Facts<'a> {
     pub(super) fn of(container: &'a Container, index: usize) -> Self {
-        let places: HashMap<&str, usize> = container
+        let by_id: HashMap<&str, usize> = container
             .processes
             .iter()
             .enumerate()
@@ -68,7 +73,7 @@ impl<'a> Facts<'a> {
             .enumerate()
             .map(|(place, row)| {
                 let name = program_name(row);
-                let parent = row.parent.as_deref().and_then(|id| places.get(id).copied());
+                let parent = row.parent.as_deref().and_then(|id| by_id.get(id).copied());
                 ProcessFacts {
                     is: programs::classes(&name),
                     exe_is: files::classes(&row.exe),
@@ -93,6 +98,13 @@ impl<'a> Facts<'a> {
             container,
             index,
             processes,
+            file_is: container
+                .files
+                .iter()
+                .map(|row| files::classes(&row.path))
+                .collect(),
+            peer_is: container.network.iter().map(peer_classes).collect(),
+            by_id,
             programs: BTreeMap::new(),
             paths,
             container_value: OnceCell::new(),
@@ -147,6 +159,12 @@ impl<'a> Facts<'a> {
         })
     }
 
+    /// Whether an executable listens at a port.
+    fn listens(&self, exe: &str) -> bool {
+        let program = self.programs.get(exe);
+        program.is_some_and(|program| program.listens)
+    }
+
     /// A relative of a process, as conditions see it.
     fn relative(&self, place: usize) -> Json {
         let process = &self.processes[place];
@@ -156,7 +174,7 @@ impl<'a> Facts<'a> {
             "is": process.is,
             "uid": process.row.uid,
             "origin": process.row.origin,
-            "listens": self.programs.get(process.row.exe.as_str()).is_some_and(|program| program.listens),
+            "listens": self.listens(&process.row.exe),
         })
     }
 
@@ -210,24 +228,15 @@ impl<'a> Facts<'a> {
         add("children", &|| {
             relatives(&mut process.children.iter().copied().take(MAX_RELATIVES))
         });
-        add("listens", &|| {
-            let program = self.programs.get(row.exe.as_str());
-            json!(program.is_some_and(|program| program.listens))
-        });
+        add("listens", &|| json!(self.listens(&row.exe)));
         Json::Object(fields)
     }
 
     /// A file, as conditions see it.
-    pub(super) fn file(&self, row: &File, is: &[&str]) -> Json {
+    pub(super) fn file(&self, place: usize) -> Json {
+        let row = &self.container.files[place];
         let mut value = serde_json::to_value(row).unwrap_or_default();
-        let did = |operations: &[FileOperation]| {
-            operations.iter().any(|operation| {
-                row.operations
-                    .get(operation)
-                    .is_some_and(|count| *count > 0)
-            })
-        };
-        use FileOperation as Op;
+        let did = |operations: &[Op]| did(row, operations);
         let writes = row.bytes_written > 0
             || row.mmap_write > 0
             || did(&[
@@ -242,7 +251,7 @@ impl<'a> Facts<'a> {
         let opens_only = did(&[Op::Open]) && !writes;
         let extra = json!({
             "name": base_name(&row.path),
-            "is": is,
+            "is": self.file_is[place],
             "reads": row.bytes_read > 0 || did(&[Op::Read]) || opens_only,
             "writes": writes,
             "creates": did(&[Op::Create, Op::Mkdir, Op::Mknod, Op::Symlink, Op::Link]),
@@ -298,6 +307,11 @@ impl<'a> Facts<'a> {
         value
     }
 
+    /// The process of an id.
+    pub(super) fn by_id(&self, id: &str) -> Option<usize> {
+        self.by_id.get(id).copied()
+    }
+
     /// The first row of an executable.
     pub(super) fn process_of(&self, exe: &str) -> Option<usize> {
         self.programs.get(exe)?.processes.first().copied()
@@ -306,18 +320,21 @@ impl<'a> Facts<'a> {
 
 impl PathFacts {
     fn add(&mut self, file: &File) {
-        let did = |operation| {
-            file.operations
-                .get(&operation)
-                .is_some_and(|count| *count > 0)
-        };
-        self.created |= did(FileOperation::Create);
-        self.written |= did(FileOperation::Write) || file.bytes_written > 0 || file.mmap_write > 0;
-        self.made_executable |= did(FileOperation::Chmod);
-        self.removed |= did(FileOperation::Unlink);
-        self.renamed |= did(FileOperation::Rename);
-        self.executed |= did(FileOperation::Exec);
+        self.created |= did(file, &[Op::Create]);
+        self.written |= did(file, &[Op::Write]) || file.bytes_written > 0 || file.mmap_write > 0;
+        self.made_executable |= did(file, &[Op::Chmod]);
+        self.removed |= did(file, &[Op::Unlink]);
+        self.renamed |= did(file, &[Op::Rename]);
+        self.executed |= did(file, &[Op::Exec]);
     }
+}
+
+/// Whether one of these was done to a file.
+pub(super) fn did(row: &File, operations: &[Op]) -> bool {
+    let mut counts = operations
+        .iter()
+        .filter_map(|operation| row.operations.get(operation));
+    counts.any(|count| *count > 0)
 }
 
 /// Names of the operations of a file that happened.

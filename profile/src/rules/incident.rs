@@ -76,7 +76,7 @@ pub(super) struct Origin<'a> {
 
 /// Joins findings of one tree of a container into incidents. Trees are one where a program of one runs, or
 /// changes, what a program of the other wrote. `origins`: one for each finding.
-pub(super) fn join(findings: &mut [Finding], origins: &[Origin<'_>]) -> Vec<Incident> {
+pub(super) fn join(findings: &[Finding], origins: &[Origin<'_>]) -> Vec<Incident> {
     let mut by_path: BTreeMap<(usize, &str), usize> = BTreeMap::new();
     let mut group_of: BTreeMap<(usize, usize), usize> = BTreeMap::new();
     // For each group the group that it became a part of, or itself.
@@ -202,7 +202,7 @@ mod tests {
 
     #[test]
     fn who_writes_a_program_and_who_runs_it_are_one_incident() {
-        let mut findings = [
+        let findings = [
             finding("writes", Severity::Medium),
             finding("runs", Severity::High),
             finding("other", Severity::High),
@@ -217,7 +217,7 @@ mod tests {
             origin(2, Some("/tmp/x")),
             origin(3, None),
         ];
-        let incidents = join(&mut findings, &dropped);
+        let incidents = join(&findings, &dropped);
         assert_eq!(incidents.len(), 1, "{incidents:#?}");
         assert_eq!(incidents[0].findings, ["runs", "writes"]);
         // Another container has another file of that name.
@@ -226,7 +226,7 @@ mod tests {
             ..origin(2, Some("/tmp/x"))
         };
         let apart = [origin(1, Some("/tmp/x")), elsewhere, origin(3, None)];
-        assert!(join(&mut findings, &apart).is_empty());
+        assert!(join(&findings, &apart).is_empty());
     }
 
     #[test]

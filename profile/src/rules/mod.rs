@@ -17,4 +17,4 @@ pub use cases::{Outcome, test};
 pub use catalogue::{BUILT_IN, Catalogue};
 pub use check::{Against, check};
 pub use classes::{Kind, classes};
-pub use rule::{About, Case, Cases, Rule, RuleError, parse};
+pub use rule::{About, Case, Cases, MAX_FILE_BYTES, Rule, RuleError, parse};

@@ -1,8 +1,8 @@
 //! All that one executable did in one container, added up.
 
-use super::facts::{Facts, is_listener};
+use super::facts::{Facts, did, is_listener};
 use crate::knowledge::{base_name, files, peers};
-use crate::model::{Direction, FileOperation, Protocol};
+use crate::model::{Direction, FileOperation as Op, Protocol};
 use serde_json::{Value as Json, json};
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -100,13 +100,14 @@ impl<'a> Program<'a> {
             program.is.extend(process.is);
         }
         let container = facts.container;
-        for row in &container.files {
-            programs.entry(row.exe.as_str()).or_default().files.add(row);
+        for (row, is) in container.files.iter().zip(&facts.file_is) {
+            let program = programs.entry(row.exe.as_str()).or_default();
+            program.files.add(row, is);
         }
-        for row in &container.network {
+        for (row, is) in container.network.iter().zip(&facts.peer_is) {
             let program = programs.entry(row.exe.as_str()).or_default();
             program.listens |= is_listener(row);
-            program.network.add(row);
+            program.network.add(row, is);
         }
         for row in &container.dns {
             programs.entry(row.exe.as_str()).or_default().dns.add(row);
@@ -195,10 +196,8 @@ impl<'a> Program<'a> {
 }
 
 impl<'a> Files<'a> {
-    fn add(&mut self, row: &'a crate::model::File) {
-        use FileOperation as Op;
-        let count = |operation: Op| row.operations.get(&operation).copied().unwrap_or(0);
-        let did = |operations: &[Op]| operations.iter().any(|operation| count(*operation) > 0);
+    fn add(&mut self, row: &'a crate::model::File, is: &[&'static str]) {
+        let did = |operations: &[Op]| did(row, operations);
         let writes = row.bytes_written > 0 || did(&[Op::Write, Op::Create, Op::Truncate]);
         let reads = row.bytes_read > 0 || did(&[Op::Read]) || did(&[Op::Open]) && !writes;
         let changes = writes
@@ -215,20 +214,19 @@ impl<'a> Files<'a> {
         let folder = row.path.rsplit_once('/').map_or("", |(folder, _)| folder);
         self.rows_read += u64::from(reads);
         self.rows_written += u64::from(writes);
-        self.removed += u64::from(count(Op::Unlink) > 0);
-        self.renamed += u64::from(count(Op::Rename) > 0);
-        self.created += u64::from(count(Op::Create) > 0);
+        self.removed += u64::from(did(&[Op::Unlink]));
+        self.renamed += u64::from(did(&[Op::Rename]));
+        self.created += u64::from(did(&[Op::Create]));
         self.bytes_written += row.bytes_written;
         self.folders.insert(folder);
-        if count(Op::Unlink) > 0 {
+        if did(&[Op::Unlink]) {
             self.removed_folders.insert(folder);
         }
-        if (count(Op::Create) > 0 || count(Op::Rename) > 0)
+        if did(&[Op::Create, Op::Rename])
             && let Some((_, ending)) = base_name(&row.path).rsplit_once('.')
         {
             *self.endings.entry(ending).or_default() += 1;
         }
-        let is = files::classes(&row.path);
         if is.contains(&"process-facts") {
             self.processes.insert(folder);
         }
@@ -236,12 +234,12 @@ impl<'a> Files<'a> {
             self.environments.insert(folder);
         }
         if reads {
-            self.read.extend(&is);
+            self.read.extend(is);
         }
         if changes {
-            self.changed.extend(&is);
+            self.changed.extend(is);
         }
-        self.tried.extend(&is);
+        self.tried.extend(is);
     }
 
     fn json(&self) -> Json {
@@ -272,7 +270,7 @@ impl<'a> Files<'a> {
 }
 
 impl<'a> Network<'a> {
-    fn add(&mut self, row: &'a crate::model::Network) {
+    fn add(&mut self, row: &'a crate::model::Network, is: &[&'static str]) {
         if is_listener(row) {
             self.listens
                 .extend(row.local.as_ref().and_then(|local| local.port));
@@ -285,7 +283,7 @@ impl<'a> Network<'a> {
         let Some(remote) = &row.remote else { return };
         let failures: u64 = row.failures.values().sum();
         self.failures += failures;
-        self.is.extend(peer_classes(row));
+        self.is.extend(is);
         if let (Some(address), Some(port)) = (remote.address.as_deref(), remote.port) {
             self.outbound += 1;
             // Peers without a connection and without an answer.
@@ -297,7 +295,7 @@ impl<'a> Network<'a> {
                 self.most_connections = row.connections;
                 self.most_connections_port = port;
             }
-            if peers::address_classes(address).contains(&"public") {
+            if is.contains(&"public") {
                 self.bytes_sent_public += row.bytes_sent;
             }
         }

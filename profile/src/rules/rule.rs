@@ -6,7 +6,7 @@ use serde::Deserialize;
 use std::fmt;
 
 /// The longest file of rules, in bytes.
-const MAX_FILE_BYTES: usize = 1 << 20;
+pub const MAX_FILE_BYTES: usize = 1 << 20;
 
 /// One rule, as its file has it.
 #[derive(Clone, Debug, Deserialize)]
@@ -231,6 +231,8 @@ pub enum RuleError {
         /// The fault.
         error: ExpressionError,
     },
+    /// The functions that expressions call can't be declared.
+    Functions(ExpressionError),
     /// Two rules have one id.
     Twice(String),
     /// More rules than are taken.
@@ -255,6 +257,7 @@ impl fmt::Display for RuleError {
             Self::Expression { rule, field, error } => {
                 write!(f, "rule `{rule}`: `{field}`: {error}")
             }
+            Self::Functions(error) => error.fmt(f),
             Self::Twice(id) => write!(f, "two rules have the id `{id}`"),
             Self::TooMany(count) => write!(
                 f,

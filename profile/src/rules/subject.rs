@@ -2,11 +2,11 @@
 
 use super::catalogue::Fields;
 use super::facts::{Facts, merge};
-use super::program::peer_classes;
 use super::rule::{About, List};
 use crate::expression::{ExpressionError, bind};
-use crate::knowledge::{base_name, files, peers};
+use crate::knowledge::{base_name, peers};
 use crate::model::Time;
+use crate::text::Text;
 use cel::Context;
 use serde_json::{Value as Json, json};
 use std::borrow::Cow;
@@ -23,16 +23,24 @@ fn part(value: &Json, wanted: Option<&BTreeSet<String>>) -> Json {
     }
 }
 
+/// The subjects of the rows of a list.
+fn rows<'a, R, S: 'a>(
+    rows: &'a [R],
+    subject: impl Fn(usize, &'a R) -> S + 'a,
+) -> Box<dyn Iterator<Item = S> + 'a> {
+    let rows = rows.iter().enumerate();
+    Box::new(rows.map(move |(place, row)| subject(place, row)))
+}
+
 /// One row that conditions are about.
 #[derive(Clone)]
 pub(super) struct Subject<'a> {
     pub(super) about: About,
     pub(super) facts: &'a Facts<'a>,
-    /// The list that the row stands in, and its place there.
-    list: &'static str,
+    /// The place of the row in its list.
     row: usize,
     /// Words by which rules are found: the classes of the row, of its executable, and its name.
-    pub(super) is: Vec<&'static str>,
+    pub(super) is: Cow<'a, [&'static str]>,
     pub(super) exe_is: &'a [&'static str],
     pub(super) name: Cow<'a, str>,
     /// The process that it is about: the first of the executable where the row has no process of its own.
@@ -48,97 +56,61 @@ impl<'a> Subject<'a> {
         match about {
             About::Process => Box::new(facts.processes.iter().enumerate().map(
                 move |(place, process)| Self {
-                    is: process.is.to_vec(),
+                    is: process.is.into(),
                     exe_is: &process.exe_is,
                     name: process.name.as_str().into(),
                     process: Some(place),
                     exe: Some(&process.row.exe),
                     time: process.row.first_seen.as_ref(),
-                    ..Self::new(about, facts, "processes", place)
+                    ..Self::new(about, facts, place)
                 },
             )),
-            About::File => {
-                Box::new(
-                    container
-                        .files
-                        .iter()
-                        .enumerate()
-                        .map(move |(place, row)| Self {
-                            is: files::classes(&row.path),
-                            name: base_name(&row.path).into(),
-                            ..Self::of_exe(about, facts, "files", place, &row.exe)
-                        }),
-                )
-            }
-            About::Network => Box::new(container.network.iter().enumerate().map(
-                move |(place, row)| Self {
-                    is: peer_classes(row),
-                    ..Self::of_exe(about, facts, "network", place, &row.exe)
-                },
-            )),
-            About::Dns => {
-                Box::new(
-                    container
-                        .dns
-                        .iter()
-                        .enumerate()
-                        .map(move |(place, row)| Self {
-                            is: peers::domain_class(&row.name).into_iter().collect(),
-                            name: row.name.as_str().into(),
-                            ..Self::of_exe(about, facts, "dns", place, &row.exe)
-                        }),
-                )
-            }
-            About::Syscall => Box::new(container.syscalls.iter().enumerate().map(
-                move |(place, row)| Self {
-                    name: row.name.as_str().into(),
-                    ..Self::of_exe(about, facts, "syscalls", place, &row.exe)
-                },
-            )),
-            About::Capability => Box::new(container.capabilities.iter().enumerate().map(
-                move |(place, row)| Self {
-                    name: row.name.as_str().into(),
-                    ..Self::of_exe(about, facts, "capabilities", place, &row.exe)
-                },
-            )),
-            About::Event => Box::new(container.events.iter().enumerate().map(
-                move |(place, row)| {
-                    let process = row.process.as_deref().and_then(|id| {
-                        facts
-                            .processes
-                            .iter()
-                            .position(|process| process.row.id == *id)
-                    });
-                    Self {
-                        name: row.event_type.to_string().into(),
-                        process,
-                        exe: process.map(|process| facts.processes[process].row.exe.as_str()),
-                        time: Some(&row.time),
-                        ..Self::new(about, facts, "events", place)
-                    }
-                },
-            )),
+            About::File => rows(&container.files, move |place, row| Self {
+                is: facts.file_is[place].as_slice().into(),
+                name: base_name(&row.path).into(),
+                ..Self::of_exe(about, facts, place, &row.exe)
+            }),
+            About::Network => rows(&container.network, move |place, row| Self {
+                is: facts.peer_is[place].as_slice().into(),
+                ..Self::of_exe(about, facts, place, &row.exe)
+            }),
+            About::Dns => rows(&container.dns, move |place, row| Self {
+                is: peers::domain_class(&row.name).into_iter().collect(),
+                name: row.name.as_str().into(),
+                ..Self::of_exe(about, facts, place, &row.exe)
+            }),
+            About::Syscall => rows(&container.syscalls, move |place, row| Self {
+                name: row.name.as_str().into(),
+                ..Self::of_exe(about, facts, place, &row.exe)
+            }),
+            About::Capability => rows(&container.capabilities, move |place, row| Self {
+                name: row.name.as_str().into(),
+                ..Self::of_exe(about, facts, place, &row.exe)
+            }),
+            About::Event => rows(&container.events, move |place, row| {
+                let process = row.process.as_deref().and_then(|id| facts.by_id(id));
+                Self {
+                    name: row.event_type.to_string().into(),
+                    process,
+                    exe: process.map(|process| facts.processes[process].row.exe.as_str()),
+                    time: Some(&row.time),
+                    ..Self::new(about, facts, place)
+                }
+            }),
             About::Program => Box::new(facts.programs.iter().map(move |(exe, program)| Self {
                 is: program.is.iter().copied().collect(),
-                ..Self::of_exe(
-                    about,
-                    facts,
-                    "processes",
-                    program.processes.first().copied().unwrap_or(0),
-                    exe,
-                )
+                ..Self::of_exe(about, facts, 0, exe)
             })),
-            About::Container => Box::new(std::iter::once(Self::new(about, facts, "", 0))),
+            About::Container => Box::new(std::iter::once(Self::new(about, facts, 0))),
         }
     }
 
-    fn new(about: About, facts: &'a Facts<'a>, list: &'static str, row: usize) -> Self {
+    fn new(about: About, facts: &'a Facts<'a>, row: usize) -> Self {
         Self {
             about,
             facts,
-            list,
             row,
-            is: Vec::new(),
+            is: Cow::Borrowed(&[]),
             exe_is: &[],
             name: Cow::Borrowed(""),
             process: None,
@@ -147,19 +119,22 @@ impl<'a> Subject<'a> {
         }
     }
 
-    fn of_exe(
-        about: About,
-        facts: &'a Facts<'a>,
-        list: &'static str,
-        row: usize,
-        exe: &'a str,
-    ) -> Self {
+    fn of_exe(about: About, facts: &'a Facts<'a>, row: usize, exe: &'a str) -> Self {
         let process = facts.process_of(exe);
         Self {
             process,
             exe: Some(exe),
             time: process.and_then(|process| facts.processes[process].row.first_seen.as_ref()),
-            ..Self::new(about, facts, list, row)
+            ..Self::new(about, facts, row)
+        }
+    }
+
+    /// The program that a finding is about: many files of one kind are one finding of it.
+    pub(super) fn actor(&self) -> String {
+        let exe = self.exe.unwrap_or_default();
+        match self.about {
+            About::Process => format!("{exe} {}", self.name),
+            _ => exe.to_owned(),
         }
     }
 
@@ -185,38 +160,32 @@ impl<'a> Subject<'a> {
                 };
                 lists.iter().flat_map(|list| self.rows(*list)).collect()
             }
-            _ => vec![format!("/containers/{index}/{}/{}", self.list, self.row)],
+            // A dimension has the name of its list.
+            _ => vec![format!(
+                "/containers/{index}/{}/{}",
+                self.about.dimension(),
+                self.row
+            )],
         }
     }
 
     /// Rows of a list that belong to the program, or to the whole container.
     fn rows(&self, list: List) -> Vec<String> {
         let container = self.facts.container;
-        let exes: Vec<&str> = match list {
-            List::Processes => container
-                .processes
-                .iter()
-                .map(|row| row.exe.as_str())
-                .collect(),
-            List::Files => container.files.iter().map(|row| row.exe.as_str()).collect(),
-            List::Network => container
-                .network
-                .iter()
-                .map(|row| row.exe.as_str())
-                .collect(),
-            List::Dns => container.dns.iter().map(|row| row.exe.as_str()).collect(),
-            List::Syscalls => container
-                .syscalls
-                .iter()
-                .map(|row| row.exe.as_str())
-                .collect(),
-        };
         let index = self.facts.index;
-        exes.into_iter()
-            .enumerate()
-            .filter(|(_, exe)| self.exe.is_none_or(|wanted| wanted == *exe))
-            .map(|(row, _)| format!("/containers/{index}/{}/{row}", list.dimension()))
-            .collect()
+        let own = |exes: &mut dyn Iterator<Item = &Text>| -> Vec<String> {
+            exes.enumerate()
+                .filter(|(_, exe)| self.exe.is_none_or(|wanted| wanted == exe.as_str()))
+                .map(|(row, _)| format!("/containers/{index}/{}/{row}", list.dimension()))
+                .collect()
+        };
+        match list {
+            List::Processes => own(&mut container.processes.iter().map(|row| &row.exe)),
+            List::Files => own(&mut container.files.iter().map(|row| &row.exe)),
+            List::Network => own(&mut container.network.iter().map(|row| &row.exe)),
+            List::Dns => own(&mut container.dns.iter().map(|row| &row.exe)),
+            List::Syscalls => own(&mut container.syscalls.iter().map(|row| &row.exe)),
+        }
     }
 
     /// Gives names their values within a scope, or of each value some fields only.
@@ -262,7 +231,7 @@ impl<'a> Subject<'a> {
             value
         };
         match self.about {
-            About::File => self.facts.file(&container.files[place], &self.is),
+            About::File => self.facts.file(place),
             About::Network => {
                 let row = &container.network[place];
                 let remote = row.remote.clone().unwrap_or_default();

@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
-/// Somebody put another object in the place of the probe's ConfigMap.
+/// The probe's ConfigMap was replaced by another object.
 #[derive(Debug)]
 pub(crate) struct ProbeReplaced {
     /// Where it may have run.

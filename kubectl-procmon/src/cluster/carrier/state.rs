@@ -31,7 +31,7 @@ pub(crate) enum Verdict {
     Unusable(CannotStart),
     /// The pod cannot start on its node.
     Failed(CannotStart),
-    /// Somebody else deleted the pod.
+    /// The pod was deleted, and not by this session.
     Deleted,
 }
 

@@ -1,10 +1,11 @@
 //! `baseline accept`: reviewed rows of a drift become known.
 
-use super::kept::{change, say};
+use super::kept::change;
 use crate::documents::Place;
 use crate::exit::Code;
 use crate::flags::{Force, Live};
 use crate::hint::advised;
+use crate::notice::say;
 use anyhow::Result;
 use procmon_profile::baseline::{self, workload_name};
 use procmon_profile::document::Content;

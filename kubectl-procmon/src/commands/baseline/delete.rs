@@ -1,11 +1,12 @@
 //! `baseline delete`: a baseline goes, with all its parts.
 
-use super::kept::{check_lock, read_old, say, writable};
+use super::kept::unlocked;
 use crate::cluster::store;
 use crate::documents::Place;
 use crate::exit::Code;
 use crate::flags::{Force, Live};
 use crate::hint::advised;
+use crate::notice::say;
 use anyhow::{Context as _, Result};
 
 /// Delete a baseline
@@ -20,11 +21,7 @@ pub(crate) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<Code> {
-    let place = writable(&args.baseline)?;
-    let old = read_old(&place, &args.live)?;
-    if let Some((old, _)) = &old {
-        check_lock(old, &place, &args.force)?;
-    }
+    let (place, old) = unlocked(&args.baseline, &args.live, &args.force)?;
     let was_there = match &place {
         // Parts of a baseline that was never written whole may be there.
         Place::ConfigMap(name) => store::delete(&args.live.connection, name)?,

@@ -13,7 +13,7 @@ use procmon_profile::model::Baseline;
 use std::path::Path;
 
 /// A place that can be written to.
-pub(super) fn writable(word: &str) -> Result<Place> {
+fn writable(word: &str) -> Result<Place> {
     match Place::of(&[word.to_owned()])? {
         place @ (Place::File(_) | Place::ConfigMap(_)) => Ok(place),
         place => Err(advised(
@@ -34,8 +34,11 @@ pub(super) fn default_name(place: &Place) -> String {
     }
 }
 
-/// The baseline that is there already, and its version in the cluster.
-pub(super) fn read_old(place: &Place, live: &Live) -> Result<Option<(Baseline, Option<String>)>> {
+/// A baseline, and its version in the cluster.
+pub(super) type Stored = (Baseline, Option<String>);
+
+/// The baseline that is there already.
+fn read_old(place: &Place, live: &Live) -> Result<Option<Stored>> {
     let stored = match place {
         Place::File(path) => match crate::documents::read_file(path) {
             Ok(document) => Some((document, None)),
@@ -80,7 +83,17 @@ fn is_absent_or_empty(path: &Path) -> bool {
     std::fs::metadata(path).map_or(true, |metadata| metadata.is_file() && metadata.len() == 0)
 }
 
-pub(super) fn check_lock(known: &Baseline, place: &Place, force: &Force) -> Result<()> {
+/// A place that can be written to, and the baseline that is there already: it is not locked.
+pub(super) fn unlocked(word: &str, live: &Live, force: &Force) -> Result<(Place, Option<Stored>)> {
+    let place = writable(word)?;
+    let old = read_old(&place, live)?;
+    if let Some((old, _)) = &old {
+        check_lock(old, &place, force)?;
+    }
+    Ok((place, old))
+}
+
+fn check_lock(known: &Baseline, place: &Place, force: &Force) -> Result<()> {
     if known.metadata.locked && !force.force {
         return Err(advised(
             format!("`{}` is locked", place.name()),
@@ -101,15 +114,14 @@ pub(super) fn change(
     done: &str,
     mut work: impl FnMut(Baseline) -> Result<Baseline>,
 ) -> Result<Code> {
-    let place = writable(word)?;
     for attempt in 1.. {
-        let Some((known, version)) = read_old(&place, live)? else {
+        let (place, old) = unlocked(word, live, force)?;
+        let Some((known, version)) = old else {
             return Err(advised(
                 format!("there is no `{}`", place.name()),
                 "`kubectl procmon baseline save` makes one",
             ));
         };
-        check_lock(&known, &place, force)?;
         let was_locked = known.metadata.locked;
         let mut changed = work(known)?;
         if was_locked || force.force {
@@ -183,10 +195,4 @@ pub(super) fn write(
         }
         _ => Ok(()),
     }
-}
-
-/// For people, on standard error.
-#[expect(clippy::print_stderr, reason = "a sentence that is no result")]
-pub(super) fn say(text: &str) {
-    eprintln!("{}", render::escape_lines(text));
 }

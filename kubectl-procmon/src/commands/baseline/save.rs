@@ -1,11 +1,12 @@
 //! `baseline save`: profiles become a baseline.
 
-use super::kept::{check_lock, default_name, note, read_old, say, writable, write};
+use super::kept::{default_name, note, unlocked, write};
 use super::merge::{join, sources};
 use crate::documents::mismatch;
 use crate::exit::Code;
 use crate::flags::{Force, Live};
 use crate::hint::advised;
+use crate::notice::say;
 use crate::render;
 use anyhow::{Context as _, Result};
 use procmon_profile::baseline::from_profiles;
@@ -38,12 +39,8 @@ pub(crate) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<Code> {
-    let place = writable(&args.baseline)?;
+    let (place, old) = unlocked(&args.baseline, &args.live, &args.force)?;
     let name = args.name.clone().unwrap_or_else(|| default_name(&place));
-    let old = read_old(&place, &args.live)?;
-    if let Some((old, _)) = &old {
-        check_lock(old, &place, &args.force)?;
-    }
     let all = if args.from.is_empty() {
         if args.target.is_empty() {
             return Err(advised(

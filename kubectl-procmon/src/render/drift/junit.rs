@@ -1,7 +1,8 @@
 //! For CI: JUnit's XML.
 
 use super::sign;
-use anyhow::{Context as _, Result};
+use crate::render::junit::{self, skipped, write};
+use anyhow::Result;
 use procmon_profile::baseline::workload_name;
 use procmon_profile::model::{Dimension, Drift, DriftRow, NotComparable, RowValue, Severity};
 use procmon_profile::text::Text;
@@ -48,11 +49,7 @@ pub(super) fn render(drifts: &[Drift], out: &mut dyn Write) -> Result<()> {
             report.add_test_suite(suite);
         }
     }
-    report
-        .serialize(&mut *out)
-        .context("cannot write the report")?;
-    writeln!(out)?;
-    Ok(())
+    write(&report, out)
 }
 
 /// What a drift says of one container.
@@ -93,11 +90,7 @@ fn cases(own: &Own<'_>, container: &str, dimension: Dimension) -> Vec<TestCase> 
     }
     if all.is_empty() {
         let status = match of(&own.missing) {
-            Some(reason) => {
-                let mut status = TestCaseStatus::skipped();
-                status.set_message(format!("in neither document: {reason}"));
-                status
-            }
+            Some(reason) => skipped(&format!("in neither document: {reason}")),
             None => TestCaseStatus::success(),
         };
         all.push((name, status));
@@ -128,12 +121,7 @@ fn failure(rows: &[&DriftRow]) -> TestCaseStatus {
         .max()
         .unwrap_or_default();
     let lines: Vec<String> = rows.iter().map(|row| line(row)).collect();
-    let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
-    status
-        .set_type(worst.to_string())
-        .set_message(format!("{} rows of drift", rows.len()))
-        .set_description(lines.join("\n"));
-    status
+    junit::failure(worst, &format!("{} rows of drift", rows.len()), &lines)
 }
 
 fn error(message: &str, description: &str) -> TestCaseStatus {

@@ -5,9 +5,10 @@ mod markdown;
 mod sarif;
 mod table;
 
+use super::text::severities;
 use super::{Format, Style};
 use anyhow::Result;
-use procmon_profile::model::{Change, Drift, NotComparable, Severity};
+use procmon_profile::model::{Change, Drift, NotComparable};
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -64,21 +65,10 @@ impl std::fmt::Display for Summary {
 }
 
 pub(crate) fn summary(drift: &Drift) -> Summary {
-    let counts: Vec<String> = Severity::ALL
-        .iter()
-        .filter_map(|severity| {
-            let count = drift
-                .summary
-                .by_severity
-                .get(severity)
-                .copied()
-                .unwrap_or(0);
-            (count > 0).then(|| format!("{count} {severity}"))
-        })
-        .collect();
+    let counts = severities(&drift.summary.by_severity);
     // Nothing was found is one thing, nothing is there another.
     let mut result = match (counts.is_empty(), is_whole(drift)) {
-        (false, _) => counts.join(", "),
+        (false, _) => counts,
         (true, true) => "no drift".to_owned(),
         (true, false) => "nothing new in what was compared".to_owned(),
     };

@@ -1,9 +1,10 @@
 //! For CI: JUnit's XML. One suite for each container, one case for each rule that found something.
 
 use super::view::not_judged;
-use anyhow::{Context as _, Result};
+use crate::render::junit::{failure, skipped, write};
+use anyhow::Result;
 use procmon_profile::model::{Finding, Findings, Severity};
-use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
+use quick_junit::{Report, TestCase, TestCaseStatus, TestSuite};
 use std::collections::BTreeMap;
 use std::io::Write;
 
@@ -26,18 +27,12 @@ pub(super) fn render(findings: &Findings, out: &mut dyn Write) -> Result<()> {
     let mut suite = TestSuite::new("rules");
     for (reason, rules) in not_judged(findings) {
         for rule in rules {
-            let mut status = TestCaseStatus::skipped();
-            status.set_message(reason.as_str());
-            suite.add_test_case(TestCase::new(rule, status));
+            suite.add_test_case(TestCase::new(rule, skipped(reason)));
         }
     }
     suite.add_test_case(TestCase::new("all others", TestCaseStatus::success()));
     report.add_test_suite(suite);
-    report
-        .serialize(&mut *out)
-        .context("cannot write the report")?;
-    writeln!(out)?;
-    Ok(())
+    write(&report, out)
 }
 
 /// A finding at info is not a failure.
@@ -51,10 +46,5 @@ fn status(found: &[&Finding]) -> TestCaseStatus {
         .iter()
         .map(|finding| format!("{} {}", finding.severity, finding.message))
         .collect();
-    let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
-    status
-        .set_type(worst.to_string())
-        .set_message(found[0].title.as_str())
-        .set_description(lines.join("\n"));
-    status
+    failure(worst, &found[0].title, &lines)
 }

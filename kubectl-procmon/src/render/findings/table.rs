@@ -17,8 +17,7 @@ pub(super) fn render(
     wide: bool,
     out: &mut dyn Write,
 ) -> Result<()> {
-    let paint = Paint(style);
-    writeln!(out, "\n{}", paint.bold(&target(findings)))?;
+    writeln!(out, "\n{}", style.bold(&target(findings)))?;
     writeln!(out, "  {:<10} {}", "result", summary(findings))?;
     if let Some(baseline) = &findings.profile.baseline {
         writeln!(out, "  {:<10} {baseline}", "baseline")?;
@@ -41,7 +40,7 @@ pub(super) fn render(
         writeln!(
             out,
             "\n{}",
-            paint.bold(&format!(
+            style.bold(&format!(
                 "Incident {}: {}",
                 incident.id,
                 escape(&incident.title)
@@ -62,11 +61,11 @@ pub(super) fn render(
         .iter()
         .partition(|finding| finding.severity == Severity::Info);
     if !findings.findings.is_empty() {
-        writeln!(out, "\n{}", paint.bold("Findings"))?;
+        writeln!(out, "\n{}", style.bold("Findings"))?;
     }
     let rows = if wide { info.len() } else { INFO_ROWS };
     for finding in telling.into_iter().chain(info.iter().take(rows).copied()) {
-        one(finding, &paint, wide, out)?;
+        one(finding, style, wide, out)?;
     }
     if info.len() > rows {
         writeln!(out, "  … and {} more at info (-o wide)", info.len() - rows)?;
@@ -75,11 +74,11 @@ pub(super) fn render(
 }
 
 /// One finding.
-fn one(finding: &Finding, paint: &Paint, wide: bool, out: &mut dyn Write) -> Result<()> {
+fn one(finding: &Finding, style: Style, wide: bool, out: &mut dyn Write) -> Result<()> {
     writeln!(
         out,
         "  {} {}",
-        paint.severity(finding.severity),
+        style.severity(finding.severity, 8),
         escape(&finding.message)
     )?;
     let baselined = if finding.baselined {
@@ -111,31 +110,4 @@ fn clock(time: &str) -> &str {
     time.split_once('T')
         .and_then(|(_, clock)| clock.get(..12))
         .unwrap_or(time)
-}
-
-/// Words carry the meaning; colours help the eye.
-struct Paint(Style);
-
-impl Paint {
-    fn bold(&self, text: &str) -> String {
-        if self.0.colour {
-            format!("\x1b[1m{text}\x1b[0m")
-        } else {
-            text.to_owned()
-        }
-    }
-
-    fn severity(&self, severity: Severity) -> String {
-        let word = format!("{:<8}", severity.to_string());
-        let code = match severity {
-            Severity::Critical | Severity::High => 31,
-            Severity::Medium => 33,
-            Severity::Low | Severity::Info => 0,
-        };
-        if self.0.colour && code > 0 {
-            format!("\x1b[{code}m{word}\x1b[0m")
-        } else {
-            word
-        }
-    }
 }

@@ -1,9 +1,10 @@
 //! Findings in any form but JSON and YAML, and what the forms share.
 
 use super::{junit, markdown, sarif, table};
+use crate::render::text::{kind_and_name, severities};
 use crate::render::{self, Format, Style};
 use anyhow::Result;
-use procmon_profile::model::{Findings, Severity};
+use procmon_profile::model::Findings;
 use procmon_profile::text::Text;
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -25,17 +26,11 @@ pub(crate) fn render(
 
 /// Numbers of findings, in one line.
 pub(crate) fn summary(findings: &Findings) -> String {
-    let counts: Vec<String> = Severity::ALL
-        .iter()
-        .filter_map(|severity| {
-            let count = findings.summary.get(severity).copied().unwrap_or(0);
-            (count > 0).then(|| format!("{count} {severity}"))
-        })
-        .collect();
+    let counts = severities(&findings.summary);
     let found = if counts.is_empty() {
         "no findings".to_owned()
     } else {
-        counts.join(", ")
+        counts
     };
     match findings.not_judged.len() {
         0 => found,
@@ -47,7 +42,7 @@ pub(crate) fn summary(findings: &Findings) -> String {
 /// `KIND/NAME` of what was profiled.
 pub(super) fn target(findings: &Findings) -> String {
     let target = &findings.profile.target;
-    let name = format!("{}/{}", target.kind.to_lowercase(), target.name);
+    let name = kind_and_name(target);
     match &target.namespace {
         Some(namespace) => format!("{name} in {namespace}"),
         None => name,

@@ -100,10 +100,10 @@ pub(crate) extern "C" fn named_row(directory: u32, name: u64, how: u64) -> u32 {
     finish_named(exe, directory, length as u64 | how << 32)
 }
 
-/// What a name within the own directory of /proc leads to, as far as the name tells: a descriptor in the
-/// lower half, which a name of /proc/self/fd/N and /dev/fd/N is; or, with `OWN_WITHIN`, what the rest of the
-/// name is relative to, behind as many bytes as `OWN_SKIP` says: the same with more behind it, and
-/// /proc/self/cwd/ and /proc/self/root.
+/// Resolves a name within the own directory of /proc, as far as the name tells. /proc/self/fd/N and /dev/fd/N
+/// give a descriptor, in the lower half. With more behind it, such a name gives `OWN_WITHIN`, and so do
+/// /proc/self/cwd/ and /proc/self/root: the rest of the name, behind as many bytes as `OWN_SKIP` says, is
+/// relative to it.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub(crate) extern "C" fn own_proc() -> u64 {
