@@ -45,6 +45,9 @@ pub(super) struct ProcessFacts<'a> {
     pub(super) exe_is: Vec<&'static str>,
     pub(super) parent: Option<usize>,
     children: Vec<usize>,
+    /// Processes that write into its standard input, and processes whose standard input it writes into.
+    reads_from: Vec<usize>,
+    writes_to: Vec<usize>,
 }
 
 /// The operations on a path, by any program of the container.
@@ -80,6 +83,12 @@ impl<'a> Facts<'a> {
                     // A profile that somebody wrote can have a circle.
                     parent: parent.filter(|parent| *parent != place),
                     children: Vec::new(),
+                    reads_from: row
+                        .stdin_from
+                        .iter()
+                        .filter_map(|id| by_id.get(id.as_str()).copied())
+                        .collect(),
+                    writes_to: Vec::new(),
                     name,
                     row,
                 }
@@ -88,6 +97,9 @@ impl<'a> Facts<'a> {
         for place in 0..processes.len() {
             if let Some(parent) = processes[place].parent {
                 processes[parent].children.push(place);
+            }
+            for writer in processes[place].reads_from.clone() {
+                processes[writer].writes_to.push(place);
             }
         }
         let mut paths: HashMap<&str, PathFacts> = HashMap::with_capacity(container.files.len());
@@ -165,6 +177,14 @@ impl<'a> Facts<'a> {
         program.is_some_and(|program| program.listens)
     }
 
+    /// Whether an executable has a connection to a host.
+    fn connects(&self, exe: &str) -> bool {
+        let program = self.programs.get(exe);
+        // A connection of one applet is not one of all.
+        !MULTI_CALL.contains(&base_name(exe))
+            && program.is_some_and(|program| program.network.reaches_hosts())
+    }
+
     /// A relative of a process, as conditions see it.
     fn relative(&self, place: usize) -> Json {
         let process = &self.processes[place];
@@ -175,6 +195,7 @@ impl<'a> Facts<'a> {
             "uid": process.row.uid,
             "origin": process.row.origin,
             "listens": self.listens(&process.row.exe),
+            "connects": self.connects(&process.row.exe),
         })
     }
 
@@ -219,7 +240,8 @@ impl<'a> Facts<'a> {
         add("parent", &|| match process.parent {
             Some(parent) => self.relative(parent),
             None => {
-                json!({"name": "", "exe": "", "is": [], "uid": -1, "origin": "", "listens": false})
+                json!({"name": "", "exe": "", "is": [], "uid": -1, "origin": "", "listens": false,
+                       "connects": false})
             }
         });
         add("ancestors", &|| {
@@ -227,6 +249,12 @@ impl<'a> Facts<'a> {
         });
         add("children", &|| {
             relatives(&mut process.children.iter().copied().take(MAX_RELATIVES))
+        });
+        add("readsFrom", &|| {
+            relatives(&mut process.reads_from.iter().copied().take(MAX_RELATIVES))
+        });
+        add("writesTo", &|| {
+            relatives(&mut process.writes_to.iter().copied().take(MAX_RELATIVES))
         });
         add("listens", &|| json!(self.listens(&row.exe)));
         Json::Object(fields)
