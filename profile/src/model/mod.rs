@@ -120,8 +120,10 @@ show_as_in_documents!(
     Direction,
     EventType,
     FileOperation,
+    Layer,
     Origin,
     Protocol,
     Severity,
+    Stream,
     Tier,
 );
