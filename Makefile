@@ -31,7 +31,7 @@ fuzz:
 # ten minutes, needs root, and a machine that does nothing else; BENCH=--quick takes two.
 bench: build
 	@tests/setup/bench.sh
-	@$(ENV) cargo bench --locked --quiet --package procmon-profile --features compare --bench diff
+	@$(ENV) cargo bench --locked --quiet --package procmon-profile --features compare --bench diff --bench check
 	@tests/setup/build.sh --quiet --package procmon-tests --bin bench --bin workload-load
 	@target/release/bench $(BENCH)
 

@@ -17,12 +17,14 @@ static WINDOWS: AtomicUsize = AtomicUsize::new(0);
 const MAX_WINDOW: Duration = Duration::from_mins(2);
 
 /// One program to run.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Case {
     /// The text of a shell script.
     pub script: String,
-    /// It keeps all capabilities.
-    pub privileged: bool,
+    /// Options of the sandbox, see tests/rules/sandbox.sh.
+    pub options: Vec<String>,
+    /// A script that enters from outside once the container runs, as kubectl exec does.
+    pub enters: Option<String>,
 }
 
 /// One program that waits for its start.
@@ -30,6 +32,7 @@ struct Sandbox {
     child: Child,
     uid: String,
     cgroup: PathBuf,
+    enters: Option<String>,
 }
 
 /// Runs all cases in one window. Gives the document, and for each case the place of its container there.
@@ -82,8 +85,12 @@ pub fn run(script: &Path, cases: &[Case]) -> (Value, Vec<usize>) {
             for sandbox in &mut sandboxes {
                 sandbox.release();
             }
+            let mut entered: Vec<Child> = sandboxes.iter().filter_map(Sandbox::enter).collect();
             // The window ends when every case has ended.
             ends = Some(std::thread::spawn(move || {
+                for child in &mut entered {
+                    child.wait().expect("a child of ours");
+                }
                 for sandbox in &mut sandboxes {
                     sandbox.wait();
                 }
@@ -122,8 +129,8 @@ impl Sandbox {
         std::fs::create_dir_all(&cgroup).expect("a cgroup");
         std::fs::create_dir_all(folder).expect("a folder");
         std::fs::write(folder.join("case"), &case.script).expect("the case");
-        if case.privileged {
-            std::fs::write(folder.join("privileged"), "").expect("a file");
+        for option in &case.options {
+            std::fs::write(folder.join(option), "").expect("a file");
         }
         let child = Command::new("sh")
             .arg(script)
@@ -134,7 +141,12 @@ impl Sandbox {
             .stderr(Stdio::null())
             .spawn()
             .expect("a shell");
-        Self { child, uid, cgroup }
+        Self {
+            child,
+            uid,
+            cgroup,
+            enters: case.enters.clone(),
+        }
     }
 
     fn wait_until_ready(&mut self) {
@@ -147,6 +159,25 @@ impl Sandbox {
     fn release(&mut self) {
         let mut input = self.child.stdin.take().expect("a pipe");
         input.write_all(b"go\n").expect("it waits");
+    }
+
+    /// Starts the script that enters the container from outside.
+    fn enter(&self) -> Option<Child> {
+        const ENTER: &str =
+            r#"echo 0 > "$1/cgroup.procs"; exec nsenter -t "$2" -m -p -n -i -u -C sh -c "$3""#;
+        let script = self.enters.as_ref()?;
+        let inside = process::wait_for("a process of the container", MAX_WINDOW / 2, || {
+            let tasks = std::fs::read_to_string(self.cgroup.join("cgroup.procs")).ok()?;
+            tasks.lines().next().map(str::to_owned)
+        });
+        let child = Command::new("sh")
+            .args(["-c", ENTER, "sh"])
+            .arg(&self.cgroup)
+            .arg(inside)
+            .arg(script)
+            .stdin(Stdio::null())
+            .spawn();
+        Some(child.expect("a shell"))
     }
 
     fn wait(&mut self) {

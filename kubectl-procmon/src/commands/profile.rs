@@ -12,6 +12,7 @@ use crate::session;
 use anyhow::{Context as _, Result};
 use procmon_profile::merge::merge;
 use procmon_profile::model::{LabelMode, Profile, Target};
+use procmon_profile::rules::{Catalogue, check};
 use procmon_profile::wire::{Request, TargetSpec, Window};
 
 /// Capture what a target does, for a fixed time
@@ -150,7 +151,7 @@ fn run_cluster(args: &Args, output: Output) -> Result<Code> {
         mask: args.masking.level(),
     };
     match cluster::run(options)? {
-        Outcome::Profile(profile) => finish(&profile, args, output),
+        Outcome::Profile(profile) => finish(*profile, args, output),
         Outcome::Manifests(text) => {
             output.write(text.as_bytes())?;
             Ok(Code::Done)
@@ -287,7 +288,7 @@ fn run_local(args: &Args, output: Output) -> Result<Code> {
             container.container.clone_from(&title);
         }
     }
-    let code = finish(&profile, args, output)?;
+    let code = finish(profile, args, output)?;
     match run.wait()? {
         Ended::Interrupted => Ok(Code::Interrupted),
         Ended::Killed(signal) => {
@@ -306,11 +307,13 @@ fn tell(account: &crate::user::Account) {
     eprintln!("{}", crate::render::escape(&text));
 }
 
-/// Writes the document; the exit code says whether it is complete.
-fn finish(profile: &Profile, args: &Args, output: Output) -> Result<Code> {
+/// Judges the document by the built-in rules, and writes it; the exit code says whether it is complete.
+fn finish(mut profile: Profile, args: &Args, output: Output) -> Result<Code> {
+    let catalogue = Catalogue::with(Vec::new()).context("cannot use the built-in rules")?;
+    profile.findings = check(&profile, &catalogue, None).findings;
     let mut text = Vec::new();
     let style = args.rendering.style(&output);
-    render::render(View::Profile(profile), args.output, style, &mut text)
+    render::render(View::Profile(&profile), args.output, style, &mut text)
         .context("cannot render the profile")?;
     output.write(&text)?;
     Ok(if args.require_complete && !profile.completeness.complete {

@@ -176,6 +176,7 @@ pub(crate) extern "C" fn rare(regs: u64, kind: u64) -> u32 {
         RARE_MOUNT => (0, u64::MAX),
         _ => (u64::MAX, u64::MAX),
     };
+    let number = number | u64::from(abi) << 32;
     let values = [first & first_bits, second & second_bits, 0, number];
     let key = key(buffer, u32::from(kind.op), record::current_tgid(), values);
     if u32::from(kind.op) == RARE_MOUNT && kind.c < 6 {

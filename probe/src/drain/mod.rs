@@ -22,7 +22,7 @@ pub(crate) use syscall::{SyscallSample, total as total_calls};
 use crate::capture::Capture;
 use crate::label::Slots;
 use crate::losses::Losses;
-use crate::node::{Links, Node, Ticket, namespace};
+use crate::node::{Links, MountFacts, Node, Ticket, namespace};
 use crate::packets::Names;
 use crate::sys;
 use anyhow::{Context as _, Result, bail};
@@ -37,10 +37,13 @@ use procmon_probe_ebpf::abi::{
 use procmon_profile::text::Text;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::Ipv6Addr;
+use std::rc::Rc;
 use std::time::Duration;
 
 /// Place of the network namespace in [`NAMESPACES`](crate::node::NAMESPACES).
 const NETWORK_NAMESPACE: usize = 2;
+/// `OVERLAYFS_SUPER_MAGIC`, include/uapi/linux/magic.h.
+pub(crate) const OVERLAYFS: u32 = 0x794c_7630;
 
 /// Bytes of the paths of all files together.
 const MAX_PATH_BYTES: usize = 12 << 20;
@@ -64,6 +67,8 @@ pub(crate) struct Exe {
     pub(crate) path: Text,
     /// About its file.
     pub(crate) meta: FileMeta,
+    /// The mount that it lies on, where the file system does not tell the layer.
+    pub(crate) mount: Option<Rc<MountFacts>>,
 }
 
 /// Counts of errnos by table and row.
@@ -225,15 +230,19 @@ impl Drained {
                     .get(size_of::<ExeEvent>()..)?
                     .get(..event.path_len as usize)?;
                 let path = file::text(&join(names), event.meta.flags);
+                node.seen(event.container, event.tgid);
+                let needs_mount =
+                    event.container != SENTINEL_CONTAINER && event.meta.magic != OVERLAYFS;
+                let mount = needs_mount.then(|| node.mount(event.container, event.meta.mount_id));
                 self.exes.insert(
                     event.exe,
                     Exe {
                         container: event.container,
                         path,
                         meta: event.meta,
+                        mount: mount.flatten(),
                     },
                 );
-                node.seen(event.container, event.tgid);
             }
             EVENT_FILE => {
                 let (mut sample, path, ticket) =
@@ -346,6 +355,7 @@ impl Drained {
             container,
             path: OTHERS.to_owned().into(),
             meta: FileMeta::default(),
+            mount: None,
         };
         self.exes.insert(OTHER_EXE, exe);
     }

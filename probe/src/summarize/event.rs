@@ -43,7 +43,12 @@ fn details(arch: &str, key: &RareKey) -> Option<(EventType, BTreeMap<Text, Text>
     let low = |value: u64| value & 0xffff_ffff;
     let end = key.text.iter().position(|byte| *byte == 0).unwrap_or(0);
     let name = text::from_bytes(&key.text[..end]);
-    let call = || syscall_name(abi(arch, 0), u32::try_from(low(values[3])).unwrap_or(0));
+    // The number of a call, with its convention shifted by 32.
+    let call = || {
+        let convention = u32::try_from(values[3] >> 32).unwrap_or(0);
+        let number = u32::try_from(low(values[3])).unwrap_or(0);
+        syscall_name(abi(arch, convention), number)
+    };
     let mut details = BTreeMap::new();
     let mut put = |name: &str, value: Text| {
         if !value.is_empty() {
@@ -198,6 +203,11 @@ mod tests {
             ),
             (
                 key(RARE_PTRACE, [16, 42, 0, 101], ""),
+                EventType::Ptrace,
+                &[("call", "ptrace"), ("request", "16"), ("target", "42")],
+            ),
+            (
+                key(RARE_PTRACE, [16, 42, 0, 0x1_0000_001a], ""),
                 EventType::Ptrace,
                 &[("call", "ptrace"), ("request", "16"), ("target", "42")],
             ),

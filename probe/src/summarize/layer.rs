@@ -1,26 +1,43 @@
 //! The layer of a file: the image, what a container wrote over it, a volume, the node, memory.
 
 use super::Facts;
-use crate::drain::FileSample;
+use crate::drain::{Exe, FileSample, OVERLAYFS};
+use crate::node::MountFacts;
 use procmon_probe_ebpf::abi::{FILE_FOLDER, FILE_UPPER, FileMeta};
 use procmon_profile::model::Layer;
 
-/// `OVERLAYFS_SUPER_MAGIC`, include/uapi/linux/magic.h.
-const OVERLAYFS: u32 = 0x794c_7630;
 /// `TMPFS_MAGIC`, include/uapi/linux/magic.h.
 const TMPFS: u32 = 0x0102_1994;
 
 /// The layer of an executable.
-pub(super) fn of_exe(facts: &Facts<'_>, container: u32, meta: &FileMeta, path: &str) -> Layer {
+pub(super) fn of_exe(facts: &Facts<'_>, exe: &Exe) -> Layer {
+    of(
+        facts,
+        exe.container,
+        &exe.path,
+        &exe.meta,
+        exe.mount.as_deref(),
+    )
+}
+
+/// The layer of a file by its path, its file system and its mount.
+fn of(
+    facts: &Facts<'_>,
+    container: u32,
+    path: &str,
+    meta: &FileMeta,
+    mount: Option<&MountFacts>,
+) -> Layer {
     if path.starts_with("memfd:") && meta.magic == TMPFS {
         return Layer::Memfd;
     }
     if facts.node.is_host(container) {
         return Layer::Host;
     }
-    match meta.magic {
-        OVERLAYFS if meta.flags & FILE_UPPER != 0 => Layer::Upper,
-        OVERLAYFS => Layer::Image,
+    match (mount.map(|mount| mount.is_root), meta.magic) {
+        (Some(false), _) => Layer::Volume,
+        (_, OVERLAYFS) if meta.flags & FILE_UPPER != 0 => Layer::Upper,
+        (_, OVERLAYFS) => Layer::Image,
         _ => Layer::Unknown,
     }
 }
@@ -32,29 +49,14 @@ pub(super) fn has_file(sample: &FileSample) -> bool {
 
 /// The layer of a file; none when only its name is known.
 pub(super) fn of_file(facts: &Facts<'_>, container: u32, sample: &FileSample) -> Option<Layer> {
-    if !has_file(sample) {
-        return None;
-    }
-    if sample.path.starts_with("memfd:") && sample.meta.magic == TMPFS {
-        return Some(Layer::Memfd);
-    }
-    if facts.node.is_host(container) {
-        return Some(Layer::Host);
-    }
-    let is_root = sample.mount.as_ref().map(|facts| facts.is_root);
-    match (is_root, sample.meta.magic) {
-        (Some(false), _) => Some(Layer::Volume),
-        (_, OVERLAYFS) if sample.meta.flags & FILE_UPPER != 0 => Some(Layer::Upper),
-        (_, OVERLAYFS) => Some(Layer::Image),
-        _ => Some(Layer::Unknown),
-    }
+    let mount = sample.mount.as_deref();
+    has_file(sample).then(|| of(facts, container, &sample.path, &sample.meta, mount))
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::testing::{APP, CONTAINER, Given};
     use super::*;
-    use crate::node::MountFacts;
     use procmon_profile::model::{Mount, MountKind};
     use std::rc::Rc;
 
@@ -70,24 +72,66 @@ mod tests {
         }
     }
 
+    fn mount(is_root: bool) -> Rc<MountFacts> {
+        let mount = Mount {
+            kind: MountKind::Bind,
+            source: None,
+            host_path: None,
+        };
+        Rc::new(MountFacts { mount, is_root })
+    }
+
     #[test]
     fn executables() {
         let given = Given::new();
-        for (container, path, meta, expected) in [
-            (CONTAINER, "/bin/app", meta(OVERLAYFS, 0), Layer::Image),
+        for (container, path, meta, mount, expected) in [
+            (
+                CONTAINER,
+                "/bin/app",
+                meta(OVERLAYFS, 0),
+                None,
+                Layer::Image,
+            ),
             (
                 CONTAINER,
                 "/bin/app",
                 meta(OVERLAYFS, FILE_UPPER),
+                None,
                 Layer::Upper,
             ),
-            (CONTAINER, "/bin/app", meta(0xef53, 0), Layer::Unknown),
-            (CONTAINER, "memfd:x", meta(TMPFS, 0), Layer::Memfd),
-            (CONTAINER, "memfd:x", meta(OVERLAYFS, 0), Layer::Image),
-            (HOST, "/bin/app", meta(OVERLAYFS, FILE_UPPER), Layer::Host),
-            (HOST, "memfd:x", meta(TMPFS, 0), Layer::Memfd),
+            (CONTAINER, "/bin/app", meta(0xef53, 0), None, Layer::Unknown),
+            (
+                CONTAINER,
+                "/bin/app",
+                meta(0xef53, 0),
+                Some(mount(true)),
+                Layer::Unknown,
+            ),
+            (
+                CONTAINER,
+                "/tmp/app",
+                meta(TMPFS, 0),
+                Some(mount(false)),
+                Layer::Volume,
+            ),
+            (CONTAINER, "memfd:x", meta(TMPFS, 0), None, Layer::Memfd),
+            (CONTAINER, "memfd:x", meta(OVERLAYFS, 0), None, Layer::Image),
+            (
+                HOST,
+                "/bin/app",
+                meta(OVERLAYFS, FILE_UPPER),
+                None,
+                Layer::Host,
+            ),
+            (HOST, "memfd:x", meta(TMPFS, 0), None, Layer::Memfd),
         ] {
-            let found = given.facts(|facts| of_exe(facts, container, &meta, path));
+            let exe = Exe {
+                container,
+                path: path.into(),
+                meta,
+                mount: mount.clone(),
+            };
+            let found = given.facts(|facts| of_exe(facts, &exe));
             assert_eq!(found, expected, "{path} of {container}, {meta:?}");
         }
     }
@@ -95,22 +139,12 @@ mod tests {
     #[test]
     fn files() {
         let given = Given::new();
-        let mount = |is_root| {
-            Some(Rc::new(MountFacts {
-                mount: Mount {
-                    kind: MountKind::Bind,
-                    source: None,
-                    host_path: None,
-                },
-                is_root,
-            }))
-        };
         for (container, path, meta, mount, expected) in [
             (
                 CONTAINER,
                 "/a",
                 meta(OVERLAYFS, 0),
-                mount(true),
+                Some(mount(true)),
                 Some(Layer::Image),
             ),
             (
@@ -124,14 +158,14 @@ mod tests {
                 CONTAINER,
                 "/a",
                 meta(OVERLAYFS, 0),
-                mount(false),
+                Some(mount(false)),
                 Some(Layer::Volume),
             ),
             (
                 CONTAINER,
                 "/a",
                 meta(0xef53, 0),
-                mount(true),
+                Some(mount(true)),
                 Some(Layer::Unknown),
             ),
             (
@@ -147,7 +181,7 @@ mod tests {
                 HOST,
                 "/a",
                 meta(OVERLAYFS, 0),
-                mount(false),
+                Some(mount(false)),
                 Some(Layer::Host),
             ),
         ] {

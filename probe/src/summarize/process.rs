@@ -167,7 +167,7 @@ impl ProcessRows<'_> {
                 origin: image.origin,
                 stdio: streams(row.streams),
                 stdin_from: self.stdin_from(*image_number),
-                layer: exe.map(|exe| layer::of_exe(facts, image.container, &exe.meta, &exe.path)),
+                layer: exe.map(|exe| layer::of_exe(facts, exe)),
                 deleted: exe.is_some_and(|exe| exe.meta.flags & FILE_DELETED != 0),
                 sha256: None,
                 package: None,

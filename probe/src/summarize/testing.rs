@@ -51,6 +51,7 @@ impl Given {
                     container: CONTAINER,
                     path: path.into(),
                     meta: FileMeta::default(),
+                    mount: None,
                 },
             );
         }

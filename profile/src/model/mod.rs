@@ -98,6 +98,13 @@ pub struct Profile {
     pub not_running: Vec<NotRunning>,
     /// How far the document can be relied on.
     pub completeness: Completeness,
+    /// Findings of the built-in rules, the most severe first; `check` tells more. Since schema 1.3.
+    #[serde(
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "crate::bounds::rows"
+    )]
+    pub findings: Vec<Finding>,
 }
 
 /// Shows a value by the word that documents have for it: serde's attributes are the only list of words.

@@ -8,6 +8,7 @@ use crate::model::{Container, Direction, File, FileOperation as Op, Process};
 use serde_json::{Map, Value as Json, json};
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::rc::Rc;
 
 /// Executables that hold many programs; the first argument names the one that runs.
 const MULTI_CALL: [&str; 4] = ["busybox", "toybox", "coreutils", "sbase-box"];
@@ -43,7 +44,7 @@ pub(super) struct ProcessFacts<'a> {
     /// The name of the program: of an executable that holds many, the one that runs.
     pub(super) name: String,
     pub(super) is: &'static [&'static str],
-    pub(super) exe_is: Vec<&'static str>,
+    pub(super) exe_is: Rc<[&'static str]>,
     pub(super) parent: Option<usize>,
     children: Vec<usize>,
     /// Processes that write into its standard input, and processes whose standard input it writes into.
@@ -71,6 +72,8 @@ impl<'a> Facts<'a> {
             .enumerate()
             .map(|(place, row)| (row.id.as_str(), place))
             .collect();
+        // Many rows share an executable.
+        let mut exe_classes: HashMap<&str, Rc<[&'static str]>> = HashMap::new();
         let mut processes: Vec<ProcessFacts<'a>> = container
             .processes
             .iter()
@@ -80,7 +83,10 @@ impl<'a> Facts<'a> {
                 let parent = row.parent.as_deref().and_then(|id| by_id.get(id).copied());
                 ProcessFacts {
                     is: programs::classes(&name),
-                    exe_is: files::classes(&row.exe),
+                    exe_is: exe_classes
+                        .entry(row.exe.as_str())
+                        .or_insert_with(|| files::classes(&row.exe).into())
+                        .clone(),
                     // A profile that somebody wrote can have a circle.
                     parent: parent.filter(|parent| *parent != place),
                     children: Vec::new(),
@@ -222,7 +228,7 @@ impl<'a> Facts<'a> {
         };
         add("name", &|| json!(process.name));
         add("is", &|| json!(process.is));
-        add("exeIs", &|| json!(process.exe_is));
+        add("exeIs", &|| json!(*process.exe_is));
         add("text", &|| json!(text(row.argv.iter().map(AsRef::as_ref))));
         add("code", &|| {
             json!(self.interpreted(place).0.unwrap_or_default())
@@ -267,7 +273,7 @@ impl<'a> Facts<'a> {
     pub(super) fn tell_process(&self, place: usize, tell: &mut dyn FnMut(&'static str, Told<'_>)) {
         let process = &self.processes[place];
         let row = process.row;
-        for class in &process.exe_is {
+        for class in &*process.exe_is {
             tell("exeIs", Told::Word(class));
         }
         for child in &process.children {
@@ -343,7 +349,12 @@ impl<'a> Facts<'a> {
         let process = &self.processes[place];
         let is_shell = process.is.contains(&"shell");
         if is_shell || process.is.contains(&"interpreter") {
-            interpreted(&process.row.argv, is_shell)
+            // `busybox sh -c CODE` names the applet first.
+            let argv = &process.row.argv;
+            let names_itself = argv
+                .first()
+                .is_some_and(|name| MULTI_CALL.contains(&base_name(name)));
+            interpreted(&argv[usize::from(names_itself)..], is_shell)
         } else {
             (None, None)
         }

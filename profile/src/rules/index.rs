@@ -8,6 +8,9 @@ use cel::common::ast::{Expr, LiteralValue, operators};
 use regex::RegexSet;
 use std::collections::HashMap;
 
+/// Facts that most rows have in common.
+const COMMON: [&str; 3] = ["direction", "protocol", "baseline.has"];
+
 /// What a row says of one of its facts.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Told<'t> {
@@ -127,7 +130,11 @@ fn needs(expression: &IdedExpr, about: About) -> Option<Vec<Need>> {
     let right = call.args.last()?;
     match call.func_name.as_str() {
         operators::LOGICAL_AND => match (needs(left, about), needs(right, about)) {
-            (Some(one), Some(other)) => Some(if one.len() <= other.len() { one } else { other }),
+            (Some(one), Some(other)) => Some(if weight(&one) <= weight(&other) {
+                one
+            } else {
+                other
+            }),
             (one, other) => one.or(other),
         },
         operators::LOGICAL_OR => {
@@ -158,6 +165,18 @@ fn needs(expression: &IdedExpr, about: About) -> Option<Vec<Need>> {
         "matches" => need(left, literal(right)?, true),
         _ => None,
     }
+}
+
+/// How many rows have one of these facts, roughly: the facts that few rows have are asked for.
+fn weight(needs: &[Need]) -> usize {
+    let one = |need: &Need| {
+        if COMMON.contains(&need.fact.as_str()) {
+            100
+        } else {
+            1
+        }
+    };
+    needs.iter().map(one).sum()
 }
 
 /// A fact that rows of a kind tell, as a condition writes it.

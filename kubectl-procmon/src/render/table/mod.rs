@@ -2,6 +2,7 @@
 
 mod calls;
 mod files;
+mod findings;
 mod head;
 mod network;
 mod processes;
@@ -35,6 +36,7 @@ pub(super) fn render(
         colour: style.colour,
     };
     header(&mut screen, profile)?;
+    findings::findings(&mut screen, profile, style)?;
     let shown = if style.per_pod {
         titles(&profile.containers)
             .into_iter()
@@ -76,6 +78,10 @@ fn next(screen: &mut Screen<'_>) -> io::Result<()> {
         "  -o json --output-file p.json   keep the whole document"
     )?;
     writeln!(screen.out, "  kubectl procmon show p.json    see it again")?;
+    writeln!(
+        screen.out,
+        "  kubectl procmon check p.json   see what is suspicious, with evidence"
+    )?;
     writeln!(
         screen.out,
         "  kubectl procmon baseline -h    see what changes"
