@@ -1,12 +1,12 @@
 //! The screen: what was profiled, how complete it is, then what matters most first.
 
-mod calls;
-mod files;
-mod head;
-mod network;
-mod processes;
+pub(in crate::render) mod calls;
+pub(in crate::render) mod files;
+pub(in crate::render) mod head;
+pub(in crate::render) mod network;
+pub(in crate::render) mod processes;
 mod replicas;
-mod screen;
+pub(in crate::render) mod screen;
 
 use crate::render::Style;
 use calls::{capabilities, events, syscalls};

@@ -201,12 +201,12 @@ struct Fitted<'a> {
 }
 
 /// A cell with all of its parts.
-fn whole(cell: &str) -> String {
+pub(in crate::render) fn whole(cell: &str) -> String {
     cell.replace(DROPPABLE, "")
 }
 
 /// A cell without what is left out first.
-fn essential(cell: &str) -> String {
+pub(in crate::render) fn essential(cell: &str) -> String {
     cell.split(DROPPABLE).step_by(2).collect()
 }
 
@@ -293,7 +293,7 @@ const NUMBERS: [&str; 13] = [
     "P95", "P99", "MAX",
 ];
 
-pub(super) fn join(counts: &Counts) -> String {
+pub(in crate::render) fn join(counts: &Counts) -> String {
     counts
         .iter()
         .map(|(name, times)| {
