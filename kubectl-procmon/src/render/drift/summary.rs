@@ -9,7 +9,7 @@ pub(crate) struct Summary {
     /// The two sides.
     compared: String,
     /// Numbers of rows, and what could not be compared.
-    pub(in crate::render) result: String,
+    pub(crate) result: String,
 }
 
 impl std::fmt::Display for Summary {

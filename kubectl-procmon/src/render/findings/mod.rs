@@ -7,5 +7,5 @@ mod sarif;
 mod table;
 mod view;
 
-pub(in crate::render) use reasons::not_judged;
+pub(crate) use reasons::not_judged;
 pub(crate) use view::{render, summary};

@@ -5,7 +5,7 @@ use procmon_profile::text::Text;
 use std::collections::BTreeMap;
 
 /// Rules that could not be judged, by reason, the most frequent first.
-pub(in crate::render) fn not_judged(findings: &Findings) -> Vec<(&Text, Vec<&str>)> {
+pub(crate) fn not_judged(findings: &Findings) -> Vec<(&Text, Vec<&str>)> {
     let mut reasons: BTreeMap<&Text, Vec<&str>> = BTreeMap::new();
     for row in &findings.not_judged {
         reasons.entry(&row.reason).or_default().push(&row.rule);

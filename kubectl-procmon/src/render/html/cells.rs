@@ -4,7 +4,7 @@ use crate::render::text::{bytes, duration};
 use procmon_profile::model::{Profile, Time};
 use std::time::Duration;
 
-/// What the values of a column are: how they are shown and sorted.
+/// The kind of the values of a column: how they are shown and sorted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Kind {

@@ -4,6 +4,21 @@ use procmon_profile::model::{Container, Profile};
 use serde::Serialize;
 use serde_json::Value;
 
+/// Fields that say most of a row, and those that are long and say least; the others stand between them.
+const FIRST: [&str; 10] = [
+    "exe",
+    "argv",
+    "path",
+    "operations",
+    "name",
+    "direction",
+    "protocol",
+    "remote",
+    "type",
+    "details",
+];
+const LAST: [&str; 2] = ["namespaces", "capabilities"];
+
 /// Characters of one value.
 const MAX_VALUE: usize = 2_000;
 
@@ -76,8 +91,14 @@ fn fields(row: &Value) -> Vec<(String, String)> {
     let Value::Object(fields) = row else {
         return Vec::new();
     };
-    fields
-        .iter()
+    let rank = |name: &str| {
+        let first = FIRST.iter().position(|one| *one == name);
+        first.unwrap_or(FIRST.len() + usize::from(LAST.contains(&name)))
+    };
+    let mut sorted: Vec<_> = fields.iter().collect();
+    sorted.sort_by_key(|(name, _)| rank(name));
+    sorted
+        .into_iter()
         .map(|(name, value)| (name.clone(), shown(value)))
         .filter(|(_, text)| !text.is_empty() && text != "false")
         .map(|(name, text)| match text.char_indices().nth(MAX_VALUE) {

@@ -17,7 +17,7 @@ const SHOWN: usize = 200;
 const INCIDENTS: usize = 50;
 const MOMENTS: usize = 50;
 
-/// What the page says of Findings.
+/// The page's words about Findings.
 #[derive(Serialize)]
 pub(super) struct View {
     counts: Vec<(Severity, u64)>,
@@ -239,7 +239,7 @@ pub(super) fn marks<'a>(findings: &'a Findings, profile: &'a Profile) -> Marks<'
         let Some(id) = finding.process.as_deref() else {
             continue;
         };
-        // Of several instances with one name the evidence tells which.
+        // The evidence tells which of several instances with one name it is.
         let of_evidence = finding.evidence.iter().find_map(|pointer| {
             let rest = pointer.strip_prefix("/containers/")?;
             rest.split('/').next()?.parse::<usize>().ok()

@@ -17,6 +17,8 @@ const PROGRAMS: i64 = 300;
 const PEERS: i64 = 600;
 const ROW: i64 = 24;
 const TOP: i64 = 30;
+/// Bytes of the widest line: a gibibyte, or more.
+const WIDEST: f64 = 1_073_741_824.0;
 
 /// All that one program exchanged with one peer.
 #[derive(Clone, Copy, Default)]
@@ -124,7 +126,6 @@ fn draw(links: &[(Ends, Exchanged)]) -> Chart {
         label: format!("{} programs and {} peers", programs.len(), peers.len()),
         ..Chart::default()
     };
-    let most = links.iter().map(|(_, sum)| sum.bytes()).max().unwrap_or(0);
     let mut of_peer: BTreeMap<&str, Exchanged> = BTreeMap::new();
     for ((program, peer, direction), sum) in links {
         let (Some(from), Some(to)) = (place(program), peers.iter().position(|one| one == peer))
@@ -138,7 +139,7 @@ fn draw(links: &[(Ends, Exchanged)]) -> Chart {
             times: all.times.saturating_add(sum.times),
             failures: all.failures.saturating_add(sum.failures),
         };
-        let share = (sum.bytes() as f64).ln_1p() / (most as f64).ln_1p().max(1.0);
+        let share = ((sum.bytes() as f64).ln_1p() / WIDEST.ln_1p()).min(1.0);
         let class = match direction {
             _ if sum.bytes() == 0 && sum.failures > 0 => "link failed",
             Direction::Inbound => "link inbound",

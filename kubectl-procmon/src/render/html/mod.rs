@@ -1,7 +1,7 @@
-//! A report for a browser: one file that asks for nothing, quiet and dense, readable without scripts and in print.
+//! A report for a browser: one file that asks for nothing, readable without scripts and in print.
 //!
-//! `table` holds rows, `chart` holds drawings; one file for each section makes them; `page` puts them into the
-//! template. Every text passes the template's escape, or [`embed`] where it is data for the script.
+//! `table` holds rows, `chart` holds drawings; one file for each section makes them; `page` puts them into
+//! the template. Every text passes the template's escape, or [`embed`] where it is data for the script.
 
 mod cells;
 mod chart;

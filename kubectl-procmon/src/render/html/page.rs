@@ -1,4 +1,5 @@
-//! The page: the template with its parts, the style, the script and the data, and the policy that allows these only.
+//! The page: the template with its parts, the style, the script and the data, and the policy that allows
+//! these only.
 
 use super::chart::Chart;
 use super::head::Head;
@@ -52,7 +53,7 @@ impl<'a> Section<'a> {
     }
 }
 
-/// What the template shows before the sections.
+/// The part of the page before its sections.
 #[derive(Serialize)]
 pub(super) struct Page {
     kind: &'static str,

@@ -43,7 +43,6 @@ function start() {
     for (const one of opened) one.open = false;
     for (const table of tables) table.print(false);
   });
-  addEventListener("resize", () => { for (const table of tables) table.draw(); });
 }
 
 start();

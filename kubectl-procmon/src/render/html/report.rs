@@ -18,7 +18,7 @@ use procmon_profile::model::{Drift, Findings, Profile};
 use std::io::Write;
 
 /// The report of a Profile.
-pub(in crate::render) fn profile(profile: &Profile, out: &mut dyn Write) -> Result<()> {
+pub(crate) fn profile(profile: &Profile, out: &mut dyn Write) -> Result<()> {
     let containers = Containers::of(profile);
     let mut page = Page::new("Profile", &head::title(&profile.session.target));
     page.head = Some(head::head(profile));
@@ -27,7 +27,7 @@ pub(in crate::render) fn profile(profile: &Profile, out: &mut dyn Write) -> Resu
 }
 
 /// The report of Findings, followed by that of the profile where it is at hand.
-pub(in crate::render) fn findings(
+pub(crate) fn findings(
     found: &Findings,
     profile: Option<&Profile>,
     out: &mut dyn Write,
@@ -51,7 +51,7 @@ pub(in crate::render) fn findings(
 }
 
 /// The report of one comparison, or of several.
-pub(in crate::render) fn drifts(drifts: &[Drift], out: &mut dyn Write) -> Result<()> {
+pub(crate) fn drifts(drifts: &[Drift], out: &mut dyn Write) -> Result<()> {
     let title = match drifts {
         [one] => procmon_profile::baseline::workload_name(&one.profile.workload),
         several => format!("{} comparisons", several.len()),

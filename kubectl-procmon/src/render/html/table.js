@@ -198,7 +198,8 @@ class Table {
     }
     this.visible = rows;
     this.current = -1;
-    const of = `${grouped(this.data.rows)} ${this.data.unit}`;
+    const unit = this.data.rows === 1 ? this.data.unit.replace(/^(\w+)s\b/, "$1") : this.data.unit;
+    const of = `${grouped(this.data.rows)} ${unit}`;
     this.status.textContent = this.words.length > 0 ? `${grouped(this.found)} of ${of}` : of;
     this.body.parentNode.setAttribute("aria-rowcount", String(rows.length + 1));
     this.first = -1;
@@ -244,6 +245,7 @@ class Table {
     });
     this.scroll.addEventListener("keydown", (event) => this.key(event));
     this.body.addEventListener("click", (event) => this.click(event));
+    new ResizeObserver(() => this.draw()).observe(this.scroll);
     this.detail = make("div", { class: "detail", hidden: "" });
     this.place.replaceChildren(tools, this.scroll, this.detail);
     this.place.classList.add("full");
@@ -293,6 +295,7 @@ class Table {
 
   /* Puts the rows in view into the table, between two that are as high as all others. */
   draw() {
+    if (this.isPrinted) return;
     const inView = Math.ceil(this.scroll.clientHeight / ROW);
     const first = Math.max(0, Math.floor(this.scroll.scrollTop / ROW) - MARGIN);
     const last = Math.min(this.visible.length, first + inView + 2 * MARGIN);
@@ -341,7 +344,8 @@ class Table {
     const line = event.target.closest("tr[data-at]");
     if (!line) return;
     const at = Number(line.dataset.at);
-    if (event.target.classList.contains("toggle")) this.toggle(at);
+    const isName = event.target.closest("td") === line.firstChild;
+    if (isName && line.classList.contains("parent")) this.toggle(at);
     else {
       this.select(at);
       this.showDetail();
@@ -387,7 +391,11 @@ class Table {
     const list = make("dl", { class: "facts name" });
     if (this.data.isPath) {
       let path = "";
-      for (let up = row; up >= 0; up = this.parent[up]) path = this.text(this.data.columns[0], up) + path;
+      for (let up = row; up >= 0; up = this.parent[up]) {
+        const name = this.text(this.data.columns[0], up);
+        /* The row of a container is not a folder. */
+        if (up === row || name.endsWith("/")) path = name + path;
+      }
       list.append(make("div", {}, make("dt", {}, "Whole path"), make("dd", {}, path)));
     }
     for (const column of this.data.columns) {
@@ -402,6 +410,7 @@ class Table {
 
   /* The first of the rows that are to see, for paper; then the window again. */
   print(isPrinting) {
+    this.isPrinted = isPrinting;
     if (isPrinting) {
       const last = Math.min(this.visible.length, PRINTED);
       this.body.replaceChildren(...Array.from({ length: last }, (_, at) => this.row(at)));

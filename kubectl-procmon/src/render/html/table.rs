@@ -101,7 +101,7 @@ pub(super) fn some(count: u64) -> Option<i64> {
 /// Rows with a title for each column. In a tree the rows below a row follow it.
 pub(super) struct Table<'a> {
     pub(super) id: String,
-    /// What one row is: `process rows`.
+    /// The rows in words: `rows of processes`.
     pub(super) unit: &'static str,
     columns: Vec<Column<'a>>,
     rows: usize,
@@ -194,7 +194,7 @@ impl<'a> Table<'a> {
     }
 }
 
-/// What of a table stands in the page.
+/// The part of a table that stands in the page.
 #[derive(serde::Serialize)]
 pub(super) struct PlainTable {
     id: String,

@@ -1,7 +1,7 @@
 //! Trees as lists in which the rows below a row follow it.
 
-/// Rows in the order of a tree, each with its depth. `parent` names the place of the row above a row, if it has
-/// one. A row that is its own ancestor, as only a forged document has it, begins a tree.
+/// Rows in the order of a tree, each with its depth. `parent` names the place of the row above a row, if it
+/// has one. A row that is its own ancestor, as only a forged document has it, begins a tree.
 pub(super) fn flatten(rows: usize, parent: impl Fn(usize) -> Option<usize>) -> Vec<(usize, u32)> {
     let mut below: Vec<Vec<usize>> = vec![Vec::new(); rows];
     let mut roots = Vec::new();

@@ -89,7 +89,7 @@ pub(super) fn header(screen: &mut Screen<'_>, profile: &Profile) -> io::Result<(
 }
 
 /// Says in one line why a container did not run.
-pub(in crate::render) fn not_running(row: &NotRunning) -> String {
+pub(crate) fn not_running(row: &NotRunning) -> String {
     let mut text = format!("{}/{}: {}", row.pod, row.container, row.reason);
     if let Some(restarts) = row.restarts.filter(|restarts| *restarts > 0) {
         text += &format!(", started again {restarts} times");
@@ -107,7 +107,7 @@ pub(in crate::render) fn not_running(row: &NotRunning) -> String {
 }
 
 /// Tells the user what to do when containers did not run. None when all ran, or when nothing helps.
-pub(in crate::render) fn advice(profile: &Profile) -> Option<String> {
+pub(crate) fn advice(profile: &Profile) -> Option<String> {
     let ended = profile
         .session
         .ended_at
@@ -140,7 +140,7 @@ pub(in crate::render) fn advice(profile: &Profile) -> Option<String> {
 }
 
 /// Whether to rely on it, in one line.
-pub(in crate::render) fn completeness(profile: &Profile) -> String {
+pub(crate) fn completeness(profile: &Profile) -> String {
     let missing: Vec<String> = profile
         .completeness
         .dimensions

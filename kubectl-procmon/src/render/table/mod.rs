@@ -1,12 +1,12 @@
 //! The screen: what was profiled, how complete it is, then what matters most first.
 
-pub(in crate::render) mod calls;
-pub(in crate::render) mod files;
-pub(in crate::render) mod head;
-pub(in crate::render) mod network;
-pub(in crate::render) mod processes;
+pub(crate) mod calls;
+pub(crate) mod files;
+pub(crate) mod head;
+pub(crate) mod network;
+pub(crate) mod processes;
 mod replicas;
-pub(in crate::render) mod screen;
+pub(crate) mod screen;
 
 use crate::render::Style;
 use calls::{capabilities, events, syscalls};
