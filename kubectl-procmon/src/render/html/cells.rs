@@ -1,4 +1,4 @@
-//! Numbers and times as the cells of the report show them. `report.js` has the same in `shown`.
+//! Numbers and times as the cells of the report show them. `values.js` has the same in `shown`.
 
 use crate::render::text::{bytes, duration};
 use procmon_profile::model::{Profile, Time};

@@ -31,6 +31,7 @@ pub(super) struct View {
     are_several: bool,
     /// Place of the first finding at info, from 0: these are folded.
     first_info: usize,
+    at_info: usize,
 }
 
 #[derive(Serialize)]
@@ -72,7 +73,8 @@ struct Moment {
 #[derive(Serialize)]
 struct NotJudged {
     reason: String,
-    rules: Vec<String>,
+    count: usize,
+    rules: String,
 }
 
 /// Numbers by severity, the most severe first.
@@ -114,6 +116,10 @@ pub(super) fn view(findings: &Findings, profile: Option<&Profile>) -> View {
             moments_left: incident.timeline.len().saturating_sub(MOMENTS),
         });
     let shown = findings.findings.iter().take(SHOWN);
+    let first_info = shown
+        .clone()
+        .take_while(|one| one.severity > Severity::Info)
+        .count();
     View {
         counts: counts(&findings.summary),
         findings: shown
@@ -127,7 +133,8 @@ pub(super) fn view(findings: &Findings, profile: Option<&Profile>) -> View {
             .take(SHOWN)
             .map(|(reason, rules)| NotJudged {
                 reason: reason.to_string(),
-                rules: rules.into_iter().take(SHOWN).map(str::to_owned).collect(),
+                count: rules.len(),
+                rules: rules.join(", "),
             })
             .collect(),
         rules_not_judged: findings.not_judged.len(),
@@ -135,9 +142,8 @@ pub(super) fn view(findings: &Findings, profile: Option<&Profile>) -> View {
         are_several: shown
             .clone()
             .any(|one| place(one) != place(&findings.findings[0])),
-        first_info: shown
-            .take_while(|one| one.severity > Severity::Info)
-            .count(),
+        first_info,
+        at_info: shown.len() - first_info,
     }
 }
 
@@ -254,4 +260,53 @@ pub(super) fn marks<'a>(findings: &'a Findings, profile: &'a Profile) -> Marks<'
         }
     }
     marks
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{SHOWN, marks, others, view};
+    use procmon_profile::model::{Container, Finding, Findings, Profile, Severity};
+
+    fn finding(container: &str, severity: Severity) -> Finding {
+        Finding {
+            container: container.into(),
+            process: Some("p1".into()),
+            severity,
+            ..Finding::default()
+        }
+    }
+
+    #[test]
+    fn findings_are_bounded_in_the_page_and_whole_in_the_table() {
+        let found = Findings {
+            findings: vec![finding("main", Severity::Low); SHOWN + 7],
+            ..Findings::default()
+        };
+        assert_eq!(view(&found, None).findings.len(), SHOWN);
+        assert_eq!(others(&found).map(|table| table.len()), Some(7));
+    }
+
+    #[test]
+    fn a_process_has_the_worst_finding_of_its_own_container() {
+        let container = |name: &str| Container {
+            container: name.into(),
+            ..Container::default()
+        };
+        let profile = Profile {
+            containers: vec![container("a"), container("b"), container("a")],
+            ..Profile::default()
+        };
+        let mut second = finding("a", Severity::Medium);
+        second.evidence = vec!["/containers/2/processes/0".into()];
+        let mut elsewhere = finding("a", Severity::Critical);
+        elsewhere.evidence = vec!["/containers/1/processes/0".into()];
+        let found = Findings {
+            findings: vec![finding("a", Severity::Low), second, elsewhere],
+            ..Findings::default()
+        };
+        let marks = marks(&found, &profile);
+        assert_eq!(marks.get(&(0, "p1")), Some(&Severity::Critical));
+        assert_eq!(marks.get(&(1, "p1")), None);
+        assert_eq!(marks.get(&(2, "p1")), Some(&Severity::Medium));
+    }
 }

@@ -16,7 +16,11 @@ use std::io::Write;
 const TEMPLATE: &str = include_str!("report.html");
 const PARTS: &str = include_str!("parts.html");
 const STYLE: &str = include_str!("report.css");
-const SCRIPT: &str = concat!(include_str!("table.js"), include_str!("report.js"));
+const SCRIPT: &str = concat!(
+    include_str!("values.js"),
+    include_str!("table.js"),
+    include_str!("report.js")
+);
 
 /// A section of the page: a drawing, rows, or both.
 pub(super) struct Section<'a> {
@@ -62,6 +66,8 @@ pub(super) struct Page {
     pub(super) findings: Option<findings::View>,
     pub(super) baseline: Option<String>,
     pub(super) drifts: Vec<drift::View>,
+    /// There are several comparisons: each has a title.
+    are_several: bool,
 }
 
 /// A section as the template shows it.
@@ -83,11 +89,13 @@ impl Page {
             findings: None,
             baseline: None,
             drifts: Vec::new(),
+            are_several: false,
         }
     }
 
     /// Writes the page.
-    pub(super) fn write(self, sections: Vec<Section<'_>>, out: &mut dyn Write) -> Result<()> {
+    pub(super) fn write(mut self, sections: Vec<Section<'_>>, out: &mut dyn Write) -> Result<()> {
+        self.are_several = self.drifts.len() > 1;
         let mut tables = Vec::new();
         let mut shown = Vec::new();
         for section in sections {

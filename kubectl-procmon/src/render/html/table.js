@@ -1,7 +1,6 @@
-"use strict";
 
 /* One table of the report. All of its rows are data; only those in view are elements, so that many thousands
-   scroll smoothly. Texts become text nodes and nothing else: a name can't be markup. */
+   scroll smoothly. */
 
 /* The height of a row, as in report.css, and the rows that are kept above and below the view. */
 const ROW = 22;
@@ -13,43 +12,6 @@ const OPEN_ROWS = 200;
 /* Rows that are printed, as many as the page has without scripts. */
 const PRINTED = 100;
 const SEVERITIES = ["critical", "high", "medium", "low", "info"];
-
-/* Makes an element with these attributes and children. */
-function make(name, attributes = {}, ...children) {
-  const made = document.createElement(name);
-  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-  made.append(...children);
-  return made;
-}
-
-/* A number with its digits in groups of three. */
-function grouped(number) {
-  return String(number).replace(/\B(?=(\d{3})+$)/g, ",");
-}
-
-/* A number and its unit: the first that leaves it below the step. */
-function scaled(number, step, units) {
-  let unit = 0;
-  while (number >= step && unit + 1 < units.length) {
-    number /= step;
-    unit += 1;
-  }
-  if (unit === 0) return String(number) + units[0];
-  return number.toFixed(step === 1024 && number >= 100 ? 0 : 1) + units[unit];
-}
-
-/* A value as a cell shows it: the same words as in cells.rs. */
-function shown(kind, value) {
-  if (value === null) return "";
-  if (kind === "count") return grouped(value);
-  if (kind === "bytes") return scaled(value, 1024, [" B", " KiB", " MiB", " GiB", " TiB"]);
-  if (kind === "duration") return scaled(value, 1000, [" ns", " µs", " ms", " s"]);
-  if (kind === "offset") {
-    const sign = value < 0 ? "-" : "+";
-    return sign + (Math.floor((Math.abs(value) + 500) / 1000) / 1000).toFixed(3) + " s";
-  }
-  return value;
-}
 
 class Table {
   constructor(data, place) {

@@ -189,6 +189,7 @@ impl<'a> Table<'a> {
             is_tree: !self.depth.is_empty(),
             total: self.rows,
             is_whole: rows.len() == self.rows,
+            shown: rows.len(),
             rows,
         }
     }
@@ -203,6 +204,7 @@ pub(super) struct PlainTable {
     rows: Vec<PlainRow>,
     is_tree: bool,
     is_whole: bool,
+    shown: usize,
     total: usize,
 }
 

@@ -151,7 +151,7 @@ fn strip(chart: &mut Chart, lanes: &[Lane<'_>], window: Window) {
 fn draw(chart: &mut Chart, lane: &Lane<'_>, y: i64, window: Window) {
     let text = command(lane.process);
     let title = format!(
-        "{}{text}: {} to {}, {} processes",
+        "{}{text}: {} to {}, {} processes{}",
         if lane.label.is_empty() {
             String::new()
         } else {
@@ -159,7 +159,9 @@ fn draw(chart: &mut Chart, lane: &Lane<'_>, y: i64, window: Window) {
         },
         offset(lane.from),
         offset(lane.to),
-        lane.process.count
+        lane.process.count,
+        lane.severity
+            .map_or_else(String::new, |severity| format!(", a finding: {severity}"))
     );
     chart.shapes.push(Shape::Text {
         x: LEFT - 8,
