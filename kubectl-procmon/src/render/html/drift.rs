@@ -5,7 +5,6 @@ use super::findings::counts;
 use super::head::{Fact, some_of};
 use super::table::{Column, Table};
 use crate::render::drift::summary;
-use procmon_profile::baseline::workload_name;
 use procmon_profile::model::{Drift, NotComparable, Severity};
 use serde::Serialize;
 
@@ -48,7 +47,7 @@ pub(super) fn view(drift: &Drift) -> View {
         .map(|note| Fact::new("note", note.as_str()));
     facts.extend(some_of(notes.collect(), "notes"));
     View {
-        title: workload_name(&drift.profile.workload),
+        title: drift.profile.name.to_string(),
         facts,
         counts: counts(&drift.summary.by_severity),
     }

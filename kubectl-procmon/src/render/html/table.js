@@ -99,7 +99,7 @@ class Table {
       while (stack.length > 0) {
         const row = stack.pop();
         order.push(row);
-        if (below.has(row)) stack.push(...below.get(row).reverse());
+        for (const child of (below.get(row) || []).reverse()) stack.push(child);
       }
       this.order = Int32Array.from(order);
     }
