@@ -17,9 +17,9 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-const SOON: Duration = Duration::from_secs(30);
+const SOON: Duration = Duration::from_mins(1);
 /// Also on a busy machine a report of a short window is there by then; it took more than twice as long.
-const REPORTED: Duration = Duration::from_secs(15);
+const REPORTED: Duration = Duration::from_mins(1);
 /// The memory that the probe's pod may use.
 const MEMORY: u64 = 192 << 20;
 /// Microseconds of CPU in a period of as many.

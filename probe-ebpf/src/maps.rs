@@ -5,7 +5,7 @@ use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray, ProgramArray, Queue, RingBuf};
 use core::borrow::Borrow;
 use procmon_probe_ebpf::abi::{
-    CACHED_CPUS, CLOSED, CapabilityKey, CapabilityRow, CgroupEntry, Config, CpuCache,
+    ArgumentKey, CACHED_CPUS, CLOSED, CapabilityKey, CapabilityRow, CgroupEntry, Config, CpuCache,
     DENSE_NUMBERS, DenseRows, Destinations, ExeKey, FILE_CACHE_ENTRIES, FOLDER_ROWS, FileCache,
     FileKey, FileRow, FlowKey, LatencyRow, ListenKey, MAX_CONTAINERS, MAX_EXES, MAX_TASKS,
     N_LOSSES, NOT_OPEN, NetworkKey, NetworkRow, Numbers, OPEN, Offsets, PREFIX_ROWS, RareKey,
@@ -123,6 +123,10 @@ pub(crate) static FREE_SYSCALL_ROWS: Queue<u32> = Queue::with_max_entries(8_192,
 /// Failures that have no place in a row. Full: `Loss::Errnos`.
 #[map]
 pub(crate) static ERRNOS: HashMap<RowErrno, u64> = HashMap::with_max_entries(32_768, 0);
+
+/// Counts of arguments by value. Full: `Loss::Arguments`.
+#[map]
+pub(crate) static ARGUMENTS: HashMap<ArgumentKey, u64> = HashMap::with_max_entries(8_192, 0);
 
 /// Rows of the files that this CPU met last, by `struct file`.
 #[map]

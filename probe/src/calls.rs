@@ -4,9 +4,10 @@
 //! listed here.
 
 use procmon_probe_ebpf::abi::{
-    AT_ENTRY_ACT, AT_ENTRY_KEEP, AT_ENTRY_KEEP_SECOND, Call, CallKind, DENSE_NUMBERS, FileOp,
-    NAMES_FLAGS, NAMES_FOLLOW, NAMES_QUEUE, NO_ARG, RARE_BPF, RARE_KEYCTL, RARE_MODULE_LOAD,
-    RARE_MOUNT, RARE_PERF, RARE_PTRACE, RARE_SETNS, RARE_UNSHARE, RARE_USERFAULTFD,
+    AT_ENTRY_ACT, AT_ENTRY_FACET, AT_ENTRY_KEEP, AT_ENTRY_KEEP_SECOND, Call, CallKind,
+    DENSE_NUMBERS, Facet, FileOp, MAPS_MEMORY, NAMES_FLAGS, NAMES_FOLLOW, NAMES_QUEUE, NO_ARG,
+    RARE_BPF, RARE_KEYCTL, RARE_MODULE_LOAD, RARE_MOUNT, RARE_PERF, RARE_PTRACE, RARE_SETNS,
+    RARE_UNSHARE, RARE_USERFAULTFD,
 };
 use procmon_profile::model::Abi;
 use procmon_profile::tables::syscall_number;
@@ -182,9 +183,37 @@ const SIGNALS: &[&str] = &[
 ];
 
 /// Calls in which mapping memory asks for CAP_SYS_ADMIN without need.
-const MAPS_MEMORY: &[&str] = &[
+const MEMORY_CALLS: &[&str] = &[
     "brk", "mmap", "mmap2", "munmap", "mprotect", "mremap", "clone", "clone3", "fork", "vfork",
     "execve", "execveat", "shmat", "prctl",
+];
+
+/// Calls whose arguments are counted by value.
+const FACETS: &[(&str, Facet)] = &[
+    ("socket", Facet::Socket),
+    ("setsockopt", Facet::Option),
+    ("socketcall", Facet::SocketCall),
+    ("prctl", Facet::First),
+    ("personality", Facet::First),
+    ("ptrace", Facet::First),
+    ("keyctl", Facet::First),
+    ("bpf", Facet::First),
+    ("seccomp", Facet::First),
+    ("unshare", Facet::Namespaces),
+    ("setns", Facet::Second),
+    ("clone", Facet::Namespaces),
+    ("clone3", Facet::NamespacesThere),
+    ("ioctl", Facet::Request),
+    ("mprotect", Facet::Protection),
+    ("pkey_mprotect", Facet::Protection),
+    ("mmap", Facet::Mapping),
+    ("mmap2", Facet::Mapping),
+    ("chmod", Facet::ModeSecond),
+    ("fchmod", Facet::ModeSecond),
+    ("mknod", Facet::ModeSecond),
+    ("fchmodat", Facet::ModeThird),
+    ("fchmodat2", Facet::ModeThird),
+    ("mknodat", Facet::ModeThird),
 ];
 
 /// What must be seen before the call runs.
@@ -222,6 +251,11 @@ fn at_entry(call: Call) -> u8 {
         | Call::SigReturn
         | Call::Event => 0,
     }
+}
+
+/// Whether arguments of a call are counted by value.
+pub(crate) fn counts_arguments(call: &str) -> bool {
+    FACETS.iter().any(|(name, _)| *name == call)
 }
 
 /// The table for one abi, by number.
@@ -274,9 +308,15 @@ pub(crate) fn table(abi: Abi) -> Vec<CallKind> {
             };
         }
     }
-    for name in MAPS_MEMORY {
+    for name in MEMORY_CALLS {
         if let Some(entry) = number(name).and_then(|number| kinds.get_mut(number)) {
-            entry.maps_memory = 1;
+            entry.facet |= MAPS_MEMORY;
+        }
+    }
+    for (name, facet) in FACETS {
+        if let Some(entry) = number(name).and_then(|number| kinds.get_mut(number)) {
+            entry.facet |= facet.number();
+            entry.at_entry |= AT_ENTRY_FACET;
         }
     }
     kinds
@@ -292,7 +332,7 @@ mod tests {
         assert_eq!(table[257].call(), Call::Open);
         assert_eq!((table[257].a, table[257].b), (0, 1));
         assert_eq!(table[82].call(), Call::Rename);
-        assert_eq!(table[9].maps_memory, 1);
+        assert_eq!(table[9].facet, MAPS_MEMORY | Facet::Mapping.number());
         assert_eq!(table[39].kind, 0);
         assert_eq!(table[15].call(), Call::SigReturn);
     }

@@ -66,6 +66,7 @@ fn meaning(loss: Loss) -> Meaning {
         Loss::Exes => map("EXES", ALL, "executables that are not told apart: {} times"),
         Loss::SyscallRows => map("SYSCALL_ROWS", &[Syscalls], "map SYSCALL_ROWS was full: {} times"),
         Loss::Errnos => map("ERRNOS", &[Syscalls, Files, Network], "map ERRNOS was full: {} times"),
+        Loss::Arguments => map("ARGUMENTS", &[Syscalls], "map ARGUMENTS was full: {} times"),
         Loss::FileRows => map("FILE_ROWS", &[Files], "map FILE_ROWS was full: {} times"),
         Loss::NetworkRows => map("NETWORK_ROWS", &[Network], "map NETWORK_ROWS was full: {} times"),
         Loss::Sockets => map("SOCKETS", &[Network], "map SOCKETS was full: {} times"),

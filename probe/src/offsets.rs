@@ -101,6 +101,7 @@ pub(crate) fn find(btf: &Btf, arch: &str) -> (Offsets, Vec<&'static str>) {
         inode_ino = "inode"."i_ino",
         inode_sb = "inode"."i_sb",
         inode_i_size = "inode"."i_size",
+        inode_rdev = "inode"."i_rdev",
         sb_dev = "super_block"."s_dev",
         sb_magic = "super_block"."s_magic",
         vfsmount_root = "vfsmount"."mnt_root",

@@ -94,6 +94,12 @@ impl<T> Entries for Vec<T> {
     }
 }
 
+impl<T: Entries> Entries for Option<T> {
+    fn number(&self) -> usize {
+        self.as_ref().map_or(0, Entries::number)
+    }
+}
+
 impl<T> Entries for BTreeSet<T> {
     fn number(&self) -> usize {
         self.len()

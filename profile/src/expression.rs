@@ -10,7 +10,7 @@ use cel::extractors::This;
 use cel::{Context, ExecutionError, IdedExpr, Program, Value};
 use globset::{GlobBuilder, GlobMatcher};
 use ipnet::IpNet;
-use regex::Regex;
+use regex::{Regex, RegexSet};
 use serde_json::{Map, Value as Json};
 use std::collections::HashMap;
 use std::fmt;
@@ -276,6 +276,11 @@ impl Patterns {
         }
         Ok(())
     }
+}
+
+/// Patterns that a text is compared with all at once.
+pub(crate) fn pattern_set(patterns: &[String]) -> Result<RegexSet, ExpressionError> {
+    RegexSet::new(patterns).map_err(|error| ExpressionError::Syntax(error.to_string()))
 }
 
 /// A condition on values of one type.

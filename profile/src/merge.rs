@@ -5,11 +5,14 @@ use crate::completeness::worsen;
 use crate::mask::{MaskLevel, mask_rows};
 use crate::model::{
     API_VERSION, Container, Dimension, DimensionState, Dns, File, Kind, Latency, NameSource,
-    Network, Node, Process, Profile, SCHEMA_VERSION, Session, Syscall,
+    Network, Node, Process, Profile, SCHEMA_VERSION, Session, Stream, Syscall,
 };
 use crate::text::Text;
 use crate::wire::{Decoder, Failure, Part, Refused, WindowReport};
 use std::collections::{BTreeMap, HashMap, HashSet};
+
+/// Rows named in `stdinFrom`.
+const MAX_WRITERS: usize = 16;
 
 /// Everything that one node sent, or why it sent nothing.
 #[derive(Clone, Debug, Default)]
@@ -306,7 +309,10 @@ pub fn as_one(containers: &[Container]) -> Container {
         let own = |id: &mut Text| *id = format!("{number}/{id}").into();
         for row in &mut container.processes {
             own(&mut row.id);
-            row.parent.iter_mut().for_each(own);
+            row.parent
+                .iter_mut()
+                .chain(&mut row.stdin_from)
+                .for_each(own);
         }
         for event in &mut container.events {
             event.process.iter_mut().for_each(own);
@@ -329,6 +335,18 @@ pub fn as_one(containers: &[Container]) -> Container {
 
 fn normalize_container(container: &mut Container) {
     let ids = normalize_processes(&mut container.processes);
+    for row in &mut container.processes {
+        let writers = std::mem::take(&mut row.stdin_from);
+        let mut writers: Vec<Text> = writers
+            .iter()
+            .filter_map(|id| ids.get(id).cloned())
+            .filter(|id| *id != row.id)
+            .collect();
+        writers.sort_by_key(|id| number(Some(id)));
+        writers.dedup();
+        writers.truncate(MAX_WRITERS);
+        row.stdin_from = writers;
+    }
     for event in &mut container.events {
         event.process = event.process.take().and_then(|id| ids.get(&id).cloned());
     }
@@ -418,7 +436,9 @@ fn add_syscall(kept: &mut Syscall, next: &Syscall) {
         .denied_by_seccomp
         .saturating_add(next.denied_by_seccomp);
     add_counts(&mut kept.errors, &next.errors);
-    add_counts(&mut kept.arguments, &next.arguments);
+    if let Some(arguments) = &next.arguments {
+        add_counts(kept.arguments.get_or_insert_default(), arguments);
+    }
     // The larger time of two shares of calls that were not slower holds for both.
     kept.latency_ns = match (kept.latency_ns.take(), &next.latency_ns) {
         (Some(kept), Some(next)) => Some(Latency {
@@ -585,6 +605,13 @@ fn number(id: Option<&str>) -> usize {
 
 fn add_process(kept: &mut Process, next: Process) {
     kept.count = kept.count.saturating_add(next.count);
+    if kept.stdio.len() < next.stdio.len() {
+        kept.stdio.resize(next.stdio.len(), Stream::Unknown);
+    }
+    for (kept, next) in kept.stdio.iter_mut().zip(next.stdio) {
+        *kept = next.max(*kept);
+    }
+    kept.stdin_from.extend(next.stdin_from);
     add_counts(&mut kept.exits, &next.exits);
     kept.titles.extend(next.titles);
     kept.titles.sort_unstable();

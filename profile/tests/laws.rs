@@ -214,7 +214,7 @@ fn call() -> impl Strategy<Value = Syscall> {
             no_return: 0,
             denied_by_seccomp: 0,
             latency_ns: None,
-            arguments: BTreeMap::new(),
+            arguments: failed.then(|| [("family=AF_INET".into(), 1)].into()),
         })
 }
 

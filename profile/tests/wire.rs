@@ -76,7 +76,7 @@ fn syscalls() -> impl Strategy<Value = Vec<Syscall>> {
                 no_return: 0,
                 denied_by_seccomp: 0,
                 latency_ns: None,
-                arguments: BTreeMap::new(),
+                arguments: Some(BTreeMap::new()),
             })
             .collect()
     })

@@ -8,7 +8,7 @@ use serde_json::Value;
 use std::process::Command;
 use std::time::Duration;
 
-pub(crate) const SOON: Duration = Duration::from_secs(20);
+pub(crate) const SOON: Duration = Duration::from_mins(1);
 
 /// Profiles a workload, whose first argument is a folder.
 pub(crate) fn profile(name: &str, linked: Linked) -> Run {

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 const A: u16 = 1;
 const PTR: u16 = 12;
 const AAAA: u16 = 28;
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_mins(1);
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 /// The address that `alias.test` leads to, on loopback too.
 const ALIASED: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 9);

@@ -36,6 +36,8 @@ losses! {
     SyscallRows,
     /// Errors that found no entry.
     Errnos,
+    /// Arguments of system calls that found no entry.
+    Arguments,
     /// Files that found no row, not even that of a folder.
     FileRows,
     /// Peers that found no row, not even that of a prefix.

@@ -98,6 +98,7 @@ pub struct Offsets {
     pub inode_sb: u32,
     pub inode_size: u32,
     pub inode_i_size: u32,
+    pub inode_rdev: u32,
     pub sb_dev: u32,
     pub sb_magic: u32,
     pub vfsmount_root: u32,

@@ -1,7 +1,7 @@
 //! Processes: records of their beginning, change and end.
 
 use super::FileMeta;
-use super::declare::records;
+use super::declare::{kinds, records};
 
 /// A process began, by fork or by being found.
 pub const EVENT_FORK: u32 = 1;
@@ -54,6 +54,47 @@ pub struct Privileges {
 }
 records! { Privileges = 72 }
 
+kinds! {
+    /// The kind of a descriptor, the most telling last: of processes that share a row, the last one is kept.
+    Stream: u8 {
+        /// Not looked at.
+        Unknown = 0,
+        /// No descriptor has the number.
+        Closed = 1,
+        /// None of the others.
+        Other = 2,
+        /// /dev/null.
+        Null = 3,
+        /// A file or a directory.
+        File = 4,
+        /// A terminal.
+        Terminal = 5,
+        /// A pipe without a name.
+        Pipe = 6,
+        /// A pipe with a name.
+        Fifo = 7,
+        /// A Unix socket.
+        Unix = 8,
+        /// A UDP socket.
+        Udp = 9,
+        /// A TCP or MPTCP socket.
+        Tcp = 10,
+    }
+}
+
+/// Standard input, output and error of a process.
+#[repr(C)]
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Streams {
+    /// Numbers of [`Stream`].
+    pub kinds: [u8; 3],
+    /// Padding.
+    pub pad: u8,
+    /// Inode numbers of pipes and FIFOs; 0: none.
+    pub pipes: [u32; 3],
+}
+records! { Streams = 16 }
+
 /// A process began or was found ([`EVENT_FORK`]), or ended ([`EVENT_EXIT`]).
 #[repr(C)]
 #[derive(Clone, Copy, Default, Debug)]
@@ -74,12 +115,14 @@ pub struct ProcessEvent {
     pub status: u32,
     /// Padding.
     pub pad: u32,
+    /// Its standard streams; not looked at when it was forked.
+    pub streams: Streams,
     /// Nanoseconds of the monotonic clock.
     pub time: u64,
     /// Privileges now.
     pub privileges: Privileges,
 }
-records! { ProcessEvent = 112 }
+records! { ProcessEvent = 128 }
 
 /// A process executed a program: followed by `argv_len` bytes of arguments, each ended by NUL, and
 /// `cwd_len` bytes of names of the working directory, the last one first.
@@ -105,7 +148,7 @@ pub struct ExecEvent {
     /// Permitted capabilities before.
     pub permitted_before: u64,
 }
-records! { ExecEvent = 152 }
+records! { ExecEvent = 168 }
 
 /// First sight of an executable in a container: followed by `path_len` bytes of names, the last one first.
 #[repr(C)]

@@ -10,6 +10,8 @@ pub const ABI_COMPAT: u32 = 1;
 pub const ABI_X32: u32 = 2;
 /// Numbers below this have a place in the dense table.
 pub const DENSE_NUMBERS: usize = 512;
+/// In place of a row: none was free.
+pub const NO_ROW: u32 = 0;
 /// Errnos counted within a row; more go to the map `ERRNOS`.
 pub const ROW_ERRNOS: usize = 6;
 
@@ -171,8 +173,8 @@ pub struct CallKind {
     pub op: u8,
     /// Acts at the call's entry, flags `AT_ENTRY_…`.
     pub at_entry: u8,
-    /// Not 0: mapping memory, which asks for CAP_SYS_ADMIN without need.
-    pub maps_memory: u8,
+    /// A number of [`Facet`], and [`MAPS_MEMORY`].
+    pub facet: u8,
     /// How a name is looked up: of `NAMES_…`.
     pub names: u8,
 }
@@ -188,6 +190,12 @@ pub const AT_ENTRY_KEEP_SECOND: u8 = 4;
 pub const AT_ENTRY_TIME: u8 = 8;
 /// In [`CallKind::at_entry`] of a record: the last return may not have been seen.
 pub const AT_ENTRY_CHECK: u8 = 16;
+
+/// In [`CallKind::at_entry`]: count the arguments that [`CallKind::facet`] names.
+pub const AT_ENTRY_FACET: u8 = 32;
+
+/// In [`CallKind::facet`]: the call maps memory, which asks for CAP_SYS_ADMIN without need.
+pub const MAPS_MEMORY: u8 = 0x80;
 
 /// In [`CallKind::names`]: a symbolic link at the end of the name is followed.
 pub const NAMES_FOLLOW: u8 = 0x80;
@@ -219,6 +227,17 @@ impl CallKind {
         }
     }
 
+    /// The arguments that are counted.
+    #[must_use]
+    #[expect(clippy::inline_always, reason = "as for `call`")]
+    #[inline(always)]
+    pub const fn facet(&self) -> Facet {
+        match Facet::decode(self.facet & !MAPS_MEMORY) {
+            Some(facet) => facet,
+            None => Facet::None,
+        }
+    }
+
     /// As one number: functions that the verifier checks by themselves take numbers only.
     #[must_use]
     pub fn to_word(self) -> u64 {
@@ -229,7 +248,7 @@ impl CallKind {
             self.c,
             self.op,
             self.at_entry,
-            self.maps_memory,
+            self.facet,
             self.names,
         ])
     }
@@ -237,7 +256,7 @@ impl CallKind {
     /// From one number.
     #[must_use]
     pub fn from_word(word: u64) -> Self {
-        let [kind, a, b, c, op, at_entry, maps_memory, names] = word.to_le_bytes();
+        let [kind, a, b, c, op, at_entry, facet, names] = word.to_le_bytes();
         Self {
             kind,
             a,
@@ -245,7 +264,7 @@ impl CallKind {
             c,
             op,
             at_entry,
-            maps_memory,
+            facet,
             names,
         }
     }
@@ -323,3 +342,50 @@ kinds! {
         MqSend = 30,
     }
 }
+
+kinds! {
+    /// Arguments of a call that are counted by value. Positions count from 0; only the values that decide
+    /// something are counted.
+    Facet: u8 {
+        /// None.
+        None = 0,
+        /// socket: address family, with the type shifted by 32.
+        Socket = 1,
+        /// setsockopt: the option, with the level shifted by 32; options of all days are left out.
+        Option = 2,
+        /// Argument 0, of 32 bits.
+        First = 3,
+        /// Argument 1, of 32 bits.
+        Second = 4,
+        /// Argument 0: the flags of clone that make namespaces, where there are any.
+        Namespaces = 5,
+        /// clone3: the same, where argument 0 points to.
+        NamespacesThere = 6,
+        /// ioctl: the request, where it is one that few programs have a reason for.
+        Request = 7,
+        /// mprotect: the protection, if it makes memory executable.
+        Protection = 8,
+        /// mmap: the protection, with the flags shifted by 32, if the memory is executable and has no file or
+        /// can be written.
+        Mapping = 9,
+        /// Argument 1: a mode that has S_ISUID or S_ISGID, or is a device's.
+        ModeSecond = 10,
+        /// Argument 2: the same.
+        ModeThird = 11,
+        /// socketcall: as `Socket` or `Option`, with arguments where argument 1 points to.
+        SocketCall = 12,
+    }
+}
+
+/// An argument of one row of system calls.
+#[repr(C)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct ArgumentKey {
+    /// Row.
+    pub row: u32,
+    /// A number of [`Facet`].
+    pub facet: u32,
+    /// As the facet says.
+    pub value: u64,
+}
+records! { ArgumentKey = 16 }

@@ -2,7 +2,7 @@
 
 use crate::kernel::memory::read;
 use crate::maps::offset;
-use procmon_probe_ebpf::abi::{FILE_DELETED, FILE_UPPER, FileMeta};
+use procmon_probe_ebpf::abi::{FILE_DELETED, FILE_UPPER, FileMeta, Stream};
 
 /// `FMODE_CREATED`, include/linux/fs.h, since 4.19.
 const FMODE_CREATED: u32 = 0x10_0000;
@@ -16,6 +16,18 @@ const PID_FS_MAGIC: u32 = 0x5049_4446;
 const SECRETMEM_MAGIC: u32 = 0x5345_434d;
 const S_IFMT: u32 = 0o170_000;
 const S_IFSOCK: u32 = 0o140_000;
+const S_IFREG: u32 = 0o100_000;
+const S_IFCHR: u32 = 0o020_000;
+const S_IFDIR: u32 = 0o040_000;
+const S_IFIFO: u32 = 0o010_000;
+/// Numbers of devices, Documentation/admin-guide/devices.txt, as `dev_t` has them: 20 bits of minor number.
+const MINOR_BITS: u32 = 20;
+const NULL_DEVICE: u32 = 1 << MINOR_BITS | 3;
+/// Major numbers of terminals: /dev/tty*, /dev/tty and /dev/console, and pseudo terminals.
+const TTY_MAJOR: u32 = 4;
+const TTY_AUX_MAJOR: u32 = 5;
+const PTY_FIRST_MAJOR: u32 = 136;
+const PTY_LAST_MAJOR: u32 = 143;
 /// The first eight bytes of the name of an io_uring, `[io_uring]`.
 const RING_NAME: u64 = u64::from_le_bytes(*b"[io_urin");
 
@@ -107,6 +119,27 @@ impl Inode {
     #[inline(always)]
     pub(crate) fn is_socket(self) -> bool {
         self.mode() & S_IFMT == S_IFSOCK
+    }
+
+    /// The kind of a file that is not a socket.
+    #[inline(always)]
+    pub(crate) fn stream(self) -> Stream {
+        match self.mode() & S_IFMT {
+            S_IFIFO if self.magic() == PIPEFS_MAGIC => Stream::Pipe,
+            S_IFIFO => Stream::Fifo,
+            S_IFREG | S_IFDIR => Stream::File,
+            S_IFCHR => {
+                let device: u32 = read(self.0, offset!(inode_rdev));
+                match device >> MINOR_BITS {
+                    _ if device == NULL_DEVICE => Stream::Null,
+                    TTY_MAJOR | TTY_AUX_MAJOR | PTY_FIRST_MAJOR..=PTY_LAST_MAJOR => {
+                        Stream::Terminal
+                    }
+                    _ => Stream::Other,
+                }
+            }
+            _ => Stream::Other,
+        }
     }
 
     /// Magic number of its file system.

@@ -2,7 +2,7 @@
 
 use crate::kernel::memory::{read, read_to};
 use crate::maps::offset;
-use procmon_probe_ebpf::abi::NO_OFFSET;
+use procmon_probe_ebpf::abi::{NO_OFFSET, Stream};
 
 pub(crate) const AF_UNSPEC: u16 = 0;
 pub(crate) const AF_UNIX: u16 = 1;
@@ -78,6 +78,17 @@ impl Sk {
     #[inline(always)]
     pub(crate) fn protocol(self) -> u16 {
         read(self.0, offset!(sk_protocol))
+    }
+
+    /// Its kind as a standard stream.
+    #[inline(always)]
+    pub(crate) fn stream(self) -> Stream {
+        match (self.family(), self.protocol()) {
+            (AF_UNIX, _) => Stream::Unix,
+            (AF_INET | AF_INET6, IPPROTO_TCP | IPPROTO_MPTCP) => Stream::Tcp,
+            (AF_INET | AF_INET6, IPPROTO_UDP) => Stream::Udp,
+            _ => Stream::Other,
+        }
     }
 
     /// UDP of IPv4 or IPv6.

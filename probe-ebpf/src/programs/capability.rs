@@ -12,7 +12,9 @@ use crate::maps::{CAPABILITIES, open};
 use crate::programs::record::Task;
 use aya_ebpf::macros::{btf_tracepoint, fexit, kprobe, kretprobe};
 use aya_ebpf::programs::{BtfTracePointContext, FExitContext, ProbeContext, RetProbeContext};
-use procmon_probe_ebpf::abi::{ASKED, CallKind, CapabilityKey, CapabilityRow, Loss, TASK_PENDING};
+use procmon_probe_ebpf::abi::{
+    ASKED, CallKind, CapabilityKey, CapabilityRow, Loss, MAPS_MEMORY, TASK_PENDING,
+};
 
 const CAP_SYS_ADMIN: i32 = 21;
 /// `CAP_OPT_NOAUDIT`, include/linux/security.h.
@@ -34,7 +36,7 @@ fn checked(capability: i32, result: i32) -> Option<()> {
     let (flags, in_call, memory) = (
         task.flags(),
         task.in_call() != 0,
-        CallKind::from_word(task.kind()).maps_memory != 0,
+        CallKind::from_word(task.kind()).facet & MAPS_MEMORY != 0,
     );
     if flags & TASK_PENDING != 0 || (capability == CAP_SYS_ADMIN && (!in_call || memory)) {
         return None;

@@ -8,6 +8,7 @@ use crate::atomics::{add_local, lost, take};
 use crate::kernel::clock;
 use crate::kernel::hook::{alone, number_at, number_of};
 use crate::kernel::memory::read;
+use crate::kernel::sock::Sk;
 use crate::kernel::{cgroup, cred, path, task};
 use crate::maps::{
     CGROUPS, FREE_CONTAINERS, NAME_BYTES, SCRATCH_MASK, closed, config, offset, open, value,
@@ -16,15 +17,15 @@ use crate::programs::file::executed;
 use crate::programs::label::{self, EEXIST, ENTERING};
 use crate::programs::record::Task;
 use crate::programs::{event, executables, record, settle, syscall};
-use crate::scratch::{OF_CALLS, emit, scratch};
+use crate::scratch::{OF_CALLS, OF_ITERATORS, emit, scratch};
 use aya_ebpf::helpers::generated::{bpf_probe_read_kernel_str, bpf_probe_read_user};
 use aya_ebpf::macros::btf_tracepoint;
 use aya_ebpf::programs::BtfTracePointContext;
 use procmon_probe_ebpf::abi::{
     CGROUP_CONTAINER, CGROUP_NAME, CGROUP_POD, CgroupEntry, ContainerEvent, EVENT_CONTAINER,
     EVENT_EXEC, EVENT_EXIT, EVENT_FORK, ExecEvent, Loss, MAX_ARGV, ProcessEvent,
-    SENTINEL_CONTAINER, TASK_BORN_BEFORE, TASK_ENTERED, TASK_MAY_BE_IN_CALL, TASK_NEW,
-    TASK_PENDING, TASK_ROLLED_BACK, TASK_RUNTIME,
+    SENTINEL_CONTAINER, Stream, Streams, TASK_BORN_BEFORE, TASK_ENTERED, TASK_MAY_BE_IN_CALL,
+    TASK_NEW, TASK_PENDING, TASK_ROLLED_BACK, TASK_RUNTIME,
 };
 
 const CLONE_THREAD: u64 = 0x1_0000;
@@ -37,11 +38,11 @@ const CLONE_NEW: u64 = 0x7e02_0000;
 /// Announces the beginning or the end of a process.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub(crate) extern "C" fn announce(buffer: u32, kind: u32, task_struct: u64) -> u32 {
+pub(crate) extern "C" fn announce(index: u32, kind: u32, task_struct: u64) -> u32 {
     let Some(task) = Task::of(task_struct) else {
         return 0;
     };
-    let Some(buffer) = scratch(buffer) else {
+    let Some(buffer) = scratch(index) else {
         return 0;
     };
     let event = buffer.cast::<ProcessEvent>();
@@ -51,6 +52,10 @@ pub(crate) extern "C" fn announce(buffer: u32, kind: u32, task_struct: u64) -> u
         if kind == EVENT_EXIT {
             (*event).status = task::exit_status(task_struct);
         }
+    }
+    // A child that is forked has those of its parent.
+    if kind == EVENT_EXIT || index == OF_ITERATORS {
+        streams(index, task_struct);
     }
     emit(buffer, size_of::<ProcessEvent>(), Loss::RingProcess);
     0
@@ -69,6 +74,7 @@ unsafe fn fill(event: *mut ProcessEvent, kind: u32, task_struct: u64, task: Task
         (*event).parent_tgid = task::parent_tgid(task_struct);
         (*event).status = 0;
         (*event).pad = 0;
+        (*event).streams = Streams::default();
         (*event).time = clock::now();
         // The first thread stands for its process: credentials are each thread's own.
         let speaks = if kind == EVENT_EXIT {
@@ -78,6 +84,40 @@ unsafe fn fill(event: *mut ProcessEvent, kind: u32, task_struct: u64, task: Task
         };
         cred::privileges(speaks, &raw mut (*event).privileges);
     }
+}
+
+/// Writes the standard streams of a process into the record of a buffer.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn streams(index: u32, task_struct: u64) -> u32 {
+    let files = task::files(task_struct);
+    let Some(buffer) = scratch(index) else {
+        return 0;
+    };
+    if files == 0 {
+        return 0;
+    }
+    let event = buffer.cast::<ProcessEvent>();
+    for descriptor in 0..3 {
+        let opened = task::file_in(files, descriptor);
+        let inode = opened.inode();
+        let kind = if opened.is_none() {
+            Stream::Closed
+        } else if inode.is_socket() {
+            Sk::of_socket(opened.socket()).stream()
+        } else {
+            inode.stream()
+        };
+        // SAFETY: the buffer is larger than the record, and nothing else uses it.
+        unsafe {
+            let streams = &raw mut (*event).streams;
+            (*streams).kinds[descriptor as usize] = kind.number();
+            if matches!(kind, Stream::Pipe | Stream::Fifo) {
+                (*streams).pipes[descriptor as usize] = inode.number() as u32;
+            }
+        }
+    }
+    0
 }
 
 #[btf_tracepoint(function = "task_newtask")]
@@ -190,6 +230,7 @@ extern "C" fn exec_event(task_struct: u64, flags: u32, script: u32) -> u32 {
     // SAFETY: the buffer is larger than the record and the longest arguments, and nothing else uses it.
     unsafe {
         fill(&raw mut (*event).process, EVENT_EXEC, task_struct, task);
+        streams(OF_CALLS, task_struct);
         (*event).process.flags = flags;
         (*event).script = script;
         (*event).argv_full = full as u32;

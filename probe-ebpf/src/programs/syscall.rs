@@ -14,14 +14,14 @@ use crate::maps::{CALLS, DENSE, FREE_SYSCALL_ROWS, SPARSE, SYSCALL_KEYS, config,
 use crate::programs::file::calls;
 use crate::programs::network::{connections, datagrams, listeners, sockets};
 use crate::programs::record::Task;
-use crate::programs::{event, latency, record, settle};
+use crate::programs::{arguments, event, latency, record, settle};
 use aya_ebpf::macros::raw_tracepoint;
 use aya_ebpf::programs::RawTracePointContext;
 use procmon_probe_ebpf::abi::{
-    ABI_COMPAT, ABI_NATIVE, AT_ENTRY_ACT, AT_ENTRY_CHECK, AT_ENTRY_KEEP, AT_ENTRY_KEEP_SECOND,
-    AT_ENTRY_TIME, Call, CallKind, DENSE_NUMBERS, IN_CALL, IN_PLAIN_CALL, IN_TIMED_CALL,
-    IN_UNTIMED_CALL, Loss, NO_CONVENTION, SyscallKey, TASK_BORN_BEFORE, TASK_MAY_BE_IN_CALL,
-    TASK_NEW, TASK_OPENED, TASK_PENDING, TASK_ROLLED_BACK,
+    ABI_COMPAT, ABI_NATIVE, AT_ENTRY_ACT, AT_ENTRY_CHECK, AT_ENTRY_FACET, AT_ENTRY_KEEP,
+    AT_ENTRY_KEEP_SECOND, AT_ENTRY_TIME, Call, CallKind, DENSE_NUMBERS, IN_CALL, IN_PLAIN_CALL,
+    IN_TIMED_CALL, IN_UNTIMED_CALL, Loss, NO_CONVENTION, NO_ROW, SyscallKey, TASK_BORN_BEFORE,
+    TASK_MAY_BE_IN_CALL, TASK_NEW, TASK_OPENED, TASK_PENDING, TASK_ROLLED_BACK,
 };
 
 /// `mmap` of memory without a file.
@@ -32,8 +32,6 @@ const AT_ENTRY_SHIFT: u32 = 40;
 const BEGUN_UNSEEN: u32 = TASK_MAY_BE_IN_CALL | TASK_BORN_BEFORE;
 /// The result of a call before it begins: -ENOSYS.
 const NOT_BEGUN: i64 = -38;
-/// No row was free.
-const NO_ROW: u32 = 0;
 /// In place of a slot: the cache did not know it.
 const UNKNOWN: u64 = u64::MAX;
 /// Whether a return is.
@@ -412,6 +410,9 @@ extern "C" fn answered(regs: u64, result: i64, slot: u64) -> u32 {
 /// thread may change it meanwhile.
 #[inline(always)]
 fn at_entry(acts: u8, regs: u64, kind: u64, slot: u64) {
+    if acts & AT_ENTRY_FACET != 0 {
+        arguments::count_arguments(regs, kind, slot);
+    }
     if acts & AT_ENTRY_KEEP != 0 {
         let kind = CallKind::from_word(kind);
         calls::keep(regs, u64::from(kind.a), slot);

@@ -16,7 +16,7 @@ pub(crate) use file::FileSample;
 pub(crate) use network::PeerSample;
 #[cfg(test)]
 pub(crate) use process::Image;
-pub(crate) use process::{Processes, Row as ProcessRow};
+pub(crate) use process::{PipeEnd, Processes, Row as ProcessRow};
 pub(crate) use syscall::{SyscallSample, total as total_calls};
 
 use crate::capture::Capture;
@@ -28,10 +28,11 @@ use crate::sys;
 use anyhow::{Context as _, Result, bail};
 use aya::maps::{Array, HashMap as BpfMap, Map};
 use procmon_probe_ebpf::abi::{
-    CapabilityKey, CapabilityRow, ContainerEvent, DIRECTION_OUTBOUND, EVENT_CONTAINER, EVENT_EXE,
-    EVENT_EXEC, EVENT_EXIT, EVENT_FILE, EVENT_FORK, EVENT_NETWORK, EVENT_RARE, EVENT_WIRE,
-    EVENT_WIRE_OWNER, ExeEvent, FileMeta, HeldSocket, Loss, NetworkEvent, OTHER_EXE, PORT_DNS,
-    ProcessEvent, RARE_SETNS, RARE_UNSHARE, RareEvent, RowErrno, SENTINEL_CONTAINER, TASK_PENDING,
+    ArgumentKey, CapabilityKey, CapabilityRow, ContainerEvent, DIRECTION_OUTBOUND, EVENT_CONTAINER,
+    EVENT_EXE, EVENT_EXEC, EVENT_EXIT, EVENT_FILE, EVENT_FORK, EVENT_NETWORK, EVENT_RARE,
+    EVENT_WIRE, EVENT_WIRE_OWNER, ExeEvent, FileMeta, HeldSocket, Loss, NetworkEvent, OTHER_EXE,
+    PORT_DNS, ProcessEvent, RARE_SETNS, RARE_UNSHARE, RareEvent, RowErrno, SENTINEL_CONTAINER,
+    TASK_PENDING,
 };
 use procmon_profile::text::Text;
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -96,6 +97,8 @@ pub(crate) struct Drained {
 pub(crate) struct Counted {
     pub(crate) syscalls: Vec<SyscallSample>,
     pub(crate) errnos: Errnos,
+    /// Counts of arguments, in the order of their rows.
+    pub(crate) arguments: Vec<(ArgumentKey, u64)>,
     pub(crate) capabilities: Vec<(CapabilityKey, CapabilityRow)>,
     pub(crate) lost: Losses,
 }
@@ -362,6 +365,7 @@ impl Counted {
         capture.settle()?;
         let errnos = errnos(capture)?;
         let syscalls = syscall::read(capture)?;
+        let arguments = syscall::arguments(capture)?;
         let capabilities = capability::read(capture)?;
         let losses: Array<_, u64> = capture
             .ebpf
@@ -381,6 +385,7 @@ impl Counted {
         Ok(Self {
             syscalls,
             errnos,
+            arguments,
             capabilities,
             lost: Losses(lost),
         })

@@ -7,8 +7,8 @@ use super::arguments::{Arguments, Interner};
 use crate::node::{Answer, CommandLine, Node, Question, Ticket};
 use crate::sys;
 use procmon_probe_ebpf::abi::{
-    ExecEvent, HIDDEN_TGID, Privileges, ProcessEvent, SENTINEL_CONTAINER, TASK_ENTERED,
-    TASK_MAY_BE_IN_CALL, TASK_RUNTIME,
+    ExecEvent, HIDDEN_TGID, Privileges, ProcessEvent, SENTINEL_CONTAINER, Stream, Streams,
+    TASK_ENTERED, TASK_MAY_BE_IN_CALL, TASK_RUNTIME,
 };
 use procmon_profile::model::Origin;
 use procmon_profile::text::{self, Text};
@@ -29,6 +29,8 @@ const TITLE_AFTER_NS: u64 = 300_000_000;
 const MAX_TITLES: usize = 4096;
 /// How long titles are waited for when the window has closed.
 const LAST_TITLES: Duration = Duration::from_millis(200);
+/// Ends of pipes that are kept.
+const MAX_PIPE_ENDS: usize = 16_384;
 /// Titles kept of a row, and bytes of one.
 const MAX_TITLES_OF_ROW: usize = 8;
 const MAX_TITLE: usize = 1024;
@@ -58,6 +60,18 @@ pub(crate) struct Row {
     pub(crate) cwd: Option<Text>,
     /// What processes wrote over their arguments.
     pub(crate) titles: BTreeSet<Text>,
+    /// Numbers of [`Stream`]: of each standard stream the most telling one.
+    pub(crate) streams: [u8; 3],
+}
+
+/// An image that has a pipe as a standard stream.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct PipeEnd {
+    /// Inode number, and whether the pipe has a name.
+    pub(crate) pipe: (u32, bool),
+    /// As standard output or error, not as standard input.
+    pub(crate) writes: bool,
+    pub(crate) image: usize,
 }
 
 #[derive(Clone, Debug)]
@@ -71,6 +85,7 @@ struct Live {
     privileges: Privileges,
     cwd: Option<Text>,
     title: Option<Text>,
+    streams: [u8; 3],
 }
 
 /// All processes of the target.
@@ -82,6 +97,7 @@ pub(crate) struct Processes {
     /// By image, uid and gid.
     pub(crate) rows: BTreeMap<(usize, u32, u32), Row>,
     live: HashMap<u32, Live>,
+    pub(crate) pipes: BTreeSet<PipeEnd>,
     /// Processes found running, until all of them are: parents come before their children then.
     found: Vec<(ProcessEvent, Ticket)>,
     /// Processes of which the arguments were seen as they began, and when to look whether they wrote a title.
@@ -161,9 +177,9 @@ impl Processes {
         self.seen += 1;
         self.hidden += u64::from(event.tgid & HIDDEN_TGID != 0);
         let found = event.flags & TASK_MAY_BE_IN_CALL != 0;
-        let parent = self
-            .live
-            .get(&event.parent_tgid)
+        let parent = self.live.get(&event.parent_tgid);
+        let parent_streams = parent.map_or([0; 3], |live| live.streams);
+        let parent = parent
             .map(|live| live.image)
             .filter(|image| self.images[*image].container == event.container);
         let mut cwd = None;
@@ -205,8 +221,14 @@ impl Processes {
                 privileges: event.privileges,
                 cwd,
                 title: None,
+                streams: if found {
+                    event.streams.kinds
+                } else {
+                    parent_streams
+                },
             },
         );
+        self.join_pipes(image, &event.streams);
         if !found {
             self.untitled(event.tgid, image, event.time);
         }
@@ -388,8 +410,10 @@ impl Processes {
                 privileges: process.privileges,
                 cwd,
                 title: None,
+                streams: process.streams.kinds,
             },
         );
+        self.join_pipes(image, &process.streams);
         self.untitled(process.tgid, image, process.time);
         Some(())
     }
@@ -398,6 +422,8 @@ impl Processes {
     pub(crate) fn exited(&mut self, event: &ProcessEvent) {
         if let Some(mut live) = self.live.remove(&event.tgid) {
             live.last_ns = event.time;
+            live.streams = most_telling(live.streams, event.streams.kinds);
+            self.join_pipes(live.image, &event.streams);
             live.privileges = Privileges {
                 // Namespaces are given up before the end.
                 namespaces: live.privileges.namespaces,
@@ -410,6 +436,20 @@ impl Processes {
                 ..event.privileges
             };
             self.finish(event.tgid, live, Some(event.status));
+        }
+    }
+
+    /// Notes which pipes are standard streams of a program.
+    fn join_pipes(&mut self, image: usize, streams: &Streams) {
+        for (descriptor, number) in streams.pipes.into_iter().enumerate() {
+            let has_name = streams.kinds[descriptor] == Stream::Fifo.number();
+            if number != 0 && self.pipes.len() < MAX_PIPE_ENDS {
+                self.pipes.insert(PipeEnd {
+                    pipe: (number, has_name),
+                    writes: descriptor != 0,
+                    image,
+                });
+            }
         }
     }
 
@@ -431,6 +471,7 @@ impl Processes {
         row.last_ns = row.last_ns.max(live.last_ns);
         row.started_before |= live.started_before;
         row.privileges = live.privileges;
+        row.streams = most_telling(row.streams, live.streams);
         if row.cwd.is_none() {
             row.cwd = live.cwd;
         }
@@ -540,6 +581,11 @@ fn title(now: &[u8], arguments: &Arguments) -> Option<Text> {
         return None;
     }
     Some(text::from_bytes(&now[..now.len().min(MAX_TITLE)]))
+}
+
+/// The more telling one of each standard stream.
+fn most_telling(one: [u8; 3], other: [u8; 3]) -> [u8; 3] {
+    std::array::from_fn(|descriptor| one[descriptor].max(other[descriptor]))
 }
 
 /// Key of `exits`: exit code, or the signal's name.

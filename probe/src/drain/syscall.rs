@@ -3,9 +3,9 @@
 use super::Errnos;
 use crate::capture::Capture;
 use anyhow::{Context as _, Result};
-use aya::maps::{Array, PerCpuArray, Queue};
+use aya::maps::{Array, HashMap, PerCpuArray, Queue};
 use procmon_probe_ebpf::abi::{
-    LATENCY_BUCKETS, LatencyRow, ROWS_SYSCALLS, SyscallKey, SyscallRow, latency_floor,
+    ArgumentKey, LATENCY_BUCKETS, LatencyRow, ROWS_SYSCALLS, SyscallKey, SyscallRow, latency_floor,
 };
 use procmon_profile::model::Latency;
 use std::collections::BTreeMap;
@@ -34,6 +34,13 @@ impl SyscallSample {
             inline_errnos: BTreeMap::new(),
             latency: None,
         }
+    }
+
+    /// The arguments of the row, of those of all rows in their order.
+    pub(crate) fn arguments<'a>(&self, all: &'a [(ArgumentKey, u64)]) -> &'a [(ArgumentKey, u64)] {
+        let from = all.partition_point(|(key, _)| key.row < self.number);
+        let own = &all[from..];
+        &own[..own.partition_point(|(key, _)| key.row == self.number)]
     }
 
     /// Failures by errno: those within the row, and those that found no place in it.
@@ -123,6 +130,18 @@ pub(crate) fn read(capture: &mut Capture) -> Result<Vec<SyscallSample>> {
         });
     }
     Ok(samples)
+}
+
+/// Counts of arguments, in the order of their rows.
+pub(super) fn arguments(capture: &Capture) -> Result<Vec<(ArgumentKey, u64)>> {
+    let map: HashMap<_, ArgumentKey, u64> = capture
+        .ebpf
+        .map("ARGUMENTS")
+        .context("no map ARGUMENTS")?
+        .try_into()?;
+    let mut all: Vec<_> = map.iter().filter_map(Result::ok).collect();
+    all.sort_unstable();
+    Ok(all)
 }
 
 /// What the times of all CPUs say; none without a call.

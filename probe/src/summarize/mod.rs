@@ -1,6 +1,7 @@
 //! Samples and what the node knows, to parts of a Profile: one file for each family. Pure: nothing here
 //! reads a map, a file or a clock, or packs a row.
 
+mod arguments;
 mod capability;
 mod coverage;
 mod dns;

@@ -1,12 +1,16 @@
 //! Rows of processes: named first, since events name the rows too, then made one by one.
 
 use super::{Facts, layer};
-use crate::drain::ProcessRow;
-use procmon_probe_ebpf::abi::{FILE_DELETED, Privileges};
-use procmon_profile::model::{CapabilitySets, Process, SeccompMode};
+use crate::drain::{PipeEnd, ProcessRow};
+use procmon_probe_ebpf::abi::{FILE_DELETED, Privileges, Stream as Seen};
+use procmon_profile::model::{CapabilitySets, Process, SeccompMode, Stream};
 use procmon_profile::tables::capability_names;
 use procmon_profile::text::Text;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+
+/// Programs at one end of a pipe that are told.
+const MAX_READERS: usize = 16;
+const MAX_WRITERS: usize = 16;
 
 /// Rows of processes, before they are made.
 pub(super) struct ProcessRows<'a> {
@@ -15,6 +19,8 @@ pub(super) struct ProcessRows<'a> {
     named: Vec<(usize, u32, u32, &'a ProcessRow, Text)>,
     /// The id of the row that stands for each image.
     ids: HashMap<usize, Text>,
+    /// Images that have a pipe as standard input, and those that write into it.
+    piped: Vec<(usize, usize)>,
 }
 
 /// Gives each row its id, by container in the order of the table.
@@ -41,10 +47,71 @@ pub(super) fn name<'a>(facts: &'a Facts<'a>) -> ProcessRows<'a> {
             .into_iter()
             .map(|(image, (_, id))| (image, id))
             .collect(),
+        piped: joined_by_pipes(&table.pipes),
+    }
+}
+
+/// Readers and writers of one pipe, as pairs of images in the order of the readers.
+fn joined_by_pipes(ends: &BTreeSet<PipeEnd>) -> Vec<(usize, usize)> {
+    let ends: Vec<&PipeEnd> = ends.iter().collect();
+    let mut pairs = Vec::new();
+    for pipe in ends.chunk_by(|one, next| one.pipe == next.pipe) {
+        // Readers come first.
+        let (readers, writers) = pipe.split_at(pipe.partition_point(|end| !end.writes));
+        for reader in readers.iter().take(MAX_READERS) {
+            let others = writers.iter().filter(|writer| writer.image != reader.image);
+            pairs.extend(
+                others
+                    .take(MAX_WRITERS)
+                    .map(|writer| (reader.image, writer.image)),
+            );
+        }
+    }
+    pairs.sort_unstable();
+    pairs.dedup();
+    pairs
+}
+
+/// Standard input, output and error; none where they were not looked at.
+fn streams(kinds: [u8; 3]) -> Vec<Stream> {
+    if kinds == [0; 3] {
+        return Vec::new();
+    }
+    kinds.iter().map(|kind| stream(*kind)).collect()
+}
+
+/// A standard stream, as the document has it.
+fn stream(kind: u8) -> Stream {
+    match Seen::decode(kind).unwrap_or(Seen::Unknown) {
+        Seen::Unknown => Stream::Unknown,
+        Seen::Closed => Stream::Closed,
+        Seen::Other => Stream::Other,
+        Seen::Null => Stream::Null,
+        Seen::File => Stream::File,
+        Seen::Terminal => Stream::Terminal,
+        Seen::Pipe => Stream::Pipe,
+        Seen::Fifo => Stream::Fifo,
+        Seen::Unix => Stream::Unix,
+        Seen::Udp => Stream::Udp,
+        Seen::Tcp => Stream::Tcp,
     }
 }
 
 impl ProcessRows<'_> {
+    /// Rows that write into the standard input of an image.
+    fn stdin_from(&self, image: usize) -> Vec<Text> {
+        let from = self.piped.partition_point(|(reader, _)| *reader < image);
+        let own = self.piped[from..]
+            .iter()
+            .take_while(|(reader, _)| *reader == image);
+        let mut ids: Vec<Text> = own
+            .filter_map(|(_, writer)| self.id_of(Some(*writer)).cloned())
+            .collect();
+        ids.sort_unstable();
+        ids.dedup();
+        ids
+    }
+
     /// The slot of each row's container.
     pub(super) fn slots(&self) -> impl Iterator<Item = u32> {
         let images = &self.facts.drained.processes.images;
@@ -75,8 +142,8 @@ impl ProcessRows<'_> {
             .named
             .iter()
             .filter(move |(image, ..)| table.images[*image].container == slot);
-        own.map(move |(image, uid, gid, row, id)| {
-            let image = &table.images[*image];
+        own.map(move |(image_number, uid, gid, row, id)| {
+            let image = &table.images[*image_number];
             let exe = facts.drained.exes.get(&image.exe);
             Process {
                 id: id.clone(),
@@ -98,7 +165,8 @@ impl ProcessRows<'_> {
                 }),
                 namespaces: facts.node.namespaces(image.container, &row.privileges),
                 origin: image.origin,
-                stdio: Vec::new(),
+                stdio: streams(row.streams),
+                stdin_from: self.stdin_from(*image_number),
                 layer: exe.map(|exe| layer::of_exe(facts, image.container, &exe.meta, &exe.path)),
                 deleted: exe.is_some_and(|exe| exe.meta.flags & FILE_DELETED != 0),
                 sha256: None,

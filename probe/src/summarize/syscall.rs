@@ -1,7 +1,8 @@
 //! Rows of system calls.
 
-use super::{Facts, abi, by_name};
-use procmon_profile::model::{Counts, Syscall};
+use super::{Facts, abi, arguments, by_name};
+use crate::calls;
+use procmon_profile::model::Syscall;
 use procmon_profile::tables::syscall_name;
 
 /// Each with the slot of its container.
@@ -9,8 +10,11 @@ pub(super) fn rows<'a>(facts: &'a Facts<'_>) -> impl Iterator<Item = (u32, Sysca
     facts.counted.syscalls.iter().filter_map(|sample| {
         let slot = facts.drained.container_of(sample.key.exe)?;
         let abi = abi(facts.arch, sample.key.abi);
+        let name = syscall_name(abi, sample.key.number);
         let row = Syscall {
-            name: syscall_name(abi, sample.key.number).into(),
+            arguments: calls::counts_arguments(&name)
+                .then(|| arguments::by_text(&name, sample.arguments(&facts.counted.arguments))),
+            name: name.into(),
             abi,
             exe: facts.drained.path_of(sample.key.exe),
             calls: sample.row.calls,
@@ -20,7 +24,6 @@ pub(super) fn rows<'a>(facts: &'a Facts<'_>) -> impl Iterator<Item = (u32, Sysca
             no_return: sample.row.no_return,
             denied_by_seccomp: sample.row.denied,
             latency_ns: sample.latency.clone(),
-            arguments: Counts::new(),
         };
         Some((slot, row))
     })
@@ -33,6 +36,7 @@ mod tests {
     use crate::drain::SyscallSample;
     use procmon_probe_ebpf::abi::{ABI_COMPAT, ROWS_SYSCALLS, SyscallKey, SyscallRow};
     use procmon_profile::model::Abi;
+    use procmon_profile::model::Counts;
     use std::collections::BTreeMap;
 
     fn sample(exe: u32, abi: u32, number: u32) -> SyscallSample {

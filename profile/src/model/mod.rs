@@ -41,7 +41,9 @@ pub use network::{
     Direction, Dns, Endpoint, Network, ObjectName, PathHop, Protocol, Remote, Workload,
 };
 pub use node::{CgroupVersion, Cost, Hook, HookState, Lost, Node, Tier};
-pub use process::{CapabilitySets, Layer, NamespaceOwner, Origin, Package, Process, SeccompMode};
+pub use process::{
+    CapabilitySets, Layer, NamespaceOwner, Origin, Package, Process, SeccompMode, Stream,
+};
 pub use session::{LabelMode, Session, Target, Tool};
 pub use severity::Severity;
 pub use syscall::{Abi, Latency, Syscall};
@@ -118,8 +120,10 @@ show_as_in_documents!(
     Direction,
     EventType,
     FileOperation,
+    Layer,
     Origin,
     Protocol,
     Severity,
+    Stream,
     Tier,
 );

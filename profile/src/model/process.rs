@@ -61,15 +61,22 @@ pub struct Process {
     pub namespaces: BTreeMap<Text, NamespaceOwner>,
     /// How it came into the container.
     pub origin: Origin,
-    /// Kinds of standard input, output and error: `terminal`, `pipe`, `fifo`, `file`, `null`, `tcp`, `udp`,
-    /// `unix`,
-    /// `other` or `closed`. Absent where the capture does not tell. Since schema 1.3.
+    /// Standard input, output and error, when the program began or when the process ended, whichever tells
+    /// more. Absent where the capture does not tell. Since schema 1.3.
     #[serde(
         default,
         skip_serializing_if = "Vec::is_empty",
         deserialize_with = "crate::bounds::entries"
     )]
-    pub stdio: Vec<Text>,
+    pub stdio: Vec<Stream>,
+    /// Rows of processes whose standard output or error is the pipe that is this one's standard input. Since
+    /// schema 1.3.
+    #[serde(
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "crate::bounds::entries"
+    )]
+    pub stdin_from: Vec<Text>,
     /// Where the executable's bytes come from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub layer: Option<Layer>,
@@ -109,6 +116,35 @@ pub struct CapabilitySets {
     /// Limit of what an executable can grant.
     #[serde(deserialize_with = "crate::bounds::entries")]
     pub bounding: Vec<Text>,
+}
+
+/// The kind of a standard stream, the most telling last: of processes that share a row, the last one is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub enum Stream {
+    /// It was not looked at.
+    Unknown,
+    /// No descriptor has the number.
+    Closed,
+    /// None of the others.
+    Other,
+    /// The device `/dev/null`.
+    Null,
+    /// A file or a directory.
+    File,
+    /// A terminal.
+    Terminal,
+    /// A pipe without a name.
+    Pipe,
+    /// A pipe with a name.
+    Fifo,
+    /// A Unix socket.
+    Unix,
+    /// A UDP socket.
+    Udp,
+    /// A TCP or MPTCP socket.
+    Tcp,
 }
 
 /// The seccomp mode of a process.

@@ -34,13 +34,14 @@ pub struct Syscall {
     /// Times between entry and return, where asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub latency_ns: Option<Latency>,
-    /// Arguments worth knowing, as `facet=value`, with how often.
+    /// Entries by the arguments that decide something, as `facet=value`; of calls whose arguments are looked
+    /// at. Since schema 1.3.
     #[serde(
         default,
-        skip_serializing_if = "Counts::is_empty",
+        skip_serializing_if = "Option::is_none",
         deserialize_with = "crate::bounds::entries"
     )]
-    pub arguments: Counts,
+    pub arguments: Option<Counts>,
 }
 
 /// A calling convention.

@@ -1,19 +1,18 @@
 //! All rules of one run, compiled: the built-in ones and those of the user.
 
+use super::index::Index;
 use super::rule::{About, Rule, RuleError, parse};
 use super::template::Template;
 use crate::expression::{Expression, ExpressionError, Functions, Patterns, children};
 use crate::model::Severity;
 use cel::IdedExpr;
-use cel::common::ast::{Expr, LiteralValue, operators};
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use cel::common::ast::Expr;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 include!(concat!(env!("OUT_DIR"), "/built_in_rules.rs"));
 
 /// Rules of one run.
 pub(super) const MAX_RULES: usize = 2_000;
-/// Fields that hold the name of a row.
-const NAME_FIELDS: [&str; 2] = ["name", "type"];
 
 /// All rules of one run, compiled.
 pub struct Catalogue {
@@ -36,23 +35,6 @@ pub(super) struct Compiled {
 /// Fields of values by the name of the value; none: the whole value.
 pub(super) type Fields = BTreeMap<&'static str, Option<BTreeSet<String>>>;
 
-/// Which rules to ask of a row, by its words.
-#[derive(Default)]
-struct Index {
-    by_class: HashMap<String, Vec<usize>>,
-    by_exe_class: HashMap<String, Vec<usize>>,
-    by_name: HashMap<String, Vec<usize>>,
-    always: Vec<usize>,
-}
-
-/// A word that a row must have for a condition to hold.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Word {
-    Class(String),
-    ExeClass(String),
-    Name(String),
-}
-
 impl Catalogue {
     /// Compiles rules.
     pub fn of(rules: Vec<Rule>) -> Result<Self, RuleError> {
@@ -69,11 +51,12 @@ impl Catalogue {
                 return Err(RuleError::Twice(rule.id));
             }
             let one = Compiled::of(rule, &mut patterns)?;
-            indexes
-                .entry(one.rule.about)
-                .or_default()
-                .add(required(one.when.tree(), one.rule.about.names()[0]), place);
+            let index = indexes.entry(one.rule.about).or_default();
+            index.add(one.when.tree(), one.rule.about, place);
             compiled.push(one);
+        }
+        for index in indexes.values_mut() {
+            index.compile().map_err(RuleError::Functions)?;
         }
         Ok(Self {
             rules: compiled,
@@ -105,27 +88,9 @@ impl Catalogue {
         &self.rules
     }
 
-    /// Places of the rules to ask of a row with these words.
-    pub(super) fn asked(
-        &self,
-        about: About,
-        is: &[&str],
-        exe_is: &[&str],
-        name: &str,
-    ) -> Vec<usize> {
-        let Some(index) = self.indexes.get(&about) else {
-            return Vec::new();
-        };
-        let mut places = index.always.clone();
-        let classes = is.iter().filter_map(|class| index.by_class.get(*class));
-        let exe_classes = exe_is
-            .iter()
-            .filter_map(|class| index.by_exe_class.get(*class));
-        let named = index.by_name.get(name);
-        places.extend(classes.chain(exe_classes).chain(named).flatten());
-        places.sort_unstable();
-        places.dedup();
-        places
+    /// The rules about a kind of row, by what they need.
+    pub(super) fn index(&self, about: About) -> Option<&Index> {
+        self.indexes.get(&about)
     }
 }
 
@@ -170,11 +135,7 @@ impl Compiled {
     /// Whether its condition asks for a baseline.
     pub(super) fn needs_baseline(&self) -> bool {
         let asked = self.asks.get("baseline");
-        asked.is_some_and(|fields| {
-            fields
-                .as_ref()
-                .is_none_or(|fields| fields.contains("given"))
-        })
+        asked.is_some()
     }
 
     fn expressions(&self) -> impl Iterator<Item = &Expression> {
@@ -260,81 +221,5 @@ fn note_fields(expression: &IdedExpr, names: &[&'static str], fields: &mut Field
     }
     for child in children(expression) {
         note_fields(child, names, fields);
-    }
-}
-
-/// The words of which a row must have one for a condition to hold; none where any row can fit.
-fn required(expression: &IdedExpr, row: &str) -> Option<Vec<Word>> {
-    let Expr::Call(call) = &expression.expr else {
-        return None;
-    };
-    let [left, right] = call.args.as_slice() else {
-        return None;
-    };
-    match call.func_name.as_str() {
-        operators::LOGICAL_AND => match (required(left, row), required(right, row)) {
-            (Some(one), Some(other)) => Some(if one.len() <= other.len() { one } else { other }),
-            (one, other) => one.or(other),
-        },
-        operators::LOGICAL_OR => {
-            let mut words = required(left, row)?;
-            words.extend(required(right, row)?);
-            Some(words)
-        }
-        operators::IN => match field(right, row) {
-            Some("is") => Some(vec![Word::Class(literal(left)?)]),
-            Some("exeIs") => Some(vec![Word::ExeClass(literal(left)?)]),
-            _ if NAME_FIELDS.contains(&field(left, row)?) => {
-                let Expr::List(list) = &right.expr else {
-                    return None;
-                };
-                let names = list
-                    .elements
-                    .iter()
-                    .map(|name| literal(name).map(Word::Name));
-                names.collect()
-            }
-            _ => None,
-        },
-        operators::EQUALS if NAME_FIELDS.contains(&field(left, row)?) => {
-            Some(vec![Word::Name(literal(right)?)])
-        }
-        _ => None,
-    }
-}
-
-/// The field of `ROW.FIELD`. The words of a row are its own, not those of the program that it belongs to.
-fn field<'e>(expression: &'e IdedExpr, row: &str) -> Option<&'e str> {
-    let Expr::Select(select) = &expression.expr else {
-        return None;
-    };
-    match &select.operand.expr {
-        Expr::Ident(name) if name == row && !select.test => Some(&select.field),
-        _ => None,
-    }
-}
-
-fn literal(expression: &IdedExpr) -> Option<String> {
-    match &expression.expr {
-        Expr::Literal(LiteralValue::String(text)) => Some(text.inner().to_owned()),
-        _ => None,
-    }
-}
-
-impl Index {
-    fn add(&mut self, words: Option<Vec<Word>>, place: usize) {
-        let Some(words) = words else {
-            self.always.push(place);
-            return;
-        };
-        for word in words {
-            match word {
-                Word::Class(word) => self.by_class.entry(word),
-                Word::ExeClass(word) => self.by_exe_class.entry(word),
-                Word::Name(word) => self.by_name.entry(word),
-            }
-            .or_default()
-            .push(place);
-        }
     }
 }

@@ -173,12 +173,19 @@ fn ask<'a>(
     tallies: &mut [Tally],
     drafts: &mut BTreeMap<(usize, String), Draft<'a>>,
 ) {
-    let asked = catalogue.asked(subject.about, &subject.is, subject.exe_is, &subject.name);
+    let Some(index) = catalogue.index(subject.about) else {
+        return;
+    };
+    let known = new.map(|new| is_known(&subject.evidence(&[]), new));
+    let mut asked = index.always().to_vec();
+    subject.tell(known, &mut |fact, told| {
+        index.find(fact, told, &mut asked);
+    });
     if asked.is_empty() {
         return;
     }
-    // Without a baseline nothing asks for the evidence of a row that no rule finds.
-    let known = new.map(|new| is_known(&subject.evidence(&[]), new));
+    asked.sort_unstable();
+    asked.dedup();
     let fields = unions
         .entry(asked.clone())
         .or_insert_with(|| union(&asked, catalogue));

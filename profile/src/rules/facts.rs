@@ -1,6 +1,7 @@
 //! Facts that conditions can ask of a container beyond its rows: names, classes, descent, and what was done
 //! to a path.
 
+use super::index::Told;
 use super::program::{Program, peer_classes};
 use crate::knowledge::{base_name, files, programs};
 use crate::model::{Container, Direction, File, FileOperation as Op, Process};
@@ -45,6 +46,9 @@ pub(super) struct ProcessFacts<'a> {
     pub(super) exe_is: Vec<&'static str>,
     pub(super) parent: Option<usize>,
     children: Vec<usize>,
+    /// Processes that write into its standard input, and processes whose standard input it writes into.
+    reads_from: Vec<usize>,
+    writes_to: Vec<usize>,
 }
 
 /// The operations on a path, by any program of the container.
@@ -80,6 +84,12 @@ impl<'a> Facts<'a> {
                     // A profile that somebody wrote can have a circle.
                     parent: parent.filter(|parent| *parent != place),
                     children: Vec::new(),
+                    reads_from: row
+                        .stdin_from
+                        .iter()
+                        .filter_map(|id| by_id.get(id.as_str()).copied())
+                        .collect(),
+                    writes_to: Vec::new(),
                     name,
                     row,
                 }
@@ -88,6 +98,9 @@ impl<'a> Facts<'a> {
         for place in 0..processes.len() {
             if let Some(parent) = processes[place].parent {
                 processes[parent].children.push(place);
+            }
+            for writer in processes[place].reads_from.clone() {
+                processes[writer].writes_to.push(place);
             }
         }
         let mut paths: HashMap<&str, PathFacts> = HashMap::with_capacity(container.files.len());
@@ -165,6 +178,14 @@ impl<'a> Facts<'a> {
         program.is_some_and(|program| program.listens)
     }
 
+    /// Whether an executable has a connection to a host.
+    fn connects(&self, exe: &str) -> bool {
+        let program = self.programs.get(exe);
+        // A connection of one applet is not one of all.
+        !MULTI_CALL.contains(&base_name(exe))
+            && program.is_some_and(|program| program.network.reaches_hosts())
+    }
+
     /// A relative of a process, as conditions see it.
     fn relative(&self, place: usize) -> Json {
         let process = &self.processes[place];
@@ -175,6 +196,7 @@ impl<'a> Facts<'a> {
             "uid": process.row.uid,
             "origin": process.row.origin,
             "listens": self.listens(&process.row.exe),
+            "connects": self.connects(&process.row.exe),
         })
     }
 
@@ -198,28 +220,23 @@ impl<'a> Facts<'a> {
         let relatives = |places: &mut dyn Iterator<Item = usize>| -> Json {
             places.map(|place| self.relative(place)).collect()
         };
-        let interpreted = || {
-            let is_shell = process.is.contains(&"shell");
-            if is_shell || process.is.contains(&"interpreter") {
-                interpreted(&row.argv, is_shell)
-            } else {
-                (None, None)
-            }
-        };
         add("name", &|| json!(process.name));
         add("is", &|| json!(process.is));
         add("exeIs", &|| json!(process.exe_is));
         add("text", &|| json!(text(row.argv.iter().map(AsRef::as_ref))));
-        add("code", &|| json!(interpreted().0.unwrap_or_default()));
+        add("code", &|| {
+            json!(self.interpreted(place).0.unwrap_or_default())
+        });
         add("script", &|| {
-            let path = interpreted().1.unwrap_or_default();
+            let path = self.interpreted(place).1.unwrap_or_default();
             json!({"path": path, "is": files::classes(path), "did": self.path(path)})
         });
         add("file", &|| self.path(&row.exe));
         add("parent", &|| match process.parent {
             Some(parent) => self.relative(parent),
             None => {
-                json!({"name": "", "exe": "", "is": [], "uid": -1, "origin": "", "listens": false})
+                json!({"name": "", "exe": "", "is": [], "uid": -1, "origin": "", "listens": false,
+                       "connects": false})
             }
         });
         add("ancestors", &|| {
@@ -228,8 +245,108 @@ impl<'a> Facts<'a> {
         add("children", &|| {
             relatives(&mut process.children.iter().copied().take(MAX_RELATIVES))
         });
+        add("childrenAre", &|| {
+            let children = process.children.iter();
+            let classes: BTreeSet<&str> = children
+                .flat_map(|child| self.processes[*child].is)
+                .copied()
+                .collect();
+            json!(classes)
+        });
+        add("readsFrom", &|| {
+            relatives(&mut process.reads_from.iter().copied().take(MAX_RELATIVES))
+        });
+        add("writesTo", &|| {
+            relatives(&mut process.writes_to.iter().copied().take(MAX_RELATIVES))
+        });
         add("listens", &|| json!(self.listens(&row.exe)));
         Json::Object(fields)
+    }
+
+    /// Tells the facts of a process by which rules are found.
+    pub(super) fn tell_process(&self, place: usize, tell: &mut dyn FnMut(&'static str, Told<'_>)) {
+        let process = &self.processes[place];
+        let row = process.row;
+        for class in &process.exe_is {
+            tell("exeIs", Told::Word(class));
+        }
+        for child in &process.children {
+            for class in self.processes[*child].is {
+                tell("childrenAre", Told::Word(class));
+            }
+        }
+        for class in process
+            .parent
+            .iter()
+            .flat_map(|parent| self.processes[*parent].is)
+        {
+            tell("parent.is", Told::Word(class));
+        }
+        if let Some(script) = self.interpreted(place).1 {
+            tell("script.path", Told::Word("true"));
+            for class in files::classes(script) {
+                tell("script.is", Told::Word(class));
+            }
+        }
+        tell("name", Told::Text(&process.name));
+        tell("exe", Told::Text(&row.exe));
+        tell(
+            "text",
+            Told::Text(&text(row.argv.iter().map(AsRef::as_ref))),
+        );
+        tell(
+            "cwd",
+            row.cwd
+                .as_ref()
+                .map_or(Told::Unknown, |cwd| Told::Text(cwd)),
+        );
+        tell(
+            "argv[0]",
+            Told::Text(row.argv.first().map_or("", AsRef::as_ref)),
+        );
+        let layer = row.layer.as_ref().map(ToString::to_string);
+        tell(
+            "layer",
+            layer
+                .as_ref()
+                .map_or(Told::Unknown, |layer| Told::Word(layer)),
+        );
+        tell("origin", Told::Word(&row.origin.to_string()));
+        tell("deleted", Told::Word(truth(row.deleted)));
+        let stdin = row.stdio.first().map(ToString::to_string);
+        tell(
+            "stdio[0]",
+            stdin
+                .as_ref()
+                .map_or(Told::Unknown, |kind| Told::Word(kind)),
+        );
+        for exit in row.exits.keys() {
+            tell("exits", Told::Word(exit));
+        }
+        let path = self
+            .paths
+            .get(row.exe.as_str())
+            .copied()
+            .unwrap_or_default();
+        tell("file.created", Told::Word(truth(path.created)));
+        tell("file.written", Told::Word(truth(path.written)));
+        tell("file.removed", Told::Word(truth(path.removed)));
+        let package = row.package.as_ref();
+        tell(
+            "package.modified",
+            told_truth(package.and_then(|package| package.modified)),
+        );
+    }
+
+    /// The code that `-c` or `-e` gives to an interpreter, and the script that it reads.
+    fn interpreted(&self, place: usize) -> (Option<&'a str>, Option<&'a str>) {
+        let process = &self.processes[place];
+        let is_shell = process.is.contains(&"shell");
+        if is_shell || process.is.contains(&"interpreter") {
+            interpreted(&process.row.argv, is_shell)
+        } else {
+            (None, None)
+        }
     }
 
     /// A file, as conditions see it.
@@ -327,6 +444,16 @@ impl PathFacts {
         self.renamed |= did(file, &[Op::Rename]);
         self.executed |= did(file, &[Op::Exec]);
     }
+}
+
+/// A truth value as a word.
+pub(super) fn truth(value: bool) -> &'static str {
+    if value { "true" } else { "false" }
+}
+
+/// A truth value that a record may lack.
+pub(super) fn told_truth(value: Option<bool>) -> Told<'static> {
+    value.map_or(Told::Unknown, |value| Told::Word(truth(value)))
 }
 
 /// Whether one of these was done to a file.

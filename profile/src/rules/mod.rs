@@ -8,6 +8,7 @@ mod check;
 mod classes;
 mod facts;
 mod incident;
+mod index;
 mod program;
 mod rule;
 mod subject;

@@ -301,6 +301,11 @@ impl<'a> Network<'a> {
         }
     }
 
+    /// It has or tried a connection to a host.
+    pub(super) fn reaches_hosts(&self) -> bool {
+        !self.hosts.is_empty()
+    }
+
     fn json(&self) -> Json {
         json!({
             "is": self.is,

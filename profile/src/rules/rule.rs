@@ -125,6 +125,52 @@ impl About {
         }
     }
 
+    /// Facts by which rules are found, as conditions write them behind the name of the row: a rule that needs one
+    /// is asked only of rows that have it. `Subject::tell` tells each of them.
+    pub(super) fn told(self) -> &'static [&'static str] {
+        match self {
+            Self::Process => &[
+                "is",
+                "exeIs",
+                "childrenAre",
+                "parent.is",
+                "script.is",
+                "script.path",
+                "name",
+                "exe",
+                "text",
+                "cwd",
+                "argv[0]",
+                "layer",
+                "origin",
+                "deleted",
+                "stdio[0]",
+                "exits",
+                "file.created",
+                "file.written",
+                "file.removed",
+                "package.modified",
+                "baseline.has",
+            ],
+            Self::File => &["is", "name", "hostResource", "program.is", "baseline.has"],
+            Self::Network => &[
+                "is",
+                "protocol",
+                "direction",
+                "port",
+                "service",
+                "toNode",
+                "program.is",
+                "baseline.has",
+            ],
+            Self::Dns => &["is", "name", "program.is", "baseline.has"],
+            Self::Syscall | Self::Capability => &["name", "program.is", "baseline.has"],
+            Self::Event => &["type", "baseline.has"],
+            Self::Program => &["is"],
+            Self::Container => &[],
+        }
+    }
+
     /// The dimension without which such a rule cannot be judged.
     #[must_use]
     pub fn dimension(self) -> Dimension {

@@ -1,7 +1,8 @@
 //! One row that conditions are about: its classes decide which rules are asked, its fields what they see.
 
 use super::catalogue::Fields;
-use super::facts::{Facts, merge};
+use super::facts::{Facts, merge, told_truth, truth};
+use super::index::Told;
 use super::rule::{About, List};
 use crate::expression::{ExpressionError, bind};
 use crate::knowledge::{base_name, peers};
@@ -39,9 +40,8 @@ pub(super) struct Subject<'a> {
     pub(super) facts: &'a Facts<'a>,
     /// The place of the row in its list.
     row: usize,
-    /// Words by which rules are found: the classes of the row, of its executable, and its name.
-    pub(super) is: Cow<'a, [&'static str]>,
-    pub(super) exe_is: &'a [&'static str],
+    /// The classes of the row, of its executable, and its name.
+    is: Cow<'a, [&'static str]>,
     pub(super) name: Cow<'a, str>,
     /// The process that it is about: the first of the executable where the row has no process of its own.
     pub(super) process: Option<usize>,
@@ -57,7 +57,6 @@ impl<'a> Subject<'a> {
             About::Process => Box::new(facts.processes.iter().enumerate().map(
                 move |(place, process)| Self {
                     is: process.is.into(),
-                    exe_is: &process.exe_is,
                     name: process.name.as_str().into(),
                     process: Some(place),
                     exe: Some(&process.row.exe),
@@ -111,7 +110,6 @@ impl<'a> Subject<'a> {
             facts,
             row,
             is: Cow::Borrowed(&[]),
-            exe_is: &[],
             name: Cow::Borrowed(""),
             process: None,
             exe: None,
@@ -126,6 +124,47 @@ impl<'a> Subject<'a> {
             exe: Some(exe),
             time: process.and_then(|process| facts.processes[process].row.first_seen.as_ref()),
             ..Self::new(about, facts, row)
+        }
+    }
+
+    /// Tells each fact by which rules are found, see [`About::told`]. `known`: the baseline has the row.
+    pub(super) fn tell(&self, known: Option<bool>, tell: &mut dyn FnMut(&'static str, Told<'_>)) {
+        for class in &*self.is {
+            tell("is", Told::Word(class));
+        }
+        tell("name", Told::Word(&self.name));
+        if let Some(known) = known {
+            tell("baseline.has", Told::Word(truth(known)));
+        }
+        let container = self.facts.container;
+        match self.about {
+            About::Process => self.facts.tell_process(self.row, tell),
+            About::File => tell(
+                "hostResource",
+                told_truth(container.files[self.row].host_resource),
+            ),
+            About::Network => {
+                let row = &container.network[self.row];
+                let remote = row.remote.as_ref();
+                let port = remote.and_then(|remote| remote.port);
+                let service = remote.and_then(|remote| remote.service.as_ref());
+                let to_node = remote.is_some_and(|remote| remote.node.is_some());
+                tell("protocol", Told::Word(&row.protocol.to_string()));
+                tell("direction", Told::Word(&row.direction.to_string()));
+                tell("port", Told::Word(&port.unwrap_or(0).to_string()));
+                tell(
+                    "service",
+                    Told::Word(service.map_or("", |service| &service.name)),
+                );
+                tell("toNode", Told::Word(truth(to_node)));
+            }
+            About::Event => tell("type", Told::Word(&self.name)),
+            About::Dns | About::Syscall | About::Capability | About::Program | About::Container => {
+            }
+        }
+        let program = self.exe.and_then(|exe| self.facts.programs.get(exe));
+        for class in program.into_iter().flat_map(|program| &program.is) {
+            tell("program.is", Told::Word(class));
         }
     }
 

@@ -7,7 +7,7 @@ use super::tree::flatten;
 use crate::render::table::processes::{command, ends, privileges};
 use procmon_profile::model::{CapabilitySets, Container, Process, Severity};
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 /// The worst finding about each process, by the place of its container and its id.
 pub(super) type Marks<'a> = HashMap<(usize, &'a str), Severity>;
@@ -72,14 +72,6 @@ fn columns<'a>(rows: &[Row<'a>], window: Option<Window>, marks: &Marks<'_>) -> T
         let text = |(_, row): &Row<'a>| row.map_or_else(|| "".into(), |(_, row)| text(row).into());
         Column::texts(title, kind, rows.iter().map(text))
     }
-    let joined = |names: &BTreeMap<_, _>| {
-        let names: &BTreeMap<procmon_profile::text::Text, _> = names;
-        let names: Vec<String> = names
-            .iter()
-            .map(|(name, owner)| format!("{name}={}", format!("{owner:?}").to_lowercase()))
-            .collect();
-        names.join(" ")
-    };
     let name = |(label, row): &Row<'a>| match row {
         Some((_, process)) => command(process),
         None => (*label).to_owned(),
@@ -143,10 +135,12 @@ fn columns<'a>(rows: &[Row<'a>], window: Option<Window>, marks: &Marks<'_>) -> T
                 row.sha256.as_deref().unwrap_or("")
             })
             .in_detail(),
-            texts("Standard streams", Kind::Name, rows, |row| {
-                words(&row.stdio)
+            texts("Standard streams", Kind::Text, rows, |row| {
+                let streams: Vec<String> = row.stdio.iter().map(ToString::to_string).collect();
+                streams.join(" ")
             })
             .in_detail(),
+            texts("Input from", Kind::Name, rows, |row| words(&row.stdin_from)).in_detail(),
             texts("Effective capabilities", Kind::Name, rows, |row| {
                 sets(row, |sets| &sets.effective)
             })
@@ -155,10 +149,7 @@ fn columns<'a>(rows: &[Row<'a>], window: Option<Window>, marks: &Marks<'_>) -> T
                 sets(row, |sets| &sets.bounding)
             })
             .in_detail(),
-            texts("Namespaces", Kind::Name, rows, |row| {
-                joined(&row.namespaces)
-            })
-            .in_detail(),
+            texts("Namespaces", Kind::Name, rows, namespaces).in_detail(),
             Column::numbers("Last seen", Kind::Offset, rows.iter().map(last)).in_detail(),
         ],
     )
@@ -178,4 +169,13 @@ fn sets(
         [] => "none".to_owned(),
         names => words(names),
     })
+}
+
+/// The owner of each namespace.
+fn namespaces(process: &Process) -> String {
+    let all = process.namespaces.iter();
+    let all: Vec<String> = all
+        .map(|(name, owner)| format!("{name}={}", format!("{owner:?}").to_lowercase()))
+        .collect();
+    all.join(" ")
 }

@@ -106,7 +106,9 @@ fn call_columns<'a>(rows: &[Row<'a>]) -> Table<'a> {
             times("99 % within", |latency| latency.p99),
             times("Slowest", |latency| latency.max),
             numbers("Refused by seccomp", |call| call.denied_by_seccomp),
-            texts("Arguments", |call| join(&call.arguments)),
+            texts("Arguments", |call| {
+                call.arguments.as_ref().map_or_else(String::new, join)
+            }),
             Column::texts(
                 "Container",
                 Kind::Name,

@@ -223,7 +223,7 @@ mod tests {
             no_return: 0,
             denied_by_seccomp: 0,
             latency_ns,
-            arguments: Counts::new(),
+            arguments: None,
         };
         let times = Latency {
             p50: 812,

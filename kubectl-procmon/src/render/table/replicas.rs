@@ -152,7 +152,7 @@ mod tests {
                     no_return: 0,
                     denied_by_seccomp: 0,
                     latency_ns: None,
-                    arguments: Counts::new(),
+                    arguments: None,
                 })
                 .collect(),
             processes: vec![Process {
