@@ -11,9 +11,9 @@ use std::path::Path;
 /// Files that lie in a circle today, by the `src` folder of their crate. A number here can only become
 /// smaller.
 const KNOTTED: &[(&str, usize)] = &[
-    ("kubectl-procmon/src", 18),
+    ("kubectl-procmon/src", 10),
     ("probe/src", 19),
-    ("profile/src", 24),
+    ("profile/src", 22),
 ];
 
 /// One file of a crate.

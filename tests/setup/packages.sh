@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs the real servers that the tests profile, or those named, where they are missing. Only the
-# programs are wanted: no service is started.
+# Installs the real servers that the tests profile and the browser that opens reports, or those named, where
+# they are missing. Only the programs are wanted: no service is started.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 once packages
@@ -9,6 +9,8 @@ if [ $# = 0 ]; then
   servers=(nginx-light redis-server redis-tools postgresql python3 curl)
   # Other sources of these serve as well.
   command -v node >/dev/null || servers+=(nodejs)
+  command -v chromium-headless-shell chromium google-chrome >/dev/null || servers+=(chromium-headless-shell)
+  [ -d /usr/share/fonts/truetype ] || servers+=(fonts-dejavu-core)
   if ! command -v java >/dev/null || ! command -v javac >/dev/null; then servers+=(default-jdk-headless); fi
 fi
 [ -n "$(missing_packages "${servers[@]}")" ] || exit 0

@@ -44,7 +44,7 @@ if [ -n "$install" ]; then
   $cluster up --nodes 2
 fi
 say "set up; testing"
-export PROCMON_TEST_REQUIRE=${PROCMON_TEST_REQUIRE-bpf,cluster,kernels,servers}
+export PROCMON_TEST_REQUIRE=${PROCMON_TEST_REQUIRE-bpf,browser,cluster,kernels,servers}
 # Real servers are watched for minutes, mostly waiting: beside the others.
 set -m
 PROCMON_TEST_DRIFT=${PROCMON_TEST_DRIFT-here} cargo test --locked --package procmon-tests --test drift -- --test-threads=1 >"$cache/log/drift" 2>&1 &

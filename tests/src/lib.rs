@@ -1,6 +1,7 @@
 //! The harness: where things are, what a test needs, the probe by itself, profiles by the plugin, workloads
-//! and their truth, real servers, a cluster.
+//! and their truth, real servers, a cluster, a browser.
 
+pub mod browser;
 pub mod capture;
 pub mod cluster;
 pub mod document;

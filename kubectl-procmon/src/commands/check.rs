@@ -25,6 +25,7 @@ use std::path::PathBuf;
   kubectl procmon check deploy/web -n shop --duration 1m
   kubectl procmon check p.json --baseline web.yaml --fail-on high
   kubectl procmon check p.json --rules own/ -o sarif --output-file findings.sarif
+  kubectl procmon check p.json -o html --output-file report.html
 
 Exit codes: 0 no finding is at or above --fail-on, 1 there are such findings, 2 not done, 130 interrupted.")]
 pub(crate) struct Args {
@@ -72,7 +73,7 @@ pub(crate) fn run(args: &Args) -> Result<Code> {
     };
     let mut text = Vec::new();
     render::render(
-        View::Findings(&found),
+        View::Findings(&found, Some(&profile)),
         args.output,
         Style::of(&output),
         &mut text,

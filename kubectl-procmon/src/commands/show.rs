@@ -31,8 +31,8 @@ pub(crate) struct Args {
     /// The recorded stream of a probe; may be given for each node
     #[arg(long, value_name = "FILE")]
     frames: Vec<PathBuf>,
-    /// Form of the result: a Profile has name, a Drift and Findings have markdown, sarif and junit, each has
-    /// the others
+    /// Form of the result: a Profile has name, a Drift and Findings have markdown, sarif and junit, all but a
+    /// Baseline have html, each has the others
     #[arg(short = 'o', long, value_enum, default_value_t = Format::Table, value_name = "FORMAT")]
     output: Format,
     #[command(flatten)]
@@ -60,7 +60,7 @@ pub(crate) fn run(args: &Args) -> Result<Code> {
         Content::Profile(profile) => View::Profile(profile),
         Content::Baseline(baseline) => View::Baseline(baseline),
         Content::Drift(drift) => View::Drifts(std::slice::from_ref(drift)),
-        Content::Findings(findings) => View::Findings(findings),
+        Content::Findings(findings) => View::Findings(findings, None),
     };
     let mut text = Vec::new();
     let style = args.rendering.style(&output);

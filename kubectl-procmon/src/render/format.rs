@@ -22,6 +22,8 @@ pub(crate) enum Format {
     Sarif,
     /// For CI
     Junit,
+    /// A page for a browser, in one file
+    Html,
 }
 
 /// Forms of a Profile.
@@ -31,6 +33,7 @@ pub(crate) const OF_PROFILE: &[Format] = &[
     Format::Json,
     Format::Yaml,
     Format::Name,
+    Format::Html,
 ];
 /// Forms of a Baseline.
 pub(crate) const OF_BASELINE: &[Format] =
@@ -44,6 +47,7 @@ pub(crate) const OF_DRIFT: &[Format] = &[
     Format::Markdown,
     Format::Sarif,
     Format::Junit,
+    Format::Html,
 ];
 
 /// Forms of Findings.

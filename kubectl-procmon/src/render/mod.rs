@@ -5,6 +5,7 @@ pub(crate) mod baseline;
 pub(crate) mod drift;
 pub(crate) mod findings;
 pub(crate) mod format;
+mod html;
 mod junit;
 mod markdown;
 mod plain;
@@ -32,7 +33,8 @@ pub(crate) enum View<'a> {
     Baseline(&'a Baseline),
     /// Several are one list to programs.
     Drifts(&'a [Drift]),
-    Findings(&'a Findings),
+    /// The profile that was judged, where it is at hand.
+    Findings(&'a Findings, Option<&'a Profile>),
 }
 
 impl View<'_> {
@@ -42,7 +44,7 @@ impl View<'_> {
             Self::Profile(_) => ("Profile", format::OF_PROFILE),
             Self::Baseline(_) => ("Baseline", format::OF_BASELINE),
             Self::Drifts(_) => ("Drift", format::OF_DRIFT),
-            Self::Findings(_) => ("Findings", format::OF_FINDINGS),
+            Self::Findings(..) => ("Findings", format::OF_FINDINGS),
         }
     }
 }
@@ -61,6 +63,11 @@ pub(crate) fn render(
             table::render(profile, style, format == Format::Wide, out)?;
         }
         (View::Profile(profile), Format::Name) => writeln!(out, "{}", name(profile))?,
+        (View::Profile(profile), Format::Html) => html::profile(profile, out)?,
+        (View::Drifts(drifts), Format::Html) => html::drifts(drifts, out)?,
+        (View::Findings(findings, profile), Format::Html) => {
+            html::findings(findings, profile, out)?;
+        }
         (View::Baseline(baseline), Format::Json) => json(baseline, out)?,
         (View::Baseline(baseline), Format::Yaml) => yaml(baseline, out)?,
         (View::Baseline(baseline), Format::Table | Format::Wide) => {
@@ -72,10 +79,10 @@ pub(crate) fn render(
             View::Drifts(drifts),
             Format::Table | Format::Wide | Format::Markdown | Format::Sarif | Format::Junit,
         ) => drift::render(drifts, format, style, out)?,
-        (View::Findings(findings), Format::Json) => json(findings, out)?,
-        (View::Findings(findings), Format::Yaml) => yaml(findings, out)?,
+        (View::Findings(findings, _), Format::Json) => json(findings, out)?,
+        (View::Findings(findings, _), Format::Yaml) => yaml(findings, out)?,
         (
-            View::Findings(findings),
+            View::Findings(findings, _),
             Format::Table | Format::Wide | Format::Markdown | Format::Sarif | Format::Junit,
         ) => findings::render(findings, format, style, out)?,
         _ => {

@@ -1,7 +1,7 @@
 //! All rules of one run, compiled: the built-in ones and those of the user.
 
 use super::index::Index;
-use super::rule::{About, Rule, RuleError, parse};
+use super::rule::{About, MAX_RULES, Rule, RuleError, parse};
 use super::template::Template;
 use crate::expression::{Expression, ExpressionError, Functions, Patterns, children};
 use crate::model::Severity;
@@ -10,9 +10,6 @@ use cel::common::ast::Expr;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 include!(concat!(env!("OUT_DIR"), "/built_in_rules.rs"));
-
-/// Rules of one run.
-pub(super) const MAX_RULES: usize = 2_000;
 
 /// All rules of one run, compiled.
 pub struct Catalogue {

@@ -5,6 +5,8 @@ use crate::model::{Confidence, Dimension, Severity};
 use serde::Deserialize;
 use std::fmt;
 
+/// Rules of one run.
+pub(super) const MAX_RULES: usize = 2_000;
 /// The longest file of rules, in bytes.
 pub const MAX_FILE_BYTES: usize = 1 << 20;
 

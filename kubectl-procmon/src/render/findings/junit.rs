@@ -1,6 +1,6 @@
 //! For CI: JUnit's XML. One suite for each container, one case for each rule that found something.
 
-use super::view::not_judged;
+use super::reasons::not_judged;
 use crate::render::junit::{failure, skipped, write};
 use anyhow::Result;
 use procmon_profile::model::{Finding, Findings, Severity};

@@ -1,6 +1,7 @@
 //! For pull requests: Markdown.
 
-use super::view::{not_judged, summary, target};
+use super::reasons::not_judged;
+use super::view::{summary, target};
 use crate::render::markdown::cell;
 use anyhow::Result;
 use procmon_profile::model::{Findings, Severity};

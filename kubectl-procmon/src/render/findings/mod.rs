@@ -2,8 +2,10 @@
 
 mod junit;
 mod markdown;
+mod reasons;
 mod sarif;
 mod table;
 mod view;
 
+pub(crate) use reasons::not_judged;
 pub(crate) use view::{render, summary};

@@ -1,6 +1,7 @@
 //! For code scanning: one result for each finding above info.
 
-use super::view::{not_judged, target};
+use super::reasons::not_judged;
+use super::view::target;
 use crate::render::sarif::{Item, Run};
 use procmon_profile::model::{Finding, Findings, Severity};
 use serde_json::json;

@@ -1,6 +1,7 @@
 //! For a person: what is wrong, how bad, where the proof is, what to do next.
 
-use super::view::{not_judged, summary, target};
+use super::reasons::not_judged;
+use super::view::{summary, target};
 use crate::render::{Style, escape};
 use anyhow::Result;
 use procmon_profile::model::{Finding, Findings, Severity};

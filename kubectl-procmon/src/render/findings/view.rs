@@ -5,8 +5,6 @@ use crate::render::text::{kind_and_name, severities};
 use crate::render::{self, Format, Style};
 use anyhow::Result;
 use procmon_profile::model::Findings;
-use procmon_profile::text::Text;
-use std::collections::BTreeMap;
 use std::io::Write;
 
 /// Writes findings for people and for other programs' own formats.
@@ -47,15 +45,4 @@ pub(super) fn target(findings: &Findings) -> String {
         Some(namespace) => format!("{name} in {namespace}"),
         None => name,
     }
-}
-
-/// Rules that could not be judged, by reason, the most frequent first.
-pub(super) fn not_judged(findings: &Findings) -> Vec<(&Text, Vec<&str>)> {
-    let mut reasons: BTreeMap<&Text, Vec<&str>> = BTreeMap::new();
-    for row in &findings.not_judged {
-        reasons.entry(&row.reason).or_default().push(&row.rule);
-    }
-    let mut reasons: Vec<_> = reasons.into_iter().collect();
-    reasons.sort_by_key(|(_, rules)| std::cmp::Reverse(rules.len()));
-    reasons
 }

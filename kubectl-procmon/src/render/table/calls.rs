@@ -19,7 +19,7 @@ const TIMES: [Time; 4] = [
 ];
 
 /// The name; of calls that are not the node's own kind with their abi.
-fn call_name(call: &Syscall) -> String {
+pub(crate) fn call_name(call: &Syscall) -> String {
     match call.abi {
         Abi::X86_64 | Abi::Aarch64 => call.name.clone().into(),
         other => format!("{} ({})", call.name, other),

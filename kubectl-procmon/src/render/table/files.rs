@@ -14,7 +14,7 @@ fn is_change(operation: FileOperation) -> bool {
     )
 }
 
-fn operations(file: &File, wanted: impl Fn(FileOperation) -> bool) -> String {
+pub(crate) fn operations(file: &File, wanted: impl Fn(FileOperation) -> bool) -> String {
     file.operations
         .iter()
         .filter(|(operation, _)| wanted(**operation))
@@ -116,7 +116,7 @@ fn path(screen: &Screen<'_>, file: &File) -> String {
     }
 }
 
-pub(super) fn short_exe(exe: &str) -> String {
+pub(crate) fn short_exe(exe: &str) -> String {
     exe.rsplit('/').next().unwrap_or(exe).to_owned()
 }
 

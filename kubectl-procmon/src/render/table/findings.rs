@@ -1,8 +1,9 @@
-//! What is suspicious: the most severe findings, before anything else.
+//! The most severe findings, before anything else.
 
 use super::screen::Screen;
-use crate::render::{Style, escape};
+use crate::render::style::Style;
 use procmon_profile::model::{Finding, Profile, Severity};
+use procmon_profile::text::escape;
 use std::io;
 
 /// Findings that are shown before "and more".

@@ -2,7 +2,7 @@
 
 use super::replicas::{Shown, together};
 use super::screen::Screen;
-use crate::render::name;
+use crate::render::text::kind_and_name;
 use jiff::Timestamp;
 use procmon_profile::completeness::joined;
 use procmon_profile::model::{Container, DimensionState, HookState, NotRunning, Profile};
@@ -22,7 +22,7 @@ pub(super) fn header(screen: &mut Screen<'_>, profile: &Profile) -> io::Result<(
     let title = if target.kind == "Command" {
         format!("command \"{}\"", target.name)
     } else {
-        name(profile)
+        kind_and_name(target)
     };
     screen.heading(&format!("{title}{place}"))?;
     let nodes: Vec<String> = profile
@@ -89,7 +89,7 @@ pub(super) fn header(screen: &mut Screen<'_>, profile: &Profile) -> io::Result<(
 }
 
 /// Says in one line why a container did not run.
-fn not_running(row: &NotRunning) -> String {
+pub(crate) fn not_running(row: &NotRunning) -> String {
     let mut text = format!("{}/{}: {}", row.pod, row.container, row.reason);
     if let Some(restarts) = row.restarts.filter(|restarts| *restarts > 0) {
         text += &format!(", started again {restarts} times");
@@ -107,7 +107,7 @@ fn not_running(row: &NotRunning) -> String {
 }
 
 /// Tells the user what to do when containers did not run. None when all ran, or when nothing helps.
-fn advice(profile: &Profile) -> Option<String> {
+pub(crate) fn advice(profile: &Profile) -> Option<String> {
     let ended = profile
         .session
         .ended_at
@@ -140,7 +140,7 @@ fn advice(profile: &Profile) -> Option<String> {
 }
 
 /// Whether to rely on it, in one line.
-fn completeness(profile: &Profile) -> String {
+pub(crate) fn completeness(profile: &Profile) -> String {
     let missing: Vec<String> = profile
         .completeness
         .dimensions

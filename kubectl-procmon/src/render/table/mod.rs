@@ -1,13 +1,13 @@
 //! The screen: what was profiled, how complete it is, then what matters most first.
 
-mod calls;
-mod files;
+pub(crate) mod calls;
+pub(crate) mod files;
 mod findings;
-mod head;
-mod network;
-mod processes;
+pub(crate) mod head;
+pub(crate) mod network;
+pub(crate) mod processes;
 mod replicas;
-mod screen;
+pub(crate) mod screen;
 
 use crate::render::Style;
 use calls::{capabilities, events, syscalls};

@@ -134,7 +134,7 @@ fn exchanged(peer: &Network) -> String {
     }
 }
 
-fn ends_of(peer: &Network, namespace: Option<&str>) -> String {
+pub(crate) fn ends_of(peer: &Network, namespace: Option<&str>) -> String {
     let local = peer.local.as_ref();
     let remote = peer
         .remote

@@ -85,7 +85,7 @@ pub(super) fn processes(screen: &mut Screen<'_>, container: &Container) -> io::R
     )
 }
 
-fn command(process: &Process) -> String {
+pub(crate) fn command(process: &Process) -> String {
     let mut text = if process.argv.is_empty() {
         process.exe.to_string()
     } else {
@@ -105,7 +105,7 @@ fn command(process: &Process) -> String {
 }
 
 /// What is worth knowing of a process's rights.
-fn privileges(process: &Process) -> String {
+pub(crate) fn privileges(process: &Process) -> String {
     let mut all = Vec::new();
     if let Some(sets) = &process.capabilities {
         match (sets.effective.len(), sets.bounding.len()) {
@@ -149,7 +149,7 @@ fn privileges(process: &Process) -> String {
     }
 }
 
-fn ends(process: &Process) -> String {
+pub(crate) fn ends(process: &Process) -> String {
     if process.exits.is_empty() {
         return "-".to_owned();
     }

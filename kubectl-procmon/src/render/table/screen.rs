@@ -1,9 +1,9 @@
 //! The screen and its sections: what fits, what is cut, what is said to be more.
 
-use crate::render::text::shorten;
-use crate::render::{count, escape};
+use crate::render::text::{count, shorten};
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use procmon_profile::model::Counts;
+use procmon_profile::text::escape;
 use std::io::{self, Write};
 
 /// Rows of a section, before "and more".
@@ -201,12 +201,12 @@ struct Fitted<'a> {
 }
 
 /// A cell with all of its parts.
-fn whole(cell: &str) -> String {
+pub(crate) fn whole(cell: &str) -> String {
     cell.replace(DROPPABLE, "")
 }
 
 /// A cell without what is left out first.
-fn essential(cell: &str) -> String {
+pub(crate) fn essential(cell: &str) -> String {
     cell.split(DROPPABLE).step_by(2).collect()
 }
 
@@ -293,7 +293,7 @@ const NUMBERS: [&str; 13] = [
     "P95", "P99", "MAX",
 ];
 
-pub(super) fn join(counts: &Counts) -> String {
+pub(crate) fn join(counts: &Counts) -> String {
     counts
         .iter()
         .map(|(name, times)| {
