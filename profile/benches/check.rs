@@ -1,5 +1,5 @@
-//! How long all built-in rules take on a profile, and how much memory beyond the profile's own, as a curve over
-//! the number of rows. `make bench` runs it.
+//! How long all built-in rules take on a profile, and how much memory beyond the profile's own, as a curve
+//! over the number of rows. `make bench` runs it.
 #![expect(clippy::print_stdout, reason = "the figures are the result")]
 
 use procmon_profile::model::{

@@ -1,5 +1,5 @@
-//! Which rules to ask of a row: a condition that needs a word, such as `'shell' in process.is`, is asked only of
-//! rows that have it.
+//! The rules to ask of a row: a condition that needs a word, such as `'shell' in process.is`, is asked only
+//! of rows that have it.
 
 use super::rule::About;
 use crate::expression::{ExpressionError, children, pattern_set};
@@ -11,7 +11,7 @@ use std::collections::HashMap;
 /// Facts that most rows have in common.
 const COMMON: [&str; 3] = ["direction", "protocol", "baseline.has"];
 
-/// What a row says of one of its facts.
+/// The answer of a row to the question for one fact.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Told<'t> {
     /// A word: a class, a name, a value, or `true`.

@@ -127,8 +127,8 @@ impl About {
         }
     }
 
-    /// Facts by which rules are found, as conditions write them behind the name of the row: a rule that needs one
-    /// is asked only of rows that have it. `Subject::tell` tells each of them.
+    /// Facts by which rules are found, as conditions write them behind the name of the row: a rule that needs
+    /// one is asked only of rows that have it. `Subject::tell` tells each of them.
     pub(super) fn told(self) -> &'static [&'static str] {
         match self {
             Self::Process => &[
@@ -309,8 +309,7 @@ impl fmt::Display for RuleError {
             Self::Twice(id) => write!(f, "two rules have the id `{id}`"),
             Self::TooMany(count) => write!(
                 f,
-                "there are {count} rules, more than the {} that are taken",
-                super::catalogue::MAX_RULES
+                "there are {count} rules, more than the {MAX_RULES} that are taken"
             ),
         }
     }
