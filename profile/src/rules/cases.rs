@@ -141,7 +141,8 @@ fn container(case: &Json) -> Result<Container, serde_json::Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rules::{BUILT_IN, parse};
+    use crate::model::Findings;
+    use crate::rules::{About, BUILT_IN, parse};
 
     #[test]
     fn every_built_in_rule_does_what_its_cases_say() {
@@ -169,5 +170,79 @@ mod tests {
             }
         }
         assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    }
+
+    /// The rules, each with a condition that means the same and that no index understands.
+    fn without_index(rules: &[Rule]) -> Vec<Rule> {
+        let plain = |rule: &Rule| Rule {
+            when: format!("({}) || 1 > 2", rule.when),
+            ..rule.clone()
+        };
+        rules.iter().map(plain).collect()
+    }
+
+    #[test]
+    fn the_index_leaves_no_rule_out() {
+        let mut rules: Vec<Rule> = BUILT_IN
+            .iter()
+            .flat_map(|(_, text)| parse(text).expect("a built-in rule"))
+            .collect();
+        let base = rules[0].clone();
+        for (place, (about, when)) in [
+            (About::Process, "process.name.matches('^c.t$')"),
+            (About::Process, "process.exe == '/bin/cat'"),
+            (About::Process, "process.name != ''"),
+            (About::Process, "process.cwd == '/srv'"),
+            (About::Process, "process.layer.matches('up')"),
+            (
+                About::Process,
+                "!process.deleted && process.stdio[1] == 'null'",
+            ),
+            (About::Process, "'cat' == process.name"),
+            (About::Process, "process.origin in ['exec', 'entrypoint']"),
+            (About::Process, "process.startedBefore == false"),
+            (About::File, "file.name.matches('shadow')"),
+            (About::File, "!('runtime' in program.origins)"),
+            (About::Network, "peer.port in [80, 443] || peer.port == 22"),
+            (About::Network, "peer.service != ''"),
+            (About::Dns, "question.name.matches('pool')"),
+            (About::Syscall, "call.name.matches('^p')"),
+            (About::Event, "event.type != ''"),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            rules.push(Rule {
+                id: format!("own-{place}"),
+                about,
+                when: when.to_owned(),
+                raise: Vec::new(),
+                message: "does it".to_owned(),
+                next: Vec::new(),
+                ..base.clone()
+            });
+        }
+        let cases = rules
+            .iter()
+            .flat_map(|rule| rule.cases.hit.iter().chain(&rule.cases.miss));
+        let profile = Profile {
+            containers: cases
+                .map(|case| container(&case.container).expect("a container"))
+                .collect(),
+            ..Profile::default()
+        };
+        let found = |rules: Vec<Rule>| {
+            let catalogue = Catalogue::of(rules).expect("rules");
+            judge(&profile, &catalogue, None).0
+        };
+        let with = found(rules.clone());
+        let without = found(without_index(&rules));
+        assert!(with.findings.len() > 1000, "{}", with.findings.len());
+        let ids = |findings: &Findings| -> Vec<String> {
+            let all = findings.findings.iter();
+            all.map(|finding| format!("{} {}", finding.rule, finding.evidence.join(" ")))
+                .collect()
+        };
+        assert_eq!(ids(&with), ids(&without));
     }
 }

@@ -274,11 +274,11 @@ impl<'a> Facts<'a> {
         let process = &self.processes[place];
         let row = process.row;
         for class in &*process.exe_is {
-            tell("exeIs", Told::Word(class));
+            tell("exeIs", Told::Is(class));
         }
         for child in &process.children {
             for class in self.processes[*child].is {
-                tell("childrenAre", Told::Word(class));
+                tell("childrenAre", Told::Is(class));
             }
         }
         for class in process
@@ -286,57 +286,49 @@ impl<'a> Facts<'a> {
             .iter()
             .flat_map(|parent| self.processes[*parent].is)
         {
-            tell("parent.is", Told::Word(class));
+            tell("parent.is", Told::Is(class));
         }
         if let Some(script) = self.interpreted(place).1 {
-            tell("script.path", Told::Word("true"));
+            tell("script.path", Told::Is(script));
             for class in files::classes(script) {
-                tell("script.is", Told::Word(class));
+                tell("script.is", Told::Is(class));
             }
         }
-        tell("name", Told::Text(&process.name));
-        tell("exe", Told::Text(&row.exe));
-        tell(
-            "text",
-            Told::Text(&text(row.argv.iter().map(AsRef::as_ref))),
-        );
+        tell("exe", Told::Is(&row.exe));
+        tell("text", Told::Is(&text(row.argv.iter().map(AsRef::as_ref))));
         tell(
             "cwd",
-            row.cwd
-                .as_ref()
-                .map_or(Told::Unknown, |cwd| Told::Text(cwd)),
+            row.cwd.as_ref().map_or(Told::Unknown, |cwd| Told::Is(cwd)),
         );
         tell(
             "argv[0]",
-            Told::Text(row.argv.first().map_or("", AsRef::as_ref)),
+            Told::Is(row.argv.first().map_or("", AsRef::as_ref)),
         );
         let layer = row.layer.as_ref().map(ToString::to_string);
         tell(
             "layer",
             layer
                 .as_ref()
-                .map_or(Told::Unknown, |layer| Told::Word(layer)),
+                .map_or(Told::Unknown, |layer| Told::Is(layer)),
         );
-        tell("origin", Told::Word(&row.origin.to_string()));
-        tell("deleted", Told::Word(truth(row.deleted)));
+        tell("origin", Told::Is(&row.origin.to_string()));
+        tell("deleted", Told::Is(truth(row.deleted)));
         let stdin = row.stdio.first().map(ToString::to_string);
         tell(
             "stdio[0]",
-            stdin
-                .as_ref()
-                .map_or(Told::Unknown, |kind| Told::Word(kind)),
+            stdin.as_ref().map_or(Told::Unknown, |kind| Told::Is(kind)),
         );
         for exit in row.exits.keys() {
-            tell("exits", Told::Word(exit));
+            tell("exits", Told::Is(exit));
         }
         let path = self
             .paths
             .get(row.exe.as_str())
             .copied()
             .unwrap_or_default();
-        tell("file.created", Told::Word(truth(path.created)));
-        tell("file.written", Told::Word(truth(path.written)));
-        tell("file.removed", Told::Word(truth(path.removed)));
+        tell("file.created", Told::Is(truth(path.created)));
+        tell("file.written", Told::Is(truth(path.written)));
+        tell("file.removed", Told::Is(truth(path.removed)));
         let package = row.package.as_ref();
         tell(
             "package.modified",
@@ -464,7 +456,7 @@ pub(super) fn truth(value: bool) -> &'static str {
 
 /// A truth value that a record may lack.
 pub(super) fn told_truth(value: Option<bool>) -> Told<'static> {
-    value.map_or(Told::Unknown, |value| Told::Word(truth(value)))
+    value.map_or(Told::Unknown, |value| Told::Is(truth(value)))
 }
 
 /// Whether one of these was done to a file.

@@ -8,16 +8,16 @@ use cel::common::ast::{Expr, LiteralValue, operators};
 use regex::RegexSet;
 use std::collections::HashMap;
 
+/// The pattern of texts that are not empty.
+const ANYTHING: &str = "(?s).";
 /// Facts that most rows have in common.
 const COMMON: [&str; 3] = ["direction", "protocol", "baseline.has"];
 
 /// The answer of a row to the question for one fact.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Told<'t> {
-    /// A word: a class, a name, a value, or `true`.
-    Word(&'t str),
-    /// A text that patterns look at.
-    Text(&'t str),
+    /// A class, a name, a text; a number or a truth value as it is written.
+    Is(&'t str),
     /// The record does not have the fact: every rule that takes it as given is asked, so that it is listed as
     /// not judged.
     Unknown,
@@ -102,8 +102,8 @@ impl Index {
             return;
         };
         match told {
-            Told::Word(word) => places.extend(fact.by_word.get(word).into_iter().flatten()),
-            Told::Text(text) => {
+            Told::Is(text) => {
+                places.extend(fact.by_word.get(text).into_iter().flatten());
                 let fitting = fact.set.iter().flat_map(|set| set.matches(text));
                 places.extend(fitting.map(|pattern| fact.by_pattern[pattern]));
             }
@@ -160,7 +160,7 @@ fn needs(expression: &IdedExpr, about: About) -> Option<Vec<Need>> {
         operators::EQUALS => need(left, literal(right)?, false),
         // `process.script.path != ''`
         operators::NOT_EQUALS if literal(right).is_some_and(|text| text.is_empty()) => {
-            need(left, "true".to_owned(), false)
+            need(left, ANYTHING.to_owned(), true)
         }
         "matches" => need(left, literal(right)?, true),
         _ => None,

@@ -130,11 +130,11 @@ impl<'a> Subject<'a> {
     /// Tells each fact by which rules are found, see [`About::told`]. `known`: the baseline has the row.
     pub(super) fn tell(&self, known: Option<bool>, tell: &mut dyn FnMut(&'static str, Told<'_>)) {
         for class in &*self.is {
-            tell("is", Told::Word(class));
+            tell("is", Told::Is(class));
         }
-        tell("name", Told::Word(&self.name));
+        tell("name", Told::Is(&self.name));
         if let Some(known) = known {
-            tell("baseline.has", Told::Word(truth(known)));
+            tell("baseline.has", Told::Is(truth(known)));
         }
         let container = self.facts.container;
         match self.about {
@@ -149,22 +149,22 @@ impl<'a> Subject<'a> {
                 let port = remote.and_then(|remote| remote.port);
                 let service = remote.and_then(|remote| remote.service.as_ref());
                 let to_node = remote.is_some_and(|remote| remote.node.is_some());
-                tell("protocol", Told::Word(&row.protocol.to_string()));
-                tell("direction", Told::Word(&row.direction.to_string()));
-                tell("port", Told::Word(&port.unwrap_or(0).to_string()));
+                tell("protocol", Told::Is(&row.protocol.to_string()));
+                tell("direction", Told::Is(&row.direction.to_string()));
+                tell("port", Told::Is(&port.unwrap_or(0).to_string()));
                 tell(
                     "service",
-                    Told::Word(service.map_or("", |service| &service.name)),
+                    Told::Is(service.map_or("", |service| &service.name)),
                 );
-                tell("toNode", Told::Word(truth(to_node)));
+                tell("toNode", Told::Is(truth(to_node)));
             }
-            About::Event => tell("type", Told::Word(&self.name)),
+            About::Event => tell("type", Told::Is(&self.name)),
             About::Dns | About::Syscall | About::Capability | About::Program | About::Container => {
             }
         }
         let program = self.exe.and_then(|exe| self.facts.programs.get(exe));
         for class in program.into_iter().flat_map(|program| &program.is) {
-            tell("program.is", Told::Word(class));
+            tell("program.is", Told::Is(class));
         }
     }
 
