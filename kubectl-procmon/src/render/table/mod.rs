@@ -80,7 +80,7 @@ fn next(screen: &mut Screen<'_>) -> io::Result<()> {
     writeln!(screen.out, "  kubectl procmon show p.json    see it again")?;
     writeln!(
         screen.out,
-        "  kubectl procmon check p.json   see what is suspicious, with evidence"
+        "  kubectl procmon check p.json   see what is suspicious"
     )?;
     writeln!(
         screen.out,
