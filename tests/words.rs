@@ -28,7 +28,7 @@ enum Rule {
 
 /// Faults that are left, by the first folder of their path.
 const LEFT: &[(&str, Rule, usize)] = &[
-    ("kubectl-procmon", Rule::Opening, 44),
+    ("kubectl-procmon", Rule::Opening, 41),
     ("kubectl-procmon", Rule::Banned, 7),
     ("probe", Rule::Opening, 74),
     ("probe", Rule::Banned, 12),

@@ -2,9 +2,11 @@
 //! over the number of rows. `make bench` runs it.
 #![expect(clippy::print_stdout, reason = "the figures are the result")]
 
+mod memory;
+
 use procmon_profile::model::{
-    Container, Counts, Direction, File, FileOperation, Network, Origin, Process, Profile, Protocol,
-    Remote, Stream,
+    Container, Counts, Direction, File, FileOperation, Layer, Network, Origin, Process, Profile,
+    Protocol, Remote, Stream,
 };
 use procmon_profile::rules::{Catalogue, RuleError, check};
 use std::time::Instant;
@@ -21,7 +23,7 @@ fn profile(rows: usize) -> Profile {
         cwd: Some("/srv/build".into()),
         origin: Origin::Entrypoint,
         stdio: vec![Stream::Null, Stream::Pipe, Stream::Pipe],
-        layer: Some(procmon_profile::model::Layer::Image),
+        layer: Some(Layer::Image),
         count: 1,
         ..Process::default()
     });
@@ -63,17 +65,6 @@ fn profile(rows: usize) -> Profile {
     }
 }
 
-/// Resident memory of this process in MiB: now, and its peak so far; Linux only.
-fn memory() -> Option<(f64, f64)> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let mib = |name: &str| -> Option<f64> {
-        let line = status.lines().find_map(|line| line.strip_prefix(name))?;
-        let kib: f64 = line.trim().trim_end_matches(" kB").parse().ok()?;
-        Some(kib / 1024.0)
-    };
-    Some((mib("VmRSS:")?, mib("VmHWM:")?))
-}
-
 fn main() -> Result<(), RuleError> {
     let began = Instant::now();
     let catalogue = Catalogue::with(Vec::new())?;
@@ -85,7 +76,7 @@ fn main() -> Result<(), RuleError> {
     println!("rows       findings   check ms   us a row   MiB beyond the profile");
     for rows in [1_000, 10_000, 50_000, 100_000, 200_000] {
         let profile = profile(rows);
-        let before = memory();
+        let before = memory::mib("VmRSS:");
         let mut times: Vec<f64> = Vec::new();
         let mut found = 0;
         for _ in 0..5 {
@@ -96,8 +87,8 @@ fn main() -> Result<(), RuleError> {
         times.sort_by(f64::total_cmp);
         let median = times[times.len() / 2];
         let more = before
-            .zip(memory())
-            .map_or(f64::NAN, |((now, _), (_, peak))| peak - now);
+            .zip(memory::mib("VmHWM:"))
+            .map_or(f64::NAN, |(before, peak)| peak - before);
         println!(
             "{rows:<10} {found:<10} {median:<10.1} {:<10.2} {more:.0}",
             median * 1000.0 / rows as f64,

@@ -1,6 +1,8 @@
 //! How long a diff takes, and how much memory, as a curve over the number of rows. `make bench` runs it.
 #![expect(clippy::print_stdout, reason = "the figures are the result")]
 
+mod memory;
+
 use procmon_profile::baseline::from_profiles;
 use procmon_profile::diff::{Options, diff};
 use procmon_profile::model::{
@@ -66,16 +68,6 @@ fn profile(rows: usize, number: usize) -> Profile {
     }
 }
 
-/// The peak of this process's resident memory so far, in MiB; Linux only.
-fn peak() -> Option<f64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))?;
-    let kib: f64 = line.trim().trim_end_matches(" kB").parse().ok()?;
-    Some(kib / 1024.0)
-}
-
 fn main() -> Result<(), procmon_profile::baseline::BaselineError> {
     println!("rows       new rows   make ms    diff ms    us a row   peak MiB");
     for rows in [1_000, 10_000, 50_000, 100_000, 1_000_000] {
@@ -96,7 +88,7 @@ fn main() -> Result<(), procmon_profile::baseline::BaselineError> {
         println!(
             "{rows:<10} {found:<10} {made:<10.1} {median:<10.1} {:<10.2} {:.0}",
             median * 1000.0 / rows as f64,
-            peak().unwrap_or(f64::NAN)
+            memory::mib("VmHWM:").unwrap_or(f64::NAN)
         );
     }
     Ok(())

@@ -90,6 +90,14 @@ fn equal_documents_give_equal_bytes() {
     assert!(bytes("one.html") == bytes("two.html"));
 }
 
+/// Presses a key and lets it go.
+fn press(browser: &mut Browser, key: &str) {
+    for kind in ["keyDown", "keyUp"] {
+        let order = json!({"type": kind, "key": key});
+        browser.order("Input.dispatchKeyEvent", &order);
+    }
+}
+
 #[test]
 fn trees_and_details_follow_the_keyboard() {
     let Some(mut browser) = Browser::start() else {
@@ -100,30 +108,14 @@ fn trees_and_details_follow_the_keyboard() {
     browser.open(&path);
     let before = rows_of(&mut browser, "files").len();
     browser.value("document.querySelector('[data-table=files] .scroll').focus()");
-    let mut key = |name: &str| {
-        for kind in ["keyDown", "keyUp"] {
-            browser.order(
-                "Input.dispatchKeyEvent",
-                &json!({"type": kind, "key": name}),
-            );
-        }
-    };
-    key("ArrowDown");
-    key("ArrowLeft");
+    press(&mut browser, "ArrowDown");
+    press(&mut browser, "ArrowLeft");
     assert_eq!(rows_of(&mut browser, "files").len(), 1);
-    let mut key = |name: &str| {
-        for kind in ["keyDown", "keyUp"] {
-            browser.order(
-                "Input.dispatchKeyEvent",
-                &json!({"type": kind, "key": name}),
-            );
-        }
-    };
-    key("ArrowRight");
+    press(&mut browser, "ArrowRight");
     for _ in 0..3 {
-        key("ArrowDown");
+        press(&mut browser, "ArrowDown");
     }
-    key("Enter");
+    press(&mut browser, "Enter");
     assert_eq!(rows_of(&mut browser, "files").len(), before);
     let detail = browser.value("document.querySelector('[data-table=files] .detail').innerText");
     assert!(detail.as_str().unwrap().contains("/dev/"), "{detail}");

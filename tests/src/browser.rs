@@ -199,11 +199,9 @@ impl Browser {
     /// # Panics
     /// When it is not in time.
     pub fn wait(&mut self, expression: &str) {
-        let deadline = Instant::now() + PATIENCE;
-        while self.value(expression) != json!(true) {
-            assert!(Instant::now() < deadline, "never true: {expression}");
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        crate::process::wait_for(expression, PATIENCE, || {
+            (self.value(expression) == json!(true)).then_some(())
+        });
     }
 
     /// The size of the window.

@@ -16,7 +16,7 @@ pub(crate) struct Style {
 }
 
 impl Style {
-    /// Of the place that a result is written to.
+    /// The style of the place that a result is written to.
     pub(crate) fn of(output: &Output) -> Self {
         if output.is_stdout() {
             Self::of_stdout()
@@ -25,7 +25,7 @@ impl Style {
         }
     }
 
-    /// Of standard output.
+    /// The style of standard output.
     pub(crate) fn of_stdout() -> Self {
         let terminal = std::io::stdout().is_terminal();
         Self {
@@ -35,7 +35,7 @@ impl Style {
         }
     }
 
-    /// Of a file.
+    /// The style of a file.
     pub(crate) fn plain() -> Self {
         Self {
             width: None,

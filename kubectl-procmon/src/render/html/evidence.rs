@@ -75,6 +75,21 @@ fn value(row: Option<&impl Serialize>) -> Option<Value> {
 /// A container without its rows.
 fn identity(container: &Container) -> Container {
     Container {
+        namespace: container.namespace.clone(),
+        pod: container.pod.clone(),
+        pod_uid: container.pod_uid.clone(),
+        container: container.container.clone(),
+        node: container.node.clone(),
+        image: container.image.clone(),
+        image_digest: container.image_digest.clone(),
+        image_id: container.image_id.clone(),
+        container_id: container.container_id.clone(),
+        owner: container.owner.clone(),
+        started_at: container.started_at.clone(),
+        ended_at: container.ended_at.clone(),
+        from_start: container.from_start,
+        restarts: container.restarts,
+        security_context: container.security_context.clone(),
         processes: Vec::new(),
         syscalls: Vec::new(),
         files: Vec::new(),
@@ -82,7 +97,6 @@ fn identity(container: &Container) -> Container {
         dns: Vec::new(),
         capabilities: Vec::new(),
         events: Vec::new(),
-        ..container.clone()
     }
 }
 

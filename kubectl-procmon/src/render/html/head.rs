@@ -292,7 +292,7 @@ pub(super) fn hooks(profile: &Profile) -> Option<Table<'_>> {
             Column::texts(
                 "State",
                 Kind::Text,
-                rows().map(|(_, hook)| format!("{:?}", hook.state).to_lowercase()),
+                rows().map(|(_, hook)| hook.state.to_string()),
             ),
             Column::numbers(
                 "Missed",

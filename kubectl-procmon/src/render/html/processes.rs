@@ -118,7 +118,7 @@ fn columns<'a>(rows: &[Row<'a>], window: Option<Window>, marks: &Marks<'_>) -> T
             texts("Origin", Kind::Text, rows, |row| row.origin.to_string()).in_detail(),
             texts("From", Kind::Text, rows, |row| {
                 row.layer
-                    .map_or_else(String::new, |layer| format!("{layer:?}").to_lowercase())
+                    .map_or_else(String::new, |layer| layer.to_string())
             })
             .in_detail(),
             texts("Deleted", Kind::Text, rows, |row| {
@@ -174,8 +174,6 @@ fn sets(
 /// The owner of each namespace.
 fn namespaces(process: &Process) -> String {
     let all = process.namespaces.iter();
-    let all: Vec<String> = all
-        .map(|(name, owner)| format!("{name}={}", format!("{owner:?}").to_lowercase()))
-        .collect();
+    let all: Vec<String> = all.map(|(name, owner)| format!("{name}={owner}")).collect();
     all.join(" ")
 }

@@ -17,21 +17,12 @@ use anyhow::Result;
 use procmon_profile::model::{Drift, Findings, Profile, Severity};
 use std::io::Write;
 
-/// The report of a Profile.
+/// The report of a Profile, with the findings that it holds.
 pub(crate) fn profile(profile: &Profile, out: &mut dyn Write) -> Result<()> {
-    let containers = Containers::of(profile);
-    let mut page = Page::new("Profile", &head::title(&profile.session.target));
-    page.head = Some(head::head(profile));
+    let page = Page::new("Profile", &head::title(&profile.session.target));
     let found = stored(profile);
-    let mut all = Vec::new();
-    let mut marks = Marks::new();
-    if !found.findings.is_empty() {
-        page.findings = Some(judged::view(&found, Some(profile)));
-        all.extend(judged::others(&found).map(|table| Section::new("More findings", table)));
-        marks = judged::marks(&found, profile);
-    }
-    all.extend(sections(profile, &containers, &marks));
-    page.write(all, out)
+    let found = Some(&found).filter(|found| !found.findings.is_empty());
+    write(page, found, Some(profile), out)
 }
 
 /// The findings that a Profile holds, as a document of their own.
@@ -51,19 +42,28 @@ pub(crate) fn findings(
     out: &mut dyn Write,
 ) -> Result<()> {
     let mut page = Page::new("Findings", &head::title(&found.profile.target));
-    page.findings = Some(judged::view(found, profile));
     page.baseline = found.profile.baseline.as_ref().map(ToString::to_string);
+    write(page, Some(found), profile, out)
+}
+
+/// Writes findings and the profile that they are about, whichever there is.
+fn write(
+    mut page: Page,
+    found: Option<&Findings>,
+    profile: Option<&Profile>,
+    out: &mut dyn Write,
+) -> Result<()> {
     let mut all = Vec::new();
-    all.extend(judged::others(found).map(|table| Section::new("More findings", table)));
+    if let Some(found) = found {
+        page.findings = Some(judged::view(found, profile));
+        all.extend(judged::others(found).map(|table| Section::new("More findings", table)));
+    }
     let containers;
     if let Some(profile) = profile {
         page.head = Some(head::head(profile));
         containers = Containers::of(profile);
-        all.extend(sections(
-            profile,
-            &containers,
-            &judged::marks(found, profile),
-        ));
+        let marks = found.map_or_else(Marks::new, |found| judged::marks(found, profile));
+        all.extend(sections(profile, &containers, &marks));
     }
     page.write(all, out)
 }
