@@ -2,6 +2,7 @@
 //! over the number of rows. `make bench` runs it.
 #![expect(clippy::print_stdout, reason = "the figures are the result")]
 
+#[path = "memory/process.rs"]
 mod memory;
 
 use procmon_profile::model::{

@@ -1,6 +1,7 @@
 //! How long a diff takes, and how much memory, as a curve over the number of rows. `make bench` runs it.
 #![expect(clippy::print_stdout, reason = "the figures are the result")]
 
+#[path = "memory/process.rs"]
 mod memory;
 
 use procmon_profile::baseline::from_profiles;
