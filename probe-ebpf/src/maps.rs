@@ -289,7 +289,20 @@ pub(crate) fn value<K, V: Copy>(map: &HashMap<K, V>, key: impl Borrow<K>) -> Opt
     unsafe { map.get(key) }.copied()
 }
 
-/// The same of a map that forgets the oldest keys.
+/// `BPF_NOEXIST`, include/uapi/linux/bpf.h: an entry that is there already stays.
+pub(crate) const NOEXIST: u64 = 1;
+
+/// The value of a key, to be added to; made at first sight, by one CPU only. None when the map is full.
+#[inline(always)]
+pub(crate) fn entry<K, V>(map: &HashMap<K, V>, key: &K, first: V) -> Option<*mut V> {
+    if let Some(value) = map.get_ptr_mut(key) {
+        return Some(value);
+    }
+    let _ = map.insert(key, first, NOEXIST);
+    map.get_ptr_mut(key)
+}
+
+/// [`value`] of a map that forgets the oldest keys.
 #[inline(always)]
 pub(crate) fn hint<K, V: Copy>(map: &LruHashMap<K, V>, key: impl Borrow<K>) -> Option<V> {
     // SAFETY: as above.

@@ -2,13 +2,11 @@
 
 use crate::atomics::{add, lost};
 use crate::kernel::regs;
-use crate::maps::ARGUMENTS;
+use crate::maps::{ARGUMENTS, entry};
 use crate::programs::record::Task;
 use aya_ebpf::helpers::generated::bpf_probe_read_user;
 use procmon_probe_ebpf::abi::{ArgumentKey, CallKind, Facet, Loss, NO_ROW};
 
-/// `BPF_NOEXIST`: another CPU's counter stays.
-const NOEXIST: u64 = 1;
 /// Flags of clone that make namespaces, include/uapi/linux/sched.h.
 const CLONE_NEW: u64 = 0x7e02_0080;
 const PROT_WRITE: u64 = 2;
@@ -122,22 +120,11 @@ pub(crate) extern "C" fn count_arguments(regs: u64, kind: u64, slot: u64) -> u32
         facet: u32::from(facet.number()),
         value,
     };
-    let Some(count) = counter(key) else {
-        lost(Loss::Arguments);
-        return 0;
-    };
-    add(count, 1);
-    0
-}
-
-/// The counter of an argument; made at first sight, by one CPU only.
-#[inline(always)]
-fn counter(key: ArgumentKey) -> Option<*mut u64> {
-    if let Some(count) = ARGUMENTS.get_ptr_mut(key) {
-        return Some(count);
+    match entry(&ARGUMENTS, &key, 0) {
+        Some(count) => add(count, 1),
+        None => lost(Loss::Arguments),
     }
-    let _ = ARGUMENTS.insert(key, 0, NOEXIST);
-    ARGUMENTS.get_ptr_mut(key)
+    0
 }
 
 /// Two words of the caller's memory.

@@ -8,7 +8,7 @@
 use crate::atomics::{add, lost};
 use crate::kernel::hook::alone;
 use crate::kernel::task;
-use crate::maps::{CAPABILITIES, open};
+use crate::maps::{CAPABILITIES, entry, open};
 use crate::programs::record::Task;
 use aya_ebpf::macros::{btf_tracepoint, fexit, kprobe, kretprobe};
 use aya_ebpf::programs::{BtfTracePointContext, FExitContext, ProbeContext, RetProbeContext};
@@ -51,18 +51,9 @@ fn count(task: Task, capability: u32, result: i32, options: u32) -> Option<()> {
         exe: task.exe(),
         capability,
     };
-    let row = match CAPABILITIES.get_ptr_mut(key) {
-        Some(row) => row,
-        None => {
-            let _ = CAPABILITIES.insert(key, CapabilityRow::default(), 1);
-            match CAPABILITIES.get_ptr_mut(key) {
-                Some(row) => row,
-                None => {
-                    lost(Loss::Capabilities);
-                    return None;
-                }
-            }
-        }
+    let Some(row) = entry(&CAPABILITIES, &key, CapabilityRow::default()) else {
+        lost(Loss::Capabilities);
+        return None;
     };
     // SAFETY: a map value.
     let number = unsafe {
